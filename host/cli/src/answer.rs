@@ -1,0 +1,143 @@
+//! What the hub answers.
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use mihwar_server::wire::ProblemView;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// Any error on the way.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of an answer, whichever door it came through.
+pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// An answer that is no refusal.
+pub(crate) struct Answer {
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    body: Body,
+}
+
+/// The hub said no. Shown with every bad field.
+#[derive(Debug)]
+pub(crate) struct Refused(ProblemView);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.detail)?;
+        if self.0.errors.len() > 1 {
+            for error in &self.0.errors {
+                write!(f, "\n  {}: {}", error.field, error.message)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// One line of an NDJSON answer that may be a refusal instead.
+#[derive(Deserialize)]
+struct MaybeProblem {
+    problem: Option<ProblemView>,
+}
+
+impl Answer {
+    /// Takes a response; refusals become errors.
+    pub(crate) async fn of(response: Response<Body>) -> anyhow::Result<Self> {
+        let (parts, body) = response.into_parts();
+        if parts.status.is_success() {
+            return Ok(Self { headers: parts.headers, body });
+        }
+        let bytes = collect(body).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(problem) => Err(Refused(problem).into()),
+            Err(_) => Err(anyhow!("the hub answered {}", describe(parts.status))),
+        }
+    }
+
+    /// Takes a response whatever its status.
+    pub(crate) fn whatever(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { headers: parts.headers, body }
+    }
+
+    /// The whole answer as text.
+    pub(crate) async fn text(self) -> anyhow::Result<String> {
+        Ok(String::from_utf8(collect(self.body).await?.to_vec())?)
+    }
+
+    /// The whole answer as a value.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> anyhow::Result<T> {
+        let bytes = collect(self.body).await?;
+        serde_json::from_slice(&bytes).context("the hub answered something this version of mihwar does not know")
+    }
+
+    /// The lines of an NDJSON answer, one after the other.
+    pub(crate) fn lines(self) -> Lines {
+        Lines { body: self.body, pending: Vec::new(), ended: false }
+    }
+}
+
+/// The lines of an NDJSON answer.
+pub(crate) struct Lines {
+    body: Body,
+    pending: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines {
+    /// The next line as it stands; `None` at the end.
+    ///
+    /// # Errors
+    /// The answer broke off, or the line says that the hub could not go on.
+    pub(crate) async fn next_text(&mut self) -> anyhow::Result<Option<String>> {
+        let text = loop {
+            if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.pending.drain(..=end).collect();
+                line.pop();
+                break String::from_utf8(line)?;
+            }
+            if self.ended {
+                anyhow::ensure!(self.pending.is_empty(), "the answer of the hub broke off in the middle of a line");
+                return Ok(None);
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    if let Ok(data) = frame.map_err(broke_off)?.into_data() {
+                        self.pending.extend_from_slice(&data);
+                    }
+                }
+                None => self.ended = true,
+            }
+        };
+        // Only a line of its own with nothing but a problem ends a stream; lines about records have a number.
+        if text.starts_with("{\"problem\":")
+            && let Ok(MaybeProblem { problem: Some(problem) }) = serde_json::from_str(&text)
+        {
+            return Err(Refused(problem).into());
+        }
+        Ok(Some(text))
+    }
+
+    /// The next line as a value.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
+        let Some(text) = self.next_text().await? else { return Ok(None) };
+        serde_json::from_str(&text).context("the hub answered something this version of mihwar does not know").map(Some)
+    }
+}
+
+async fn collect(body: Body) -> anyhow::Result<Bytes> {
+    Ok(body.collect().await.map_err(broke_off)?.to_bytes())
+}
+
+fn broke_off(error: BoxError) -> anyhow::Error {
+    anyhow!("the answer of the hub broke off: {error}")
+}
+
+fn describe(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}

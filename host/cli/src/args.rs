@@ -1,0 +1,320 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use mihwar_server::wire::{DeliveryQuery, FeedbackQuery};
+
+/// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
+#[derive(Debug, Parser)]
+#[command(name = "mihwar", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Global {
+    /// The configuration file.
+    #[arg(long, global = true, env = "MIHWAR_CONFIG", default_value = "config/mihwar.toml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The data folder, instead of the one in the configuration.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the hub.
+    Serve {
+        /// Address and port to listen on, instead of the one in the configuration.
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
+    /// Read files and folders in through a channel instance. Can be stopped and started again.
+    Import {
+        /// The channel instance.
+        instance: String,
+        /// Files and folders.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Write the whole report, with every refusal, to this file as JSON.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
+    /// Build, look at and install plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Read what customers say.
+    #[command(subcommand)]
+    Feedback(Feedback),
+    /// Follow where it went, and send dead letters again.
+    #[command(subcommand)]
+    Delivery(Delivery),
+    /// The proof of it all.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Tokens for the API.
+    #[command(subcommand)]
+    Token(Token),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at everything that must be right for the hub to run.
+    Doctor,
+}
+
+/// `mihwar plugin`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Build a plugin's crate into one component file.
+    Build {
+        /// The crate's folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Where to put the component; left out: the plugin's id with .wasm, in this folder.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The cargo profile to build with.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// Say what a plugin file is, what it asks for and what it can do.
+    Inspect {
+        /// The component file.
+        file: PathBuf,
+    },
+    /// Put plugin files into the data folder and pin their hashes in plugins.lock.
+    Install {
+        /// The component files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List the plugin instances and how they are.
+    List,
+}
+
+/// `mihwar feedback`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Feedback {
+    /// List feedback, newest first.
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// How many to show.
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+    /// Show one piece of feedback with its whole story.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Write everything that matches as NDJSON, one record per line.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// Write to this file instead of the standard output.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Which feedback is wanted.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Filter {
+    /// The sort of channel.
+    #[arg(long)]
+    channel: Option<String>,
+    /// The channel instance that brought it.
+    #[arg(long)]
+    instance: Option<String>,
+    /// complaint, suggestion, enquiry, praise, observation or defect.
+    #[arg(long)]
+    kind: Option<String>,
+    /// A department that receives it.
+    #[arg(long)]
+    department: Option<String>,
+    /// The person who said it: the hub's id.
+    #[arg(long)]
+    contact: Option<String>,
+    /// The conversation: the hub's id.
+    #[arg(long)]
+    thread: Option<String>,
+    /// Received at or after (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    received_from: Option<String>,
+    /// Received before (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    received_to: Option<String>,
+    /// Said at or after (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    occurred_from: Option<String>,
+    /// Said before (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    occurred_to: Option<String>,
+    /// Has a score of this metric.
+    #[arg(long, value_name = "METRIC")]
+    score: Option<String>,
+    /// … of at least this value.
+    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
+    score_min: Option<String>,
+    /// … of at most this value.
+    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
+    score_max: Option<String>,
+    /// The language, e.g. ar.
+    #[arg(long)]
+    language: Option<String>,
+    /// Has this label.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Subject or body hold this text.
+    #[arg(long)]
+    text: Option<String>,
+}
+
+impl From<Filter> for FeedbackQuery {
+    fn from(filter: Filter) -> Self {
+        Self {
+            channel: filter.channel,
+            instance: filter.instance,
+            kind: filter.kind,
+            department: filter.department,
+            contact: filter.contact,
+            thread: filter.thread,
+            received_from: filter.received_from,
+            received_to: filter.received_to,
+            occurred_from: filter.occurred_from,
+            occurred_to: filter.occurred_to,
+            score: filter.score,
+            score_min: filter.score_min,
+            score_max: filter.score_max,
+            language: filter.language,
+            tag: filter.tag,
+            text: filter.text,
+        }
+    }
+}
+
+/// `mihwar delivery`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delivery {
+    /// List deliveries, newest first. `--state dead` lists the dead letters.
+    List {
+        /// The department.
+        #[arg(long)]
+        department: Option<String>,
+        /// waiting, retrying, delivered, skipped or dead.
+        #[arg(long)]
+        state: Option<String>,
+        /// Of this piece of feedback.
+        #[arg(long, value_name = "ID")]
+        feedback: Option<String>,
+        /// Raw requests that could not become feedback, instead.
+        #[arg(long, conflicts_with_all = ["department", "state", "feedback"])]
+        inbound: bool,
+        /// How many to show.
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+    /// Send dead letters on their way again, under the ids they had.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Replay {
+        /// This one.
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All of this department.
+        #[arg(long, group = "which")]
+        department: Option<String>,
+        /// All there are.
+        #[arg(long, group = "which")]
+        all: bool,
+        /// Raw requests that could not become feedback, instead.
+        #[arg(long, conflicts_with = "department")]
+        inbound: bool,
+    },
+}
+
+/// The filter of `mihwar delivery list`.
+pub(crate) const fn delivery_query(
+    department: Option<String>,
+    state: Option<String>,
+    feedback: Option<String>,
+) -> DeliveryQuery {
+    DeliveryQuery { department, state, feedback }
+}
+
+/// `mihwar ledger`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Sign the present head and print it: a C2SP checkpoint.
+    Head,
+    /// Hash everything again, check every checkpoint and content, rebuild the read models and compare.
+    Verify,
+}
+
+/// `mihwar token`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token. It is shown this once.
+    Create {
+        /// What it is for.
+        name: String,
+        /// feedback:read, feedback:write or admin; may be given several times.
+        #[arg(long = "scope", required = true, value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// When it ends (RFC 3339); left out: never.
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    /// List tokens, without their secrets.
+    List,
+    /// Make a token worthless from now on.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// `mihwar config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read the configuration and say what is wrong with it.
+    Check,
+    /// Make the running hub read its configuration again.
+    Reload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+    use clap::CommandFactory;
+    use clap::Parser;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_use_ends_with_status_two() {
+        for words in [
+            &["mihwar", "delivery", "replay"][..],
+            &["mihwar", "import", "form"],
+            &["mihwar", "feedback", "list", "--score-min", "3"],
+            &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
+        ] {
+            let error = Args::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
+        assert!(Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"]).is_ok());
+    }
+}

@@ -1,0 +1,110 @@
+//! `mihwar delivery`: where feedback went, and dead letters.
+
+use mihwar_server::wire::{
+    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay, PageQuery, ReplayedView,
+};
+use serde::Serialize;
+
+use crate::args::{Delivery, delivery_query};
+use crate::client::Client;
+use crate::output::{Outcome, excerpt, json, json_line, line, plain};
+use crate::words::counted;
+
+/// Most records that the API gives at once.
+const PAGE_MAX: u64 = 200;
+
+/// Carries out `mihwar delivery …`.
+pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> anyhow::Result<Outcome> {
+    match command {
+        Delivery::List { inbound: true, limit, .. } => list_inbound(client, limit, as_json).await,
+        Delivery::List { department, state, feedback, limit, .. } => {
+            list(client, delivery_query(department, state, feedback), limit, as_json).await
+        }
+        Delivery::Replay { id, all, inbound: true, .. } => {
+            let which = InboundReplay { id, all: all.then_some(true) };
+            replay(client, "/api/v1/inbound-dead-letters:replay", &which, as_json).await
+        }
+        Delivery::Replay { id, department, all, .. } => {
+            let which = DeliveryReplay { id, department, all: all.then_some(true) };
+            replay(client, "/api/v1/deliveries:replay", &which, as_json).await
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PagedFilter {
+    #[serde(flatten)]
+    filter: DeliveryQuery,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+async fn list(client: &Client, filter: DeliveryQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
+    let mut query = PagedFilter { filter, page: PageQuery::default() };
+    let mut left = limit;
+    while left > 0 {
+        query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
+        let page: DeliveryPageView = client.get_with("/api/v1/deliveries", &query).await?.json().await?;
+        for item in &page.items {
+            if as_json { json_line(item)? } else { tell(item)? }
+        }
+        left = left.saturating_sub(page.items.len() as u64);
+        match page.next {
+            Some(next) => query.page.cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// One delivery on a line, and its last failure on another.
+pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
+    let DeliveryView { id, feedback, destination, state, attempts, rule, .. } = delivery;
+    let attempts = counted((*attempts).into(), "attempt", "attempts");
+    let mut text = format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
+    if let Some(reference) = &delivery.reference {
+        text.push_str(&format!("  their reference {reference}"));
+    }
+    if let Some(next) = delivery.next_attempt {
+        text.push_str(&format!("  next attempt {next}"));
+    }
+    line(plain(&text))?;
+    let failure: Vec<_> = [&delivery.last_code, &delivery.reason].into_iter().flatten().map(|t| excerpt(t, 200)).collect();
+    if !failure.is_empty() && delivery.state != "delivered" {
+        line(format_args!("      {}", failure.join(": ")))?;
+    }
+    Ok(())
+}
+
+async fn list_inbound(client: &Client, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
+    let mut query = PageQuery::default();
+    let mut left = limit;
+    while left > 0 {
+        query.limit = u16::try_from(left.min(PAGE_MAX)).ok();
+        let page: InboundPageView = client.get_with("/api/v1/inbound-dead-letters", &query).await?.json().await?;
+        for item in &page.items {
+            if as_json {
+                json_line(item)?;
+                continue;
+            }
+            line(format_args!("  {}  {}  {}/{}  {}", item.id, item.received_at, item.instance, item.endpoint, item.code))?;
+            line(format_args!("      {}", excerpt(&item.reason, 200)))?;
+        }
+        left = left.saturating_sub(page.items.len() as u64);
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+async fn replay(client: &Client, path: &str, which: &impl Serialize, as_json: bool) -> anyhow::Result<Outcome> {
+    let view: ReplayedView = client.post(path, which).await?.json().await?;
+    if as_json {
+        json(&view)?;
+    } else {
+        line(format_args!("{} on the way again", counted(view.replayed, "dead letter is", "dead letters are")))?;
+    }
+    Ok(Outcome::Done)
+}

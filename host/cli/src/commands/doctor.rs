@@ -1,0 +1,152 @@
+//! `mihwar doctor`: look at everything that must be right for the hub to run.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use mihwar_hub::Config;
+use mihwar_model::{Clock, SystemClock};
+use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
+use mihwar_store::{FolderSpace, FreeSpace};
+
+use super::load_config;
+use crate::args::Global;
+use crate::client::Client;
+use crate::output::{Outcome, json, line, plain};
+use crate::words::bytes;
+
+/// A clock before this (2026-01-01) was never set: certificates, signatures and schedules would fail.
+const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
+
+/// Looks, tells, and ends with status 1 when anything is wrong.
+pub(super) async fn run(global: &Global) -> anyhow::Result<Outcome> {
+    let mut findings = vec![check_clock(&SystemClock)];
+    match load_config(global, &[]) {
+        Ok(config) => {
+            let path = config.path.display().to_string();
+            findings.push(good("configuration", format!("{path}, {} instances", config.instances.len())));
+            findings.extend(check_folder(&config));
+            findings.extend(check_hub(config).await);
+        }
+        Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
+    }
+    let all_good = findings.iter().all(|finding| finding.ok);
+    if global.json {
+        json(&Readiness { ready: all_good, checks: findings })?;
+    } else {
+        for CheckView { name, ok, detail } in &findings {
+            let mark = if *ok { "good" } else { "BAD " };
+            let text = format!("{mark}  {name}: {}", detail.as_deref().unwrap_or_default());
+            line(plain(&text.replace('\n', "\n      ")))?;
+        }
+    }
+    Ok(Outcome::of(all_good))
+}
+
+fn good(name: &str, detail: impl Into<String>) -> CheckView {
+    CheckView { name: name.to_owned(), ok: true, detail: Some(detail.into()) }
+}
+
+fn bad(name: &str, detail: impl Into<String>) -> CheckView {
+    CheckView { ok: false, ..good(name, detail) }
+}
+
+fn check_clock(clock: &impl Clock) -> CheckView {
+    let now = clock.now();
+    if now.0 < CLOCK_MIN_MILLIS {
+        return bad("clock", format!("the machine says it is {now}; set its clock"));
+    }
+    good("clock", now.to_string())
+}
+
+fn check_folder(config: &Config) -> Vec<CheckView> {
+    let folder = &config.data;
+    let shown = folder.display();
+    let Ok(metadata) = std::fs::metadata(folder) else {
+        let detail = format!("{shown} is not there yet; the first start makes it");
+        return vec![good("data folder", detail)];
+    };
+    if !metadata.is_dir() {
+        return vec![bad("data folder", format!("{shown} is no folder"))];
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    let mut findings = vec![if mode & 0o077 == 0 {
+        good("data folder", format!("{shown}, mode {mode:o}"))
+    } else {
+        bad("data folder", format!("{shown} has mode {mode:o}: others on this machine can look in; run: chmod 700 {shown}"))
+    }];
+    findings.push(check_space(folder, config.storage.free_space_floor.0));
+    findings
+}
+
+fn check_space(folder: &Path, floor: u64) -> CheckView {
+    match FolderSpace(folder.to_owned()).free_bytes() {
+        Ok(free) if free > floor => good("free space", format!("{}, of which {} stay free", bytes(free), bytes(floor))),
+        Ok(free) => {
+            let (free, floor) = (bytes(free), bytes(floor));
+            bad("free space", format!("{free}, below storage.free-space-floor ({floor}): writes are refused; make room"))
+        }
+        Err(error) => bad("free space", error.to_string()),
+    }
+}
+
+/// Opens the store and the plugins, or asks the hub that has them open.
+async fn check_hub(config: Config) -> Vec<CheckView> {
+    let client = match Client::connect(config).await {
+        Ok(client) => client,
+        Err(error) => return vec![bad("hub", format!("{error:#}"))],
+    };
+    let mut findings = match &client {
+        Client::Running(socket) => {
+            let mut findings = vec![good("hub", format!("runs, and answers on {}", socket.display()))];
+            findings.extend(ask_running(&client).await.unwrap_or_else(|error| vec![bad("readiness", format!("{error:#}"))]));
+            findings
+        }
+        Client::Here { hub, .. } => {
+            let mut findings = vec![good("hub", "does not run; its store and plugins open")];
+            // The workers belong to a running hub; everything else can be looked at here.
+            let checks = hub.readiness().await.into_iter().filter(|check| check.name != "workers");
+            findings.extend(checks.map(|check| CheckView { name: check.name, ok: check.ok, detail: Some(check.detail) }));
+            findings
+        }
+    };
+    findings.push(check_plugins(&client).await.unwrap_or_else(|error| bad("plugins", format!("{error:#}"))));
+    if let Err(error) = client.close().await {
+        findings.push(bad("store", format!("{error:#}")));
+    }
+    findings
+}
+
+async fn ask_running(client: &Client) -> anyhow::Result<Vec<CheckView>> {
+    let readiness: Readiness = client.get_any("/health/ready").await?.json().await?;
+    Ok(readiness.checks)
+}
+
+async fn check_plugins(client: &Client) -> anyhow::Result<CheckView> {
+    let list: InstanceListView = client.get("/api/v1/plugins").await?.json().await?;
+    let paused: Vec<_> = list.items.iter().filter(|instance| instance.state != "running").map(|i| i.name.as_str()).collect();
+    Ok(if paused.is_empty() {
+        good("plugins", format!("{} loaded", list.items.len()))
+    } else {
+        bad("plugins", format!("not running: {}; see: mihwar plugin list", paused.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_clock, check_space};
+    use mihwar_model::{ManualClock, Time};
+
+    #[test]
+    fn a_clock_that_was_never_set_is_found() {
+        assert!(!check_clock(&ManualClock::at(Time(0))).ok);
+        assert!(check_clock(&ManualClock::at(Time(1_790_000_000_000))).ok);
+    }
+
+    #[test]
+    fn too_little_room_is_found() {
+        let here = std::env::temp_dir();
+        assert!(check_space(&here, 0).ok);
+        let full = check_space(&here, u64::MAX);
+        assert!(!full.ok && full.detail.unwrap().contains("free-space-floor"));
+    }
+}

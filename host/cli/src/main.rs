@@ -1,0 +1,40 @@
+//! `mihwar`: the feedback hub and everything an admin does with it, in one binary.
+//!
+//! One door: every command that needs the hub speaks its HTTP API, written once. If a hub serves the data folder, over
+//! its socket there; if none does, the command opens the hub itself and asks the same routes in this process.
+
+mod answer;
+mod args;
+mod client;
+mod commands;
+mod output;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Args;
+use output::Outcome;
+
+fn main() -> ExitCode {
+    // Wrong use ends here, with status 2 and the sentence that says what would be right.
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mihwar: no threads to work with: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(args)) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::FAILURE,
+        // Whoever read our output has seen enough: `mihwar feedback export | head`.
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mihwar: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

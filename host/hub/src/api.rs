@@ -1,0 +1,222 @@
+//! What a hub does for those who hold it: intake, reading, deliveries, the ledger, tokens.
+
+use std::path::PathBuf;
+
+use mihwar_model::{Actor, DeliveryId, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
+use tokio::sync::mpsc;
+
+use crate::fault::Fault;
+use crate::hub::Hub;
+use crate::idempotency::{self, IdempotencyState, IdempotencyTicket};
+use crate::import::{self, ImportError, ImportProgress, ImportReport};
+use crate::inbound::{self, InboundError, InboundRecord, InboundRequest};
+use crate::intake::{self, Arrival, Intake, Rider};
+use crate::ledger::{self, VerifyProgress, VerifyReport};
+use crate::query::{self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError};
+use crate::rows::DeliveryRecord;
+use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
+use crate::{hub, projection};
+
+/// Which dead letters are sent on their way again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplaySelection {
+    /// One.
+    Id(DeliveryId),
+    /// All of one department.
+    Destination(InstanceName),
+    /// All.
+    All,
+}
+
+impl Hub {
+    /// Takes drafts in. All good ones become durable together before this answers; each bad one is refused
+    /// with every problem it has.
+    ///
+    /// # Errors
+    /// When nothing could be made durable; nothing was kept then.
+    pub async fn accept(&self, actor: &Actor, instance: &InstanceName, drafts: Vec<Draft>) -> Result<Vec<Intake>, Fault> {
+        let arrivals: Vec<Arrival> = drafts.into_iter().map(Arrival::from).collect();
+        intake::accept(&self.shared.core, actor, instance, &arrivals, &Rider::default()).await
+    }
+
+    /// Takes one draft in and writes the answer under an idempotency key in the same transaction. What is
+    /// answered is made by `answer`; `None` keeps nothing (a refusal may be corrected and sent again).
+    ///
+    /// # Errors
+    /// As [`Hub::accept`].
+    pub async fn accept_once(
+        &self,
+        actor: &Actor,
+        instance: &InstanceName,
+        draft: Draft,
+        ticket: &IdempotencyTicket,
+        answer: impl Fn(&Intake) -> Option<(u16, Vec<u8>)>,
+    ) -> Result<Intake, Fault> {
+        let arrivals = [Arrival::from(draft)];
+        let guard = Rider { guards: ticket.rider(0, Vec::new())?.guards, ..Rider::default() };
+        let results = intake::accept_with(&self.shared.core, actor, instance, &arrivals, &guard, |results| {
+            let Some((status, body)) = results.first().and_then(&answer) else { return Ok(None) };
+            Ok(ticket.rider(status, body)?.edits.pop())
+        });
+        results.await?.pop().ok_or(Fault::Contended)
+    }
+
+    /// What is known of a caller's idempotency key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn idempotency_check(&self, caller: Option<TokenId>, key: &str, request: [u8; 32]) -> Result<IdempotencyState, Fault> {
+        idempotency::check(&self.shared.core, caller, key, request).await
+    }
+
+    /// Verifies a request of another system and makes it durable; its plugin is called afterwards.
+    ///
+    /// # Errors
+    /// Says why it was not taken in.
+    pub async fn accept_inbound(&self, request: InboundRequest) -> Result<InboundId, InboundError> {
+        inbound::accept(&self.shared, request).await
+    }
+
+    /// Imports files and folders through an instance. An import that was interrupted goes on where it was.
+    ///
+    /// # Errors
+    /// When it could not begin or nothing could be kept any more. What is refused stands in the report.
+    pub async fn import(
+        &self,
+        actor: Actor,
+        instance: &InstanceName,
+        paths: Vec<PathBuf>,
+        progress: mpsc::Sender<ImportProgress>,
+    ) -> Result<ImportReport, ImportError> {
+        import::run(&self.shared, actor, instance, paths, progress).await
+    }
+
+    /// A page of feedback, newest first, with everything that was committed before the call.
+    ///
+    /// # Errors
+    /// For a foreign cursor, or when the store cannot be read.
+    pub async fn feedback_page(&self, filter: &FeedbackFilter, cursor: Option<&str>, limit: u16) -> Result<FeedbackPage, QueryError> {
+        query::feedback_page(&self.shared.core, filter, cursor, usize::from(limit.clamp(1, 1000))).await
+    }
+
+    /// One piece of feedback.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn feedback(&self, id: FeedbackId) -> Result<Option<FeedbackRecord>, QueryError> {
+        query::feedback(&self.shared.core, id).await
+    }
+
+    /// Everything that happened to a piece of feedback, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn feedback_history(&self, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+        query::history(&self.shared.core, id).await
+    }
+
+    /// Where a piece of feedback went.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn feedback_deliveries(&self, id: FeedbackId) -> Result<Vec<DeliveryRecord>, QueryError> {
+        query::deliveries_of(&self.shared.core, id).await
+    }
+
+    /// A page of deliveries, newest first.
+    ///
+    /// # Errors
+    /// For a foreign cursor, or when the store cannot be read.
+    pub async fn delivery_page(&self, filter: &DeliveryFilter, cursor: Option<&str>, limit: u16) -> Result<DeliveryPage, QueryError> {
+        query::delivery_page(&self.shared.core, filter, cursor, usize::from(limit.clamp(1, 1000))).await
+    }
+
+    /// Sends dead letters on their way again, under the ids they had. Answers how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn delivery_replay(&self, actor: &Actor, which: &ReplaySelection) -> Result<u64, Fault> {
+        hub::replay_deliveries(&self.shared, actor, which).await
+    }
+
+    /// Requests that could not become feedback, newest first, older than `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn inbound_dead_page(&self, after: Option<InboundId>, limit: u16) -> Result<Vec<InboundRecord>, Fault> {
+        inbound::dead_page(&self.shared, after, usize::from(limit.clamp(1, 1000))).await
+    }
+
+    /// Gives one such request, or all of them, to their plugins again. Answers how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn inbound_replay(&self, which: Option<InboundId>) -> Result<u64, Fault> {
+        inbound::replay(&self.shared, which).await
+    }
+
+    /// Signs the present head of the ledger: a C2SP checkpoint.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn checkpoint(&self) -> Result<String, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await
+    }
+
+    /// The public key that checkpoints verify with, in the text form of signed notes.
+    #[must_use]
+    pub fn verifier_key(&self) -> String {
+        self.shared.signer.verifying_key().to_string()
+    }
+
+    /// Checks the ledger and everything that follows from it.
+    ///
+    /// # Errors
+    /// When the store cannot be read. What does not fit stands in the report.
+    pub async fn verify(&self, progress: mpsc::Sender<VerifyProgress>) -> Result<VerifyReport, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        ledger::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
+    }
+
+    /// Drops every read model and folds it from the ledger again.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn rebuild(&self) -> Result<(), Fault> {
+        projection::drop_all(&self.shared.core.store).await?;
+        projection::catch_up(&self.shared.core).await
+    }
+
+    /// Makes an API token. The secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn token_create(&self, actor: Actor, name: &str, scopes: Vec<Scope>, expires_at: Option<Time>) -> Result<NewToken, Fault> {
+        tokens::create(&self.shared.core, actor, name, scopes, expires_at).await
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn token_list(&self) -> Result<Vec<TokenRecord>, Fault> {
+        tokens::list(&self.shared.core).await
+    }
+
+    /// Revokes a token; false when there is none of this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn token_revoke(&self, actor: Actor, id: TokenId) -> Result<bool, Fault> {
+        tokens::revoke(&self.shared.core, actor, id).await
+    }
+
+    /// Who presents this token, if it is valid now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn authenticate(&self, presented: &str) -> Result<Option<Caller>, Fault> {
+        tokens::authenticate(&self.shared.core, presented).await
+    }
+}

@@ -1,0 +1,95 @@
+//! What every part of the hub stands on: the store, the keys, the doors to the world.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use mihwar_model::{Actor, Clock, ContactId, Event, EventBody, Ids};
+use mihwar_store::{ApplyError, Batch, BlobFolder, Key, Store, View};
+use tokio::sync::Notify;
+
+use crate::fault::Fault;
+use crate::keys;
+use crate::vault::{ContactKey, Vault};
+
+/// How often a batch that must not be given up meets a busy writer before it is.
+const PATIENCE: u32 = 500;
+
+/// Shared by all parts of a hub.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: BlobFolder,
+    pub(crate) vault: Vault,
+    pub(crate) ids: Ids,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wake: Wake,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
+
+/// Tells the workers that something was committed. They also look by themselves now and then, so a lost
+/// wake-up costs time and nothing else.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    pub(crate) pipeline: Notify,
+    pub(crate) projector: Notify,
+    pub(crate) deliveries: Notify,
+    pub(crate) inbound: Notify,
+}
+
+impl Wake {
+    pub(crate) fn notify(&self) {
+        self.pipeline.notify_one();
+        self.projector.notify_one();
+    }
+
+    pub(crate) fn deliveries(&self) {
+        self.deliveries.notify_waiters();
+        self.projector.notify_one();
+    }
+}
+
+impl Core {
+    /// The keys of these contacts; those that were erased are left out.
+    pub(crate) async fn contact_keys(
+        &self,
+        view: &dyn View,
+        mut contacts: Vec<ContactId>,
+    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
+        contacts.sort_unstable();
+        contacts.dedup();
+        let mut found = HashMap::with_capacity(contacts.len());
+        contacts.retain(|contact| match self.vault.kept_contact_key(*contact) {
+            Some(key) => found.insert(*contact, key).is_some(),
+            None => true,
+        });
+        let lookups: Vec<Key> = contacts.iter().map(|contact| keys::contact_key(*contact)).collect();
+        for (contact, row) in contacts.into_iter().zip(view.get_many(&lookups).await?) {
+            if let Some(row) = row {
+                found.insert(contact, self.vault.open_contact_key(contact, &row.bytes)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Applies a batch, waiting while the writer is busy.
+    pub(crate) async fn apply_patiently(&self, batch: Batch) -> Result<(), Fault> {
+        for _ in 0..PATIENCE {
+            match self.store.apply(batch.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Fault::Contended)
+    }
+
+    /// The ledger bytes of something that happens now.
+    pub(crate) fn event(&self, actor: Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
+        Event { at: self.clock.now(), actor, body }.to_bytes().map_err(Fault::Encoding)
+    }
+}

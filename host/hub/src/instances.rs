@@ -1,0 +1,280 @@
+//! The plugins that run and the instances made of them. A set is built whole and swapped whole; calls
+//! that run go on with what they began with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mihwar_model::{InstanceName, Time};
+use mihwar_sandbox::{CallError, Capability, Engine, Instance, InstanceSettings, LoadError, Plugin, SecretSet, Severity};
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSource};
+use crate::convert::{FIELD_NAMES, GrantedFields};
+
+/// What an instance is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Brings feedback in.
+    Channel,
+    /// Adds facts to it.
+    Enricher,
+    /// Receives it.
+    Department,
+}
+
+/// A running instance.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) name: InstanceName,
+    pub(crate) config: InstanceConfig,
+    pub(crate) sandbox: Instance,
+    pub(crate) fields: GrantedFields,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) record: Arc<CallRecord>,
+}
+
+/// How an instance's calls went. Survives a change of its configuration.
+#[derive(Debug, Default)]
+pub(crate) struct CallRecord(Mutex<CallCounts>);
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct CallCounts {
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) last_error: Option<(Time, String)>,
+    pub(crate) last_success: Option<Time>,
+    /// Set when the instance may not be called until someone acts.
+    pub(crate) paused: Option<String>,
+}
+
+impl CallRecord {
+    pub(crate) fn succeeded(&self, at: Time) {
+        self.change(|counts| {
+            counts.ok += 1;
+            counts.last_success = Some(at);
+        });
+    }
+
+    pub(crate) fn failed(&self, at: Time, error: &str) {
+        self.change(|counts| {
+            counts.failed += 1;
+            counts.last_error = Some((at, error.chars().take(500).collect()));
+        });
+    }
+
+    pub(crate) fn pause(&self, reason: Option<String>) {
+        self.change(|counts| counts.paused = reason);
+    }
+
+    pub(crate) fn counts(&self) -> CallCounts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut CallCounts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Running {
+    pub(crate) fn can(&self, capability: Capability) -> bool {
+        self.sandbox.plugin().can(capability)
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        if self.can(Capability::Deliver) {
+            Role::Department
+        } else if self.can(Capability::Process) {
+            Role::Enricher
+        } else {
+            Role::Channel
+        }
+    }
+
+    /// Notes how a call went, and what the plugin logged, where people look for it.
+    pub(crate) fn note<T>(&self, at: Time, function: &'static str, result: &Result<mihwar_sandbox::Done<T>, CallError>) {
+        let labels = [("instance", self.name.to_string()), ("function", function.to_owned())];
+        let log = match result {
+            Ok(done) => {
+                self.record.succeeded(at);
+                metrics::histogram!("mihwar_plugin_call_seconds", &labels).record(done.cost.wall.as_secs_f64());
+                &done.effects.log
+            }
+            Err(error) => {
+                self.record.failed(at, &error.to_string());
+                metrics::counter!("mihwar_plugin_call_failures_total", &labels).increment(1);
+                tracing::warn!(instance = %self.name, function, code = error.code(), "plugin call failed: {error}");
+                &error.log
+            }
+        };
+        for line in log {
+            tracing::info!(instance = %self.name, level = ?line.level, fields = ?line.fields, "plugin: {}", line.message);
+        }
+    }
+}
+
+/// All instances of a hub at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Instances {
+    pub(crate) by_name: BTreeMap<InstanceName, Arc<Running>>,
+    /// Enrichers in the order in which they run.
+    pub(crate) enrichers: Vec<Arc<Running>>,
+}
+
+impl Instances {
+    pub(crate) fn get(&self, name: &InstanceName) -> Option<Arc<Running>> {
+        self.by_name.get(name).cloned()
+    }
+
+    pub(crate) fn departments(&self) -> impl Iterator<Item = &Arc<Running>> {
+        self.by_name.values().filter(|running| running.can(Capability::Deliver))
+    }
+}
+
+/// Builds the instances of a configuration. Instances that did not change keep running as they are.
+///
+/// # Errors
+/// Every problem, with file, line and key; nothing is changed by it.
+pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) -> Result<Instances, ConfigError> {
+    let mut problems = Vec::new();
+    let plugins = load_plugins(engine, config, &mut problems).await;
+    let mut instances = Instances::default();
+    for wanted in &config.instances {
+        let Some((plugin, hash)) = plugins.get(&wanted.plugin) else { continue };
+        let mut fingerprint = Config::fingerprint(wanted);
+        fingerprint.iter_mut().zip(hash.bytes().cycle()).for_each(|(a, b)| *a ^= b);
+        match configure(config, wanted, plugin) {
+            Ok((sandbox, fields)) => {
+                let known = before.get(&wanted.name);
+                let unchanged = known.as_ref().filter(|known| known.fingerprint == fingerprint);
+                let record = known.as_ref().map(|known| known.record.clone()).unwrap_or_default();
+                if unchanged.is_none() {
+                    record.pause(None);
+                }
+                let running = Arc::new(Running {
+                    name: wanted.name.clone(),
+                    config: wanted.clone(),
+                    sandbox,
+                    fields,
+                    fingerprint,
+                    record,
+                });
+                if running.can(Capability::Process) {
+                    instances.enrichers.push(running.clone());
+                }
+                instances.by_name.insert(wanted.name.clone(), running);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(instances) } else { Err(ConfigError { problems }) }
+}
+
+type Loaded = HashMap<InstanceName, (Arc<Plugin>, String)>;
+
+async fn load_plugins(engine: &Engine, config: &Config, problems: &mut Vec<ConfigProblem>) -> Loaded {
+    let mut plugins = HashMap::new();
+    for source in &config.plugins {
+        let problem = |message: String| ConfigProblem {
+            source: config.path.display().to_string(),
+            line: None,
+            key: format!("plugin.{}", source.id),
+            message,
+        };
+        let file = match plugin_file(config, &source.id, source.file.as_deref()) {
+            Ok(file) => file,
+            Err(message) => {
+                problems.push(problem(message));
+                continue;
+            }
+        };
+        let bytes = match tokio::fs::read(&file).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                problems.push(problem(format!("{} cannot be read: {error}", file.display())));
+                continue;
+            }
+        };
+        match load(engine, &bytes).await {
+            Ok(plugin) if plugin.manifest().plugin.id == source.id.as_str() => {
+                let hash = plugin.inspection().sha256.clone();
+                plugins.insert(source.id.clone(), (plugin, hash));
+            }
+            Ok(plugin) => {
+                let id = &plugin.manifest().plugin.id;
+                problems.push(problem(format!("{} holds the plugin \"{id}\"", file.display())));
+            }
+            Err(error) => problems.push(problem(format!("{}: {error}", file.display()))),
+        }
+    }
+    plugins
+}
+
+async fn load(engine: &Engine, bytes: &[u8]) -> Result<Arc<Plugin>, LoadError> {
+    engine.load(bytes).await
+}
+
+/// The file of a plugin: the one the config names, else the installed one, checked against its pin.
+fn plugin_file(config: &Config, id: &InstanceName, file: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(file) = file {
+        return Ok(file.to_owned());
+    }
+    crate::plugin_lock::installed(config, id)
+}
+
+fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> Result<(Instance, GrantedFields), Vec<ConfigProblem>> {
+    let mut problems = Vec::new();
+    let secrets = read_secrets(config, wanted, &mut problems);
+    let fields = GrantedFields::read(&wanted.grants.fields).unwrap_or_else(|unknown| {
+        let message = format!("\"{unknown}\" is no field; the fields are: {}", FIELD_NAMES.join(", "));
+        problems.push(config.instance_problem(&wanted.name, "grant.fields", &message));
+        GrantedFields::default()
+    });
+    let settings = InstanceSettings {
+        name: wanted.name.to_string(),
+        settings: wanted.settings.clone(),
+        grants: wanted.grants.clone(),
+        secrets,
+        limits: wanted.limits.clone(),
+        time_zone: wanted.time_zone.clone(),
+        hub_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    match Instance::configure(plugin, settings) {
+        Ok((instance, warnings)) => {
+            for warning in &warnings {
+                tracing::warn!(instance = %wanted.name, "{}: {}", warning.path, warning.message);
+            }
+            if problems.is_empty() { Ok((instance, fields)) } else { Err(problems) }
+        }
+        Err(found) => {
+            let errors = found.into_iter().filter(|problem| problem.severity == Severity::Error);
+            problems.extend(errors.map(|problem| config.instance_problem(&wanted.name, &problem.path, &problem.message)));
+            Err(problems)
+        }
+    }
+}
+
+fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<ConfigProblem>) -> SecretSet {
+    let mut secrets = SecretSet::new();
+    for (name, source) in &wanted.secrets {
+        let key = format!("secrets.{name}");
+        match source {
+            SecretSource::Variable(variable) => match std::env::var(variable) {
+                Ok(value) => secrets.insert(name.clone(), value.into()),
+                Err(_) => {
+                    let message = format!("the environment variable {variable} is not set");
+                    problems.push(config.instance_problem(&wanted.name, &key, &message));
+                }
+            },
+            SecretSource::File(path) => match std::fs::read_to_string(path) {
+                Ok(value) => secrets.insert(name.clone(), value.trim_end_matches(['\r', '\n']).to_owned().into()),
+                Err(error) => {
+                    let message = format!("{} cannot be read: {error}", path.display());
+                    problems.push(config.instance_problem(&wanted.name, &key, &message));
+                }
+            },
+        }
+    }
+    secrets
+}

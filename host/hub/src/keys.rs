@@ -1,0 +1,221 @@
+//! Where everything lies: one space per sort of row. Authoritative rows are below `0x20`; read models,
+//! which can be dropped and folded from the ledger again, are from `0x20` to `0x2F`.
+
+use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId};
+use mihwar_store::{Key, KeyRange, Space};
+
+const ORG: OrgId = OrgId::FIRST;
+
+pub(crate) const CONTENT: Space = Space(0x10);
+pub(crate) const CONTACT_KEY: Space = Space(0x11);
+pub(crate) const IDENTIFIER: Space = Space(0x12);
+pub(crate) const SEEN: Space = Space(0x13);
+pub(crate) const QUEUE: Space = Space(0x14);
+pub(crate) const OUTBOX: Space = Space(0x15);
+pub(crate) const DEAD: Space = Space(0x16);
+pub(crate) const INBOX: Space = Space(0x17);
+pub(crate) const INBOX_DEAD: Space = Space(0x18);
+pub(crate) const STATE: Space = Space(0x19);
+pub(crate) const IMPORT: Space = Space(0x1A);
+pub(crate) const TOKEN: Space = Space(0x1B);
+pub(crate) const IDEMPOTENCY: Space = Space(0x1C);
+pub(crate) const CHECKPOINT: Space = Space(0x1D);
+pub(crate) const REFERENCE: Space = Space(0x1E);
+pub(crate) const SETTING: Space = Space(0x1F);
+
+pub(crate) const POSITION: Space = Space(0x20);
+pub(crate) const HEAD: Space = Space(0x21);
+pub(crate) const HISTORY: Space = Space(0x22);
+pub(crate) const DELIVERY: Space = Space(0x23);
+pub(crate) const INDEX: Space = Space(0x24);
+pub(crate) const COUNT: Space = Space(0x25);
+
+/// All read models, in the order in which they are compared.
+pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
+
+pub(crate) fn all(space: Space) -> KeyRange {
+    KeyRange::prefix(Key::space(space, ORG).finish())
+}
+
+pub(crate) fn content(feedback: FeedbackId, revision: u32) -> Key {
+    Key::space(CONTENT, ORG).id(feedback.to_bytes()).u32(revision).finish()
+}
+
+pub(crate) fn contact_key(contact: ContactId) -> Key {
+    Key::space(CONTACT_KEY, ORG).id(contact.to_bytes()).finish()
+}
+
+pub(crate) fn identifier(hash: [u8; 16]) -> Key {
+    Key::space(IDENTIFIER, ORG).id(hash).finish()
+}
+
+/// Begins with the record's own date, so that inserts stay local although the hash is random.
+pub(crate) fn seen(instance: &InstanceName, day: u32, hash: [u8; 16]) -> Key {
+    Key::space(SEEN, ORG).text(instance.as_str()).u32(day).id(hash).finish()
+}
+
+pub(crate) fn seen_of(instance: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(SEEN, ORG).text(instance.as_str()).finish())
+}
+
+pub(crate) fn queue(feedback: FeedbackId, revision: u32) -> Key {
+    Key::space(QUEUE, ORG).id(feedback.to_bytes()).u32(revision).finish()
+}
+
+pub(crate) fn outbox(destination: &InstanceName, delivery: DeliveryId) -> Key {
+    Key::space(OUTBOX, ORG).text(destination.as_str()).id(delivery.to_bytes()).finish()
+}
+
+pub(crate) fn outbox_of(destination: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(OUTBOX, ORG).text(destination.as_str()).finish())
+}
+
+pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
+    Key::space(DEAD, ORG).text(destination.as_str()).id(delivery.to_bytes()).finish()
+}
+
+/// The department of a dead letter's row.
+pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
+    let mut parts = key.read();
+    (parts.u8().ok()?, parts.u32().ok()?);
+    InstanceName::new(parts.text().ok()?).ok()
+}
+
+pub(crate) fn dead_of(destination: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(DEAD, ORG).text(destination.as_str()).finish())
+}
+
+pub(crate) fn inbox(inbound: InboundId) -> Key {
+    Key::space(INBOX, ORG).id(inbound.to_bytes()).finish()
+}
+
+pub(crate) fn inbox_dead(inbound: InboundId) -> Key {
+    Key::space(INBOX_DEAD, ORG).id(inbound.to_bytes()).finish()
+}
+
+pub(crate) fn state(instance: &InstanceName, key: &str) -> Key {
+    Key::space(STATE, ORG).text(instance.as_str()).text(key).finish()
+}
+
+pub(crate) fn state_of(instance: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(STATE, ORG).text(instance.as_str()).finish())
+}
+
+/// The plugin's own name of a state row.
+pub(crate) fn state_name(key: &Key) -> Option<String> {
+    let mut parts = key.read();
+    (parts.u8().ok()?, parts.u32().ok()?, parts.text().ok()?);
+    parts.text().ok()
+}
+
+pub(crate) fn import(job: [u8; 16], file: [u8; 16]) -> Key {
+    Key::space(IMPORT, ORG).id(job).id(file).finish()
+}
+
+pub(crate) fn import_job(job: [u8; 16]) -> KeyRange {
+    KeyRange::prefix(Key::space(IMPORT, ORG).id(job).finish())
+}
+
+pub(crate) fn token(token: TokenId) -> Key {
+    Key::space(TOKEN, ORG).id(token.to_bytes()).finish()
+}
+
+pub(crate) fn idempotency(hash: [u8; 16]) -> Key {
+    Key::space(IDEMPOTENCY, ORG).id(hash).finish()
+}
+
+pub(crate) fn checkpoint(size: u64) -> Key {
+    Key::space(CHECKPOINT, ORG).u64(size).finish()
+}
+
+pub(crate) fn reference(feedback: FeedbackId, destination: &InstanceName) -> Key {
+    Key::space(REFERENCE, ORG).id(feedback.to_bytes()).text(destination.as_str()).finish()
+}
+
+pub(crate) fn setting(name: &str) -> Key {
+    Key::space(SETTING, ORG).text(name).finish()
+}
+
+pub(crate) fn position() -> Key {
+    Key::space(POSITION, ORG).finish()
+}
+
+pub(crate) fn head(feedback: FeedbackId) -> Key {
+    Key::space(HEAD, ORG).id(feedback.to_bytes()).finish()
+}
+
+/// Feedback received in `[from, to)`; its ids sort by the time of receipt.
+pub(crate) fn heads_between(from: Option<Time>, to: Option<Time>) -> KeyRange {
+    let bound = |time: Time| {
+        let millis = u64::try_from(time.0).unwrap_or(0).min((1 << 48) - 1);
+        let mut id = [0_u8; 16];
+        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        Key::space(HEAD, ORG).id(id).finish()
+    };
+    let start = from.map_or_else(|| Key::space(HEAD, ORG).finish(), bound);
+    let end = to.map_or_else(|| Key::space(HEAD, ORG).id([0xFF; 16]).u8(0).finish(), bound);
+    KeyRange::between(start, end)
+}
+
+pub(crate) fn history(feedback: FeedbackId, sequence: u64) -> Key {
+    Key::space(HISTORY, ORG).id(feedback.to_bytes()).u64(sequence).finish()
+}
+
+pub(crate) fn history_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(HISTORY, ORG).id(feedback.to_bytes()).finish())
+}
+
+pub(crate) fn delivery(delivery: DeliveryId) -> Key {
+    Key::space(DELIVERY, ORG).id(delivery.to_bytes()).finish()
+}
+
+/// What feedback can be looked up by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Contact(ContactId),
+    Thread(ThreadId),
+    Destination(InstanceName),
+    Instance(InstanceName),
+}
+
+impl Lookup {
+    fn prefix(&self) -> mihwar_store::KeyBuilder {
+        let key = Key::space(INDEX, ORG);
+        match self {
+            Self::Contact(contact) => key.u32(1).id(contact.to_bytes()),
+            Self::Thread(thread) => key.u32(2).id(thread.to_bytes()),
+            Self::Destination(name) => key.u32(3).text(name.as_str()),
+            Self::Instance(name) => key.u32(4).text(name.as_str()),
+        }
+    }
+
+    pub(crate) fn entry(&self, feedback: FeedbackId) -> Key {
+        self.prefix().id(feedback.to_bytes()).finish()
+    }
+
+    pub(crate) fn entries(&self) -> KeyRange {
+        KeyRange::prefix(self.prefix().finish())
+    }
+}
+
+/// The id that a key of `space` ends with, e.g. the feedback of an index entry.
+pub(crate) fn last_id(key: &Key) -> Option<[u8; 16]> {
+    let bytes = key.as_bytes();
+    bytes.get(bytes.len().checked_sub(16)?..)?.try_into().ok()
+}
+
+/// The number that a key ends with, e.g. the sequence of a history entry.
+pub(crate) fn last_number(key: &Key) -> Option<u64> {
+    key.as_bytes().last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+pub(crate) fn count(name: &str, of: &str) -> Key {
+    Key::space(COUNT, ORG).text(name).text(of).finish()
+}
+
+/// The names of a count's row.
+pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
+    let mut parts = key.read();
+    (parts.u8().ok()?, parts.u32().ok()?);
+    Some((parts.text().ok()?, parts.text().ok()?))
+}

@@ -1,0 +1,61 @@
+//! The work of Mihwar: intake, enrichment, routing, delivery, schedules. Joins store and sandbox.
+//!
+//! The way of one piece of feedback: [`intake`] or [`inbound`] or [`import`] make it durable together with
+//! its entry in the pipeline's queue; [`pipeline`] lets enrichers read it and asks [`routing`] who
+//! receives it, writing the deliveries in the same transaction; [`delivery`] hands them over. What readers
+//! see is folded behind that by [`projection`]; everything stands on [`ledger`].
+
+mod api;
+mod changes;
+mod channel_kinds;
+mod config;
+mod content;
+mod convert;
+mod core;
+mod delivery;
+mod enrichment;
+mod fault;
+mod hub;
+mod idempotency;
+mod import;
+mod inbound;
+mod instances;
+mod intake;
+mod keys;
+mod ledger;
+mod lent;
+mod master_key;
+mod pipeline;
+mod plugin_lock;
+mod projection;
+mod query;
+mod routing;
+mod rows;
+mod status;
+mod text;
+mod tokens;
+mod vault;
+
+pub use api::ReplaySelection;
+pub use config::{
+    Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
+    PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+};
+pub use fault::Fault;
+pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
+pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
+pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
+pub use inbound::{InboundError, InboundRecord, InboundRequest};
+pub use instances::Role;
+pub use intake::Intake;
+pub use ledger::{VerifyProgress, VerifyReport};
+pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
+pub use plugin_lock::{InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path};
+pub use query::{
+    DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
+};
+pub use routing::RuleSet;
+pub use rows::{DeliveryRecord, DeliveryState, Head};
+pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
+pub use tokens::{Caller, NewToken, Scope, TokenRecord};
+pub use vault::VaultError;

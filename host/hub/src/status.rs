@@ -1,0 +1,214 @@
+//! How the hub is: instances, counts, readiness.
+
+use std::collections::BTreeMap;
+
+use mihwar_model::{InstanceName, Time};
+use mihwar_sandbox::Capability;
+use serde::Serialize;
+
+use crate::fault::Fault;
+use crate::hub::Hub;
+use crate::instances::Role;
+use crate::{keys, projection, query};
+
+/// How an instance is.
+#[derive(Debug, Clone, Serialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: InstanceName,
+    /// The plugin it runs.
+    pub plugin: InstanceName,
+    /// The plugin's name for people, English and Arabic.
+    pub plugin_name: PluginName,
+    /// The plugin's version.
+    pub version: String,
+    /// What it is for.
+    pub role: Role,
+    /// What the plugin can do.
+    pub capabilities: Vec<String>,
+    /// SHA-256 of the plugin file.
+    pub sha256: String,
+    /// Why it is not called; `None` while it runs.
+    pub paused: Option<String>,
+    /// Calls that succeeded since the start.
+    pub calls_ok: u64,
+    /// Calls that failed since the start.
+    pub calls_failed: u64,
+    /// The last failure.
+    pub last_error: Option<LastError>,
+    /// When a call last succeeded.
+    pub last_success: Option<Time>,
+    /// Deliveries that wait, for a department; counting stops at 10 000.
+    pub waiting: u64,
+    /// Dead letters, for a department; counting stops at 10 000.
+    pub dead: u64,
+}
+
+/// A name in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PluginName {
+    /// English.
+    pub en: String,
+    /// Arabic.
+    pub ar: String,
+}
+
+/// A failure and when it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub message: String,
+}
+
+/// Counts over everything.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overview {
+    /// Pieces of feedback.
+    pub feedback: u64,
+    /// By channel instance.
+    pub by_instance: BTreeMap<String, u64>,
+    /// By kind; `unknown` where nobody said.
+    pub by_kind: BTreeMap<String, u64>,
+    /// By department, then by state.
+    pub deliveries: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Entries of the ledger.
+    pub ledger_size: u64,
+    /// The last kept checkpoint: its size.
+    pub last_checkpoint: Option<u64>,
+    /// Bytes of the store's file.
+    pub file_bytes: u64,
+    /// Commits and fsyncs since the start.
+    pub commits: u64,
+    /// See `commits`.
+    pub fsyncs: u64,
+}
+
+/// One thing that readiness looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Hub {
+    /// All instances and how they are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn instances(&self) -> Result<Vec<InstanceStatus>, Fault> {
+        let instances = self.shared.instances();
+        let mut statuses = Vec::with_capacity(instances.by_name.len());
+        for running in instances.by_name.values() {
+            let plugin = running.sandbox.plugin();
+            let about = &plugin.manifest().plugin;
+            let counts = running.record.counts();
+            let (waiting, dead) = match running.can(Capability::Deliver) {
+                true => query::waiting(&self.shared.core, &running.name).await?,
+                false => (0, 0),
+            };
+            statuses.push(InstanceStatus {
+                name: running.name.clone(),
+                plugin: running.config.plugin.clone(),
+                plugin_name: PluginName { en: about.name.in_language("en").to_owned(), ar: about.name.in_language("ar").to_owned() },
+                version: about.version.clone(),
+                role: running.role(),
+                capabilities: plugin.capabilities().map(|capability| capability.interface().to_owned()).collect(),
+                sha256: plugin.inspection().sha256.clone(),
+                paused: counts.paused,
+                calls_ok: counts.ok,
+                calls_failed: counts.failed,
+                last_error: counts.last_error.map(|(at, message)| LastError { at, message }),
+                last_success: counts.last_success,
+                waiting,
+                dead,
+            });
+        }
+        Ok(statuses)
+    }
+
+    /// Counts over everything.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn overview(&self) -> Result<Overview, Fault> {
+        let core = &self.shared.core;
+        projection::catch_up(core).await?;
+        let view = core.store.view().await?;
+        let statistics = core.store.statistics();
+        let mut overview = Overview {
+            ledger_size: view.tree().size(),
+            file_bytes: statistics.file_bytes,
+            commits: statistics.commits,
+            fsyncs: statistics.fsyncs,
+            ..Overview::default()
+        };
+        let page = view.scan(keys::all(keys::COUNT), mihwar_store::Order::Ascending, 1000).await?;
+        for row in page.rows {
+            let Some((name, of)) = keys::count_names(&row.key) else { continue };
+            let count = row.value.bytes.first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+            let count = u64::try_from(count).unwrap_or(0);
+            match (name.as_str(), of.split_once('/')) {
+                ("instance", _) => drop(overview.by_instance.insert(of, count)),
+                ("kind", _) => drop(overview.by_kind.insert(of, count)),
+                ("delivery", Some((destination, state))) => {
+                    overview.deliveries.entry(destination.to_owned()).or_default().insert(state.to_owned(), count);
+                }
+                _ => {}
+            }
+        }
+        overview.feedback = overview.by_instance.values().sum();
+        let last = view.scan(keys::all(keys::CHECKPOINT), mihwar_store::Order::Descending, 1).await?;
+        overview.last_checkpoint = last.rows.first().and_then(|row| keys::last_number(&row.key));
+        Ok(overview)
+    }
+
+    /// Looks at everything that must work, right now.
+    pub async fn readiness(&self) -> Vec<Check> {
+        let mut checks = vec![self.check_store().await, self.check_read_models().await];
+        let fallen = self.fallen_workers();
+        let workers_ok = fallen.is_empty() && self.is_started();
+        let detail = if workers_ok { "all run".to_owned() } else { format!("not running: {}", fallen.join(", ")) };
+        checks.push(Check { name: "workers".into(), ok: workers_ok, detail });
+        for running in self.shared.instances().by_name.values() {
+            let paused = running.record.counts().paused;
+            checks.push(Check {
+                name: format!("instance {}", running.name),
+                ok: paused.is_none(),
+                detail: paused.unwrap_or_else(|| "runs".into()),
+            });
+        }
+        checks
+    }
+
+    /// A real write: a setting row, through the writer, to the disk.
+    async fn check_store(&self) -> Check {
+        let core = &self.shared.core;
+        let row = mihwar_store::Edit::Put(keys::setting("readiness"), core.clock.now().0.to_be_bytes().to_vec());
+        let batch = mihwar_store::Batch { edits: vec![row], ..mihwar_store::Batch::default() };
+        let result = core.store.apply(batch).await.map_err(Fault::from);
+        let (ok, detail) = match result {
+            Ok(_) => (true, "writes and syncs".to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        Check { name: "store".into(), ok, detail }
+    }
+
+    async fn check_read_models(&self) -> Check {
+        let lag = async {
+            let view = self.shared.core.store.view().await?;
+            let (position, _) = projection::position(&*view).await?;
+            Ok::<_, Fault>(view.tree().size().saturating_sub(position))
+        };
+        let (ok, detail) = match lag.await {
+            Ok(lag) => (lag < 100_000, format!("{lag} events behind")),
+            Err(error) => (false, error.to_string()),
+        };
+        Check { name: "read models".into(), ok, detail }
+    }
+}

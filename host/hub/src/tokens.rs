@@ -1,0 +1,179 @@
+//! API tokens: shown once, stored as a hash, with scopes and an end.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mihwar_model::{Actor, EventBody, Time, TokenCreated, TokenId, TokenRevoked};
+use mihwar_store::{Batch, Edit, Guard, Order};
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::core::Core;
+use crate::fault::Fault;
+use crate::keys;
+use crate::rows;
+
+/// What the holder of a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+pub enum Scope {
+    /// See feedback and deliveries.
+    #[n(0)]
+    #[serde(rename = "feedback:read")]
+    FeedbackRead,
+    /// Hand feedback in.
+    #[n(1)]
+    #[serde(rename = "feedback:write")]
+    FeedbackWrite,
+    /// Everything.
+    #[n(2)]
+    #[serde(rename = "admin")]
+    Admin,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 3] = [Self::FeedbackRead, Self::FeedbackWrite, Self::Admin];
+
+    /// The name on the command line and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FeedbackRead => "feedback:read",
+            Self::FeedbackWrite => "feedback:write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| format!("\"{text}\" is no scope; use feedback:read, feedback:write or admin"))
+    }
+}
+
+/// A token that was just made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its public id.
+    pub id: TokenId,
+    /// The token itself, `mhw_<id>_<secret>`: shown once, stored nowhere.
+    pub token: String,
+}
+
+/// A token, for readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenRecord {
+    /// Its public id.
+    pub id: TokenId,
+    /// What it is for.
+    pub name: String,
+    /// What its holder may do.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+}
+
+/// Whoever holds a valid token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Which token.
+    pub token: TokenId,
+    /// What its holder may do.
+    pub scopes: Vec<Scope>,
+}
+
+impl Caller {
+    /// Whether the holder may do this.
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
+#[derive(Debug, Clone, Encode, Decode)]
+struct TokenRow {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    hash: [u8; 32],
+    #[n(1)]
+    name: String,
+    #[n(2)]
+    scopes: Vec<Scope>,
+    #[n(3)]
+    created_at: Time,
+    #[n(4)]
+    expires_at: Option<Time>,
+}
+
+pub(crate) async fn create(core: &Core, actor: Actor, name: &str, scopes: Vec<Scope>, expires_at: Option<Time>) -> Result<NewToken, Fault> {
+    let id = TokenId(core.ids.next());
+    let secret = hex::encode(core.vault.random::<32>());
+    let token = format!("mhw_{}_{secret}", id.0.simple());
+    let hash = Sha256::digest(secret.as_bytes()).into();
+    let event = TokenCreated { token: id, scopes: scopes.iter().map(ToString::to_string).collect() };
+    let row = TokenRow { hash, name: name.chars().take(200).collect(), scopes, created_at: core.clock.now(), expires_at };
+    core.apply_patiently(Batch {
+        guards: vec![Guard::Absent(keys::token(id))],
+        edits: vec![Edit::Put(keys::token(id), rows::encode(&row)?)],
+        journal: vec![core.event(actor, EventBody::TokenCreated(event))?],
+    })
+    .await?;
+    Ok(NewToken { id, token })
+}
+
+pub(crate) async fn list(core: &Core) -> Result<Vec<TokenRecord>, Fault> {
+    let view = core.store.view().await?;
+    let page = view.scan(keys::all(keys::TOKEN), Order::Ascending, 1000).await?;
+    page.rows
+        .into_iter()
+        .map(|row| {
+            let token: TokenRow = rows::decode("a token", &row.value.bytes)?;
+            Ok(TokenRecord {
+                id: TokenId::from_bytes(keys::last_id(&row.key).unwrap_or_default()),
+                name: token.name,
+                scopes: token.scopes,
+                created_at: token.created_at,
+                expires_at: token.expires_at,
+            })
+        })
+        .collect()
+}
+
+/// Revokes a token; false when there is none of this id.
+pub(crate) async fn revoke(core: &Core, actor: Actor, id: TokenId) -> Result<bool, Fault> {
+    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else { return Ok(false) };
+    core.apply_patiently(Batch {
+        guards: vec![Guard::At(keys::token(id), row.version)],
+        edits: vec![Edit::Delete(keys::token(id))],
+        journal: vec![core.event(actor, EventBody::TokenRevoked(TokenRevoked { token: id }))?],
+    })
+    .await?;
+    Ok(true)
+}
+
+/// Who presents this token, if it is valid now.
+pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<Caller>, Fault> {
+    let Some((id, secret)) = presented.strip_prefix("mhw_").and_then(|rest| rest.split_once('_')) else { return Ok(None) };
+    let Ok(id) = id.parse::<TokenId>() else { return Ok(None) };
+    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else { return Ok(None) };
+    let row: TokenRow = rows::decode("a token", &row.bytes)?;
+    let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    let matched = bool::from(hash.ct_eq(&row.hash));
+    let expired = row.expires_at.is_some_and(|end| end <= core.clock.now());
+    Ok((matched && !expired).then_some(Caller { token: id, scopes: row.scopes }))
+}

@@ -1,0 +1,111 @@
+//! What a call did besides returning a value. The caller makes it durable together with the value,
+//! or drops it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+/// Everything a successful call wants kept, in the order it happened.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// State writes, one per key (the last one counts), ordered by key.
+    pub state: Vec<StateWrite>,
+    /// New blobs, in the order they were put.
+    pub blobs: Vec<NewBlob>,
+    /// Log lines, secrets masked.
+    pub log: Vec<LogLine>,
+    /// Log lines beyond the limit of 200.
+    pub log_dropped: u64,
+    /// Metric samples.
+    pub metrics: Vec<Measurement>,
+    /// Samples dropped for too many names, label values or samples.
+    pub metrics_dropped: u64,
+    /// Requests that left the host.
+    pub http_exchanges: u32,
+    /// Requests that a dry run held back, as `METHOD url`.
+    pub held_back: Vec<String>,
+}
+
+/// One key of an instance's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateWrite {
+    /// At most 512 bytes.
+    pub key: String,
+    /// `None` deletes the key.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Bytes that the plugin gave to the host during the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBlob {
+    /// The id the plugin knows it by: `new:0`, `new:1`, … . Good for this call only; whoever keeps the
+    /// blob replaces it in the returned records.
+    pub id: String,
+    /// As the plugin named it.
+    pub media_type: String,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+/// How loud a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Each step.
+    Trace,
+    /// For whoever looks for a fault.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Looks wrong, work goes on.
+    Warn,
+    /// Work failed.
+    Error,
+}
+
+/// One record of a plugin's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// How loud.
+    pub level: LogLevel,
+    /// The text, at most 4 KiB with its fields.
+    pub message: String,
+    /// Named values.
+    pub fields: Vec<(String, String)>,
+}
+
+/// One metric sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// Name within the plugin.
+    pub name: String,
+    /// What is done with the value.
+    pub kind: MeasurementKind,
+    /// Label names and values.
+    pub labels: Vec<(String, String)>,
+}
+
+/// What a sample does to its metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MeasurementKind {
+    /// Counts up.
+    Add(u64),
+    /// Sets a gauge.
+    Set(f64),
+    /// Goes into a distribution.
+    Observe(f64),
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// From the start of the call, without waiting for a slot.
+    pub wall: Duration,
+    /// Waiting for a slot.
+    pub waited: Duration,
+    /// Most bytes of linear memory at any time.
+    pub memory_peak: u64,
+    /// Ticks of the engine during which the guest itself computed; a rough share of a core.
+    pub cpu_ticks: u64,
+}

@@ -1,0 +1,234 @@
+//! One request of a guest with its redirects, from check to answer.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::Client;
+use url::{Host, Url};
+
+use super::client::Clients;
+use super::resolver::Blocked;
+use crate::address::refused_because;
+use crate::contract::http::{HttpError, TransportFailure};
+use crate::grants::{Origin, Rule, find_grant};
+
+/// Most redirects that are followed, whatever the guest asks for.
+const MOST_REDIRECTS: u8 = 5;
+
+/// Finds the header that carries the credential for an origin.
+pub(crate) type CredentialFor<'a> =
+    dyn Fn(&Origin) -> Result<Option<(HeaderName, HeaderValue)>, HttpError> + Send + Sync + 'a;
+
+/// What an exchange needs besides the request.
+pub(crate) struct Exchange<'a> {
+    pub(crate) clients: &'a Clients,
+    pub(crate) asks: &'a [Rule],
+    pub(crate) grants: &'a [Rule],
+    /// The credential for an origin; asked again for each hop.
+    pub(crate) credential: &'a CredentialFor<'a>,
+    /// Held back instead of sent, unless GET or HEAD.
+    pub(crate) dry_run: bool,
+    pub(crate) deadline: Instant,
+    pub(crate) most_bytes: u64,
+    pub(crate) user_agent: &'a str,
+}
+
+/// A request as the guest wants it sent.
+pub(crate) struct Sending {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) redirects: u8,
+}
+
+/// What came back.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Requests that left the host.
+    pub(crate) sent: u32,
+    /// `METHOD url` of a request that a dry run held back.
+    pub(crate) held_back: Option<String>,
+}
+
+impl Exchange<'_> {
+    /// Sends the request and follows what redirects it may.
+    pub(crate) async fn run(&self, mut sending: Sending) -> Result<Answered, HttpError> {
+        let budget = sending.timeout.unwrap_or(Duration::from_secs(30));
+        let until = self.deadline.min(Instant::now() + budget);
+        let mut left = sending.redirects.min(MOST_REDIRECTS);
+        let mut sent = 0;
+        loop {
+            let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
+            let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
+                .map_err(HttpError::Denied)?;
+            if self.dry_run && !sending.method.is_safe() {
+                return Ok(held_back(&sending, sent));
+            }
+            check_literal(&sending.url, grant)?;
+            let mut answered = self.hop(&sending, grant, &origin, until).await?;
+            sent += 1;
+            answered.sent = sent;
+            let next = (left > 0).then(|| next_hop(&sending, &answered, &origin)).flatten();
+            let Some(next) = next else { return Ok(answered) };
+            sending = next;
+            left -= 1;
+        }
+    }
+
+    async fn hop(&self, sending: &Sending, grant: &Rule, origin: &Origin, until: Instant) -> Result<Answered, HttpError> {
+        let client = self.clients.get(grant.private).map_err(|message| {
+            HttpError::Tls(TransportFailure { message, sent: false })
+        })?;
+        let mut headers = sending.headers.clone();
+        if !headers.contains_key(USER_AGENT)
+            && let Ok(agent) = HeaderValue::from_str(self.user_agent)
+        {
+            headers.insert(USER_AGENT, agent);
+        }
+        // Last of all, so that nothing the guest set stands beside it.
+        if let Some((name, value)) = (self.credential)(origin)? {
+            headers.insert(name, value);
+        }
+        let Some(timeout) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            return Err(HttpError::Timeout(TransportFailure {
+                message: "no time was left to send it".to_owned(),
+                sent: false,
+            }));
+        };
+        self.send(&client, sending, headers, timeout).await
+    }
+
+    async fn send(&self, client: &Client, sending: &Sending, headers: HeaderMap, timeout: Duration) -> Result<Answered, HttpError> {
+        let mut response = client
+            .request(sending.method.clone(), sending.url.clone())
+            .headers(headers)
+            .body(sending.body.clone())
+            .timeout(timeout)
+            .send()
+            .await
+            .map_err(|error| transport(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
+            let total = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
+            if total > self.most_bytes {
+                return Err(HttpError::ResponseTooLarge(self.most_bytes));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answered {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: body.into(),
+            sent: 1,
+            held_back: None,
+        })
+    }
+}
+
+fn held_back(sending: &Sending, sent: u32) -> Answered {
+    Answered {
+        status: StatusCode::ACCEPTED,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        sent,
+        held_back: Some(format!("{} {}", sending.method, sending.url)),
+    }
+}
+
+/// A literal address is never resolved, so that it is checked here.
+fn check_literal(url: &Url, grant: &Rule) -> Result<(), HttpError> {
+    let address = match url.host() {
+        Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+        Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+        _ => return Ok(()),
+    };
+    match refused_because(address, grant.private) {
+        None => Ok(()),
+        Some(what) => Err(blocked(&Blocked { host: address.to_string(), address, what })),
+    }
+}
+
+/// The request that a redirect asks for, or `None` to hand the answer back as it is.
+fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<Sending> {
+    let location = answered.headers.get(LOCATION)?.to_str().ok()?;
+    let mut url = sending.url.join(location).ok()?;
+    url.set_fragment(None);
+    let rewritten = match answered.status {
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => sending.method == Method::POST,
+        StatusCode::SEE_OTHER => sending.method != Method::GET && sending.method != Method::HEAD,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
+        _ => return None,
+    };
+    let same_origin = Origin::of(&url).is_ok_and(|next| next == *origin);
+    let body = if rewritten { Bytes::new() } else { sending.body.clone() };
+    if !same_origin && !body.is_empty() {
+        // What the guest wrote for one origin is not for another.
+        return None;
+    }
+    let mut headers = if same_origin { sending.headers.clone() } else { HeaderMap::new() };
+    if rewritten {
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_ENCODING);
+    }
+    Some(Sending {
+        method: if rewritten { Method::GET } else { sending.method.clone() },
+        url,
+        headers,
+        body,
+        timeout: sending.timeout,
+        redirects: sending.redirects,
+    })
+}
+
+fn blocked(blocked: &Blocked) -> HttpError {
+    let hint = match refused_because(blocked.address, true) {
+        None => "; `private = true` on the [[instance.grant.http]] would allow it",
+        Some(_) => ", and no grant can allow it",
+    };
+    HttpError::BlockedAddress(format!("{blocked}{hint}"))
+}
+
+/// Sorts a transport error. Nobody can tell whether bytes had left before it, except when no
+/// connection came about.
+fn transport(error: &reqwest::Error) -> HttpError {
+    let mut message = error.to_string();
+    let mut tls = false;
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<Blocked>() {
+            return blocked(refused);
+        }
+        tls |= is_tls(inner);
+        message = format!("{message}: {inner}");
+        cause = inner.source();
+    }
+    let failure = TransportFailure { message, sent: !error.is_connect() };
+    if tls {
+        HttpError::Tls(failure)
+    } else if error.is_timeout() {
+        HttpError::Timeout(failure)
+    } else if error.is_connect() {
+        HttpError::Connect(failure)
+    } else {
+        HttpError::Protocol(failure)
+    }
+}
+
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+}
+
+#[cfg(test)]
+mod tests;

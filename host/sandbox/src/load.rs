@@ -1,0 +1,203 @@
+//! From a plugin file to a [`Plugin`]: inspect, check the version, compile or take from the cache,
+//! link, find the exports, ask for the settings schema.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use wasmtime::component::{Component, InstancePre};
+
+use crate::cache::Cached;
+use crate::call::Call;
+use crate::contract::{CONTRACT, destination, importer, lifecycle, processor, puller, webhook};
+use crate::engine::{Engine, Inner};
+use crate::error::CallError;
+use crate::host::CallState;
+use crate::inspect::{Inspection, NotAPlugin};
+use crate::instance::Instance;
+use crate::manifest::contract_parts;
+use crate::offered;
+use crate::plugin::{Exports, Plugin};
+
+/// Longest settings schema that is taken.
+const SCHEMA_BYTES: usize = 512 * 1024;
+
+/// Why a plugin cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file is no plugin.
+    #[error(transparent)]
+    File(#[from] NotAPlugin),
+    /// Built for a contract that this hub does not serve.
+    #[error("the plugin was built for contract mihwar:plugin@{built_for}; this hub offers {offered}. {advice}")]
+    Contract {
+        /// What the manifest says.
+        built_for: String,
+        /// What this build serves.
+        offered: &'static str,
+        /// Which side to update.
+        advice: &'static str,
+    },
+    /// The plugin wants functions that this hub does not have.
+    #[error("the plugin needs what this hub does not offer: {}", .0.join(", "))]
+    MissingImports(Vec<String>),
+    /// The plugin lacks an export or has one of another shape.
+    #[error("the plugin does not fit the contract: {0}")]
+    Shape(String),
+    /// The component does not compile or is too large for the engine's pools.
+    #[error("the plugin cannot be compiled: {0}")]
+    Compile(String),
+    /// The plugin could not name its settings.
+    #[error("the plugin failed when asked for its settings schema: {0}")]
+    Schema(Box<CallError>),
+    /// The settings schema is no JSON Schema.
+    #[error("the plugin's settings schema cannot be used: {0}")]
+    BadSchema(String),
+}
+
+impl Engine {
+    /// Loads a plugin from its file's bytes. Compiles on a blocking thread unless the cache has it.
+    ///
+    /// # Errors
+    /// Says what the file is instead, what the plugin needs, or why it does not compile.
+    pub async fn load(&self, file: &[u8]) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = Inspection::of(file)?;
+        check_contract(&inspection)?;
+        let missing = offered::missing(&inspection.imports);
+        if !missing.is_empty() {
+            return Err(LoadError::MissingImports(missing));
+        }
+        let hash: [u8; 32] = Sha256::digest(file).into();
+        let engine = Arc::clone(&self.inner);
+        let bytes = file.to_vec();
+        let (component, schema) = tokio::task::spawn_blocking(move || component(&engine, &hash, &bytes))
+            .await
+            .map_err(|error| LoadError::Compile(error.to_string()))??;
+        let pre = link(&self.inner, &component, &inspection)?;
+        let exports = exports(&pre)?;
+        let from_cache = schema.is_some();
+        let mut plugin = Plugin {
+            engine: Arc::clone(&self.inner),
+            pre,
+            exports,
+            inspection,
+            schema: Value::Null,
+            from_cache,
+        };
+        if let Some(text) = schema {
+            plugin.schema = read_schema(&text)?;
+            return Ok(Arc::new(plugin));
+        }
+        let plugin = Arc::new(plugin);
+        let text = ask_for_schema(&plugin).await?;
+        let mut plugin = Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
+        plugin.schema = read_schema(&text)?;
+        self.keep(hash, text, component).await;
+        Ok(Arc::new(plugin))
+    }
+
+    /// Writes the compiled code to the cache. That it cannot be written costs time, nothing else.
+    async fn keep(&self, hash: [u8; 32], schema: String, component: Component) {
+        let engine = Arc::clone(&self.inner);
+        let kept = tokio::task::spawn_blocking(move || {
+            let Some(cache) = &engine.cache else { return Ok(()) };
+            let code = component.serialize().map_err(|error| format!("{error:#}"))?;
+            cache.write(&hash, &schema, &code).map_err(|error| error.to_string())
+        })
+        .await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(error, "compiled plugin cannot be kept; it will be compiled again at the next start");
+        }
+    }
+}
+
+fn check_contract(inspection: &Inspection) -> Result<(), LoadError> {
+    let built_for = &inspection.manifest.plugin.contract;
+    let (Some(wants), Some(offers)) = (contract_parts(built_for), contract_parts(CONTRACT)) else {
+        return Err(LoadError::Shape(format!("`{built_for}` is no contract version")));
+    };
+    // Within major 0 every minor may break.
+    let fits = if offers.0 == 0 { wants == offers } else { wants.0 == offers.0 && wants.1 <= offers.1 };
+    if fits {
+        return Ok(());
+    }
+    Err(LoadError::Contract {
+        built_for: built_for.clone(),
+        offered: CONTRACT,
+        advice: if wants > offers { "Update the hub, or take an older version of the plugin" } else { "Take a newer version of the plugin" },
+    })
+}
+
+/// The compiled component, with its schema when both come from the cache.
+fn component(engine: &Inner, hash: &[u8; 32], file: &[u8]) -> Result<(Component, Option<String>), LoadError> {
+    if let Some(cached) = engine.cache.as_ref().and_then(|cache| cache.read(hash))
+        && let Some(component) = revive(engine, &cached)
+    {
+        return Ok((component, Some(cached.schema)));
+    }
+    Component::from_binary(&engine.wasm, file)
+        .map(|component| (component, None))
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))
+}
+
+#[expect(unsafe_code, reason = "taking compiled code back from the cache is the one place that needs it")]
+fn revive(engine: &Inner, cached: &Cached) -> Option<Component> {
+    // SAFETY: `deserialize` needs bytes that `Component::serialize` made. `Cache::read` hands out only
+    // bytes whose MAC, under a key that nobody but this hub has, matches what `keep` wrote; they are
+    // in our memory by then, so that nobody can change them after the check.
+    let revived = unsafe { Component::deserialize(&engine.wasm, &cached.code) };
+    revived
+        .inspect_err(|error| tracing::warn!(%error, "compiled plugin is of another engine; compiling again"))
+        .ok()
+}
+
+fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Result<InstancePre<CallState>, LoadError> {
+    engine.linker.instantiate_pre(component).map_err(|error| {
+        let missing = offered::missing_functions(&engine.wasm, component);
+        if missing.is_empty() {
+            LoadError::Shape(format!("{error:#} (plugin {})", inspection.manifest.plugin.id))
+        } else {
+            LoadError::MissingImports(missing)
+        }
+    })
+}
+
+fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
+    let lifecycle = lifecycle::GuestIndices::new(pre)
+        .map_err(|error| LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}")))?;
+    let exports = Exports {
+        lifecycle,
+        importer: importer::GuestIndices::new(pre).ok(),
+        puller: puller::GuestIndices::new(pre).ok(),
+        webhook: webhook::GuestIndices::new(pre).ok(),
+        processor: processor::GuestIndices::new(pre).ok(),
+        destination: destination::GuestIndices::new(pre).ok(),
+    };
+    let none = exports.importer.is_none()
+        && exports.puller.is_none()
+        && exports.webhook.is_none()
+        && exports.processor.is_none()
+        && exports.destination.is_none();
+    if none {
+        return Err(LoadError::Shape(
+            "it exports none of importer, puller, webhook, processor, destination".to_owned(),
+        ));
+    }
+    Ok(exports)
+}
+
+async fn ask_for_schema(plugin: &Arc<Plugin>) -> Result<String, LoadError> {
+    let instance = Instance::bare(plugin);
+    let done = instance.settings_schema(Call::empty()).await.map_err(|error| LoadError::Schema(Box::new(error)))?;
+    Ok(done.value)
+}
+
+fn read_schema(text: &str) -> Result<Value, LoadError> {
+    if text.len() > SCHEMA_BYTES {
+        return Err(LoadError::BadSchema(format!("it has {} bytes, more than {SCHEMA_BYTES}", text.len())));
+    }
+    let schema: Value = serde_json::from_str(text).map_err(|error| LoadError::BadSchema(error.to_string()))?;
+    crate::schema::compile(&schema).map_err(LoadError::BadSchema)?;
+    Ok(schema)
+}

@@ -1,0 +1,207 @@
+//! `plugin.toml`: what a plugin says about itself and asks for.
+//!
+//! The manifest travels inside the component as the custom section [`MANIFEST_SECTION`], so that
+//! one hash covers both.
+
+mod parts;
+mod text;
+mod units;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use parts::{
+    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, Verify, WantedLimits,
+};
+pub(crate) use parts::any_path;
+pub use text::LocalText;
+pub use units::{ByteSize, Span};
+
+/// Name of the custom section that holds the manifest's TOML text.
+pub const MANIFEST_SECTION: &str = "mihwar:manifest";
+/// Name of the custom section in which an SDK names itself.
+pub const SDK_SECTION: &str = "mihwar:sdk";
+/// Longest manifest that is read.
+pub const MANIFEST_BYTES: usize = 256 * 1024;
+
+/// A plugin's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Who it is.
+    pub plugin: About,
+    /// What it asks the admin for.
+    #[serde(default)]
+    pub ask: Asks,
+    /// Secrets it uses by name.
+    #[serde(default, rename = "secret")]
+    pub secrets: Vec<SecretSlot>,
+    /// Inbound endpoints it answers.
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<Endpoint>,
+    /// Limits it wants instead of the defaults.
+    #[serde(default)]
+    pub limits: WantedLimits,
+}
+
+/// The `[plugin]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Lower-case letters, digits and single hyphens; optionally `vendor.name`.
+    pub id: String,
+    /// The plugin's own version, e.g. `1.4.0`.
+    pub version: String,
+    /// Name for people.
+    pub name: LocalText,
+    /// One sentence for people.
+    #[serde(default)]
+    pub description: Option<LocalText>,
+    /// SPDX expression.
+    #[serde(default)]
+    pub license: Option<String>,
+    /// Where its documentation lives.
+    #[serde(default)]
+    pub homepage: Option<String>,
+    /// `MAJOR.MINOR` of the contract it was built for.
+    pub contract: String,
+}
+
+/// A manifest that cannot be used. Says where and what to change.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("plugin.toml{}: {message}", .line.map(|line| format!(" line {line}")).unwrap_or_default())]
+pub struct ManifestError {
+    /// Line in the manifest, counted from 1, where one can be named.
+    pub line: Option<usize>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Manifest {
+    /// Reads and checks the TOML text of a manifest.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError {
+            line: error.span().map(|span| line_of(text, span.start)),
+            message: error.message().to_owned(),
+        })?;
+        match manifest.first_fault() {
+            None => Ok(manifest),
+            Some((needle, message)) => Err(ManifestError {
+                line: text
+                    .find(&needle)
+                    .map(|at| line_of(text, at)),
+                message,
+            }),
+        }
+    }
+
+    /// The secret slot of that name.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&SecretSlot> {
+        self.secrets.iter().find(|slot| slot.name == name)
+    }
+
+    /// The inbound endpoint of that name.
+    #[must_use]
+    pub fn webhook(&self, name: &str) -> Option<&Endpoint> {
+        self.webhooks.iter().find(|endpoint| endpoint.name == name)
+    }
+
+    /// What TOML's types cannot say. The first text is what to look for to find the line.
+    fn first_fault(&self) -> Option<(String, String)> {
+        let about = &self.plugin;
+        if !is_plugin_id(&about.id) {
+            return Some((
+                about.id.clone(),
+                format!("`plugin.id` is `{}`; use lower-case letters, digits and hyphens, e.g. `acme.tickets`", about.id),
+            ));
+        }
+        if !is_version(&about.version) {
+            return Some((about.version.clone(), format!("`plugin.version` is `{}`; write it like `1.4.0`", about.version)));
+        }
+        if contract_parts(&about.contract).is_none() {
+            return Some((
+                "contract".to_owned(),
+                format!("`plugin.contract` is `{}`; write it like `{}`", about.contract, crate::contract::CONTRACT),
+            ));
+        }
+        self.slot_fault().or_else(|| self.endpoint_fault())
+    }
+
+    fn slot_fault(&self) -> Option<(String, String)> {
+        let mut seen = BTreeSet::new();
+        for slot in &self.secrets {
+            if !is_slug(&slot.name) {
+                return Some((slot.name.clone(), format!("the secret name `{}` must be lower-case letters, digits, `-` or `_`", slot.name)));
+            }
+            if !seen.insert(&slot.name) {
+                return Some((slot.name.clone(), format!("the secret `{}` is declared twice", slot.name)));
+            }
+            if let Some(message) = slot.inject.as_ref().and_then(Inject::fault) {
+                return Some((slot.name.clone(), message));
+            }
+        }
+        None
+    }
+
+    fn endpoint_fault(&self) -> Option<(String, String)> {
+        let mut seen = BTreeSet::new();
+        for endpoint in &self.webhooks {
+            if !is_slug(&endpoint.name) {
+                return Some((endpoint.name.clone(), format!("the webhook name `{}` must be lower-case letters, digits, `-` or `_`", endpoint.name)));
+            }
+            if !seen.insert(&endpoint.name) {
+                return Some((endpoint.name.clone(), format!("the webhook `{}` is declared twice", endpoint.name)));
+            }
+            let Some(verify) = &endpoint.verify else { continue };
+            let Verify::HmacSha256(recipe) = verify;
+            if self.secret(&recipe.secret).is_none() {
+                return Some((
+                    endpoint.name.clone(),
+                    format!("the webhook `{}` is verified with the secret `{}`, which no [[secret]] declares", endpoint.name, recipe.secret),
+                ));
+            }
+            if let Some(message) = recipe.fault() {
+                return Some((endpoint.name.clone(), format!("the webhook `{}`: {message}", endpoint.name)));
+            }
+        }
+        None
+    }
+}
+
+/// Splits `MAJOR.MINOR`.
+pub(crate) fn contract_parts(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+fn is_slug(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+fn is_plugin_id(id: &str) -> bool {
+    id.len() <= 64
+        && id.split('.').count() <= 2
+        && id.split('.').all(|part| {
+            !part.is_empty()
+                && !part.starts_with('-')
+                && !part.ends_with('-')
+                && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        })
+}
+
+fn is_version(version: &str) -> bool {
+    version.len() <= 64
+        && version.starts_with(|letter: char| letter.is_ascii_digit())
+        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
+}
+
+#[cfg(test)]
+mod tests;

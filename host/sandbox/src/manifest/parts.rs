@@ -1,0 +1,259 @@
+//! The tables of a manifest: asks, secrets, webhooks, limits.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{ByteSize, LocalText, Span};
+
+/// What a plugin asks for (`[ask]`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asks {
+    /// Outgoing HTTP.
+    #[serde(default)]
+    pub http: Vec<AskHttp>,
+    /// Personal fields that an enricher or department wants to see, e.g. `author.name`.
+    #[serde(default)]
+    pub fields: Vec<String>,
+}
+
+/// One `[[ask.http]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskHttp {
+    /// `https://host[:port]`; `{settings.KEY}` stands for the instance's setting. A whole URL is
+    /// cut to its origin.
+    pub origin: String,
+    /// HTTP methods in capitals.
+    pub methods: Vec<String>,
+    /// Path prefixes; the whole origin when left out.
+    #[serde(default = "any_path")]
+    pub paths: Vec<String>,
+    /// Why, for the admin who decides.
+    #[serde(default)]
+    pub why: Option<LocalText>,
+}
+
+pub(crate) fn any_path() -> Vec<String> {
+    vec!["/".to_owned()]
+}
+
+/// One `[[secret]]`: a name the plugin uses and never reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSlot {
+    /// Lower-case slug.
+    pub name: String,
+    /// Name for people.
+    #[serde(default)]
+    pub label: Option<LocalText>,
+    /// Without it the instance cannot run.
+    #[serde(default)]
+    pub required: bool,
+    /// Stripped from the value before it is decoded, e.g. `whsec_`.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// How the value is turned into key bytes.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// How the host puts it into requests; left out when it only signs.
+    #[serde(default)]
+    pub inject: Option<Inject>,
+}
+
+/// How the text of a secret stands for its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// The UTF-8 bytes themselves.
+    #[default]
+    Text,
+    /// Standard base64, with or without padding.
+    Base64,
+    /// Hexadecimal, either case.
+    Hex,
+}
+
+/// How a credential goes into a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inject {
+    /// Header that carries it.
+    pub header: String,
+    /// The header's value; may hold `{secret}`, `{settings.KEY}` and `{base64:…}` around them.
+    pub format: String,
+    /// Only for this origin (as in `ask.http.origin`); every granted origin when left out.
+    #[serde(default)]
+    pub origin: Option<String>,
+}
+
+impl Inject {
+    pub(crate) fn fault(&self) -> Option<String> {
+        if http::HeaderName::from_bytes(self.header.as_bytes()).is_err() {
+            return Some(format!("`inject.header` is `{}`, which is no header name", self.header));
+        }
+        if !self.format.contains("{secret}") {
+            return Some(format!("`inject.format` is `{}`, which does not hold `{{secret}}`", self.format));
+        }
+        None
+    }
+}
+
+/// One `[[webhook]]`: an inbound endpoint `/hooks/{instance}/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Endpoint {
+    /// Lower-case slug, last part of the path.
+    pub name: String,
+    /// HTTP methods in capitals.
+    #[serde(default = "post_only")]
+    pub methods: Vec<String>,
+    /// Longest request body.
+    #[serde(default = "one_mebibyte")]
+    pub max_body: ByteSize,
+    /// Who answers.
+    #[serde(default)]
+    pub answer: Answer,
+    /// How the host verifies a request before the plugin sees it.
+    #[serde(default)]
+    pub verify: Option<Verify>,
+}
+
+fn post_only() -> Vec<String> {
+    vec!["POST".to_owned()]
+}
+
+fn one_mebibyte() -> ByteSize {
+    ByteSize(1 << 20)
+}
+
+/// Who answers an inbound request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The host, with 202 as soon as the request is stored.
+    #[default]
+    Host,
+    /// The plugin, while the other side waits.
+    Plugin,
+}
+
+/// A signature recipe that the host runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Verify {
+    /// HMAC-SHA256 over some parts of the request.
+    HmacSha256(HmacRecipe),
+}
+
+/// How an HMAC signature of an inbound request is put together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HmacRecipe {
+    /// Name of the secret that is the key.
+    pub secret: String,
+    /// Header that carries the signature. Several, parted by spaces or commas, are allowed.
+    pub header: String,
+    /// Stands before each signature, e.g. `sha256=` or `v1,`.
+    #[serde(default)]
+    pub prefix: String,
+    /// How the signature is written.
+    #[serde(default)]
+    pub encoding: TagEncoding,
+    /// Header that carries the time of signing in Unix seconds or milliseconds.
+    #[serde(default)]
+    pub timestamp_header: Option<String>,
+    /// What is signed, in order, with nothing between the parts.
+    pub parts: Vec<Part>,
+    /// How old a signature may be, and how far in the future.
+    #[serde(default)]
+    pub max_age: Option<Span>,
+}
+
+impl HmacRecipe {
+    pub(crate) fn fault(&self) -> Option<String> {
+        if !self.parts.contains(&Part::Body) {
+            return Some("`parts` must hold \"body\", or anybody could change it".to_owned());
+        }
+        let timed = self.parts.contains(&Part::Timestamp);
+        if (timed || self.max_age.is_some()) && self.timestamp_header.is_none() {
+            return Some("`timestamp-header` is missing; \"timestamp\" and `max-age` need it".to_owned());
+        }
+        if self.max_age.is_some() && !timed {
+            return Some("`max-age` protects nothing unless `parts` hold \"timestamp\"".to_owned());
+        }
+        None
+    }
+}
+
+/// How a signature is written in a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TagEncoding {
+    /// Hexadecimal, either case.
+    #[default]
+    Hex,
+    /// Standard base64.
+    Base64,
+}
+
+/// One part of what is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The text of the timestamp header.
+    Timestamp,
+    /// The raw body.
+    Body,
+    /// Fixed text, written `literal:.`.
+    Literal(String),
+    /// The text of another header, written `header:NAME`.
+    Header(String),
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Timestamp => to.serialize_str("timestamp"),
+            Self::Body => to.serialize_str("body"),
+            Self::Literal(text) => to.collect_str(&format_args!("literal:{text}")),
+            Self::Header(name) => to.collect_str(&format_args!("header:{name}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        if let Some(literal) = text.strip_prefix("literal:") {
+            return Ok(Self::Literal(literal.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("header:") {
+            return Ok(Self::Header(name.to_owned()));
+        }
+        match text.as_str() {
+            "timestamp" => Ok(Self::Timestamp),
+            "body" => Ok(Self::Body),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is no part; use \"timestamp\", \"body\", \"literal:TEXT\" or \"header:NAME\""
+            ))),
+        }
+    }
+}
+
+/// Limits that a plugin wants (`[limits]`). The host grants them up to its own ceiling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedLimits {
+    /// Linear memory of one call.
+    #[serde(default)]
+    pub memory: Option<ByteSize>,
+    /// Wall time of one call.
+    #[serde(default)]
+    pub time: Option<Span>,
+    /// Bytes handed to the host at once (a returned value, a blob, a request body).
+    #[serde(default)]
+    pub output: Option<ByteSize>,
+    /// Durable state of one instance.
+    #[serde(default)]
+    pub state: Option<ByteSize>,
+}

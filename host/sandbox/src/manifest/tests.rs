@@ -1,0 +1,93 @@
+use super::*;
+
+const FORM: &str = r#"
+[plugin]
+id = "form"
+version = "0.1.0"
+name = { en = "Web forms", ar = "نماذج الويب" }
+license = "Apache-2.0"
+contract = "0.1"
+
+[ask]
+fields = ["body"]
+[[ask.http]]
+origin = "{settings.url}"
+methods = ["POST"]
+why = "delivers feedback to your endpoint"
+
+[[secret]]
+name = "signing"
+label = { en = "Signing key", ar = "مفتاح التوقيع" }
+required = true
+prefix = "whsec_"
+encoding = "base64"
+inject = { header = "Authorization", format = "Bearer {secret}" }
+
+[[webhook]]
+name = "submit"
+methods = ["POST"]
+max-body = "1MiB"
+verify = { kind = "hmac-sha256", secret = "signing", header = "X-Form-Signature", prefix = "sha256=", encoding = "hex", timestamp-header = "X-Form-Timestamp", parts = ["timestamp", "literal:.", "header:X-Id", "body"], max-age = "5m" }
+
+[limits]
+memory = "64MiB"
+time = "5s"
+"#;
+
+#[test]
+fn a_full_manifest_reads() {
+    let manifest = Manifest::parse(FORM).unwrap();
+    assert_eq!(manifest.plugin.name.in_language("ar-SA"), "نماذج الويب");
+    assert_eq!(manifest.plugin.name.in_language("fa"), "Web forms");
+    assert_eq!(manifest.ask.http[0].paths, ["/"]);
+    assert_eq!(manifest.secret("signing").unwrap().encoding, Encoding::Base64);
+    assert_eq!(manifest.limits.memory, Some(ByteSize(64 << 20)));
+    let Some(Verify::HmacSha256(recipe)) = &manifest.webhook("submit").unwrap().verify else {
+        panic!("no recipe")
+    };
+    assert_eq!(
+        recipe.parts,
+        [Part::Timestamp, Part::Literal(".".to_owned()), Part::Header("X-Id".to_owned()), Part::Body]
+    );
+}
+
+/// What is put in place of what, the line of the fault and a word of its message.
+const FAULTS: &[(&str, &str, usize, &str)] = &[
+    ("license =", "licence =", 6, "unknown field"),
+    ("id = \"form\"", "id = \"Form!\"", 3, "lower-case"),
+    ("version = \"0.1.0\"", "version = \"أول\"", 4, "1.4.0"),
+    ("contract = \"0.1\"", "contract = \"one\"", 7, "0.1"),
+    ("memory = \"64MiB\"", "memory = \"lots\"", 31, "64MiB"),
+    ("\"timestamp\", \"literal:.\"", "\"time\"", 28, "is no part"),
+    ("secret = \"signing\"", "secret = \"other\"", 25, "which no [[secret]] declares"),
+    (", \"body\"]", "]", 25, "anybody could change it"),
+    ("timestamp-header = \"X-Form-Timestamp\", ", "", 25, "timestamp-header"),
+    ("Bearer {secret}", "Bearer x", 17, "does not hold"),
+    ("header = \"Authorization\"", "header = \"أ\"", 17, "no header name"),
+];
+
+#[test]
+fn every_fault_names_its_line_and_what_is_right() {
+    for (from, to, line, word) in FAULTS {
+        let text = FORM.replacen(from, to, 1);
+        assert_ne!(text, FORM, "{from}");
+        let error = Manifest::parse(&text).unwrap_err();
+        assert!(error.message.contains(word), "{to}: {error}");
+        assert_eq!(error.line, Some(*line), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_secret_or_webhook_declared_twice_is_refused() {
+    let secret = format!("{FORM}\n[[secret]]\nname = \"signing\"\n");
+    assert!(Manifest::parse(&secret).unwrap_err().message.contains("twice"));
+    let webhook = format!("{FORM}\n[[webhook]]\nname = \"submit\"\n");
+    assert!(Manifest::parse(&webhook).unwrap_err().message.contains("twice"));
+}
+
+#[test]
+fn a_manifest_survives_writing_and_reading() {
+    let manifest = Manifest::parse(FORM).unwrap();
+    let again = toml::to_string(&manifest).unwrap();
+    assert_eq!(Manifest::parse(&again).unwrap(), manifest);
+}

@@ -1,0 +1,199 @@
+//! Secret values: held zeroising, used by name, masked wherever they would show.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use memchr::memmem;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
+use thiserror::Error;
+
+use crate::contract::secrets::Mac as Algorithm;
+use crate::manifest::{Encoding, SecretSlot};
+
+/// What stands where a secret stood.
+pub(crate) const MASK: &str = "•••";
+/// Shorter values are not masked: they would blank out ordinary text.
+const MASK_FROM_BYTES: usize = 4;
+
+/// Secret values by name, as an instance gets them.
+#[derive(Clone, Default)]
+pub struct SecretSet(BTreeMap<String, SecretString>);
+
+impl SecretSet {
+    /// No secrets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a secret.
+    pub fn insert(&mut self, name: impl Into<String>, value: SecretString) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The value of a secret.
+    pub(crate) fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name)
+    }
+}
+
+impl FromIterator<(String, SecretString)> for SecretSet {
+    fn from_iter<I: IntoIterator<Item = (String, SecretString)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for SecretSet {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A secret value that does not fit its slot. The message never holds the value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SecretError {
+    /// The value lacks the prefix that the manifest names.
+    #[error("the value does not begin with `{0}`")]
+    Prefix(String),
+    /// The value is not written in the encoding that the manifest names.
+    #[error("the value is not {0}")]
+    Encoding(&'static str),
+    /// The value is empty.
+    #[error("the value is empty")]
+    Empty,
+}
+
+/// One secret, ready for use.
+pub(crate) struct Secret {
+    /// As configured, for requests.
+    pub(crate) text: SecretString,
+    /// Decoded, for MACs.
+    pub(crate) key: SecretSlice<u8>,
+}
+
+impl Secret {
+    pub(crate) fn read(slot: &SecretSlot, value: &SecretString) -> Result<Self, SecretError> {
+        let text = value.expose_secret();
+        let body = match slot.prefix.as_deref() {
+            Some(prefix) if !prefix.is_empty() => text
+                .strip_prefix(prefix)
+                .ok_or_else(|| SecretError::Prefix(prefix.to_owned()))?,
+            _ => text,
+        };
+        let key = match slot.encoding {
+            Encoding::Text => body.as_bytes().to_vec(),
+            Encoding::Base64 => STANDARD
+                .decode(body)
+                .or_else(|_| STANDARD_NO_PAD.decode(body))
+                .map_err(|_| SecretError::Encoding("base64"))?,
+            Encoding::Hex => hex::decode(body).map_err(|_| SecretError::Encoding("hexadecimal"))?,
+        };
+        if key.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        Ok(Self { text: value.clone(), key: key.into() })
+    }
+
+    /// A MAC over `data`.
+    pub(crate) fn sign(&self, algorithm: Algorithm, data: &[u8]) -> Vec<u8> {
+        let key = self.key.expose_secret();
+        match algorithm {
+            Algorithm::HmacSha256 => hmac_with::<Hmac<Sha256>>(key, data),
+            Algorithm::HmacSha1 => hmac_with::<Hmac<Sha1>>(key, data),
+            Algorithm::HmacSha512 => hmac_with::<Hmac<Sha512>>(key, data),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Constant-time check of a MAC. A truncated tag does not verify.
+    pub(crate) fn verify(&self, algorithm: Algorithm, data: &[u8], tag: &[u8]) -> bool {
+        let expected = self.sign(algorithm, data);
+        !expected.is_empty() && bool::from(subtle::ConstantTimeEq::ct_eq(expected.as_slice(), tag))
+    }
+}
+
+/// HMAC takes keys of any length, so that `None` does not happen; it is no reason to panic.
+fn hmac_with<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+    let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
+    mac.update(data);
+    Some(mac.finalize().into_bytes().to_vec())
+}
+
+/// Finds secret values in whatever leaves a call.
+pub(crate) struct Masker {
+    /// The spellings in which a value may show. Zeroised with the instance.
+    needles: Vec<SecretSlice<u8>>,
+}
+
+impl Masker {
+    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+        let mut needles: Vec<Vec<u8>> = Vec::new();
+        for secret in secrets {
+            let text = secret.text.expose_secret().as_bytes();
+            let key = secret.key.expose_secret();
+            for raw in [text, key] {
+                needles.push(raw.to_vec());
+                needles.push(STANDARD_NO_PAD.encode(raw).into_bytes());
+                needles.push(URL_SAFE_NO_PAD.encode(raw).into_bytes());
+                needles.push(hex::encode(raw).into_bytes());
+            }
+            needles.push(percent_encoded(text).into_bytes());
+        }
+        needles.retain(|needle| needle.len() >= MASK_FROM_BYTES);
+        // Longest first, so that a needle inside another does not leave the rest standing.
+        needles.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        needles.dedup();
+        Self {
+            needles: needles.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The text without secret values.
+    pub(crate) fn text(&self, text: String) -> String {
+        match self.masked(text.as_bytes()) {
+            // Only whole needles are replaced, by UTF-8; a needle that cuts a letter in two becomes U+FFFD.
+            Some(masked) => String::from_utf8_lossy(&masked).into_owned(),
+            None => text,
+        }
+    }
+
+    /// The bytes without secret values, or `None` when there is none in them.
+    pub(crate) fn masked(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut changed: Option<Vec<u8>> = None;
+        for needle in &self.needles {
+            let needle = needle.expose_secret();
+            let hay = changed.as_deref().unwrap_or(bytes);
+            let mut found = memmem::find_iter(hay, needle).peekable();
+            if found.peek().is_none() {
+                continue;
+            }
+            let mut masked = Vec::with_capacity(hay.len());
+            let mut from = 0;
+            for at in found {
+                masked.extend_from_slice(hay.get(from..at).unwrap_or_default());
+                masked.extend_from_slice(MASK.as_bytes());
+                from = at + needle.len();
+            }
+            masked.extend_from_slice(hay.get(from..).unwrap_or_default());
+            changed = Some(masked);
+        }
+        changed
+    }
+}
+
+fn percent_encoded(bytes: &[u8]) -> String {
+    url::form_urlencoded::byte_serialize(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! The rest of the API: deliveries, inbound requests, plugins, ledger, imports, tokens, configuration, health.
+
+pub(crate) mod configuration;
+pub(crate) mod deliveries;
+pub(crate) mod health;
+pub(crate) mod hooks;
+pub(crate) mod imports;
+pub(crate) mod inbound;
+pub(crate) mod ledger;
+pub(crate) mod overview;
+pub(crate) mod plugins;
+pub(crate) mod tokens;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::surface::Surface;
+
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub struct PageQuery {
+    /// What `next` of the page before held; opaque.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Records on the page: 1 to 200, usually 50.
+    #[param(minimum = 1, maximum = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u16>,
+}
+
+/// How many were set on their way again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayedView {
+    /// Their number.
+    pub replayed: u64,
+}
+
+/// Addresses whose exchanges are short.
+pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
+    OpenApiRouter::default()
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::replay_deliveries))
+        .routes(routes!(inbound::list_inbound_dead_letters))
+        .routes(routes!(inbound::replay_inbound_dead_letters))
+        .routes(routes!(plugins::list_plugins))
+        .routes(routes!(overview::get_overview))
+        .routes(routes!(ledger::get_checkpoint))
+        .routes(routes!(tokens::create_token, tokens::list_tokens))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(configuration::reload_config))
+}
+
+/// Addresses that stream.
+pub(crate) fn streams() -> OpenApiRouter<Surface> {
+    OpenApiRouter::default().routes(routes!(ledger::verify_ledger)).routes(routes!(imports::start_import))
+}
+
+/// Addresses that must answer even when the hub is overloaded.
+pub(crate) fn vital() -> OpenApiRouter<Surface> {
+    OpenApiRouter::default()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::read_metrics))
+}

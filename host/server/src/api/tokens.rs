@@ -1,0 +1,157 @@
+//! API tokens.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use mihwar_hub::{Scope, TokenRecord};
+use mihwar_model::{Time, TokenId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::body::JsonBody;
+use crate::http::problem::ProblemView;
+use crate::http::{Admin, Allowed, Problem};
+use crate::json::{Fields, read_object};
+use crate::surface::Surface;
+
+/// Longest name of a token.
+const NAME_CHARS_MAX: usize = 80;
+
+/// A token to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenInput {
+    /// What it is for, so that it can be told apart later.
+    #[schema(example = "لوحة خدمة العملاء")]
+    pub name: String,
+    /// `feedback:read`, `feedback:write`, `admin`.
+    #[schema(example = json!(["feedback:read"]))]
+    pub scopes: Vec<String>,
+    /// When it ends (RFC 3339); left out: never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+}
+
+/// A token that was made. The secret is shown this once: the hub keeps only a hash of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewTokenView {
+    /// Its public id.
+    pub id: String,
+    /// What to send as bearer.
+    #[schema(example = "mhw_…")]
+    pub token: String,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Token)]
+pub struct TokenView {
+    /// Its public id.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Time,
+    /// When it ends.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Time>,
+}
+
+/// All tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenListView {
+    /// The tokens, oldest first.
+    pub items: Vec<TokenView>,
+}
+
+impl From<TokenRecord> for TokenView {
+    fn from(token: TokenRecord) -> Self {
+        Self {
+            id: token.id.to_string(),
+            name: token.name,
+            scopes: token.scopes.iter().map(ToString::to_string).collect(),
+            created_at: token.created_at,
+            expires: token.expires_at,
+        }
+    }
+}
+
+/// Make a token
+///
+/// The answer holds its secret, which is shown only now.
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "tokens",
+    request_body = TokenInput,
+    responses(
+        (status = CREATED, body = NewTokenView, description = "The token and its secret."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong."),
+    ),
+    security(("token" = ["admin"])),
+)]
+pub(crate) async fn create_token(
+    Allowed(caller, _): Allowed<Admin>,
+    State(surface): State<Surface>,
+    JsonBody { value, .. }: JsonBody,
+) -> Result<Response, Problem> {
+    let (name, scopes, expires) = read_object(value, wanted).map_err(Problem::fields)?;
+    let made = surface.hub.token_create(caller.actor, &name, scopes, expires).await?;
+    let view = NewTokenView { id: made.id.to_string(), token: made.token };
+    Ok((StatusCode::CREATED, Json(view)).into_response())
+}
+
+fn wanted(fields: &mut Fields<'_>) -> Option<(String, Vec<Scope>, Option<Time>)> {
+    let name = fields.required_text("name");
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        fields.fault("name", format!("should be one line of at most {NAME_CHARS_MAX} letters"));
+    }
+    let scopes: Vec<Scope> = fields.each_parsed("scopes");
+    if scopes.is_empty() {
+        fields.fault("scopes", "name at least one of feedback:read, feedback:write and admin");
+    }
+    let expires = fields.time("expires");
+    (!scopes.is_empty()).then_some((name, scopes, expires))
+}
+
+/// List tokens
+///
+/// Without their secrets, which nobody knows any more.
+#[utoipa::path(
+    get, path = "/api/v1/tokens", tag = "tokens",
+    responses((status = OK, body = TokenListView, description = "All tokens.")),
+    security(("token" = ["admin"])),
+)]
+pub(crate) async fn list_tokens(
+    _: Allowed<Admin>,
+    State(surface): State<Surface>,
+) -> Result<Json<TokenListView>, Problem> {
+    let tokens = surface.hub.token_list().await?;
+    Ok(Json(TokenListView { items: tokens.into_iter().map(TokenView::from).collect() }))
+}
+
+/// Revoke a token
+///
+/// From the next request on it is worth nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/tokens/{id}", tag = "tokens",
+    params(("id" = String, Path, description = "Its public id.")),
+    responses(
+        (status = NO_CONTENT, description = "It is revoked."),
+        (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is none with this id."),
+    ),
+    security(("token" = ["admin"])),
+)]
+pub(crate) async fn revoke_token(
+    Allowed(caller, _): Allowed<Admin>,
+    State(surface): State<Surface>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let unknown = || Problem::not_found("such token");
+    let id: TokenId = id.parse().map_err(|_| unknown())?;
+    let revoked = surface.hub.token_revoke(caller.actor, id).await?;
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
+}

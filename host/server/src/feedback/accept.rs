@@ -1,0 +1,176 @@
+//! One piece of feedback in.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use mihwar_hub::{IdempotencyState, IdempotencyTicket, Intake};
+use mihwar_model::{Draft, InstanceName};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
+
+use super::input::{read_feedback, wire_problems};
+use super::wire::FeedbackInput;
+use crate::http::body::JsonBody;
+use crate::http::caller::Caller;
+use crate::http::problem::ProblemView;
+use crate::http::query::read_query;
+use crate::http::{Allowed, Problem, Sort, Write};
+use crate::json::Fields;
+use crate::surface::Surface;
+
+/// Instance under which feedback of the API is kept, unless the caller names another.
+pub(crate) const USUAL_INSTANCE: &str = "api";
+/// Longest idempotency key.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");
+
+/// Under which instance feedback is kept.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InstanceQuery {
+    /// Name of the source; external ids are told apart by it. Left out: `api`.
+    #[param(example = "branch-kiosk")]
+    #[expect(dead_code, reason = "describes the query for the API's document; it is read field by field")]
+    instance: Option<String>,
+}
+
+/// What became of one piece of feedback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Accepted {
+    /// The hub's id of it.
+    pub id: String,
+    /// Its revision.
+    pub revision: u32,
+    /// `new`, `revised` or `duplicate`.
+    #[schema(example = "new")]
+    pub result: String,
+}
+
+impl Accepted {
+    /// What the caller learns about an intake, and the status that goes with it; `Err` holds the bad fields.
+    pub(crate) fn from_intake(draft: &Draft, intake: Intake) -> Result<(StatusCode, Self), Problem> {
+        match (Self::of(&intake), intake) {
+            (Some(accepted), _) => Ok(accepted),
+            (None, Intake::Refused { problems }) => Err(Problem::fields(wire_problems(draft, problems))),
+            (None, _) => Err(Problem::internal("an intake that was not refused has no answer")),
+        }
+    }
+
+    fn of(intake: &Intake) -> Option<(StatusCode, Self)> {
+        let (status, result, feedback, revision) = match intake {
+            Intake::New { feedback, revision } => (StatusCode::CREATED, "new", feedback, revision),
+            Intake::Revised { feedback, revision } => (StatusCode::OK, "revised", feedback, revision),
+            Intake::Duplicate { feedback, revision } => (StatusCode::OK, "duplicate", feedback, revision),
+            Intake::Refused { .. } => return None,
+        };
+        Some((status, Self { id: feedback.to_string(), revision: *revision, result: result.to_owned() }))
+    }
+}
+
+/// Hand in one piece of feedback
+///
+/// Answered when it is on disk. With an `external_id` a repeat is answered with the record that is already there (200);
+/// with an `Idempotency-Key` a repeat of the same request is answered with the same answer for 24 hours.
+#[utoipa::path(
+    post, path = "/api/v1/feedback", tag = "feedback",
+    params(InstanceQuery, ("Idempotency-Key" = Option<String>, Header, description = "Any text of up to 255 bytes, new for each request.")),
+    request_body = FeedbackInput,
+    responses(
+        (status = CREATED, body = Accepted, description = "It is kept."),
+        (status = OK, body = Accepted, description = "It was known already, or is a new revision of one that was."),
+        (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The body is no JSON."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed."),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy; come back after Retry-After."),
+    ),
+    security(("token" = ["feedback:write"])),
+)]
+pub(crate) async fn create_feedback(
+    Allowed(caller, _): Allowed<Write>,
+    State(surface): State<Surface>,
+    uri: Uri,
+    headers: HeaderMap,
+    JsonBody { value, bytes }: JsonBody,
+) -> Result<Response, Problem> {
+    let instance = read_instance(&uri)?;
+    let ticket = match idempotency(&surface, &caller, &headers, &uri, &bytes).await? {
+        Idempotency::Answered(response) => return Ok(response),
+        Idempotency::Open(ticket) => ticket,
+    };
+    let draft = read_feedback(value).map_err(Problem::fields)?;
+    let (hub, actor) = (&surface.hub, &caller.actor);
+    let intake = match ticket {
+        Some(ticket) => hub.accept_once(actor, &instance, draft.clone(), &ticket, kept_answer).await?,
+        None => {
+            let mut intakes = hub.accept(actor, &instance, vec![draft.clone()]).await?;
+            intakes.pop().ok_or_else(|| Problem::internal("an intake of one record had no result"))?
+        }
+    };
+    let (status, accepted) = Accepted::from_intake(&draft, intake)?;
+    Ok((status, Json(accepted)).into_response())
+}
+
+/// The answer that is kept under an idempotency key. A refusal is not: it may be corrected and sent again.
+fn kept_answer(intake: &Intake) -> Option<(u16, Vec<u8>)> {
+    let (status, accepted) = Accepted::of(intake)?;
+    Some((status.as_u16(), serde_json::to_vec(&accepted).ok()?))
+}
+
+/// The instance that the query names.
+pub(crate) fn read_instance(uri: &Uri) -> Result<InstanceName, Problem> {
+    let named = read_query(uri, |fields: &mut Fields<'_>| fields.parsed("instance"))?;
+    match named {
+        Some(instance) => Ok(instance),
+        None => InstanceName::new(USUAL_INSTANCE).map_err(Problem::internal),
+    }
+}
+
+enum Idempotency {
+    /// This request was answered before.
+    Answered(Response),
+    /// It is new, under a key or without one.
+    Open(Option<IdempotencyTicket>),
+}
+
+async fn idempotency(
+    surface: &Surface,
+    caller: &Caller,
+    headers: &HeaderMap,
+    uri: &Uri,
+    body: &[u8],
+) -> Result<Idempotency, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(Idempotency::Open(None)) };
+    let key = key.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let Some(key) = key else {
+        let detail = format!("Idempotency-Key should be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+        return Err(Problem::new(Sort::InvalidRequest, detail));
+    };
+    let state = surface.hub.idempotency_check(caller.token, key, fingerprint(uri, body)).await?;
+    match state {
+        IdempotencyState::Fresh(ticket) => Ok(Idempotency::Open(Some(ticket))),
+        IdempotencyState::Replay { status, body } => Ok(Idempotency::Answered(replay(status, body))),
+        IdempotencyState::Mismatch => {
+            let detail = "this idempotency key came with another request in the last 24 hours";
+            Err(Problem::new(Sort::IdempotencyMismatch, detail))
+        }
+    }
+}
+
+fn fingerprint(uri: &Uri, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(uri.path_and_query().map_or("", |address| address.as_str()));
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().into()
+}
+
+fn replay(status: u16, body: Vec<u8>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let headers = [
+        (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (IDEMPOTENT_REPLAY, HeaderValue::from_static("true")),
+    ];
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,58 @@
+//! Everything that matches, line by line, in constant memory.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use mihwar_hub::FeedbackFilter;
+
+use super::filter::{FeedbackQuery, read_filter};
+use super::view::FeedbackView;
+use crate::http::problem::ProblemView;
+use crate::http::query::{PAGE_MAX, read_query};
+use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
+use crate::http::{Allowed, Problem, Read};
+use crate::surface::Surface;
+
+/// Export feedback
+///
+/// One record per line, newest first. A line with `problem` at the end says that the export is not whole.
+#[utoipa::path(
+    get, path = "/api/v1/feedback:export", tag = "feedback",
+    params(FeedbackQuery),
+    responses(
+        (status = OK, body = FeedbackView, content_type = "application/x-ndjson", description = "A record per line."),
+        (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
+    ),
+    security(("token" = ["feedback:read"])),
+)]
+pub(crate) async fn export_feedback(
+    _: Allowed<Read>,
+    State(surface): State<Surface>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let filter = read_query(&uri, read_filter)?;
+    let (mut lines, response) = ndjson();
+    tokio::spawn(async move {
+        if export(&surface, &filter, &mut lines).await.is_err() {
+            tracing::debug!("the reader of an export went away");
+        }
+    });
+    Ok(response)
+}
+
+async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
+    let mut cursor = None;
+    loop {
+        match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
+            Ok(page) => {
+                page.items.into_iter().for_each(|record| lines.push(&FeedbackView::from(record)));
+                lines.flush().await?;
+                match page.next {
+                    Some(next) => cursor = Some(next),
+                    None => return Ok(()),
+                }
+            }
+            Err(error) => return lines.send(&Stopped { problem: Problem::from(error).into_view() }).await,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The accept loop. Written by hand because the framework's own sets no timer: with it, a connection whose headers
+//! never end would be held for ever. HTTP/1.1 only: telling HTTP/2 apart needs the first bytes, and hyper-util waits for
+//! those without a timer; whoever wants HTTP/2 has it at the proxy that also brings TLS.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+
+use super::peer::Peer;
+
+/// Bytes of one request's headers.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Headers of one request.
+const HEADERS_MAX: usize = 100;
+/// How long open exchanges may take to end once the hub stops.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Pause after an accept that failed for want of files, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What bounds connections, whatever is asked over them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionBounds {
+    /// Connections over TCP that are held at once; more wait.
+    pub(crate) connections_max: usize,
+    /// From the opening of a connection, or the end of an exchange, to the end of the next headers.
+    pub(crate) header_read_max: Duration,
+}
+
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everybody who has a token.
+    pub tcp: TcpListener,
+    /// For the command line on this machine.
+    pub console: Option<ConsoleSocket>,
+}
+
+/// The hub's own socket in its data folder. Only the owner of the folder may open it, and whoever can may do
+/// everything: the permission of the file is the authority. The file is removed when this is dropped.
+#[derive(Debug)]
+pub struct ConsoleSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ConsoleSocket {
+    /// Binds the socket. A file left behind by a hub that was killed is replaced.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or another hub answers on this socket (`AddrInUse`).
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let message = format!("another hub answers on {}; stop it first", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Bound under another name and moved into place only once its mode is right: nobody can slip in between.
+        let unready = path.with_extension(format!("sock.{}", std::process::id()));
+        let listener = UnixListener::bind(&unready)?;
+        std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&unready, path)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+}
+
+impl Drop for ConsoleSocket {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the console socket was gone already");
+        }
+    }
+}
+
+/// Serves `router` until `stop` is done, then lets open exchanges end.
+pub(crate) async fn accept_until(
+    router: Router,
+    listeners: Listeners,
+    bounds: ConnectionBounds,
+    stop: impl Future<Output = ()>,
+) {
+    let acceptor = Acceptor {
+        router,
+        builder: connection_settings(bounds.header_read_max),
+        graceful: GracefulShutdown::new(),
+        room: Arc::new(Semaphore::new(bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+    };
+    let Listeners { tcp, console } = listeners;
+    tokio::select! {
+        () = acceptor.tcp(&tcp) => {}
+        () = acceptor.console(console.as_ref()) => {}
+        () = stop => {}
+    }
+    // Nobody new gets in from here on.
+    drop(tcp);
+    drop(console);
+    let open = acceptor.graceful.count();
+    if tokio::time::timeout(DRAIN_MAX, acceptor.graceful.shutdown()).await.is_err() {
+        tracing::warn!(open, "some exchanges did not end in time and were cut off");
+    }
+}
+
+struct Acceptor {
+    router: Router,
+    builder: http1::Builder,
+    graceful: GracefulShutdown,
+    room: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    async fn tcp(&self, listener: &TcpListener) {
+        while let Some(permit) = self.permit().await {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    // Small answers leave at once instead of waiting for more to send.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "no TCP_NODELAY");
+                    }
+                    self.serve(stream, Peer::Tcp(address), permit);
+                }
+                Err(error) => accept_failed(&error).await,
+            }
+        }
+    }
+
+    async fn console(&self, socket: Option<&ConsoleSocket>) {
+        let Some(socket) = socket else { return std::future::pending().await };
+        loop {
+            match socket.listener.accept().await {
+                // The console keeps a way in even when the network has taken all connections.
+                Ok((stream, _)) => self.serve(stream, Peer::Console, None),
+                Err(error) => accept_failed(&error).await,
+            }
+        }
+    }
+
+    /// Room for one more connection; the outer `None` only when the semaphore is closed, which it never is.
+    async fn permit(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        self.room.clone().acquire_owned().await.ok().map(Some)
+    }
+
+    fn serve<S>(&self, stream: S, peer: Peer, permit: Option<OwnedSemaphorePermit>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(answer(router, request.map(Body::new)).await) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let connection = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn answer(router: Router, request: Request<Body>) -> axum::response::Response {
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn connection_settings(header_read_max: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_read_max)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+}
+
+async fn accept_failed(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

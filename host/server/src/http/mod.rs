@@ -1,0 +1,17 @@
+//! What every address of this surface shares: who asks, how much, how long, and how it is refused.
+
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod catalogue;
+pub(crate) mod headers;
+pub(crate) mod layers;
+pub(crate) mod listen;
+pub(crate) mod observe;
+pub(crate) mod peer;
+pub(crate) mod problem;
+pub(crate) mod query;
+pub(crate) mod stream;
+
+pub(crate) use caller::{Admin, Allowed, Read, Write};
+pub(crate) use catalogue::Sort;
+pub(crate) use problem::Problem;

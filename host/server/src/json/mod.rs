@@ -1,0 +1,7 @@
+//! Reading JSON from strangers: strictly, and with every fault named instead of only the first.
+
+mod fields;
+mod strict;
+
+pub(crate) use fields::{Fields, read_object};
+pub(crate) use strict::parse;

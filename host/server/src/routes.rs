@@ -1,0 +1,85 @@
+//! Which address leads where, and what bounds it.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get};
+use mihwar_hub::Hub;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::api::hooks::{self, HOOK_BODY_BYTES_MAX};
+use crate::document::Document;
+use crate::http::layers;
+use crate::serve::Metrics;
+use crate::surface::Surface;
+use crate::{api, feedback, page};
+
+/// Everything the hub answers to. Requests should carry a [`crate::Peer`] in their extensions; one without counts as a
+/// stranger's.
+pub fn router(hub: Hub, metrics: &Metrics) -> Router {
+    let config = hub.config();
+    let server = &config.server;
+    let body_limit = usize::try_from(server.body_limit.0).unwrap_or(usize::MAX);
+    let Parts { exchanges, streams, vital, document } = Parts::new();
+    let hook = Router::new()
+        .route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook))
+        // Inside the usual bounds, but with room for what other systems send.
+        .layer(DefaultBodyLimit::max(HOOK_BODY_BYTES_MAX));
+    let exchanges = exchanges.merge(pages(&document));
+    let bounded = layers::bound_exchange(exchanges, server.timeout.0, body_limit)
+        .merge(layers::bound_exchange(hook, server.timeout.0, HOOK_BODY_BYTES_MAX))
+        .merge(layers::bound_stream(streams));
+    let surface = Surface::new(hub, metrics.handle());
+    let all = layers::shed_load(bounded, server.concurrent_requests).merge(vital).with_state(surface);
+    layers::wrap(all)
+}
+
+/// The API's description as JSON (OpenAPI 3.1).
+///
+/// # Errors
+/// Cannot fail in practice: every part of it has a JSON form.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    Parts::new().document.to_pretty_json()
+}
+
+fn pages(document: &OpenApi) -> Router<Surface> {
+    // The usual validator is a service on the internet; nothing leaves this machine.
+    let viewer = SwaggerUi::new("/api/docs")
+        .url("/openapi.json", document.clone())
+        .config(Config::default().validator_url("none").display_operation_id(true));
+    Router::new()
+        .route("/", get(page::show))
+        .route("/assets/page.css", get(page::style))
+        .route("/problems", get(page::problems::list))
+        .route("/problems/{slug}", get(page::problems::show))
+        .merge(viewer)
+}
+
+struct Parts {
+    exchanges: Router<Surface>,
+    streams: Router<Surface>,
+    vital: Router<Surface>,
+    document: OpenApi,
+}
+
+impl Parts {
+    fn new() -> Self {
+        let (exchanges, of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
+        let (streams, of_streams) = feedback::streams().merge(api::streams()).split_for_parts();
+        let (vital, of_vital) = api::vital().split_for_parts();
+        // The hook answers to any method; its description names the usual one.
+        let (_, of_hook) = OpenApiRouter::<Surface>::default().routes(routes!(hooks::receive_hook)).split_for_parts();
+        let mut document = Document::openapi();
+        for part in [of_exchanges, of_streams, of_hook, of_vital] {
+            document.merge(part);
+        }
+        Self { exchanges, streams, vital, document }
+    }
+}
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

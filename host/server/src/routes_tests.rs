@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+
+use http::{Method, Request, StatusCode};
+use mihwar_hub::Scope;
+use serde_json::Value;
+
+use crate::openapi_json;
+use crate::testing::{Bench, far_away, next_door};
+
+/// What an operation demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// Nobody is asked who they are.
+    Nothing,
+    /// From elsewhere a good token, whatever its scopes.
+    AnyToken,
+    /// A token with this scope.
+    Token(Scope),
+}
+
+/// Who may do what. A new operation needs a row.
+const AUTHORITY: [(&str, Demand); 20] = [
+    ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
+    ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
+    ("list_feedback", Demand::Token(Scope::FeedbackRead)),
+    ("get_feedback", Demand::Token(Scope::FeedbackRead)),
+    ("export_feedback", Demand::Token(Scope::FeedbackRead)),
+    ("list_deliveries", Demand::Token(Scope::FeedbackRead)),
+    ("replay_deliveries", Demand::Token(Scope::Admin)),
+    ("list_inbound_dead_letters", Demand::Token(Scope::Admin)),
+    ("replay_inbound_dead_letters", Demand::Token(Scope::Admin)),
+    ("list_plugins", Demand::Token(Scope::FeedbackRead)),
+    ("get_overview", Demand::Token(Scope::FeedbackRead)),
+    ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
+    ("verify_ledger", Demand::Token(Scope::Admin)),
+    ("start_import", Demand::Token(Scope::Admin)),
+    ("create_token", Demand::Token(Scope::Admin)),
+    ("list_tokens", Demand::Token(Scope::Admin)),
+    ("revoke_token", Demand::Token(Scope::Admin)),
+    ("reload_config", Demand::Token(Scope::Admin)),
+    ("receive_hook", Demand::Nothing),
+    ("live", Demand::Nothing),
+];
+const FOR_MONITORS: [(&str, Demand); 2] = [("ready", Demand::Nothing), ("read_metrics", Demand::AnyToken)];
+
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    security: Value,
+}
+
+fn operations() -> Vec<Operation> {
+    let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
+            let Some(id) = operation["operationId"].as_str() else { continue };
+            let (id, path) = (id.to_owned(), path.replace('{', "").replace('}', ""));
+            found.push(Operation { id, method, path, security: operation["security"].clone() });
+        }
+    }
+    found
+}
+
+fn demands() -> BTreeMap<&'static str, Demand> {
+    AUTHORITY.into_iter().chain(FOR_MONITORS).collect()
+}
+
+#[test]
+fn every_operation_has_a_row_and_says_so_in_the_document() {
+    let demands = demands();
+    let operations = operations();
+    assert_eq!(operations.len(), demands.len());
+    for operation in operations {
+        let demand = demands.get(operation.id.as_str()).unwrap_or_else(|| panic!("add a row for {}", operation.id));
+        let said = operation.security.to_string();
+        let wanted = match demand {
+            Demand::Nothing => "[{}]".to_owned(),
+            Demand::AnyToken => "[{},{\"token\":[]}]".to_owned(),
+            Demand::Token(scope) => format!("[{{\"token\":[\"{scope}\"]}}]"),
+        };
+        assert_eq!(said, wanted, "{}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_further_than_the_table_says() {
+    let bench = Bench::new().await;
+    let demands = demands();
+    let mut tokens = BTreeMap::new();
+    for scope in Scope::ALL {
+        tokens.insert(scope, bench.token(scope).await);
+    }
+    for operation in operations() {
+        let ask = |bearer: Option<String>| {
+            let request = Request::builder().method(operation.method.clone()).uri(&operation.path);
+            let request = request.header("content-type", "application/json");
+            let request = match bearer {
+                Some(token) => request.header("authorization", format!("Bearer {token}")),
+                None => request,
+            };
+            bench.send(far_away(), request.body("!".into()).unwrap())
+        };
+        let id = &operation.id;
+        let nobody = ask(None).await.status;
+        let forged = ask(Some("mhw_01890000000070008000000000000000_00".into())).await.status;
+        match demands[id.as_str()] {
+            Demand::Nothing => assert_ne!(nobody, StatusCode::UNAUTHORIZED, "{id}"),
+            Demand::AnyToken => {
+                assert_eq!((nobody, forged), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED), "{id}");
+                assert_ne!(ask(Some(tokens[&Scope::FeedbackWrite].clone())).await.status, StatusCode::UNAUTHORIZED);
+            }
+            Demand::Token(needed) => {
+                assert_eq!((nobody, forged), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED), "{id}");
+                for (scope, token) in &tokens {
+                    let may = *scope == needed || *scope == Scope::Admin;
+                    let status = ask(Some(token.clone())).await.status;
+                    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                    assert_eq!(refused, !may, "{id} with {scope}: {status}");
+                    assert!(may || status == StatusCode::FORBIDDEN, "{id} with {scope}: {status}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_document_is_openapi_3_1_and_whole() {
+    let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let text = document.to_string();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "the document refers to {name} and does not hold it");
+    }
+}
+
+#[tokio::test]
+async fn every_query_key_of_the_document_is_read() {
+    let bench = Bench::new().await;
+    let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+    for path in ["/api/v1/feedback", "/api/v1/feedback:export", "/api/v1/deliveries", "/api/v1/inbound-dead-letters"] {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        assert!(!parameters.is_empty());
+        for name in parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()) {
+            let got = bench.get(&format!("{path}?{name}=%00")).await;
+            assert!(!got.text.contains("is not known here"), "{path}?{name}: {}", got.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_as_a_problem() {
+    let bench = Bench::new().await;
+    for (method, path, status) in [
+        (Method::GET, "/api/v1/nothing", 404),
+        (Method::PUT, "/api/v1/feedback", 405),
+        (Method::POST, "/hooks/nobody/here", 404),
+        (Method::GET, "/hooks/Bad%20Name/x", 404),
+        (Method::GET, "/problems/invented", 404),
+    ] {
+        let got = bench.ask(method, path, "").await;
+        assert_eq!(got.status.as_u16(), status, "{path}");
+        assert_eq!(got.headers["content-type"], "application/problem+json", "{path}");
+        assert_eq!(got.json()["status"], status, "{path}");
+    }
+    assert_eq!(bench.ask(Method::PUT, "/api/v1/feedback", "").await.headers["allow"], "GET,HEAD,POST");
+}
+
+#[tokio::test]
+async fn every_answer_carries_a_request_id_and_keeps_browsers_in_check() {
+    let bench = Bench::new().await;
+    for path in ["/health/live", "/api/v1/feedback", "/nothing", "/", "/api/docs/", "/openapi.json"] {
+        let got = bench.get(path).await;
+        for name in ["x-request-id", "x-content-type-options", "content-security-policy", "referrer-policy"] {
+            assert!(got.headers.contains_key(name), "{path} lacks {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_viewer_needs_no_internet() {
+    let bench = Bench::new().await;
+    let page = bench.get("/api/docs/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let script = bench.get("/api/docs/swagger-initializer.js").await;
+    assert!(script.text.contains("/openapi.json"), "{}", script.text);
+    for text in [&page.text, &script.text] {
+        assert!(!text.contains("https://") && !text.contains("http://"), "{text}");
+    }
+    assert_eq!(bench.get("/openapi.json").await.json()["info"]["title"], "Mihwar");
+}
+
+#[tokio::test]
+async fn health_really_checks_and_tells_strangers_little() {
+    let bench = Bench::new().await;
+    let asked = |peer| bench.send(peer, Request::get("/health/ready").header("host", "localhost").body("".into()).unwrap());
+    let stale = std::time::Duration::from_millis(600);
+    // Its workers were not started: it cannot work, and says so.
+    let before = asked(next_door()).await;
+    assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE, "{before:?}");
+    bench.hub.start();
+    tokio::time::sleep(stale).await;
+    let ready = asked(next_door()).await;
+    assert_eq!((ready.status, &ready.json()["ready"]), (StatusCode::OK, &Value::Bool(true)), "{ready:?}");
+    assert!(ready.text.contains("detail"));
+    assert!(!asked(far_away()).await.text.contains("detail"));
+    bench.hub.close().await.unwrap();
+    tokio::time::sleep(stale).await;
+    assert_eq!(asked(next_door()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(bench.get("/health/live").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_crowd_is_turned_away_and_health_still_answers() {
+    let bench = Bench::with("concurrent-requests = 1").await;
+    // One request holds the only place: its body never comes.
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
+    let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let mut slow = Request::post("/api/v1/feedback").header("content-type", "application/json");
+    slow.extensions_mut().unwrap().insert(crate::Peer::Console);
+    let slow = slow.body(axum::body::Body::from_stream(body)).unwrap();
+    let held = tokio::spawn(tower::ServiceExt::oneshot(bench.routes.clone(), slow));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let turned_away = bench.get("/api/v1/feedback").await;
+    assert_eq!(turned_away.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(turned_away.headers["retry-after"], "1");
+    assert_eq!(turned_away.json()["type"], "/problems/busy");
+    assert_eq!(bench.get("/health/live").await.status, StatusCode::OK);
+    drop(sender);
+    held.await.unwrap().unwrap();
+    assert_eq!(bench.get("/api/v1/feedback").await.status, StatusCode::OK);
+}

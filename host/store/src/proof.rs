@@ -1,0 +1,81 @@
+//! Proofs over the ledger in a view: fetches the few tiles that a proof needs.
+
+use mihwar_ledger::{Hash, ProveError, TileId, TileSet, consistency_proof, inclusion_proof};
+
+use crate::{StoreError, View};
+
+/// Why a proof over the stored ledger could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerProofError {
+    /// No such leaf, or the sizes are the wrong way round.
+    #[error(transparent)]
+    Prove(#[from] ProveError<std::convert::Infallible>),
+    /// The proof is for a bigger tree than the view shows.
+    #[error("the ledger has {size} entries here, not {asked}")]
+    Beyond {
+        /// Size that was asked for.
+        asked: u64,
+        /// Size of the ledger in the view.
+        size: u64,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The proof that entry `sequence` is in the tree of the first `size` entries. `size` is at most the view's.
+///
+/// # Errors
+/// Any [`LedgerProofError`].
+pub async fn prove_inclusion(
+    view: &dyn View,
+    sequence: u64,
+    size: u64,
+) -> Result<Vec<Hash>, LedgerProofError> {
+    with_tiles(view, size, |tiles| inclusion_proof(tiles, sequence, size)).await
+}
+
+/// The proof that the tree of the first `old` entries is the beginning of the tree of the first `new` ones. `new` is at
+/// most the view's.
+///
+/// # Errors
+/// Any [`LedgerProofError`].
+pub async fn prove_consistency(
+    view: &dyn View,
+    old: u64,
+    new: u64,
+) -> Result<Vec<Hash>, LedgerProofError> {
+    with_tiles(view, new, |tiles| consistency_proof(tiles, old, new)).await
+}
+
+/// Proving is pure and cheap, reading is not: try, fetch the tile that was missing, try again. A proof touches about two
+/// tiles per level.
+async fn with_tiles(
+    view: &dyn View,
+    asked: u64,
+    prove: impl Fn(&TileSet) -> Result<Vec<Hash>, ProveError<TileId>>,
+) -> Result<Vec<Hash>, LedgerProofError> {
+    let size = view.tree().size();
+    if asked > size {
+        return Err(LedgerProofError::Beyond { asked, size });
+    }
+    let mut tiles = TileSet::new();
+    loop {
+        let id = match prove(&tiles) {
+            Ok(proof) => return Ok(proof),
+            Err(ProveError::Nodes(id)) => id,
+            Err(ProveError::NoSuchLeaf { index, size }) => {
+                return Err(ProveError::NoSuchLeaf { index, size }.into());
+            }
+            Err(ProveError::Shrunk { old, new }) => {
+                return Err(ProveError::Shrunk { old, new }.into());
+            }
+        };
+        // A tile that was fetched and still lacks the hash will never have it.
+        if tiles.contains(id) {
+            let what = format!("tile {id:?} of the ledger is too short");
+            return Err(StoreError::Corrupt { what }.into());
+        }
+        tiles.insert(id, view.tile(id).await?);
+    }
+}

@@ -1,0 +1,18 @@
+//! The durable engine: one redb file, one writer thread with group commit, a few reader threads.
+//!
+//! redb blocks, so none of it runs on a thread of the async runtime. It is asked for little: no savepoints, no
+//! `insert_reserve`, no `retain`, one process.
+
+mod backend;
+mod counters;
+mod create;
+mod database;
+mod readers;
+mod schema;
+mod settings;
+mod store;
+mod view;
+mod writer;
+
+pub use settings::RedbSettings;
+pub use store::RedbStore;

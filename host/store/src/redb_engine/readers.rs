@@ -1,0 +1,80 @@
+//! Threads for blocking reads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+
+use crate::StoreError;
+use crate::queue::Queue;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Where reads are sent. Reads wait in line without limit: whoever waits holds a future, and those are limited above.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    queue: Arc<Queue<Job>>,
+}
+
+impl Readers {
+    /// Starts the threads. They end when the queue is closed and empty.
+    pub(crate) fn start(count: usize) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let queue = Arc::new(Queue::<Job>::new(usize::MAX, usize::MAX));
+        let readers = Self {
+            queue: Arc::clone(&queue),
+        };
+        let mut threads = Vec::new();
+        for number in 0..count.max(1) {
+            let queue = Arc::clone(&queue);
+            let thread = thread::Builder::new()
+                .name(format!("store-reader-{number}"))
+                .spawn(move || read_until_closed(&queue));
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    // Lets go of those that were started.
+                    readers.close();
+                    return Err(error);
+                }
+            }
+        }
+        Ok((readers, threads))
+    }
+
+    pub(crate) fn close(&self) {
+        self.queue.close();
+    }
+
+    /// Runs `read` on a reader thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Whoever asked may be gone by now.
+            if !answer.is_closed() {
+                answer.send(read()).ok();
+            }
+        });
+        self.queue.push(job, 0).map_err(|_| StoreError::Closed)?;
+        answered.await.unwrap_or_else(|_| {
+            Err(StoreError::Engine {
+                what: "reading",
+                reason: "the reader panicked; its message is in the log".to_owned(),
+            })
+        })
+    }
+}
+
+fn read_until_closed(queue: &Queue<Job>) {
+    while let Some(jobs) = queue.take(1, usize::MAX) {
+        for job in jobs {
+            // redb panics on some kinds of damage; that must not cost the other readers their thread.
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("a read panicked; the file may be damaged");
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The tables of the file, and how their rows are written.
+
+use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError};
+
+use crate::plan::Present;
+use crate::tree::TreeRows;
+use crate::{Key, StoreError, Versioned};
+
+/// Format of the file. Another number means that the tables mean something else.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Key → version (8 bytes, big endian), then the value.
+pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// Sequence number → the entry's bytes.
+pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
+/// Tile level and index → 256 hashes. Full tiles only.
+pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
+/// The rows named below.
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// [`FORMAT`], 4 bytes, big endian.
+pub(crate) const META_FORMAT: &str = "format";
+/// [`Head`] of the last commit.
+pub(crate) const META_HEAD: &str = "head";
+
+pub(crate) fn engine(what: &'static str) -> impl Fn(redb::StorageError) -> StoreError {
+    move |error| StoreError::engine(what)(error.into())
+}
+
+pub(crate) fn opening(error: TableError) -> StoreError {
+    StoreError::engine("opening a table")(error.into())
+}
+
+/// Version and tree of a snapshot.
+pub(crate) struct Head {
+    pub(crate) version: u64,
+    pub(crate) frontier: Frontier,
+}
+
+impl Head {
+    pub(crate) fn to_bytes(version: u64, frontier: &Frontier) -> Vec<u8> {
+        let mut bytes = version.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&frontier.to_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        let (version, frontier) = bytes
+            .split_first_chunk()
+            .ok_or_else(|| StoreError::corrupt("the head of the journal is cut short"))?;
+        Ok(Self {
+            version: u64::from_be_bytes(*version),
+            frontier: Frontier::from_bytes(frontier)
+                .map_err(|error| StoreError::corrupt(error.to_string()))?,
+        })
+    }
+}
+
+/// A row as it is stored.
+pub(crate) fn encode_row(version: u64, value: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(8 + value.len());
+    row.extend_from_slice(&version.to_be_bytes());
+    row.extend_from_slice(value);
+    row
+}
+
+fn split_row(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
+    row.split_first_chunk()
+        .map(|(version, value)| (u64::from_be_bytes(*version), value))
+        .ok_or_else(|| StoreError::corrupt("a row is too short for its version"))
+}
+
+pub(crate) fn decode_row(row: &[u8]) -> Result<Versioned, StoreError> {
+    split_row(row).map(|(version, value)| Versioned {
+        version,
+        bytes: value.to_vec(),
+    })
+}
+
+/// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
+impl Present for Table<'_, &[u8], &[u8]> {
+    fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        let row = self.get(key.as_bytes()).map_err(engine("reading a row"))?;
+        row.map(|row| split_row(row.value()).map(|(version, _)| version))
+            .transpose()
+    }
+
+    fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = self.get(key.as_bytes()).map_err(engine("reading a row"))?;
+        row.map(|row| decode_row(row.value()).map(|row| row.bytes))
+            .transpose()
+    }
+}
+
+/// A read transaction with its tables opened once.
+pub(crate) struct Snapshot {
+    pub(crate) rows: redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
+    pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
+    tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) head: Head,
+}
+
+impl Snapshot {
+    pub(crate) fn open(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        let meta = transaction.open_table(META).map_err(opening)?;
+        let head = ReadableTable::get(&meta, META_HEAD)
+            .map_err(engine("reading the head of the journal"))?
+            .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+        Ok(Self {
+            rows: transaction.open_table(ROWS).map_err(opening)?,
+            journal: transaction.open_table(JOURNAL).map_err(opening)?,
+            tiles: transaction.open_table(TILES).map_err(opening)?,
+            head: Head::from_bytes(head.value())?,
+        })
+    }
+}
+
+impl TreeRows for Snapshot {
+    fn leaf(&self, sequence: u64) -> Result<Hash, StoreError> {
+        ReadableTable::get(&self.journal, sequence)
+            .map_err(engine("reading the journal"))?
+            .map(|entry| leaf_hash(entry.value()))
+            .ok_or_else(|| StoreError::corrupt(format!("journal entry {sequence} is missing")))
+    }
+
+    fn full_tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
+        let tile = ReadableTable::get(&self.tiles, (id.level, id.index))
+            .map_err(engine("reading a tile"))?
+            .ok_or_else(|| StoreError::corrupt(format!("tile {id:?} is missing")))?;
+        let (hashes, rest) = tile.value().as_chunks();
+        if !rest.is_empty() || hashes.len() != mihwar_ledger::TILE_WIDTH {
+            return Err(StoreError::corrupt(format!(
+                "tile {id:?} has a wrong length"
+            )));
+        }
+        Ok(hashes.iter().copied().map(Hash).collect())
+    }
+}
+
+/// A tile as it is stored.
+pub(crate) fn encode_tile(hashes: &[Hash]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
+}

@@ -1,0 +1,28 @@
+//! What an operator can set.
+
+/// Limits of a [`crate::RedbStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedbSettings {
+    /// Batches that may wait for the writer; one more is answered `Busy`. At least 1.
+    pub queue_batches: usize,
+    /// Bytes of batches that may wait for the writer.
+    pub queue_bytes: usize,
+    /// Reader threads. At least 1.
+    pub readers: usize,
+    /// Bytes of free disk space below which batches are refused. A full disk can hurt more than the store.
+    pub free_space_floor: u64,
+    /// Memory that the engine may use as its page cache, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for RedbSettings {
+    fn default() -> Self {
+        Self {
+            queue_batches: 1_024,
+            queue_bytes: 64_000_000,
+            readers: 2,
+            free_space_floor: 512 * 1024 * 1024,
+            cache_bytes: 256 * 1024 * 1024,
+        }
+    }
+}

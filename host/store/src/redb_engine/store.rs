@@ -1,0 +1,223 @@
+//! Opening, closing, and the way of a batch to the writer.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::StorageBackend;
+use tokio::sync::oneshot;
+
+use super::backend::CountingBackend;
+use super::counters::{Counters, OpenView};
+use super::create;
+use super::database::SharedDatabase;
+use super::readers::Readers;
+use super::settings::RedbSettings;
+use super::view::RedbView;
+use super::writer::{Job, SpaceWatch, Writer};
+use crate::queue::{PushError, Queue};
+use crate::{
+    ApplyError, Batch, Commit, FolderSpace, FreeSpace, Statistics, Store, StoreError, View,
+};
+
+/// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
+/// as far as the disk keeps what it was told to.
+pub struct RedbStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: SharedDatabase,
+    queue: Arc<Queue<Job>>,
+    readers: Readers,
+    counters: Arc<Counters>,
+    closing: AtomicBool,
+    threads: Mutex<Threads>,
+}
+
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl RedbStore {
+    /// Opens the file, or makes a new one; its folder has to exist. Blocks, after a crash for as long as repairing takes.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyOpen`], [`StoreError::Format`], [`StoreError::Corrupt`] or an engine failure.
+    pub fn open(path: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let space = Arc::new(FolderSpace(create::folder_of(path)));
+        Self::open_at(create::backend(path)?, path, space, settings)
+    }
+
+    /// Opens a store on something else than a file, with another way to measure free space: for tests with a failing
+    /// or full disk.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn open_with(
+        backend: impl StorageBackend,
+        space: Arc<dyn FreeSpace>,
+        settings: RedbSettings,
+    ) -> Result<Self, StoreError> {
+        Self::open_at(backend, Path::new("(no file)"), space, settings)
+    }
+
+    fn open_at(
+        backend: impl StorageBackend,
+        path: &Path,
+        space: Arc<dyn FreeSpace>,
+        settings: RedbSettings,
+    ) -> Result<Self, StoreError> {
+        let counters = Arc::new(Counters::default());
+        let backend = CountingBackend::new(backend, Arc::clone(&counters));
+        let database = SharedDatabase::open(backend, path, settings.cache_bytes)?;
+        database.prepare()?;
+        let committed = database.load()?;
+        let queue = Arc::new(Queue::new(
+            settings.queue_batches.max(1),
+            settings.queue_bytes,
+        ));
+        let writer = Writer {
+            database: database.clone(),
+            queue: Arc::clone(&queue),
+            counters: Arc::clone(&counters),
+            committed,
+            space: SpaceWatch::new(space, settings.free_space_floor),
+            failed: None,
+        };
+        let failed = |error: std::io::Error| StoreError::Engine {
+            what: "starting a thread",
+            reason: error.to_string(),
+        };
+        let (readers, reader_threads) = Readers::start(settings.readers).map_err(failed)?;
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| {
+                readers.close();
+                failed(error)
+            })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                queue,
+                readers,
+                counters,
+                closing: AtomicBool::new(false),
+                threads: Mutex::new(Threads {
+                    writer: Some(writer),
+                    readers: reader_threads,
+                }),
+            }),
+        })
+    }
+}
+
+/// Waits until everything accepted is written and the file is free again, so that it can be opened at once.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.inner.shut_down() {
+            tracing::error!(%error, "the store could not be closed cleanly");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        let database = self.inner.database.clone();
+        let open = OpenView::new(Arc::clone(&self.inner.counters));
+        let snapshot = self.inner.readers.run(move || database.snapshot()).await?;
+        Ok(Box::new(RedbView {
+            snapshot: Arc::new(snapshot),
+            readers: self.inner.readers.clone(),
+            _open: open,
+        }))
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {
+        batch.check()?;
+        let size = batch.size();
+        let (answer, answered) = oneshot::channel();
+        match self.inner.queue.push(Job { batch, answer }, size) {
+            Ok(()) => {}
+            Err(PushError::Full { waiting }) => {
+                metrics::counter!("mihwar_store_busy_total").increment(1);
+                return Err(ApplyError::Busy {
+                    retry_after: self.inner.retry_after(waiting),
+                });
+            }
+            Err(PushError::Closed) => return Err(self.inner.stopped().into()),
+        }
+        answered.await.unwrap_or(Err(ApplyError::Unknown))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.shut_down())
+            .await
+            .unwrap_or_else(|error| {
+                Err(StoreError::Engine {
+                    what: "closing",
+                    reason: error.to_string(),
+                })
+            })
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.inner.counters.statistics(self.inner.queue.len())
+    }
+}
+
+impl Inner {
+    fn shut_down(&self) -> Result<(), StoreError> {
+        self.closing.store(true, Ordering::Relaxed);
+        // Held until the end, so that a second caller waits for the first.
+        let mut threads = self.threads();
+        self.queue.close();
+        let writer_sound = threads
+            .writer
+            .take()
+            .is_none_or(|writer| writer.join().is_ok());
+        self.readers.close();
+        for reader in threads.readers.drain(..) {
+            // A reader catches panics, so there is nothing to learn from how it ended.
+            reader.join().ok();
+        }
+        let closed = self.database.close();
+        if writer_sound {
+            closed
+        } else {
+            Err(StoreError::Engine {
+                what: "closing",
+                reason: "the writer had panicked; its message is in the log".to_owned(),
+            })
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> StoreError {
+        if self.closing.load(Ordering::Relaxed) {
+            return StoreError::Closed;
+        }
+        StoreError::Engine {
+            what: "writing",
+            reason: "the writer panicked; its message is in the log".to_owned(),
+        }
+    }
+
+    /// About as long as the writer needs for half of what waits, at the pace of its last commit.
+    fn retry_after(&self, waiting: usize) -> Duration {
+        let last = Duration::from_micros(self.counters.last_commit_micros.load(Ordering::Relaxed));
+        let groups = u32::try_from(waiting / 512 + 1).unwrap_or(u32::MAX);
+        (last.saturating_mul(groups)).clamp(Duration::from_millis(20), Duration::from_secs(5))
+    }
+}

@@ -1,0 +1,117 @@
+//! Snapshots of the file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mihwar_ledger::{Frontier, Hash, TileId};
+use redb::ReadableTable;
+
+use super::counters::OpenView;
+use super::readers::Readers;
+use super::schema::{Snapshot, decode_row, engine};
+use crate::tree::tile_hashes;
+use crate::{JournalEntry, Key, KeyRange, Order, Page, Row, StoreError, Versioned, View, page};
+
+pub(crate) struct RedbView {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) readers: Readers,
+    /// Dropped with the view, which takes it off the list of open ones.
+    pub(crate) _open: OpenView,
+}
+
+impl RedbView {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let snapshot = Arc::clone(&self.snapshot);
+        self.readers.run(move || read(&snapshot)).await
+    }
+}
+
+#[async_trait]
+impl View for RedbView {
+    fn version(&self) -> u64 {
+        self.snapshot.head.version
+    }
+
+    fn tree(&self) -> &Frontier {
+        &self.snapshot.head.frontier
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
+        let key = key.clone();
+        self.read(move |snapshot| get(snapshot, &key)).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |snapshot| keys.iter().map(|key| get(snapshot, key)).collect())
+            .await
+    }
+
+    async fn scan(&self, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {
+        self.read(move |snapshot| scan(snapshot, range, order, limit))
+            .await
+    }
+
+    async fn journal(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
+        self.read(move |snapshot| {
+            let failed = engine("reading the journal");
+            let entries = snapshot.journal.range(from..).map_err(&failed)?;
+            let entries = entries.map(|entry| {
+                let (sequence, bytes) = entry.map_err(&failed)?;
+                Ok(JournalEntry {
+                    sequence: sequence.value(),
+                    bytes: bytes.value().to_vec(),
+                })
+            });
+            page::fill_journal(limit, entries)
+        })
+        .await
+    }
+
+    async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
+        self.read(move |snapshot| tile_hashes(snapshot, id, snapshot.head.frontier.size()))
+            .await
+    }
+}
+
+fn get(snapshot: &Snapshot, key: &Key) -> Result<Option<Versioned>, StoreError> {
+    ReadableTable::get(&snapshot.rows, key.as_bytes())
+        .map_err(engine("reading a row"))?
+        .map(|row| decode_row(row.value()))
+        .transpose()
+}
+
+fn scan(
+    snapshot: &Snapshot,
+    range: KeyRange,
+    order: Order,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    if range.is_empty() {
+        return Ok(Page {
+            rows: Vec::new(),
+            next: None,
+        });
+    }
+    let failed = engine("scanning rows");
+    let bounds = range.clone();
+    let rows = snapshot
+        .rows
+        .range::<&[u8]>(bounds.bounds())
+        .map_err(&failed)?;
+    let row = |row: Result<_, redb::StorageError>| {
+        let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) =
+            row.map_err(&failed)?;
+        Ok(Row {
+            key: Key::from_bytes(key.value().to_vec()),
+            value: decode_row(value.value())?,
+        })
+    };
+    match order {
+        Order::Ascending => page::fill(range, order, limit, rows.map(row)),
+        Order::Descending => page::fill(range, order, limit, rows.rev().map(row)),
+    }
+}

@@ -1,0 +1,275 @@
+//! The one thread that writes. It takes what is waiting, applies each batch in one shared transaction, commits once, and
+//! answers everybody.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use mihwar_ledger::leaf_hash;
+use redb::{Table, WriteTransaction};
+use tokio::sync::oneshot;
+
+use super::counters::Counters;
+use super::database::SharedDatabase;
+use super::schema::{
+    Head, JOURNAL, META, META_HEAD, ROWS, TILES, encode_row, encode_tile, engine, opening,
+};
+use crate::plan::plan;
+use crate::queue::Queue;
+use crate::tree::{FullTile, Tree};
+use crate::{ApplyError, Batch, Commit, FreeSpace, StoreError};
+
+/// Most batches in one commit.
+const GROUP_BATCHES: usize = 256;
+/// A commit takes in no further batch when it has this many bytes.
+const GROUP_BYTES: usize = 16_000_000;
+/// How long a measured free space is believed.
+const SPACE_BELIEVED: Duration = Duration::from_millis(100);
+
+pub(crate) type Answer = Result<Commit, ApplyError>;
+
+/// A batch that waits for the writer.
+pub(crate) struct Job {
+    pub(crate) batch: Batch,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// What the last commit left, kept in memory so that appending reads nothing.
+#[derive(Clone)]
+pub(crate) struct Committed {
+    pub(crate) version: u64,
+    pub(crate) tree: Tree,
+}
+
+pub(crate) struct Writer {
+    pub(crate) database: SharedDatabase,
+    pub(crate) queue: Arc<Queue<Job>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) committed: Committed,
+    pub(crate) space: SpaceWatch,
+    /// Set when a commit failed: what is on disk is unknown then, and only opening the file again can tell.
+    pub(crate) failed: Option<StoreError>,
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        // Also on a panic: whoever waits is told at once that the outcome is unknown, and nobody is taken in any more.
+        let _stop = StopOnDrop(Arc::clone(&self.queue));
+        while let Some(jobs) = self.queue.take(GROUP_BATCHES, GROUP_BYTES) {
+            self.write_group(jobs);
+            self.counters.export(self.queue.len());
+        }
+    }
+
+    fn write_group(&mut self, jobs: Vec<Job>) {
+        let refusal = match &self.failed {
+            Some(error) => Some(ApplyError::Broken(error.clone())),
+            None => self.space.refusal(),
+        };
+        let started = Instant::now();
+        let (answers, batches): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.answer, job.batch)).unzip();
+        let outcomes = match refusal {
+            Some(refusal) => vec![Err(refusal); batches.len()],
+            None => self.commit_group(batches),
+        };
+        let took = started.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.counters
+            .last_commit_micros
+            .store(micros, Ordering::Relaxed);
+        metrics::histogram!("mihwar_store_commit_seconds").record(took.as_secs_f64());
+        self.count(&outcomes);
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Whoever asked may be gone by now; the batch stays.
+            answer.send(outcome).ok();
+        }
+    }
+
+    /// One transaction for all batches. The outcomes are in the order of the batches.
+    fn commit_group(&mut self, batches: Vec<Batch>) -> Vec<Answer> {
+        let count = batches.len();
+        let mut next = self.committed.clone();
+        let (transaction, mut outcomes, rows) = match self.apply_group(&mut next, batches) {
+            Ok(applied) => applied,
+            // The transaction was dropped, which undoes it: nothing was applied, and that is certain.
+            Err(error) => return vec![Err(ApplyError::Broken(error)); count],
+        };
+        if outcomes.iter().all(Result::is_err) {
+            if let Err(error) = transaction.abort() {
+                tracing::warn!(%error, "a transaction without a change could not be undone");
+            }
+            return outcomes;
+        }
+        if let Err(error) = transaction.commit() {
+            tracing::error!(%error, "a commit failed; the store takes no more writes until it is opened again");
+            self.failed = Some(StoreError::engine("committing")(error.into()));
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+                *outcome = Err(ApplyError::Unknown);
+            }
+            return outcomes;
+        }
+        let entries = next.tree.size() - self.committed.tree.size();
+        self.committed = next;
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters
+            .rows_written
+            .fetch_add(rows, Ordering::Relaxed);
+        self.counters
+            .journal_entries
+            .fetch_add(entries, Ordering::Relaxed);
+        metrics::counter!("mihwar_store_commits_total").increment(1);
+        metrics::counter!("mihwar_store_rows_written_total").increment(rows);
+        metrics::counter!("mihwar_store_journal_entries_total").increment(entries);
+        outcomes
+    }
+
+    fn apply_group(
+        &self,
+        next: &mut Committed,
+        batches: Vec<Batch>,
+    ) -> Result<(WriteTransaction, Vec<Answer>, u64), StoreError> {
+        let transaction = self.database.begin_write()?;
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut written = 0;
+        {
+            let mut tables = Tables::open(&transaction)?;
+            for batch in batches {
+                match tables.apply(next, batch) {
+                    // Half of this batch may be in the transaction: give all of it up.
+                    Err(ApplyError::Broken(error)) => return Err(error),
+                    Err(refused) => outcomes.push(Err(refused)),
+                    Ok((commit, rows)) => {
+                        written += rows;
+                        outcomes.push(Ok(commit));
+                    }
+                }
+            }
+            let head = Head::to_bytes(next.version, next.tree.frontier());
+            let mut meta = transaction.open_table(META).map_err(opening)?;
+            meta.insert(META_HEAD, head.as_slice())
+                .map_err(engine("writing the head of the journal"))?;
+        }
+        Ok((transaction, outcomes, written))
+    }
+
+    fn count(&self, outcomes: &[Answer]) {
+        let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+        let refused = outcomes.len() as u64 - applied;
+        self.counters.batches.fetch_add(applied, Ordering::Relaxed);
+        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        metrics::counter!("mihwar_store_batches_total", "outcome" => "applied").increment(applied);
+        metrics::counter!("mihwar_store_batches_total", "outcome" => "refused").increment(refused);
+    }
+}
+
+struct Tables<'transaction> {
+    rows: Table<'transaction, &'static [u8], &'static [u8]>,
+    journal: Table<'transaction, u64, &'static [u8]>,
+    tiles: Table<'transaction, (u8, u64), &'static [u8]>,
+}
+
+impl<'transaction> Tables<'transaction> {
+    fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            rows: transaction.open_table(ROWS).map_err(opening)?,
+            journal: transaction.open_table(JOURNAL).map_err(opening)?,
+            tiles: transaction.open_table(TILES).map_err(opening)?,
+        })
+    }
+
+    /// Applies one batch on top of those before it, or leaves no trace of it. Gives the number of rows written, too.
+    fn apply(&mut self, next: &mut Committed, batch: Batch) -> Result<(Commit, u64), ApplyError> {
+        let writes = plan(&self.rows, &batch.guards, batch.edits)?;
+        let version = next.version + 1;
+        let written = writes.len() as u64;
+        let failed = engine("writing a row");
+        for (key, value) in writes {
+            match value {
+                Some(value) => {
+                    let row = encode_row(version, &value);
+                    self.rows
+                        .insert(key.as_bytes(), row.as_slice())
+                        .map_err(&failed)?;
+                }
+                None => {
+                    self.rows.remove(key.as_bytes()).map_err(&failed)?;
+                }
+            }
+        }
+        let first_sequence = next.tree.size();
+        self.append(&mut next.tree, &batch.journal)?;
+        next.version = version;
+        let commit = Commit {
+            version,
+            first_sequence,
+            tree_size: next.tree.size(),
+        };
+        Ok((commit, written))
+    }
+
+    fn append(&mut self, tree: &mut Tree, entries: &[Vec<u8>]) -> Result<(), StoreError> {
+        let mut filled = Vec::new();
+        for entry in entries {
+            self.journal
+                .insert(tree.size(), entry.as_slice())
+                .map_err(engine("writing the journal"))?;
+            tree.append(leaf_hash(entry), &mut filled);
+        }
+        for FullTile { id, hashes } in filled {
+            self.tiles
+                .insert((id.level, id.index), encode_tile(&hashes).as_slice())
+                .map_err(engine("writing a tile"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at the free space now and then.
+pub(crate) struct SpaceWatch {
+    probe: Arc<dyn FreeSpace>,
+    floor: u64,
+    measured: Option<(Instant, u64)>,
+}
+
+impl SpaceWatch {
+    pub(crate) fn new(probe: Arc<dyn FreeSpace>, floor: u64) -> Self {
+        Self {
+            probe,
+            floor,
+            measured: None,
+        }
+    }
+
+    fn refusal(&mut self) -> Option<ApplyError> {
+        let free = match self.measured {
+            Some((when, free)) if when.elapsed() < SPACE_BELIEVED => free,
+            _ => match self.probe.free_bytes() {
+                Ok(free) => {
+                    self.measured = Some((Instant::now(), free));
+                    free
+                }
+                Err(error) => {
+                    // Not knowing is no reason to stop: a full disk is still an error of the commit.
+                    tracing::warn!(%error, "the free disk space could not be measured");
+                    return None;
+                }
+            },
+        };
+        (free < self.floor).then_some(ApplyError::NoSpace {
+            free,
+            floor: self.floor,
+        })
+    }
+}
+
+struct StopOnDrop(Arc<Queue<Job>>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+        // Dropping the waiting jobs drops their answers, which is an answer.
+        while self.0.take(usize::MAX, usize::MAX).is_some() {}
+    }
+}

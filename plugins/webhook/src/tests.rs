@@ -1,0 +1,319 @@
+//! Deliveries against scripted endpoints; signatures checked by an independent verifier.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mihwar_sdk::testing::{self, Answer, FakeHost};
+use mihwar_sdk::{
+    Ack, AckState, Body, ChannelKind, Delivered, Delivery, Event, Feedback, HttpError, Person,
+    PluginError, Request, TransportFailure,
+};
+use serde_json::{Value as Json, json};
+
+use crate::WebhookDepartment;
+
+const URL: &str = "https://crm.example/feedback";
+const KEY: &[u8] = b"a key of at least 24 bytes, for tests";
+
+fn delivery(id: &str) -> Delivery {
+    let feedback = Feedback::new("m-1", ChannelKind::Email)
+        .body("لم يصل الطلب \u{2013} order #٤٢ \"late\"")
+        .author(
+            Person::new()
+                .named("خالد")
+                .identifier("email", "khalid@example.com"),
+        );
+    let event = Event::Created(testing::stored("fb-1", feedback));
+    Delivery {
+        id: id.into(),
+        attempt: 1,
+        event,
+        external_ref: None,
+    }
+}
+
+fn fake() -> FakeHost {
+    FakeHost::new().secret("signing", KEY)
+}
+
+fn deliver(fake: &FakeHost, batch: Vec<Delivery>) -> Vec<Ack> {
+    testing::deliver::<WebhookDepartment>(&fake.host(), &json!({ "url": URL }), batch).unwrap()
+}
+
+fn body(request: &Request) -> &[u8] {
+    match &request.body {
+        Body::Bytes(bytes) => bytes,
+        other => panic!("no body: {other:?}"),
+    }
+}
+
+fn headers(request: &Request) -> http::HeaderMap {
+    let pair = |h: &mihwar_sdk::Header| {
+        (
+            h.name.parse::<http::HeaderName>().unwrap(),
+            h.value.parse().unwrap(),
+        )
+    };
+    request.headers.iter().map(pair).collect()
+}
+
+/// The state that one answer leads to, and how many of two requests were sent.
+fn judged(answer: Answer) -> (AckState, usize) {
+    let fake = fake().always("POST", URL, answer);
+    let acks = deliver(&fake, vec![delivery("d-1"), delivery("d-2")]);
+    assert_eq!(
+        acks[0].state, acks[1].state,
+        "what was not sent shares the reason"
+    );
+    (
+        acks.into_iter().next().unwrap().state,
+        fake.requests().len(),
+    )
+}
+
+fn error(answer: Answer) -> (PluginError, usize) {
+    match judged(answer) {
+        (AckState::Failed(error), sent) => (error, sent),
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
+
+#[test]
+fn the_body_is_a_cloud_event() {
+    let fake = fake().always("POST", URL, Answer::status(204));
+    let update = Delivery {
+        external_ref: Some("CRM-7".into()),
+        ..delivery("d-2")
+    };
+    let erased = Delivery {
+        event: Event::Erased("fb-9".into()),
+        ..delivery("d-3")
+    };
+    let acks = deliver(&fake, vec![delivery("d-1"), update, erased]);
+    assert!(acks.iter().all(|ack| ack.state
+        == AckState::Delivered(Delivered {
+            external_ref: None,
+            url: None
+        })));
+    let events: Vec<Json> = fake
+        .requests()
+        .iter()
+        .map(|r| serde_json::from_slice(body(r)).unwrap())
+        .collect();
+    let first = &events[0];
+    assert_eq!(first["specversion"], "1.0");
+    assert_eq!(first["id"], "d-1");
+    assert_eq!(first["type"], "mihwar.feedback.created");
+    assert_eq!(first["source"], "urn:mihwar:test");
+    assert_eq!(first["subject"], "fb-1");
+    assert_eq!(first["time"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(
+        first["data"]["body"],
+        "لم يصل الطلب \u{2013} order #٤٢ \"late\""
+    );
+    assert_eq!(first["data"]["author"]["name"], "خالد");
+    assert_eq!(first.get("externalref"), None);
+    assert_eq!(events[1]["externalref"], "CRM-7");
+    assert_eq!(
+        (&events[2]["type"], &events[2]["data"]),
+        (&json!("mihwar.feedback.erased"), &json!({ "id": "fb-9" }))
+    );
+    assert_eq!(
+        headers(&fake.requests()[0])["content-type"],
+        "application/cloudevents+json"
+    );
+}
+
+#[test]
+fn an_independent_verifier_accepts_the_signature_with_the_new_and_the_previous_key() {
+    let now = std::time::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_millis()
+        .try_into()
+        .unwrap();
+    let fake = fake().at(now).secret(
+        "signing-previous",
+        b"the key before it, long enough".as_slice(),
+    );
+    let fake = fake.always("POST", URL, Answer::status(200));
+    deliver(&fake, vec![delivery("d-1")]);
+    let request = fake.requests().remove(0);
+    let verifies = |key: &[u8], body: &[u8]| {
+        let secret = format!("whsec_{}", STANDARD.encode(key));
+        standardwebhooks::Webhook::new(&secret)
+            .unwrap()
+            .verify(body, &headers(&request))
+            .is_ok()
+    };
+    assert!(verifies(KEY, body(&request)));
+    assert!(verifies(b"the key before it, long enough", body(&request)));
+    assert!(!verifies(b"another key, also long enough", body(&request)));
+    assert!(!verifies(KEY, b"another body"));
+}
+
+#[test]
+fn the_id_is_stable_over_retries_and_the_time_is_that_of_the_attempt() {
+    let fake = fake().always("POST", URL, Answer::status(500).takes_ms(5000));
+    deliver(&fake, vec![delivery("d-1")]);
+    deliver(
+        &fake,
+        vec![Delivery {
+            attempt: 2,
+            ..delivery("d-1")
+        }],
+    );
+    let sent: Vec<http::HeaderMap> = fake.requests().iter().map(headers).collect();
+    assert_eq!(sent[0]["webhook-id"], sent[1]["webhook-id"]);
+    assert_eq!(sent[0]["webhook-timestamp"], "1767225600");
+    assert_eq!(sent[1]["webhook-timestamp"], "1767225605");
+    assert_eq!(body(&fake.requests()[0]), body(&fake.requests()[1]));
+}
+
+#[test]
+fn a_receiver_may_tell_its_own_reference() {
+    let (state, _) = judged(Answer::json(
+        201,
+        r#"{"ref": "CRM-7", "url": "https://crm.example/7", "x": 1}"#,
+    ));
+    let told = Delivered {
+        external_ref: Some("CRM-7".into()),
+        url: Some("https://crm.example/7".into()),
+    };
+    assert_eq!(state, AckState::Delivered(told));
+    let plain = AckState::Delivered(Delivered {
+        external_ref: None,
+        url: None,
+    });
+    assert_eq!(judged(Answer::body(200, "تم")).0, plain);
+}
+
+#[test]
+fn the_endpoint_as_a_whole_stops_the_batch() {
+    for status in [401, 403, 410] {
+        let (error, sent) = error(Answer::status(status));
+        assert!(
+            matches!(error, PluginError::Unauthorized(_)),
+            "{status}: {error:?}"
+        );
+        assert_eq!(sent, 1, "{status}");
+    }
+    let pause = "Thu, 01 Jan 2026 00:02:00 GMT";
+    assert_eq!(
+        error(Answer::status(429).header("Retry-After", pause)),
+        (
+            PluginError::rate_limited("http-429", "the endpoint asks for a pause", 120_000),
+            1
+        )
+    );
+    assert_eq!(
+        error(Answer::status(503).header("Retry-After", "7")),
+        (
+            PluginError::transient_after("http-503", "the endpoint asks for a pause", 7000),
+            1
+        )
+    );
+    let refused = TransportFailure {
+        message: "connection refused".into(),
+        sent: false,
+    };
+    let (no_connection, sent) = error(Answer::fails(HttpError::Connect(refused)));
+    assert_eq!((no_connection.code(), sent), (Some("http-connect"), 1));
+    let (denied, sent) = error(Answer::fails(HttpError::Denied(
+        "grant.http = [\"https://crm.example\"]".into(),
+    )));
+    assert!(matches!(denied, PluginError::Misconfigured(_)));
+    assert_eq!(sent, 1);
+}
+
+#[test]
+fn one_item_that_fails_does_not_stop_the_others() {
+    for (answer, transient) in [
+        (Answer::status(500), true),
+        (Answer::status(503), true),
+        (Answer::times_out(true), true),
+        (
+            Answer::status(302).header("location", "https://elsewhere.example"),
+            false,
+        ),
+        (Answer::status(400), false),
+        (Answer::status(422), false),
+    ] {
+        let (error, sent) = error(answer);
+        assert_eq!(
+            matches!(error, PluginError::Transient(_)),
+            transient,
+            "{error:?}"
+        );
+        assert_eq!(
+            matches!(error, PluginError::Permanent(_)),
+            !transient,
+            "{error:?}"
+        );
+        assert_eq!(sent, 2);
+    }
+    let fake =
+        fake()
+            .answer("POST", URL, Answer::status(400))
+            .answer("POST", URL, Answer::status(200));
+    let acks = deliver(&fake, vec![delivery("d-1"), delivery("d-2")]);
+    assert!(matches!(acks[0].state, AckState::Failed(_)));
+    assert!(matches!(acks[1].state, AckState::Delivered(_)));
+}
+
+#[test]
+fn what_time_does_not_allow_stays_without_an_ack() {
+    let fake =
+        fake()
+            .with_remaining_ms(10_000)
+            .always("POST", URL, Answer::status(200).takes_ms(4600));
+    let acks = deliver(&fake, ["d-1", "d-2", "d-3"].map(delivery).to_vec());
+    let ids: Vec<&str> = acks.iter().map(|ack| ack.id.as_str()).collect();
+    assert_eq!(ids, ["d-1", "d-2"]);
+    let timeouts: Vec<Option<u32>> = fake
+        .requests()
+        .iter()
+        .map(|request| request.timeout_ms)
+        .collect();
+    assert_eq!(
+        timeouts,
+        [Some(9500), Some(4900)],
+        "a request never outlives the call"
+    );
+}
+
+#[test]
+fn without_a_key_nothing_is_sent() {
+    let fake = FakeHost::new();
+    let result = testing::deliver::<WebhookDepartment>(
+        &fake.host(),
+        &json!({ "url": URL }),
+        vec![delivery("d-1")],
+    );
+    assert!(matches!(result, Err(PluginError::Unauthorized(_))));
+    assert!(fake.requests().is_empty());
+}
+
+#[test]
+fn settings_and_connection_are_checked() {
+    let paths = |settings: Json| -> Vec<String> {
+        testing::validate::<WebhookDepartment>(&settings)
+            .into_iter()
+            .map(|problem| problem.path)
+            .collect()
+    };
+    assert_eq!(
+        paths(json!({ "url": "crm.example", "source": " " })),
+        ["url", "source"]
+    );
+    assert_eq!(
+        paths(json!({ "url": URL, "timeout-ms": "long" })),
+        ["timeout-ms"]
+    );
+    assert!(paths(json!({ "url": URL })).is_empty());
+    let fake = fake().answer("HEAD", URL, Answer::status(405));
+    let health = testing::check::<WebhookDepartment>(&fake.host(), &json!({ "url": URL })).unwrap();
+    assert_eq!(
+        health.notes,
+        ["https://crm.example/feedback answers HEAD with 405"]
+    );
+}

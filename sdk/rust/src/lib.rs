@@ -1,0 +1,35 @@
+//! Write plugins for Mihwar in Rust.
+//!
+//! A plugin is a type that implements [`Plugin`] and one or more capabilities: [`Importer`], [`Puller`] and
+//! [`Webhook`] bring feedback in, [`Processor`] enriches it, [`Destination`] hands it to a department.
+//! [`export!`] makes the component of it and embeds the manifest `plugin.toml`. Whatever a plugin may touch
+//! comes through the [`Host`] that each call gets; natively, `testing::FakeHost` stands in for it, so
+//! that a plugin's tests need no WebAssembly at all.
+//!
+//! `docs/plugin-authors.md` builds a complete plugin step by step.
+
+pub mod bindings;
+mod capability;
+mod error;
+mod export;
+mod feedback;
+mod host;
+mod http;
+mod json;
+mod settings;
+pub mod time;
+mod types;
+
+#[cfg(target_arch = "wasm32")]
+mod door;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use capability::{Destination, Importer, Plugin, Processor, Puller, Webhook};
+pub use host::Host;
+pub use settings::{parse_settings, settings_schema};
+pub use types::*;
+
+#[doc(hidden)]
+pub use export::STAMP;

@@ -1,0 +1,34 @@
+//! A test kit for plugins: native, without WebAssembly and without a network.
+//!
+//! ```
+//! use mihwar_sdk::testing::{Answer, FakeHost};
+//! use mihwar_sdk::Request;
+//!
+//! let fake = FakeHost::new().answer("GET", "https://api.example/news", Answer::json(200, r#"{"items": []}"#));
+//! let host = fake.host();
+//! let response = host.http(&Request::get("https://api.example/news")).unwrap();
+//! assert_eq!(response.text(), r#"{"items": []}"#);
+//! assert_eq!(fake.requests().len(), 1);
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test kit fails loudly"
+)]
+
+mod checks;
+mod drive;
+mod fake_host;
+mod script;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use checks::record_problems;
+pub use drive::{
+    check, deliver, handle, import_file, import_file_by, process, pull, stored, validate,
+};
+pub use fake_host::{FakeHost, LogRecord, MetricRecord};
+pub use script::Answer;

@@ -1,0 +1,151 @@
+//! What the guest can do wrong.
+
+use std::hint::black_box;
+
+use mihwar_sdk::{
+    Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginError, PullPage, PullRequest,
+    Request,
+};
+
+use crate::Settings;
+
+/// Does what the settings name.
+pub(crate) fn perform(
+    host: &Host,
+    settings: &Settings,
+    request: PullRequest,
+) -> Result<PullPage, PluginError> {
+    let amount = settings.amount;
+    match settings.act.as_str() {
+        "answer" => return answer(host, request),
+        "loop" => spin(),
+        "loop-in-host" => loop {
+            black_box(host.now());
+        },
+        "allocate" => allocate(),
+        "recurse" => {
+            black_box(recurse(1));
+        }
+        "panic" => lookup(&[1, 2, 3], usize::try_from(amount).unwrap_or(usize::MAX)),
+        "flood-log" => flood(host, amount),
+        "flood-stderr" => (0..amount).for_each(|number| eprintln!("سطر {number}")),
+        "exit" => std::process::exit(3),
+        "many-items" => return Ok(page((0..amount).map(|number| item(number, "ok")).collect())),
+        "gigabyte" => return Ok(page(vec![item(0, &"x".repeat(usize::try_from(amount).unwrap_or(0)))])),
+        "blob" => return blob(host, amount),
+        "state" => return state(host, amount),
+        "environment" => return environment(),
+        "fetch" => return fetch(host, settings),
+        "sign" => return sign(host),
+        "confess" => {
+            return Err(PluginError::permanent("confession", "the token is s3cret-token-value"));
+        }
+        other => return Err(PluginError::permanent("unknown-act", other)),
+    }
+    Ok(page(Vec::new()))
+}
+
+fn page(changes: Vec<Change>) -> PullPage {
+    PullPage { changes, cursor: Some("next".to_owned()), more: false, next_after_ms: None }
+}
+
+fn item(number: u32, body: &str) -> Change {
+    Feedback::new(format!("item-{number}"), ChannelKind::Form).body(body).into()
+}
+
+/// What a decent channel does: remembers, logs, counts, answers.
+fn answer(host: &Host, request: PullRequest) -> Result<PullPage, PluginError> {
+    host.state_set("last", request.cursor.unwrap_or_default().as_bytes())?;
+    host.info("تم");
+    host.count("items", 1, &[("kind", "form")]);
+    Ok(page(vec![item(0, "الخدمة ممتازة")]))
+}
+
+fn spin() {
+    let mut number = 1_u64;
+    loop {
+        number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+}
+
+fn allocate() {
+    let mut held = Vec::new();
+    loop {
+        held.push(black_box(vec![7_u8; 1 << 20]));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn recurse(depth: u64) -> u64 {
+    black_box(recurse(black_box(depth + 1)) + depth)
+}
+
+fn lookup(numbers: &[u8], at: usize) {
+    black_box(numbers[at]);
+}
+
+fn flood(host: &Host, amount: u32) {
+    let long = "ط".repeat(8 * 1024);
+    for _ in 0..amount {
+        host.log(Level::Info, &long, &[("token", "s3cret-token-value")]);
+    }
+}
+
+fn blob(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
+    let id = host
+        .blob_put("text/plain", &vec![b'b'; usize::try_from(amount).unwrap_or(0)])
+        .map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
+    let size = host.blob_size(&id).map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
+    Ok(page(vec![item(0, &format!("{id} {size}"))]))
+}
+
+fn state(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
+    for number in 0..amount {
+        host.state_set(&format!("key-{number:06}"), &[b'v'; 1000])
+            .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
+    }
+    host.state_delete("key-000000").map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
+    let found = host
+        .state_scan("key-", None, 1000)
+        .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
+    Ok(page(found.entries.iter().map(|entry| Feedback::new(&*entry.key, ChannelKind::Form).body("").into()).collect()))
+}
+
+/// Looks for anything of the machine that it should not see.
+fn environment() -> Result<PullPage, PluginError> {
+    let variables = std::env::vars().count();
+    let arguments = std::env::args().count();
+    let files = std::fs::read_dir("/").map_or(0, Iterator::count) + usize::from(std::fs::read("/etc/passwd").is_ok());
+    let connected = std::net::TcpStream::connect("127.0.0.1:22").is_ok();
+    let resolved = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok();
+    Ok(page(vec![item(0, &format!("{variables} {arguments} {files} {connected} {resolved}"))]))
+}
+
+fn fetch(host: &Host, settings: &Settings) -> Result<PullPage, PluginError> {
+    let answer = host.http(&Request {
+        method: "GET".to_owned(),
+        url: settings.url.clone().unwrap_or_default(),
+        headers: Vec::new(),
+        body: Body::Empty,
+        credential: None,
+        timeout_ms: None,
+        redirects: 0,
+    });
+    let told = match answer {
+        Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
+        Err(error) => format!("{error:?}"),
+    };
+    Ok(page(vec![item(0, &told)]))
+}
+
+fn sign(host: &Host) -> Result<PullPage, PluginError> {
+    let told = match host.sign("signing", Mac::HmacSha256, b"data") {
+        Ok(tag) => {
+            let good = host.verify("signing", Mac::HmacSha256, b"data", &tag);
+            let bad = host.verify("signing", Mac::HmacSha256, b"date", &tag);
+            format!("{} {good:?} {bad:?}", tag.len())
+        }
+        Err(error) => format!("{error:?}"),
+    };
+    Ok(page(vec![item(0, &told)]))
+}

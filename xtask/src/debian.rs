@@ -1,0 +1,130 @@
+//! The other way to build plugins: Debian's Wasm compiler, for machines without the wasm32-wasip2 target.
+//!
+//! Debian ships no standard library for that target, so the standard library is built from source for
+//! wasm32-unknown-unknown, which imports nothing from the outside. The linker makes a core module;
+//! wit-component wraps it by the types that the SDK's bindings left in a custom section. The result
+//! exports and imports the same interfaces as the one of the usual way.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::plugins;
+use crate::setup::{Package, apt};
+use crate::shell::{Workspace, output, run, say};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const CARGO: &str = "/usr/bin/cargo";
+const RUSTC: &str = "/usr/bin/rustc";
+
+const PACKAGES: [Package; 4] = [
+    Package {
+        name: "rustc-web",
+        file: RUSTC,
+    },
+    Package {
+        name: "cargo-web",
+        file: CARGO,
+    },
+    Package {
+        name: "rust-web-src",
+        file: "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
+    },
+    Package {
+        name: "lld-19",
+        file: "/usr/bin/wasm-ld-19",
+    },
+];
+
+/// Debian's compiler, installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Toolchain {
+    version: String,
+}
+
+impl Toolchain {
+    /// For messages.
+    pub(crate) fn name(&self) -> String {
+        format!("Debian's {} for {TARGET} and wit-component", self.version)
+    }
+}
+
+/// Installs Debian's compiler if it is missing.
+pub(crate) fn install(workspace: &Workspace) -> Result<Toolchain> {
+    apt(workspace, &PACKAGES, "building plugins without rustup")?;
+    let version = output(workspace.command(RUSTC).arg("--version"))?;
+    Ok(Toolchain {
+        version: version.trim().to_owned(),
+    })
+}
+
+/// Builds the plugins as core modules and makes components of them.
+pub(crate) fn build(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    names: &[String],
+) -> Result<Vec<PathBuf>> {
+    say(format!(
+        "building {} plugins and the standard library with {}",
+        names.len(),
+        toolchain.version
+    ));
+    // A folder of its own: two compilers in one target folder would throw out each other's work.
+    let target = workspace.target().join("debian-wasm");
+    run(&mut cargo(workspace, &target, names))?;
+    let folder = target.join(TARGET).join("plugin");
+    let modules: Vec<_> = names
+        .iter()
+        .map(|name| folder.join(plugins::artefact(name)))
+        .collect();
+    let components: Vec<_> = modules
+        .iter()
+        .map(|module| module.with_extension("component.wasm"))
+        .collect();
+    let mut encode = workspace.cargo();
+    encode.args([
+        "run",
+        "--quiet",
+        "--package",
+        "xtask",
+        "--features",
+        "componentize",
+        "--",
+        "componentize",
+    ]);
+    run(encode.args(&modules))?;
+    Ok(components)
+}
+
+fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
+    let mut cargo = workspace.cargo();
+    let mut command = Command::new(CARGO);
+    command.current_dir(workspace.root());
+    for (name, value) in cargo.env("RUSTC_BOOTSTRAP", "1").get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    // Names of features that Debian's compiler knows but had not yet made stable.
+    let flags = "-Clinker=wasm-ld-19 -Zcrate-attr=allow(stable_features,internal_features)";
+    command
+        .env("RUSTC", RUSTC)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .args([
+            "build",
+            "--profile",
+            "plugin",
+            "--target",
+            TARGET,
+            "--ignore-rust-version",
+        ])
+        .args(["-Zbuild-std=std,panic_abort"]);
+    for name in names {
+        command.args(["--package", &plugins::package(name)]);
+    }
+    command
+}
