@@ -38,7 +38,7 @@ pub(crate) fn machine(workspace: &Workspace) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rustc = output(workspace.command("rustc").arg("--version")).unwrap_or_default();
     format!(
-        "machine: {cpu}, {cores} cores, {memory} memory, Linux {}\ncompiler: {}, profile dev (dependencies at opt-level 3)",
+        "machine: {cpu}, {cores} cores, {memory} memory, Linux {}\ncompiler: {}, profile dev (the rooms of the host at opt-level 3)",
         kernel.trim(),
         rustc.trim()
     )

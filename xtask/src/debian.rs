@@ -18,6 +18,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const CARGO: &str = "/usr/bin/cargo";
 const RUSTC: &str = "/usr/bin/rustc";
 
+/// What our crates use that was stable later than Debian's 1.85 and is there under a feature's name.
+const LATER_STABLE: &str =
+    "let_chains,panic_payload_as_str,unsigned_is_multiple_of,slice_as_chunks,duration_constructors";
+
 const PACKAGES: [Package; 4] = [
     Package {
         name: "rustc-web",
@@ -98,33 +102,53 @@ pub(crate) fn build(
 }
 
 fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
-    let mut cargo = workspace.cargo();
-    let mut command = Command::new(CARGO);
-    command.current_dir(workspace.root());
-    for (name, value) in cargo.env("RUSTC_BOOTSTRAP", "1").get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    // Names of features that Debian's compiler knows but had not yet made stable.
-    let flags = "-Clinker=wasm-ld-19 -Zcrate-attr=allow(stable_features,internal_features)";
+    let mut command = workspace.cargo_at(CARGO);
     command
         .env("RUSTC", RUSTC)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            "-Clinker=wasm-ld-19",
+        )
         .env("CARGO_TARGET_DIR", target)
         .env_remove("RUSTUP_TOOLCHAIN")
         .args([
             "build",
+            "--locked",
             "--profile",
             "plugin",
             "--target",
             TARGET,
             "--ignore-rust-version",
         ])
-        .args(["-Zbuild-std=std,panic_abort"]);
-    for name in names {
-        command.args(["--package", &plugins::package(name)]);
+        .args(["-Zbuild-std=std,panic_abort", "-Zprofile-rustflags"]);
+    let packages: Vec<_> = names.iter().map(|name| plugins::package(name)).collect();
+    for package in packages.iter().map(String::as_str).chain(["mihwar-sdk"]) {
+        command.args(["--config", &unlock(package)]);
+    }
+    for package in &packages {
+        command.args(["--package", package]);
     }
     command
+}
+
+/// Lets one of our crates use what its Rust version has made stable since.
+fn unlock(package: &str) -> String {
+    format!("profile.plugin.package.{package}.rustflags=[\"-Zcrate-attr=feature({LATER_STABLE})\"]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_unlocked_for_one_crate_at_a_time() {
+        let config = unlock("plugin-form");
+        assert!(
+            config.starts_with(
+                "profile.plugin.package.plugin-form.rustflags=[\"-Zcrate-attr=feature("
+            )
+        );
+        assert!(config.contains("let_chains") && config.ends_with(")\"]"));
+    }
 }

@@ -48,7 +48,12 @@ impl Workspace {
     /// `cargo` in the root, without the variables that describe xtask itself: a build script that
     /// watches one of them would otherwise run again, and with it all that depends on it.
     pub(crate) fn cargo(&self) -> Command {
-        let mut cargo = self.command("cargo");
+        self.cargo_at("cargo")
+    }
+
+    /// The same with a cargo that lies elsewhere.
+    pub(crate) fn cargo_at(&self, program: &str) -> Command {
+        let mut cargo = self.command(program);
         for (name, _) in env::vars_os() {
             let described = name.to_str().is_some_and(|name| {
                 name.starts_with("CARGO_PKG_")

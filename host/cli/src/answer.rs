@@ -50,7 +50,10 @@ impl Answer {
     pub(crate) async fn of(response: Response<Body>) -> anyhow::Result<Self> {
         let (parts, body) = response.into_parts();
         if parts.status.is_success() {
-            return Ok(Self { headers: parts.headers, body });
+            return Ok(Self {
+                headers: parts.headers,
+                body,
+            });
         }
         let bytes = collect(body).await?;
         match serde_json::from_slice(&bytes) {
@@ -62,7 +65,10 @@ impl Answer {
     /// Takes a response whatever its status.
     pub(crate) fn whatever(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        Self { headers: parts.headers, body }
+        Self {
+            headers: parts.headers,
+            body,
+        }
     }
 
     /// The whole answer as text.
@@ -73,12 +79,17 @@ impl Answer {
     /// The whole answer as a value.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> anyhow::Result<T> {
         let bytes = collect(self.body).await?;
-        serde_json::from_slice(&bytes).context("the hub answered something this version of mihwar does not know")
+        serde_json::from_slice(&bytes)
+            .context("the hub answered something this version of mihwar does not know")
     }
 
     /// The lines of an NDJSON answer, one after the other.
     pub(crate) fn lines(self) -> Lines {
-        Lines { body: self.body, pending: Vec::new(), ended: false }
+        Lines {
+            body: self.body,
+            pending: Vec::new(),
+            ended: false,
+        }
     }
 }
 
@@ -102,7 +113,10 @@ impl Lines {
                 break String::from_utf8(line)?;
             }
             if self.ended {
-                anyhow::ensure!(self.pending.is_empty(), "the answer of the hub broke off in the middle of a line");
+                anyhow::ensure!(
+                    self.pending.is_empty(),
+                    "the answer of the hub broke off in the middle of a line"
+                );
                 return Ok(None);
             }
             match self.body.frame().await {
@@ -116,7 +130,9 @@ impl Lines {
         };
         // Only a line of its own with nothing but a problem ends a stream; lines about records have a number.
         if text.starts_with("{\"problem\":")
-            && let Ok(MaybeProblem { problem: Some(problem) }) = serde_json::from_str(&text)
+            && let Ok(MaybeProblem {
+                problem: Some(problem),
+            }) = serde_json::from_str(&text)
         {
             return Err(Refused(problem).into());
         }
@@ -125,8 +141,12 @@ impl Lines {
 
     /// The next line as a value.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
-        let Some(text) = self.next_text().await? else { return Ok(None) };
-        serde_json::from_str(&text).context("the hub answered something this version of mihwar does not know").map(Some)
+        let Some(text) = self.next_text().await? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&text)
+            .context("the hub answered something this version of mihwar does not know")
+            .map(Some)
     }
 }
 
@@ -139,5 +159,9 @@ fn broke_off(error: BoxError) -> anyhow::Error {
 }
 
 fn describe(status: StatusCode) -> String {
-    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+    format!(
+        "{} {}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default()
+    )
 }

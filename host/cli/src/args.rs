@@ -20,7 +20,13 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
     /// The configuration file.
-    #[arg(long, global = true, env = "MIHWAR_CONFIG", default_value = "config/mihwar.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "MIHWAR_CONFIG",
+        default_value = "config/mihwar.toml",
+        value_name = "FILE"
+    )]
     pub(crate) config: PathBuf,
     /// The data folder, instead of the one in the configuration.
     #[arg(long, global = true, value_name = "DIR")]
@@ -69,7 +75,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Look at everything that must be right for the hub to run.
-    Doctor,
+    Doctor {
+        /// Drop the read models and fold them from the ledger again. The hub must not run meanwhile.
+        #[arg(long)]
+        rebuild: bool,
+    },
 }
 
 /// `mihwar plugin`
@@ -165,10 +175,20 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "METRIC")]
     score: Option<String>,
     /// … of at least this value.
-    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "score",
+        allow_negative_numbers = true
+    )]
     score_min: Option<String>,
     /// … of at most this value.
-    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "score",
+        allow_negative_numbers = true
+    )]
     score_max: Option<String>,
     /// The language, e.g. ar.
     #[arg(long)]
@@ -249,7 +269,11 @@ pub(crate) const fn delivery_query(
     state: Option<String>,
     feedback: Option<String>,
 ) -> DeliveryQuery {
-    DeliveryQuery { department, state, feedback }
+    DeliveryQuery {
+        department,
+        state,
+        feedback,
+    }
 }
 
 /// `mihwar ledger`
@@ -310,11 +334,21 @@ mod tests {
             &["mihwar", "delivery", "replay"][..],
             &["mihwar", "import", "form"],
             &["mihwar", "feedback", "list", "--score-min", "3"],
-            &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
+            &[
+                "mihwar",
+                "delivery",
+                "replay",
+                "--all",
+                "--department",
+                "مبيعات",
+            ],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
         }
-        assert!(Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"]).is_ok());
+        assert!(
+            Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"])
+                .is_ok()
+        );
     }
 }

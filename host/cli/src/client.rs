@@ -61,13 +61,18 @@ impl Client {
     }
 
     /// Asks for something, with a query.
-    pub(crate) async fn get_with(&self, path: &str, query: &impl Serialize) -> anyhow::Result<Answer> {
+    pub(crate) async fn get_with(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> anyhow::Result<Answer> {
         self.get(&format!("{path}{}", query_text(query)?)).await
     }
 
     /// Has something done.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, Some(serde_json::to_vec(body)?)).await
+        self.ask(Method::POST, path, Some(serde_json::to_vec(body)?))
+            .await
     }
 
     /// Has something removed.
@@ -77,15 +82,30 @@ impl Client {
 
     /// Asks for something that has a form even when the status says no.
     pub(crate) async fn get_any(&self, path: &str) -> anyhow::Result<Answer> {
-        Ok(Answer::whatever(self.exchange(Method::GET, path, None).await?))
+        Ok(Answer::whatever(
+            self.exchange(Method::GET, path, None).await?,
+        ))
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Answer> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<Answer> {
         Answer::of(self.exchange(method, path, body).await?).await
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Response<Body>> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<Response<Body>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost");
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -102,7 +122,9 @@ impl Client {
             Self::Running(_) => Ok(()),
             Self::Here { hub, routes } => {
                 drop(routes);
-                hub.close().await.context("the store was not closed cleanly; what was acknowledged is safe")
+                hub.close()
+                    .await
+                    .context("the store was not closed cleanly; what was acknowledged is safe")
             }
         }
     }
@@ -114,18 +136,29 @@ async fn here(routes: mihwar_server::Router, mut request: Request<Full<Bytes>>) 
     response.map(|body| body.map_err(BoxError::from).boxed_unsync())
 }
 
-async fn over_socket(socket: &PathBuf, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Body>> {
-    let stream = UnixStream::connect(socket).await.with_context(|| format!("{}", socket.display()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+async fn over_socket(
+    socket: &PathBuf,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Body>> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| format!("{}", socket.display()))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends by itself when the answer was read and the sender is gone.
     tokio::spawn(connection);
-    let response = sender.send_request(request).await.context("the hub went away")?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("the hub went away")?;
     Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
 }
 
 /// A flat value as the query of an address; empty when it asks for nothing.
 fn query_text(query: &impl Serialize) -> anyhow::Result<String> {
-    let serde_json::Value::Object(fields) = serde_json::to_value(query)? else { return Ok(String::new()) };
+    let serde_json::Value::Object(fields) = serde_json::to_value(query)? else {
+        return Ok(String::new());
+    };
     let mut text = String::new();
     for (key, value) in fields {
         let value = match value {
@@ -136,7 +169,9 @@ fn query_text(query: &impl Serialize) -> anyhow::Result<String> {
         text.push(if text.is_empty() { '?' } else { '&' });
         text.push_str(&key);
         text.push('=');
-        value.bytes().for_each(|byte| percent_encode(byte, &mut text));
+        value
+            .bytes()
+            .for_each(|byte| percent_encode(byte, &mut text));
     }
     Ok(text)
 }
@@ -156,8 +191,14 @@ mod tests {
 
     #[test]
     fn queries_carry_any_text() {
-        let query = FeedbackQuery { text: Some("تأخر & 5%".into()), ..FeedbackQuery::default() };
-        assert_eq!(query_text(&query).unwrap(), "?text=%D8%AA%D8%A3%D8%AE%D8%B1%20%26%205%25");
+        let query = FeedbackQuery {
+            text: Some("تأخر & 5%".into()),
+            ..FeedbackQuery::default()
+        };
+        assert_eq!(
+            query_text(&query).unwrap(),
+            "?text=%D8%AA%D8%A3%D8%AE%D8%B1%20%26%205%25"
+        );
         assert_eq!(query_text(&FeedbackQuery::default()).unwrap(), "");
     }
 }

@@ -41,7 +41,11 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// A stranger's text, safe for a terminal: control characters could move the cursor or change colours and titles.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     let is_command = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.contains(is_command) { text.replace(is_command, "\u{FFFD}").into() } else { text.into() }
+    if text.contains(is_command) {
+        text.replace(is_command, "\u{FFFD}").into()
+    } else {
+        text.into()
+    }
 }
 
 /// The beginning of a stranger's text, on one line.
@@ -56,7 +60,11 @@ pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
 
 /// Whether a command ended because nobody reads its output any more.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +73,10 @@ mod tests {
 
     #[test]
     fn text_of_strangers_gives_the_terminal_no_orders() {
-        assert_eq!(plain("شكرًا\u{1b}]0;title\u{7}!\n"), "شكرًا\u{FFFD}]0;title\u{FFFD}!\n");
+        assert_eq!(
+            plain("شكرًا\u{1b}]0;title\u{7}!\n"),
+            "شكرًا\u{FFFD}]0;title\u{FFFD}!\n"
+        );
         assert_eq!(plain("خدمة ممتازة"), "خدمة ممتازة");
         assert_eq!(excerpt("  الخدمة\n ممتازة جدًا ", 9), "الخدمة مم…");
     }

@@ -151,8 +151,8 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn inbound_replay(&self, which: Option<InboundId>) -> Result<u64, Fault> {
-        inbound::replay(&self.shared, which).await
+    pub async fn inbound_replay(&self, actor: &Actor, which: Option<InboundId>) -> Result<u64, Fault> {
+        inbound::replay(&self.shared, actor, which).await
     }
 
     /// Signs the present head of the ledger: a C2SP checkpoint.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mihwar_model::{Event, EventBody, FieldProblem, Withdrawn};
+use mihwar_model::{AttachmentId, Event, EventBody, FieldProblem, Withdrawn};
 use mihwar_sandbox::Effects;
 use mihwar_sandbox::contract::types::Change;
 use mihwar_store::Edit;
 
+use crate::content::blob_of;
 use crate::convert;
 use crate::core::Core;
 use crate::fault::Fault;
@@ -24,6 +25,17 @@ pub(crate) struct Taken {
     pub(crate) refused: Vec<(String, Vec<FieldProblem>)>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) events: Vec<Event>,
+    /// Files of withdrawn items: destroyed once the withdrawal is durable.
+    pub(crate) doomed: Vec<AttachmentId>,
+}
+
+/// Destroys the files of items whose withdrawal is durable now.
+pub(crate) async fn destroy(core: &Core, doomed: &[AttachmentId]) {
+    for file in doomed {
+        if let Err(error) = core.blobs.delete(file.0).await {
+            tracing::error!(%file, "a file of a withdrawn item could not be destroyed: {error}");
+        }
+    }
 }
 
 /// Sorts changes out. Withdrawals destroy the content at once, in the same transaction.
@@ -60,7 +72,13 @@ async fn withdraw(core: &Core, instance: &Running, external_id: &str, taken: &mu
         for row in page.rows.iter().filter(|row| keys::last_id(&row.key) == Some(hash)) {
             let seen: SeenRow = rows::decode("a de-duplication row", &row.value.bytes)?;
             for revision in 1..=u32::try_from(seen.revisions.len()).unwrap_or(u32::MAX) {
-                taken.edits.push(Edit::Delete(keys::content(seen.feedback, revision)));
+                let key = keys::content(seen.feedback, revision);
+                let Some(stored) = view.get(&key).await? else { continue };
+                taken.doomed.extend(blob_of(&stored.bytes));
+                if let Some(opened) = core.content(&*view, seen.feedback, revision, seen.contact).await? {
+                    taken.doomed.extend(opened.content.attachments.iter().filter_map(|attachment| attachment.id));
+                }
+                taken.edits.push(Edit::Delete(key));
             }
             let body = EventBody::Withdrawn(Withdrawn { feedback: seen.feedback });
             let actor = mihwar_model::Actor::Instance(instance.name.clone());

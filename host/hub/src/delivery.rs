@@ -210,11 +210,13 @@ fn judge(department: &Running, result: Result<Vec<Ack>, CallError>, due: &[Due],
                 };
                 outcomes.entry(id).or_insert(outcome);
             }
+            // A plugin that ran out of time leaves the rest without an ack; that is no failure of theirs.
+            let some_acked = !outcomes.is_empty();
             for due in due {
                 outcomes.entry(due.delivery).or_insert_with(|| Outcome::Retry {
                     code: "no-ack".into(),
                     after: None,
-                    counts: true,
+                    counts: !some_acked,
                     reason: "the plugin said nothing about this delivery".into(),
                 });
             }

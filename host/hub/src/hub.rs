@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mihwar_ledger::Signer;
 use mihwar_model::{Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock};
-use mihwar_sandbox::{Engine, EngineError, EngineSettings};
+use mihwar_sandbox::{Capability, Engine, EngineError, EngineSettings};
 use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
 use crate::vault::Vault;
-use crate::{delivery, idempotency, inbound, keys, ledger, pipeline, projection, rows};
+use crate::{delivery, idempotency, inbound, keys, ledger, pipeline, poll, projection, rows};
 
 /// Why a hub does not open.
 #[derive(Debug, Error)]
@@ -205,7 +205,7 @@ impl Hub {
         self.spawn("stored requests", inbound::run(shared.clone(), stop.clone()));
         self.spawn("checkpoints", ledger::run(core.clone(), shared.signer.clone(), ledger.origin, ledger.checkpoint_every.0, stop.clone()));
         self.spawn("configuration", watch(self.clone(), stop.clone()));
-        self.spawn("deliveries", dispatch(shared.clone(), stop.clone()));
+        self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
         self.spawn("idempotency", sweep(core, stop.clone()));
     }
 
@@ -331,7 +331,8 @@ fn prepare_folder(folder: &std::path::Path) -> std::io::Result<bool> {
     Ok(is_new)
 }
 
-/// Runs one delivery worker per department, as departments come and go.
+/// Runs one delivery worker per department and one poller per channel that can be asked, as they come
+/// and go.
 async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
     let mut running: BTreeMap<InstanceName, JoinHandle<()>> = BTreeMap::new();
     loop {
@@ -340,6 +341,10 @@ async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
             let name = department.name.clone();
             running.entry(name.clone()).or_insert_with(|| tokio::spawn(delivery::run(shared.clone(), name, stop.clone())));
         }
+        for channel in shared.instances().by_name.values().filter(|running| running.can(Capability::Pull)) {
+            let name = channel.name.clone();
+            running.entry(name.clone()).or_insert_with(|| tokio::spawn(poll::run(shared.clone(), name, stop.clone())));
+        }
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
@@ -347,7 +352,7 @@ async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
     }
     for (name, handle) in running {
         if handle.await.is_err() {
-            tracing::error!(destination = %name, "a delivery worker fell");
+            tracing::error!(instance = %name, "a worker fell");
         }
     }
 }

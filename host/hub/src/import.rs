@@ -367,12 +367,14 @@ impl FileImport<'_> {
             refusals.add(refusal.place, refusal.code, refusal.reason);
         }
         let taken = changes::arrivals(core, &self.running, page.changes, effects).await?;
-        let mut rider = Rider { guards: Vec::new(), edits: taken.edits, events: taken.events };
+        let mut rider = Rider { edits: taken.edits, events: taken.events, ..Rider::default() };
         rider.edits.extend(lent::state_edits(core, &self.running.name, effects)?);
         for (item, problems) in taken.refused {
             refusals.add(item, "invalid".into(), problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         }
-        self.commit(row, refusals, taken.arrivals, rider).await
+        self.commit(row, refusals, taken.arrivals, rider).await?;
+        changes::destroy(core, &taken.doomed).await;
+        Ok(())
     }
 
     /// Writes the records of a page and the progress they make in one transaction. Which of them are new

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_model::{Actor, EventBody, FieldProblem, InboundDeadLettered, InboundId, InstanceName, Time};
+use mihwar_model::{Actor, EventBody, FieldProblem, InboundDeadLettered, InboundId, InboundReplayed, InstanceName, Time};
 use mihwar_sandbox::contract::types::{Header, PluginError};
 use mihwar_sandbox::contract::webhook;
 use mihwar_sandbox::{CallFailure, Capability};
@@ -272,6 +272,7 @@ async fn keep(
     }
     let actor = Actor::Instance(instance.name.clone());
     intake::accept(core, &actor, &instance.name, &taken.arrivals, &rider).await?;
+    changes::destroy(core, &taken.doomed).await;
     if refused.is_empty() {
         remove_blob(shared, row).await;
     }
@@ -367,7 +368,7 @@ fn record(shared: &Shared, row: &mihwar_store::Row) -> Result<InboundRecord, Fau
 }
 
 /// Puts one dead letter, or all of them, back into the inbox. Answers how many.
-pub(crate) async fn replay(shared: &Shared, which: Option<InboundId>) -> Result<u64, Fault> {
+pub(crate) async fn replay(shared: &Shared, actor: &Actor, which: Option<InboundId>) -> Result<u64, Fault> {
     let mut replayed = 0;
     loop {
         let view = shared.core.store.view().await?;
@@ -386,6 +387,8 @@ pub(crate) async fn replay(shared: &Shared, which: Option<InboundId>) -> Result<
             let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
             let id = InboundId::from_bytes(keys::last_id(&row.key).unwrap_or_default());
             batch.guards.push(Guard::At(row.key.clone(), row.value.version));
+            let body = EventBody::InboundReplayed(InboundReplayed { inbound: id, instance: dead.instance });
+            batch.journal.push(shared.core.event(actor.clone(), body)?);
             batch.edits.push(Edit::Put(keys::inbox(id), dead.request));
             batch.edits.push(Edit::Delete(row.key));
             replayed += 1;

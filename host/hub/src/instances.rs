@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mihwar_model::{InstanceName, Time};
-use mihwar_sandbox::{CallError, Capability, Engine, Instance, InstanceSettings, LoadError, Plugin, SecretSet, Severity};
+use mihwar_sandbox::{
+    Call, CallError, Capability, Engine, Instance, InstanceSettings, LoadError, Measurement, MeasurementKind, Plugin,
+    SecretSet, Severity,
+};
+use mihwar_sandbox::manifest::Answer;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSource};
 use crate::convert::{FIELD_NAMES, GrantedFields};
@@ -32,6 +37,8 @@ pub(crate) struct Running {
     pub(crate) sandbox: Instance,
     pub(crate) fields: GrantedFields,
     pub(crate) fingerprint: [u8; 32],
+    /// Changes when a secret's value does; never leaves memory.
+    secrets: [u8; 32],
     pub(crate) record: Arc<CallRecord>,
 }
 
@@ -82,6 +89,19 @@ impl Running {
         self.sandbox.plugin().can(capability)
     }
 
+    /// A plugin's own metric, under its instance: `mihwar_plugin_own_NAME`.
+    fn measure(&self, measurement: &Measurement) {
+        let letters = measurement.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        let name: String = "mihwar_plugin_own_".chars().chain(letters).collect();
+        let mut labels: Vec<(String, String)> = vec![("instance".into(), self.name.to_string())];
+        labels.extend(measurement.labels.iter().filter(|(name, _)| name != "instance").cloned());
+        match measurement.kind {
+            MeasurementKind::Add(by) => metrics::counter!(name, &labels).increment(by),
+            MeasurementKind::Set(to) => metrics::gauge!(name, &labels).set(to),
+            MeasurementKind::Observe(value) => metrics::histogram!(name, &labels).record(value),
+        }
+    }
+
     pub(crate) fn role(&self) -> Role {
         if self.can(Capability::Deliver) {
             Role::Department
@@ -99,6 +119,7 @@ impl Running {
             Ok(done) => {
                 self.record.succeeded(at);
                 metrics::histogram!("mihwar_plugin_call_seconds", &labels).record(done.cost.wall.as_secs_f64());
+                done.effects.metrics.iter().for_each(|measurement| self.measure(measurement));
                 &done.effects.log
             }
             Err(error) => {
@@ -145,9 +166,10 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
         let mut fingerprint = Config::fingerprint(wanted);
         fingerprint.iter_mut().zip(hash.bytes().cycle()).for_each(|(a, b)| *a ^= b);
         match configure(config, wanted, plugin) {
-            Ok((sandbox, fields)) => {
+            Ok((sandbox, fields, secrets)) => {
+                problems.extend(validate(config, wanted, &sandbox).await);
                 let known = before.get(&wanted.name);
-                let unchanged = known.as_ref().filter(|known| known.fingerprint == fingerprint);
+                let unchanged = known.as_ref().filter(|known| known.fingerprint == fingerprint && known.secrets == secrets);
                 let record = known.as_ref().map(|known| known.record.clone()).unwrap_or_default();
                 if unchanged.is_none() {
                     record.pause(None);
@@ -158,6 +180,7 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
                     sandbox,
                     fields,
                     fingerprint,
+                    secrets,
                     record,
                 });
                 if running.can(Capability::Process) {
@@ -223,9 +246,29 @@ fn plugin_file(config: &Config, id: &InstanceName, file: Option<&Path>) -> Resul
     crate::plugin_lock::installed(config, id)
 }
 
-fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> Result<(Instance, GrantedFields), Vec<ConfigProblem>> {
+/// What the plugin itself says of its settings. One that cannot say is let run: it will say so in its calls.
+async fn validate(config: &Config, wanted: &InstanceConfig, instance: &Instance) -> Vec<ConfigProblem> {
+    match instance.validate(Call::empty()).await {
+        Ok(done) => {
+            let problem = |path: &str, message: &str| config.instance_problem(&wanted.name, &format!("settings.{path}"), message);
+            done.value.iter().map(|found| problem(&found.path, &found.message)).collect()
+        }
+        Err(error) => {
+            tracing::warn!(instance = %wanted.name, code = error.code(), "the plugin could not check its settings: {error}");
+            Vec::new()
+        }
+    }
+}
+
+type Configured = (Instance, GrantedFields, [u8; 32]);
+
+fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> Result<Configured, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
-    let secrets = read_secrets(config, wanted, &mut problems);
+    let (secrets, digest) = read_secrets(config, wanted, &mut problems);
+    if let Some(endpoint) = plugin.manifest().webhooks.iter().find(|endpoint| endpoint.answer == Answer::Plugin) {
+        let message = format!("its endpoint \"{}\" wants to answer requests itself, which this hub does not offer yet", endpoint.name);
+        problems.push(config.instance_problem(&wanted.name, "plugin", &message));
+    }
     let fields = GrantedFields::read(&wanted.grants.fields).unwrap_or_else(|unknown| {
         let message = format!("\"{unknown}\" is no field; the fields are: {}", FIELD_NAMES.join(", "));
         problems.push(config.instance_problem(&wanted.name, "grant.fields", &message));
@@ -245,7 +288,7 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
             for warning in &warnings {
                 tracing::warn!(instance = %wanted.name, "{}: {}", warning.path, warning.message);
             }
-            if problems.is_empty() { Ok((instance, fields)) } else { Err(problems) }
+            if problems.is_empty() { Ok((instance, fields, digest)) } else { Err(problems) }
         }
         Err(found) => {
             let errors = found.into_iter().filter(|problem| problem.severity == Severity::Error);
@@ -255,20 +298,25 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
     }
 }
 
-fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<ConfigProblem>) -> SecretSet {
-    let mut secrets = SecretSet::new();
+fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<ConfigProblem>) -> (SecretSet, [u8; 32]) {
+    let (mut secrets, mut digest) = (SecretSet::new(), Sha256::new());
+    let mut keep = |name: &str, value: String| {
+        digest.update(name);
+        digest.update(&value);
+        secrets.insert(name.to_owned(), value.into());
+    };
     for (name, source) in &wanted.secrets {
         let key = format!("secrets.{name}");
         match source {
             SecretSource::Variable(variable) => match std::env::var(variable) {
-                Ok(value) => secrets.insert(name.clone(), value.into()),
+                Ok(value) => keep(name, value),
                 Err(_) => {
                     let message = format!("the environment variable {variable} is not set");
                     problems.push(config.instance_problem(&wanted.name, &key, &message));
                 }
             },
             SecretSource::File(path) => match std::fs::read_to_string(path) {
-                Ok(value) => secrets.insert(name.clone(), value.trim_end_matches(['\r', '\n']).to_owned().into()),
+                Ok(value) => keep(name, value.trim_end_matches(['\r', '\n']).to_owned()),
                 Err(error) => {
                     let message = format!("{} cannot be read: {error}", path.display());
                     problems.push(config.instance_problem(&wanted.name, &key, &message));
@@ -276,5 +324,5 @@ fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<Con
             },
         }
     }
-    secrets
+    (secrets, digest.finalize().into())
 }

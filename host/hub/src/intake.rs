@@ -155,7 +155,10 @@ async fn accept_part(
             return Ok(results);
         }
         let written: Vec<_> = files.iter().map(|(id, _)| id.0).collect();
-        core.blobs.put_many(files.into_iter().map(|(id, bytes)| (id.0, bytes)).collect()).await.map_err(|error| Fault::Blob(error.to_string()))?;
+        if !files.is_empty() {
+            let files = files.into_iter().map(|(id, bytes)| (id.0, bytes)).collect();
+            core.blobs.put_many(files).await.map_err(|error| Fault::Blob(error.to_string()))?;
+        }
         match core.store.apply(batch).await {
             Ok(_) => {
                 core.wake.notify();

@@ -132,6 +132,11 @@ pub(crate) fn reference(feedback: FeedbackId, destination: &InstanceName) -> Key
     Key::space(REFERENCE, ORG).id(feedback.to_bytes()).text(destination.as_str()).finish()
 }
 
+/// How far a channel was asked for news.
+pub(crate) fn poll_cursor(instance: &InstanceName) -> Key {
+    setting(&format!("poll-cursor/{instance}"))
+}
+
 pub(crate) fn setting(name: &str) -> Key {
     Key::space(SETTING, ORG).text(name).finish()
 }

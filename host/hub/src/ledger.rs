@@ -75,8 +75,8 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
         if let Some(row) = core.store.view().await?.get(&key).await? {
             let seed = core.vault.open_own(place, &row.bytes)?;
             let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| VaultError::Unreadable { what: "the signing key" })?;
-            let name = origin.split('/').next().unwrap_or(origin);
-            return Signer::from_seed(name, &seed).map_err(|error| Fault::Encoding(error.to_string()));
+            // C2SP tlog-checkpoint: the log's key bears the name of its origin.
+            return Signer::from_seed(origin, &seed).map_err(|error| Fault::Encoding(error.to_string()));
         }
         let sealed = core.vault.seal_own(place, &core.vault.random::<32>())?;
         let batch = Batch { guards: vec![Guard::Absent(key.clone())], edits: vec![Edit::Put(key.clone(), sealed)], ..Batch::default() };
@@ -310,7 +310,7 @@ impl Verification<'_> {
                 match expected.next().await? {
                     Some(other) if other.key == row.key && other.value.bytes == row.value.bytes => {}
                     _ => {
-                        self.report.find(format!("a read model row is not what the ledger gives ({:02x?}); run: mihwar doctor --rebuild", row.key.as_bytes()));
+                        self.report.find(format!("a read model row is not what the ledger gives ({:02x?}); stop the hub and run: mihwar doctor --rebuild", row.key.as_bytes()));
                         return Ok(());
                     }
                 }
@@ -318,7 +318,7 @@ impl Verification<'_> {
             range = page.next;
         }
         if expected.next().await?.is_some() {
-            self.report.find("a read model lacks rows that the ledger gives; run: mihwar doctor --rebuild".into());
+            self.report.find("a read model lacks rows that the ledger gives; stop the hub and run: mihwar doctor --rebuild".into());
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ mod lent;
 mod master_key;
 mod pipeline;
 mod plugin_lock;
+mod poll;
 mod projection;
 mod query;
 mod routing;

@@ -129,38 +129,13 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
         items.push(Item {
             queue_key: row.key,
             queue_version: row.value.version,
-            head: head(at, received),
+            head: Head::of(at, received),
             content: opened.content,
             asked: Vec::new(),
             events: Vec::new(),
         });
     }
     Ok((items, gone, read))
-}
-
-fn head(at: Time, received: Received) -> Head {
-    Head {
-        feedback: received.feedback,
-        revision: received.revision,
-        contact: received.contact,
-        instance: received.instance,
-        channel: received.channel,
-        kind: received.kind,
-        occurred_at: received.occurred_at,
-        received_at: at,
-        thread: received.thread,
-        language: received.language,
-        sentiment: None,
-        scores: received.scores,
-        tags: received.tags,
-        attributes: Vec::new(),
-        call: received.call,
-        attachments: u32::try_from(received.attachments.len()).unwrap_or(u32::MAX),
-        body_chars: received.body_chars,
-        destinations: Vec::new(),
-        quarantine: None,
-        withdrawn: false,
-    }
 }
 
 /// Lets one enricher read a batch. If the call as a whole fails, halves are tried, so that one item that

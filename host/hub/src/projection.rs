@@ -14,6 +14,8 @@ use crate::fault::Fault;
 use crate::keys::{self, Lookup};
 use crate::rows::{self, DeliveryRow, DeliveryState, Head};
 
+/// How long a reader waits for the read models to see what was committed before it asked.
+const READERS_WAIT: Duration = Duration::from_secs(2);
 /// Events folded in one transaction.
 const EVENTS_MAX: usize = 2_000;
 
@@ -97,6 +99,11 @@ pub(crate) async fn catch_up(core: &Core) -> Result<(), Fault> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// As [`catch_up`], but no longer than a reader should wait: under a flood of writes it sees what is there.
+pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
+    tokio::time::timeout(READERS_WAIT, catch_up(core)).await.unwrap_or(Ok(()))
 }
 
 /// Drops every read model row, so that they are folded anew.
@@ -216,6 +223,7 @@ impl Folding<'_> {
             }
             EventBody::ContactCreated(_)
             | EventBody::InboundDeadLettered(_)
+            | EventBody::InboundReplayed(_)
             | EventBody::InstanceConfigured(_)
             | EventBody::TokenCreated(_)
             | EventBody::TokenRevoked(_) => None,
@@ -238,28 +246,7 @@ impl Folding<'_> {
                 self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
             }
         }
-        let head = Head {
-            feedback,
-            revision: received.revision,
-            contact: received.contact,
-            instance: received.instance,
-            channel: received.channel,
-            kind: received.kind,
-            occurred_at: received.occurred_at,
-            received_at,
-            thread: received.thread,
-            language: received.language,
-            sentiment: None,
-            scores: received.scores,
-            tags: received.tags,
-            attributes: Vec::new(),
-            call: received.call,
-            attachments: u32::try_from(received.attachments.len()).unwrap_or(u32::MAX),
-            body_chars: received.body_chars,
-            destinations,
-            quarantine: None,
-            withdrawn: false,
-        };
+        let head = Head { received_at, destinations, ..Head::of(at, received) };
         self.heads.insert(feedback, Some(head));
         feedback
     }

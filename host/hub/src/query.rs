@@ -161,7 +161,7 @@ pub(crate) async fn heads(core: &Core, view: &dyn View, ids: Vec<FeedbackId>) ->
 
 /// One page of feedback.
 pub(crate) async fn feedback_page(core: &Core, filter: &FeedbackFilter, cursor: Option<&str>, limit: usize) -> Result<FeedbackPage, QueryError> {
-    projection::catch_up(core).await?;
+    projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     let search = filter.text.as_deref().map(crate::text::fold).filter(|text| !text.is_empty());
     let looked_max = if search.is_some() { OPENED_MAX } else { LOOKED_AT_MAX };
@@ -290,7 +290,7 @@ async fn record(core: &Core, view: &dyn View, head: Head) -> Result<FeedbackReco
 
 /// One record.
 pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<FeedbackRecord>, QueryError> {
-    projection::catch_up(core).await?;
+    projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     match heads(core, &*view, vec![id]).await?.remove(&id) {
         Some(head) => Ok(Some(record(core, &*view, head).await?)),
@@ -300,7 +300,7 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
 
 /// Everything that happened to a record, oldest first, at most 1000 events.
 pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
-    projection::catch_up(core).await?;
+    projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     let page = view.scan(keys::history_of(id), Order::Ascending, 1000).await?;
     let mut events = Vec::with_capacity(page.rows.len());
@@ -316,7 +316,7 @@ pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEve
 
 /// One page of deliveries.
 pub(crate) async fn delivery_page(core: &Core, filter: &DeliveryFilter, cursor: Option<&str>, limit: usize) -> Result<DeliveryPage, QueryError> {
-    projection::catch_up(core).await?;
+    projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     let mut range = Some(keys::all(keys::DELIVERY));
     if let Some(cursor) = cursor {

@@ -1,7 +1,7 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
 use mihwar_model::{
-    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Score, Tag,
+    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Received, Score, Tag,
     ThreadId, Time,
 };
 use minicbor::{Decode, Encode};
@@ -211,6 +211,34 @@ pub struct Head {
     /// Whether the source withdrew it.
     #[n(19)]
     pub withdrawn: bool,
+}
+
+impl Head {
+    /// The facts of a revision as it came in, before anyone enriched it.
+    pub(crate) fn of(at: Time, received: Received) -> Self {
+        Self {
+            feedback: received.feedback,
+            revision: received.revision,
+            contact: received.contact,
+            instance: received.instance,
+            channel: received.channel,
+            kind: received.kind,
+            occurred_at: received.occurred_at,
+            received_at: at,
+            thread: received.thread,
+            language: received.language,
+            sentiment: None,
+            scores: received.scores,
+            tags: received.tags,
+            attributes: Vec::new(),
+            call: received.call,
+            attachments: u32::try_from(received.attachments.len()).unwrap_or(u32::MAX),
+            body_chars: received.body_chars,
+            destinations: Vec::new(),
+            quarantine: None,
+            withdrawn: false,
+        }
+    }
 }
 
 /// Where a delivery stands.

@@ -138,7 +138,7 @@ impl Hub {
     /// When the store cannot be read.
     pub async fn overview(&self) -> Result<Overview, Fault> {
         let core = &self.shared.core;
-        projection::catch_up(core).await?;
+        projection::catch_up_for_readers(core).await?;
         let view = core.store.view().await?;
         let statistics = core.store.statistics();
         let mut overview = Overview {

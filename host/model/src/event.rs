@@ -109,6 +109,9 @@ pub enum EventBody {
     /// An API token was revoked.
     #[n(14)]
     TokenRevoked(#[n(0)] TokenRevoked),
+    /// A raw request that could not become feedback is given to its plugin again.
+    #[n(15)]
+    InboundReplayed(#[n(0)] InboundReplayed),
 }
 
 /// See [`EventBody::ContactCreated`].
@@ -433,6 +436,17 @@ pub struct InboundDeadLettered {
     /// Short, stable reason.
     #[n(2)]
     pub code: String,
+}
+
+/// See [`EventBody::InboundReplayed`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InboundReplayed {
+    /// The raw request.
+    #[n(0)]
+    pub inbound: InboundId,
+    /// The channel instance.
+    #[n(1)]
+    pub instance: InstanceName,
 }
 
 /// See [`EventBody::InstanceConfigured`].

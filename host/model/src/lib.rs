@@ -26,7 +26,7 @@ pub use content::{
 pub use draft::{AttachmentBytes, Draft, DraftAttachment};
 pub use event::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, EnrichmentFailed, Enriched,
-    Event, EventBody, FactValue, InboundDeadLettered, InstanceConfigured, Received, Redaction, Replayed, Route, Routed,
+    Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received, Redaction, Replayed, Route, Routed,
     Skipped, TokenCreated, TokenRevoked, Withdrawn,
 };
 pub use ids::{AttachmentId, ContactId, DeliveryId, FeedbackId, Ids, InboundId, OrgId, ThreadId, TokenId};

@@ -34,7 +34,9 @@ impl Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Call").field("dry_run", &self.dry_run).finish_non_exhaustive()
+        to.debug_struct("Call")
+            .field("dry_run", &self.dry_run)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,7 +51,12 @@ pub trait StateSource: Send + Sync {
     /// The value of a key.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError>;
     /// Keys that start with `prefix` and come after `after`, ordered by key, at most `limit`.
-    async fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, SourceError>;
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, SourceError>;
     /// Bytes of all keys and values.
     async fn used(&self) -> Result<u64, SourceError>;
 }
@@ -70,7 +77,12 @@ impl StateSource for Nothing {
     async fn get(&self, _key: &str) -> Result<Option<Vec<u8>>, SourceError> {
         Ok(None)
     }
-    async fn scan(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
+    async fn scan(
+        &self,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
         Ok(Vec::new())
     }
     async fn used(&self) -> Result<u64, SourceError> {

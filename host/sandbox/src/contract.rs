@@ -3,7 +3,10 @@
 //! One internal world holds every export, so that any plugin fits; which exports a component really
 //! has is found per component.
 
-#![expect(missing_docs, reason = "generated from sdk/wit/mihwar.wit, where each type is documented")]
+#![expect(
+    missing_docs,
+    reason = "generated from sdk/wit/mihwar.wit, where each type is documented"
+)]
 
 wasmtime::component::bindgen!({
     path: "../../sdk/wit",

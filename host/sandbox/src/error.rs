@@ -68,7 +68,9 @@ pub enum CallFailure {
         setting: &'static str,
     },
     /// The plugin wanted too many table elements.
-    #[error("the plugin wanted {wanted} table elements, the limit is {limit}; `{setting}` raises it")]
+    #[error(
+        "the plugin wanted {wanted} table elements, the limit is {limit}; `{setting}` raises it"
+    )]
     TableLimit {
         /// Elements it wanted in all.
         wanted: u64,
@@ -78,7 +80,9 @@ pub enum CallFailure {
         setting: &'static str,
     },
     /// The plugin handed the host too much at once.
-    #[error("the plugin handed over more than {limit} {unit} at once; `{setting}` raises the limit")]
+    #[error(
+        "the plugin handed over more than {limit} {unit} at once; `{setting}` raises the limit"
+    )]
     OutputTooLarge {
         /// The limit in force.
         limit: u64,
@@ -136,9 +140,15 @@ struct PluginErrorText<'a>(&'a PluginError);
 impl fmt::Display for PluginErrorText<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            PluginError::Transient(retry) => write!(to, "{} ({})", retry.failure.message, retry.failure.code),
+            PluginError::Transient(retry) => {
+                write!(to, "{} ({})", retry.failure.message, retry.failure.code)
+            }
             PluginError::RateLimited(retry) => {
-                write!(to, "the other side asks for a pause: {} ({})", retry.failure.message, retry.failure.code)
+                write!(
+                    to,
+                    "the other side asks for a pause: {} ({})",
+                    retry.failure.message, retry.failure.code
+                )
             }
             PluginError::Permanent(failure) => write!(to, "{} ({})", failure.message, failure.code),
             PluginError::Unauthorized(failure) => {

@@ -47,7 +47,10 @@ pub(crate) struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = matches!((self.scheme.as_str(), self.port), ("https", 443) | ("http", 80));
+        let usual = matches!(
+            (self.scheme.as_str(), self.port),
+            ("https", 443) | ("http", 80)
+        );
         if usual {
             write!(to, "{}://{}", self.scheme, self.host)
         } else {
@@ -60,10 +63,15 @@ impl Origin {
     /// The origin of an `http` or `https` URL that names nobody. The error says what is wrong.
     pub(crate) fn of(url: &Url) -> Result<Self, String> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("the scheme `{}` is not allowed, only https and http", url.scheme()));
+            return Err(format!(
+                "the scheme `{}` is not allowed, only https and http",
+                url.scheme()
+            ));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a URL with a user name or password in it is refused; use a [[secret]]".to_owned());
+            return Err(
+                "a URL with a user name or password in it is refused; use a [[secret]]".to_owned(),
+            );
         }
         let host = match url.host() {
             Some(Host::Domain(name)) => name.trim_end_matches('.').to_ascii_lowercase(),
@@ -100,10 +108,14 @@ pub(crate) struct Rule {
 impl Rule {
     /// Reads a grant. The error says what is wrong with it.
     pub(crate) fn from_grant(grant: &HttpGrant) -> Result<Self, String> {
-        let url = Url::parse(&grant.origin).map_err(|error| format!("`{}` is no origin: {error}", grant.origin))?;
+        let url = Url::parse(&grant.origin)
+            .map_err(|error| format!("`{}` is no origin: {error}", grant.origin))?;
         let origin = Origin::of(&url)?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("`{}` holds more than an origin; write `{origin}` and put the path into `paths`", grant.origin));
+            return Err(format!(
+                "`{}` holds more than an origin; write `{origin}` and put the path into `paths`",
+                grant.origin
+            ));
         }
         if grant.methods.is_empty() {
             return Err("`methods` is empty; name them, e.g. [\"GET\"]".to_owned());
@@ -140,7 +152,11 @@ impl Rule {
         self.methods
             .iter()
             .filter(|method| {
-                !self.paths.iter().all(|path| others.iter().any(|other| other.allows(method, &self.origin, path)))
+                !self.paths.iter().all(|path| {
+                    others
+                        .iter()
+                        .any(|other| other.allows(method, &self.origin, path))
+                })
             })
             .cloned()
             .collect()
@@ -166,7 +182,10 @@ fn path_matches(prefix: &str, path: &str) -> bool {
 }
 
 fn capitals(methods: &[String]) -> Vec<String> {
-    methods.iter().map(|method| method.to_ascii_uppercase()).collect()
+    methods
+        .iter()
+        .map(|method| method.to_ascii_uppercase())
+        .collect()
 }
 
 /// The first grant that allows a request, or the TOML that would.
@@ -177,7 +196,10 @@ pub(crate) fn find_grant<'a>(
     url: &Url,
     origin: &Origin,
 ) -> Result<&'a Rule, String> {
-    if !asks.iter().any(|ask| ask.allows(method, origin, url.path())) {
+    if !asks
+        .iter()
+        .any(|ask| ask.allows(method, origin, url.path()))
+    {
         return Err(format!(
             "# The plugin's own manifest does not ask for this. In plugin.toml:\n[[ask.http]]\norigin = {}\nmethods = [{}]\n",
             quoted(&origin.to_string()),
@@ -188,7 +210,9 @@ pub(crate) fn find_grant<'a>(
         .iter()
         .find(|grant| grant.allows(method, origin, url.path()))
         .ok_or_else(|| {
-            let paths = if grants.iter().any(|grant| grant.origin == *origin && !grant.paths.iter().any(|prefix| prefix == "/")) {
+            let paths = if grants.iter().any(|grant| {
+                grant.origin == *origin && !grant.paths.iter().any(|prefix| prefix == "/")
+            }) {
                 vec![url.path().to_owned()]
             } else {
                 vec!["/".to_owned()]
@@ -198,7 +222,13 @@ pub(crate) fn find_grant<'a>(
 }
 
 fn missing_grant(origin: &Origin, methods: &[String], paths: &[String]) -> String {
-    let list = |texts: &[String]| texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ");
+    let list = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| quoted(text))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let mut toml = format!(
         "[[instance.grant.http]]\norigin = {}\nmethods = [{}]\n",
         quoted(&origin.to_string()),

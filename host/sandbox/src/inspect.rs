@@ -17,6 +17,8 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
+    #[serde(skip)]
+    pub(crate) hash: [u8; 32],
     /// Length of the file in bytes.
     pub size: u64,
     /// Interfaces it offers, e.g. `mihwar:plugin/puller@0.1.0`.
@@ -37,13 +39,17 @@ pub enum NotAPlugin {
     #[error("the file has {0} bytes, more than the {FILE_BYTES} that a plugin may have")]
     TooLarge(usize),
     /// A core module.
-    #[error("the file is a core WebAssembly module, not a component; build it for `wasm32-wasip2`, or with `mihwar plugin build`")]
+    #[error(
+        "the file is a core WebAssembly module, not a component; build it for `wasm32-wasip2`, or with `mihwar plugin build`"
+    )]
     CoreModule,
     /// WebAssembly text.
     #[error("the file is WebAssembly text, not a compiled component")]
     Text,
     /// Native code.
-    #[error("the file is precompiled native code, which is never taken from outside; give the `.wasm` component")]
+    #[error(
+        "the file is precompiled native code, which is never taken from outside; give the `.wasm` component"
+    )]
     Precompiled,
     /// Something else.
     #[error("the file is no WebAssembly component: it begins with {0}")]
@@ -52,7 +58,9 @@ pub enum NotAPlugin {
     #[error("the file is a damaged WebAssembly component: {0}")]
     Damaged(String),
     /// No manifest inside.
-    #[error("the component holds no manifest (custom section `{MANIFEST_SECTION}`); the SDK's export macro puts it there")]
+    #[error(
+        "the component holds no manifest (custom section `{MANIFEST_SECTION}`); the SDK's export macro puts it there"
+    )]
     NoManifest,
     /// More than one manifest inside.
     #[error("the component holds several manifests; a plugin has one")]
@@ -71,9 +79,11 @@ impl Inspection {
         check_kind(file)?;
         let sections = Sections::read(file)?;
         let text = sections.manifest.ok_or(NotAPlugin::NoManifest)?;
+        let hash: [u8; 32] = Sha256::digest(file).into();
         Ok(Self {
             manifest: Manifest::parse(&text)?,
-            sha256: hex::encode(Sha256::digest(file)),
+            sha256: hex::encode(hash),
+            hash,
             size: u64::try_from(file.len()).unwrap_or(u64::MAX),
             exports: sections.exports,
             imports: sections.imports,
@@ -137,7 +147,10 @@ impl Sections {
                 Payload::ComponentImportSection(imports) if depth == 1 => {
                     for import in imports {
                         let import = import.map_err(damaged)?;
-                        if matches!(import.ty, ComponentTypeRef::Instance(_) | ComponentTypeRef::Func(_)) {
+                        if matches!(
+                            import.ty,
+                            ComponentTypeRef::Instance(_) | ComponentTypeRef::Func(_)
+                        ) {
                             found.imports.push(import.name.name.to_owned());
                         }
                     }
@@ -145,7 +158,10 @@ impl Sections {
                 Payload::ComponentExportSection(exports) if depth == 1 => {
                     for export in exports {
                         let export = export.map_err(damaged)?;
-                        if matches!(export.kind, ComponentExternalKind::Instance | ComponentExternalKind::Func) {
+                        if matches!(
+                            export.kind,
+                            ComponentExternalKind::Instance | ComponentExternalKind::Func
+                        ) {
                             found.exports.push(export.name.name.to_owned());
                         }
                     }
@@ -165,7 +181,11 @@ impl Sections {
                 }
                 self.manifest = Some(section_text(data)?);
             }
-            SDK_SECTION => self.sdk = section_text(data).ok().map(|text| text.chars().take(200).collect()),
+            SDK_SECTION => {
+                self.sdk = section_text(data)
+                    .ok()
+                    .map(|text| text.chars().take(200).collect());
+            }
             _ => {}
         }
         Ok(())
@@ -176,11 +196,17 @@ fn section_text(data: &[u8]) -> Result<String, NotAPlugin> {
     if data.len() > MANIFEST_BYTES {
         return Err(NotAPlugin::Manifest(ManifestError {
             line: None,
-            message: format!("it has {} bytes, more than the {MANIFEST_BYTES} it may have", data.len()),
+            message: format!(
+                "it has {} bytes, more than the {MANIFEST_BYTES} it may have",
+                data.len()
+            ),
         }));
     }
     String::from_utf8(data.to_vec()).map_err(|_| {
-        NotAPlugin::Manifest(ManifestError { line: None, message: "it is not UTF-8 text".to_owned() })
+        NotAPlugin::Manifest(ManifestError {
+            line: None,
+            message: "it is not UTF-8 text".to_owned(),
+        })
     })
 }
 

@@ -30,6 +30,8 @@ mod meter;
 mod offered;
 mod outcome;
 mod plugin;
+mod problem;
+mod run;
 mod schema;
 mod secrets;
 mod stdio;
@@ -38,15 +40,18 @@ mod webhook;
 
 pub use address::{AddressRule, refused_because};
 pub use call::{BlobSource, Call, Done, SourceError, StateSource};
-pub use effects::{Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite};
+pub use effects::{
+    Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite,
+};
 pub use engine::{Engine, EngineError, EngineSettings};
 pub use error::{CallError, CallFailure};
 pub use grants::{Grants, HttpGrant};
 pub use inspect::{Inspection, NotAPlugin};
-pub use instance::{Instance, InstanceSettings, Problem, Severity};
+pub use instance::{Instance, InstanceSettings};
 pub use limits::{LimitOverrides, Limits};
 pub use load::LoadError;
 pub use manifest::{Manifest, ManifestError};
 pub use plugin::{Capability, Plugin};
+pub use problem::{Problem, Severity};
 pub use secrets::{SecretError, SecretSet};
 pub use webhook::{InboundHeaders, Refusal as WebhookRefusal, WebhookVerifier};

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
@@ -30,7 +29,9 @@ pub enum LoadError {
     #[error(transparent)]
     File(#[from] NotAPlugin),
     /// Built for a contract that this hub does not serve.
-    #[error("the plugin was built for contract mihwar:plugin@{built_for}; this hub offers {offered}. {advice}")]
+    #[error(
+        "the plugin was built for contract mihwar:plugin@{built_for}; this hub offers {offered}. {advice}"
+    )]
     Contract {
         /// What the manifest says.
         built_for: String,
@@ -68,12 +69,13 @@ impl Engine {
         if !missing.is_empty() {
             return Err(LoadError::MissingImports(missing));
         }
-        let hash: [u8; 32] = Sha256::digest(file).into();
+        let hash = inspection.hash;
         let engine = Arc::clone(&self.inner);
         let bytes = file.to_vec();
-        let (component, schema) = tokio::task::spawn_blocking(move || component(&engine, &hash, &bytes))
-            .await
-            .map_err(|error| LoadError::Compile(error.to_string()))??;
+        let (component, schema) =
+            tokio::task::spawn_blocking(move || component(&engine, &hash, &bytes))
+                .await
+                .map_err(|error| LoadError::Compile(error.to_string()))??;
         let pre = link(&self.inner, &component, &inspection)?;
         let exports = exports(&pre)?;
         let from_cache = schema.is_some();
@@ -91,7 +93,8 @@ impl Engine {
         }
         let plugin = Arc::new(plugin);
         let text = ask_for_schema(&plugin).await?;
-        let mut plugin = Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
+        let mut plugin =
+            Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
         plugin.schema = read_schema(&text)?;
         self.keep(hash, text, component).await;
         Ok(Arc::new(plugin))
@@ -101,13 +104,22 @@ impl Engine {
     async fn keep(&self, hash: [u8; 32], schema: String, component: Component) {
         let engine = Arc::clone(&self.inner);
         let kept = tokio::task::spawn_blocking(move || {
-            let Some(cache) = &engine.cache else { return Ok(()) };
-            let code = component.serialize().map_err(|error| format!("{error:#}"))?;
-            cache.write(&hash, &schema, &code).map_err(|error| error.to_string())
+            let Some(cache) = &engine.cache else {
+                return Ok(());
+            };
+            let code = component
+                .serialize()
+                .map_err(|error| format!("{error:#}"))?;
+            cache
+                .write(&hash, &schema, &code)
+                .map_err(|error| error.to_string())
         })
         .await;
         if let Ok(Err(error)) = kept {
-            tracing::warn!(error, "compiled plugin cannot be kept; it will be compiled again at the next start");
+            tracing::warn!(
+                error,
+                "compiled plugin cannot be kept; it will be compiled again at the next start"
+            );
         }
     }
 }
@@ -115,22 +127,36 @@ impl Engine {
 fn check_contract(inspection: &Inspection) -> Result<(), LoadError> {
     let built_for = &inspection.manifest.plugin.contract;
     let (Some(wants), Some(offers)) = (contract_parts(built_for), contract_parts(CONTRACT)) else {
-        return Err(LoadError::Shape(format!("`{built_for}` is no contract version")));
+        return Err(LoadError::Shape(format!(
+            "`{built_for}` is no contract version"
+        )));
     };
     // Within major 0 every minor may break.
-    let fits = if offers.0 == 0 { wants == offers } else { wants.0 == offers.0 && wants.1 <= offers.1 };
+    let fits = if offers.0 == 0 {
+        wants == offers
+    } else {
+        wants.0 == offers.0 && wants.1 <= offers.1
+    };
     if fits {
         return Ok(());
     }
     Err(LoadError::Contract {
         built_for: built_for.clone(),
         offered: CONTRACT,
-        advice: if wants > offers { "Update the hub, or take an older version of the plugin" } else { "Take a newer version of the plugin" },
+        advice: if wants > offers {
+            "Update the hub, or take an older version of the plugin"
+        } else {
+            "Take a newer version of the plugin"
+        },
     })
 }
 
 /// The compiled component, with its schema when both come from the cache.
-fn component(engine: &Inner, hash: &[u8; 32], file: &[u8]) -> Result<(Component, Option<String>), LoadError> {
+fn component(
+    engine: &Inner,
+    hash: &[u8; 32],
+    file: &[u8],
+) -> Result<(Component, Option<String>), LoadError> {
     if let Some(cached) = engine.cache.as_ref().and_then(|cache| cache.read(hash))
         && let Some(component) = revive(engine, &cached)
     {
@@ -141,22 +167,34 @@ fn component(engine: &Inner, hash: &[u8; 32], file: &[u8]) -> Result<(Component,
         .map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
-#[expect(unsafe_code, reason = "taking compiled code back from the cache is the one place that needs it")]
+#[expect(
+    unsafe_code,
+    reason = "taking compiled code back from the cache is the one place that needs it"
+)]
 fn revive(engine: &Inner, cached: &Cached) -> Option<Component> {
     // SAFETY: `deserialize` needs bytes that `Component::serialize` made. `Cache::read` hands out only
     // bytes whose MAC, under a key that nobody but this hub has, matches what `keep` wrote; they are
     // in our memory by then, so that nobody can change them after the check.
     let revived = unsafe { Component::deserialize(&engine.wasm, &cached.code) };
     revived
-        .inspect_err(|error| tracing::warn!(%error, "compiled plugin is of another engine; compiling again"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "compiled plugin is of another engine; compiling again"),
+        )
         .ok()
 }
 
-fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Result<InstancePre<CallState>, LoadError> {
+fn link(
+    engine: &Inner,
+    component: &Component,
+    inspection: &Inspection,
+) -> Result<InstancePre<CallState>, LoadError> {
     engine.linker.instantiate_pre(component).map_err(|error| {
         let missing = offered::missing_functions(&engine.wasm, component);
         if missing.is_empty() {
-            LoadError::Shape(format!("{error:#} (plugin {})", inspection.manifest.plugin.id))
+            LoadError::Shape(format!(
+                "{error:#} (plugin {})",
+                inspection.manifest.plugin.id
+            ))
         } else {
             LoadError::MissingImports(missing)
         }
@@ -164,8 +202,9 @@ fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Resul
 }
 
 fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
-    let lifecycle = lifecycle::GuestIndices::new(pre)
-        .map_err(|error| LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}")))?;
+    let lifecycle = lifecycle::GuestIndices::new(pre).map_err(|error| {
+        LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}"))
+    })?;
     let exports = Exports {
         lifecycle,
         importer: importer::GuestIndices::new(pre).ok(),
@@ -189,15 +228,22 @@ fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
 
 async fn ask_for_schema(plugin: &Arc<Plugin>) -> Result<String, LoadError> {
     let instance = Instance::bare(plugin);
-    let done = instance.settings_schema(Call::empty()).await.map_err(|error| LoadError::Schema(Box::new(error)))?;
+    let done = instance
+        .settings_schema(Call::empty())
+        .await
+        .map_err(|error| LoadError::Schema(Box::new(error)))?;
     Ok(done.value)
 }
 
 fn read_schema(text: &str) -> Result<Value, LoadError> {
     if text.len() > SCHEMA_BYTES {
-        return Err(LoadError::BadSchema(format!("it has {} bytes, more than {SCHEMA_BYTES}", text.len())));
+        return Err(LoadError::BadSchema(format!(
+            "it has {} bytes, more than {SCHEMA_BYTES}",
+            text.len()
+        )));
     }
-    let schema: Value = serde_json::from_str(text).map_err(|error| LoadError::BadSchema(error.to_string()))?;
+    let schema: Value =
+        serde_json::from_str(text).map_err(|error| LoadError::BadSchema(error.to_string()))?;
     crate::schema::compile(&schema).map_err(LoadError::BadSchema)?;
     Ok(schema)
 }

@@ -49,7 +49,12 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));
         if wanted > self.memory_limit {
             return Err(wasmtime::Error::new(Exceeded::Memory(wanted)));
@@ -64,7 +69,12 @@ impl ResourceLimiter for Meter {
         Err(error)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let wanted = self.table.saturating_add(desired.saturating_sub(current));
         if wanted > self.table_limit {
             return Err(wasmtime::Error::new(Exceeded::Table(wanted)));
@@ -75,5 +85,28 @@ impl ResourceLimiter for Meter {
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_counted_over_all_memories_and_tables() {
+        let mut meter = Meter::new(100, 10);
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        assert!(meter.memory_growing(0, 40, None).unwrap());
+        let error = meter.memory_growing(60, 61, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Exceeded::Memory(101)));
+        assert_eq!(meter.memory_peak, 100);
+        assert!(meter.table_growing(0, 10, None).unwrap());
+        let error = meter.table_growing(10, 11, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Exceeded::Table(11)));
+        assert!(
+            meter
+                .memory_growing(usize::MAX - 1, usize::MAX, None)
+                .is_err()
+        );
     }
 }

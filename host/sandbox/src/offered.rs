@@ -18,18 +18,32 @@ pub(crate) const FUNCTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Packages of WASI 0.2 that are linked (and give nothing).
-const WASI: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+const WASI: [&str; 6] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
 
 /// Imported interfaces that nobody offers.
 pub(crate) fn missing(imports: &[String]) -> Vec<String> {
-    imports.iter().filter(|import| !known(import)).cloned().collect()
+    imports
+        .iter()
+        .filter(|import| !known(import))
+        .cloned()
+        .collect()
 }
 
 fn known(import: &str) -> bool {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let Some((package, interface)) = name.split_once('/') else { return false };
+    let Some((package, interface)) = name.split_once('/') else {
+        return false;
+    };
     if package == "mihwar:plugin" {
-        return version.starts_with("0.1.") && FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
+        return version.starts_with("0.1.")
+            && FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
     }
     WASI.contains(&package) && version.starts_with("0.2.")
 }
@@ -38,11 +52,19 @@ fn known(import: &str) -> bool {
 pub(crate) fn missing_functions(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
     let mut missing = Vec::new();
     for (import, item) in component.component_type().imports(engine) {
-        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
-        let Some(interface) = import.strip_prefix("mihwar:plugin/").and_then(|rest| rest.split('@').next()) else {
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
             continue;
         };
-        let offered = FUNCTIONS.iter().find(|(name, _)| *name == interface).map_or(&[][..], |(_, functions)| functions);
+        let Some(interface) = import
+            .strip_prefix("mihwar:plugin/")
+            .and_then(|rest| rest.split('@').next())
+        else {
+            continue;
+        };
+        let offered = FUNCTIONS
+            .iter()
+            .find(|(name, _)| *name == interface)
+            .map_or(&[][..], |(_, functions)| functions);
         for (function, item) in instance.exports(engine) {
             if matches!(item.ty, ComponentItem::ComponentFunc(_)) && !offered.contains(&function) {
                 missing.push(format!("{import}#{function}"));
@@ -59,12 +81,31 @@ mod tests {
     #[test]
     fn the_list_is_what_the_contract_imports() {
         let wit = include_str!("../../../sdk/wit/mihwar.wit");
-        let world = wit.split("world host {").nth(1).unwrap().split('}').next().unwrap();
-        for (interface, functions) in FUNCTIONS.iter().filter(|(_, functions)| !functions.is_empty()) {
-            assert!(world.contains(&format!("import {interface};")), "{interface}");
-            let body = wit.split(&format!("\ninterface {interface} {{")).nth(1).unwrap();
+        let world = wit
+            .split("world host {")
+            .nth(1)
+            .unwrap()
+            .split('}')
+            .next()
+            .unwrap();
+        for (interface, functions) in FUNCTIONS
+            .iter()
+            .filter(|(_, functions)| !functions.is_empty())
+        {
+            assert!(
+                world.contains(&format!("import {interface};")),
+                "{interface}"
+            );
+            let body = wit
+                .split(&format!("\ninterface {interface} {{"))
+                .nth(1)
+                .unwrap();
             let body = body.split("\n}\n").next().unwrap();
-            let found: Vec<&str> = body.lines().filter_map(|line| line.trim().split_once(": func(")).map(|(name, _)| name).collect();
+            let found: Vec<&str> = body
+                .lines()
+                .filter_map(|line| line.trim().split_once(": func("))
+                .map(|(name, _)| name)
+                .collect();
             assert_eq!(&found, functions, "{interface}");
         }
         assert_eq!(world.matches("import ").count(), FUNCTIONS.len() - 1);
@@ -72,8 +113,21 @@ mod tests {
 
     #[test]
     fn what_nobody_offers_is_named() {
-        let imports = ["wasi:io/poll@0.2.6", "wasi:http/outgoing-handler@0.2.0", "mihwar:plugin/net@0.1.0", "mihwar:plugin/log@0.1.3", "env"];
+        let imports = [
+            "wasi:io/poll@0.2.6",
+            "wasi:http/outgoing-handler@0.2.0",
+            "mihwar:plugin/net@0.1.0",
+            "mihwar:plugin/log@0.1.3",
+            "env",
+        ];
         let imports: Vec<String> = imports.map(str::to_owned).to_vec();
-        assert_eq!(missing(&imports), ["wasi:http/outgoing-handler@0.2.0", "mihwar:plugin/net@0.1.0", "env"]);
+        assert_eq!(
+            missing(&imports),
+            [
+                "wasi:http/outgoing-handler@0.2.0",
+                "mihwar:plugin/net@0.1.0",
+                "env"
+            ]
+        );
     }
 }

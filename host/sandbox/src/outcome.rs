@@ -15,7 +15,11 @@ use crate::meter::Exceeded;
 
 /// A call that returned: its effects are handed on.
 pub(crate) fn finished<T>(value: T, state: CallState, cost: Cost) -> Done<T> {
-    Done { value, effects: state.into_effects(), cost }
+    Done {
+        value,
+        effects: state.into_effects(),
+        cost,
+    }
 }
 
 /// A call that failed: of its effects only the log remains.
@@ -26,50 +30,86 @@ pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> Call
         other => other,
     };
     let stderr = masker.text(state.stdio.text());
-    CallError { failure: Box::new(failure), stderr, log: state.into_effects().log, cost }
+    CallError {
+        failure: Box::new(failure),
+        stderr,
+        log: state.into_effects().log,
+        cost,
+    }
 }
 
 /// Why a guest stopped.
-pub(crate) fn classify(error: &wasmtime::Error, during: &'static str, state: &CallState) -> CallFailure {
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    during: &'static str,
+    state: &CallState,
+) -> CallFailure {
     let limits = &state.bound.limits;
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         return match *exceeded {
-            Exceeded::Memory(wanted) => {
-                CallFailure::MemoryLimit { wanted: wide(wanted), limit: limits.memory, setting: setting::MEMORY }
-            }
-            Exceeded::Table(wanted) => {
-                CallFailure::TableLimit { wanted: wide(wanted), limit: limits.table, setting: setting::TABLE }
-            }
+            Exceeded::Memory(wanted) => CallFailure::MemoryLimit {
+                wanted: wide(wanted),
+                limit: limits.memory,
+                setting: setting::MEMORY,
+            },
+            Exceeded::Table(wanted) => CallFailure::TableLimit {
+                wanted: wide(wanted),
+                limit: limits.table,
+                setting: setting::TABLE,
+            },
         };
     }
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-        return CallFailure::TimeLimit { limit: limits.time, setting: setting::TIME };
+        return CallFailure::TimeLimit {
+            limit: limits.time,
+            setting: setting::TIME,
+        };
     }
     // wasmtime keeps this error's type to itself; a test watches over the words.
-    if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
-        return CallFailure::OutputTooLarge { limit: limits.output, unit: "bytes", setting: setting::OUTPUT };
+    if error
+        .chain()
+        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+    {
+        return CallFailure::OutputTooLarge {
+            limit: limits.output,
+            unit: "bytes",
+            setting: setting::OUTPUT,
+        };
     }
     trap(error, during, state)
 }
 
 fn trap(error: &wasmtime::Error, during: &'static str, state: &CallState) -> CallFailure {
     let masked = |text: String| cut(state.bound.masker.text(text), FAILURE_BYTES);
-    let (message, place) = match (&state.panic, error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
+    let (message, place) = match (
+        &state.panic,
+        error.downcast_ref::<I32Exit>(),
+        error.downcast_ref::<Trap>(),
+    ) {
         (Some(panic), _, _) => (panic.message.clone(), Some(panic.place.clone())),
         (None, Some(exit), _) => (format!("it ended itself with exit status {}", exit.0), None),
-        (None, None, Some(Trap::UnreachableCodeReached)) => {
-            ("it reached code that it declares unreachable, as a panic without message does".to_owned(), None)
-        }
+        (None, None, Some(Trap::UnreachableCodeReached)) => (
+            "it reached code that it declares unreachable, as a panic without message does"
+                .to_owned(),
+            None,
+        ),
         (None, None, Some(trap)) => (trap.to_string(), None),
         (None, None, None) => (error.root_cause().to_string(), None),
     };
-    CallFailure::Trap { during, message: masked(message), place: place.map(masked), frames: frames(error) }
+    CallFailure::Trap {
+        during,
+        message: masked(message),
+        place: place.map(masked),
+        frames: frames(error),
+    }
 }
 
 /// Function names of the backtrace, innermost first, without the machinery between a panic and the trap.
 fn frames(error: &wasmtime::Error) -> Vec<String> {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
     let names: Vec<String> = trace
         .frames()
         .iter()
@@ -81,8 +121,13 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
             }
         })
         .collect();
-    let machinery = names.iter().rposition(|name| name.contains("core::panicking::") || name.contains("rust_begin_unwind"));
-    names.into_iter().skip(machinery.map_or(0, |at| at + 1)).collect()
+    let machinery = names
+        .iter()
+        .rposition(|name| name.contains("core::panicking::") || name.contains("rust_begin_unwind"));
+    names
+        .into_iter()
+        .skip(machinery.map_or(0, |at| at + 1))
+        .collect()
 }
 
 /// The text of a host panic.

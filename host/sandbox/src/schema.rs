@@ -49,10 +49,14 @@ fn fill(root: &Value, schema: &Value, settings: &mut Value, depth: usize) {
 }
 
 fn fill_object(root: &Value, schema: &Value, settings: &mut Map<String, Value>, depth: usize) {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return;
+    };
     for (key, of_key) in properties {
         if !settings.contains_key(key) {
-            let default = of_key.get("default").or_else(|| resolved(root, of_key, DEPTH).get("default"));
+            let default = of_key
+                .get("default")
+                .or_else(|| resolved(root, of_key, DEPTH).get("default"));
             if let Some(default) = default {
                 settings.insert(key.clone(), default.clone());
             }
@@ -117,13 +121,23 @@ mod tests {
         let validator = compile(&schema).unwrap();
         let mut settings = json!({ "عنوان": "مرحبا" });
         fill_defaults(&schema, &mut settings);
-        assert_eq!(settings, json!({ "عنوان": "مرحبا", "filters": { "labels": ["all"] } }));
+        assert_eq!(
+            settings,
+            json!({ "عنوان": "مرحبا", "filters": { "labels": ["all"] } })
+        );
         assert_eq!(faults(&validator, &settings), []);
 
         let wrong = json!({ "filters": { "labels": ["a", 7] }, "extra": 1 });
-        let paths: Vec<String> = faults(&validator, &wrong).into_iter().map(|(path, _)| path).collect();
+        let paths: Vec<String> = faults(&validator, &wrong)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
         assert!(paths.contains(&"filters.labels[1]".to_owned()), "{paths:?}");
-        assert!(faults(&validator, &wrong).iter().any(|(_, message)| message.contains("عنوان")));
+        assert!(
+            faults(&validator, &wrong)
+                .iter()
+                .any(|(_, message)| message.contains("عنوان"))
+        );
     }
 
     #[test]

@@ -101,7 +101,10 @@ impl Secret {
         if key.is_empty() {
             return Err(SecretError::Empty);
         }
-        Ok(Self { text: value.clone(), key: key.into() })
+        Ok(Self {
+            text: value.clone(),
+            key: key.into(),
+        })
     }
 
     /// A MAC over `data`.
@@ -136,8 +139,12 @@ pub(crate) struct Masker {
 }
 
 impl Masker {
-    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
-        let mut needles: Vec<Vec<u8>> = Vec::new();
+    /// Masks the secrets, and `composed`: texts made of them, such as the value of a header.
+    pub(crate) fn new<'a>(
+        secrets: impl Iterator<Item = &'a Secret>,
+        composed: impl Iterator<Item = String>,
+    ) -> Self {
+        let mut needles: Vec<Vec<u8>> = composed.map(String::into_bytes).collect();
         for secret in secrets {
             let text = secret.text.expose_secret().as_bytes();
             let key = secret.key.expose_secret();

@@ -19,7 +19,9 @@ pub(crate) struct Ring(Arc<Mutex<VecDeque<u8>>>);
 impl Ring {
     fn push(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = bytes.get(bytes.len().saturating_sub(RING_BYTES)..).unwrap_or(bytes);
+        let tail = bytes
+            .get(bytes.len().saturating_sub(RING_BYTES)..)
+            .unwrap_or(bytes);
         let over = (kept.len() + tail.len()).saturating_sub(RING_BYTES);
         kept.drain(..over);
         kept.extend(tail);
@@ -67,7 +69,11 @@ impl Pollable for Ring {
 }
 
 impl AsyncWrite for Ring {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         self.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
@@ -89,7 +95,7 @@ mod tests {
         for number in 0..10_000 {
             ring.push(format!("سطر {number}\n").as_bytes());
         }
-        ring.push(&vec![b'x'; 3]);
+        ring.push(b"xxx");
         let text = ring.text();
         assert!(text.ends_with("سطر 9999\nxxx"), "{text}");
         assert!(text.len() <= RING_BYTES + 4);

@@ -49,7 +49,9 @@ pub enum Refusal {
     #[error("the header `{0}` is missing or holds no Unix time")]
     NoTimestamp(String),
     /// The signature is too old, or from the future.
-    #[error("the request was signed too long ago or in the future; allowed are {allowed_seconds} s either way")]
+    #[error(
+        "the request was signed too long ago or in the future; allowed are {allowed_seconds} s either way"
+    )]
     Stale {
         /// The allowed difference.
         allowed_seconds: u64,
@@ -80,7 +82,9 @@ impl WebhookVerifier<'_> {
         now: Time,
     ) -> Result<(), Refusal> {
         let Verify::HmacSha256(recipe) = self.recipe;
-        let secret = self.secret.ok_or_else(|| Refusal::NoSecret(recipe.secret.clone()))?;
+        let secret = self
+            .secret
+            .ok_or_else(|| Refusal::NoSecret(recipe.secret.clone()))?;
         let signatures = headers
             .header(&recipe.header)
             .ok_or_else(|| Refusal::NoSignature(recipe.header.clone()))?;
@@ -89,7 +93,11 @@ impl WebhookVerifier<'_> {
         let matched = candidates(signatures, recipe)
             .take(MOST_SIGNATURES)
             .any(|tag| secret.verify(Mac::HmacSha256, &signed, &tag));
-        if matched { Ok(()) } else { Err(Refusal::Mismatch) }
+        if matched {
+            Ok(())
+        } else {
+            Err(Refusal::Mismatch)
+        }
     }
 }
 
@@ -99,17 +107,25 @@ fn timestamp<'h>(
     headers: &'h (impl InboundHeaders + ?Sized),
     now: Time,
 ) -> Result<&'h str, Refusal> {
-    let Some(name) = &recipe.timestamp_header else { return Ok("") };
+    let Some(name) = &recipe.timestamp_header else {
+        return Ok("");
+    };
     let missing = || Refusal::NoTimestamp(name.clone());
     let text = headers.header(name).ok_or_else(missing)?;
     let number: i64 = text.parse().map_err(|_| missing())?;
     // Seconds until the year 5138, milliseconds from 1973 on.
-    let millis = if number.unsigned_abs() < 100_000_000_000 { number.saturating_mul(1000) } else { number };
+    let millis = if number.unsigned_abs() < 100_000_000_000 {
+        number.saturating_mul(1000)
+    } else {
+        number
+    };
     let allowed = recipe.max_age.map_or(FUTURE, |span| span.0);
     let apart = Duration::from_millis(now.0.abs_diff(millis));
     let late = recipe.max_age.is_some() || millis > now.0;
     if late && apart > allowed {
-        return Err(Refusal::Stale { allowed_seconds: allowed.as_secs() });
+        return Err(Refusal::Stale {
+            allowed_seconds: allowed.as_secs(),
+        });
     }
     Ok(text)
 }
@@ -127,7 +143,9 @@ fn signed_bytes(
             Part::Body => signed.extend_from_slice(body),
             Part::Literal(text) => signed.extend_from_slice(text.as_bytes()),
             Part::Header(name) => {
-                let value = headers.header(name).ok_or_else(|| Refusal::NoHeader(name.clone()))?;
+                let value = headers
+                    .header(name)
+                    .ok_or_else(|| Refusal::NoHeader(name.clone()))?;
                 signed.extend_from_slice(value.as_bytes());
             }
         }
@@ -144,7 +162,10 @@ fn candidates<'h>(header: &'h str, recipe: &'h HmacRecipe) -> impl Iterator<Item
         .filter(|text| !text.is_empty())
         .filter_map(|text| match recipe.encoding {
             TagEncoding::Hex => hex::decode(text).ok(),
-            TagEncoding::Base64 => STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok(),
+            TagEncoding::Base64 => STANDARD
+                .decode(text)
+                .or_else(|_| STANDARD_NO_PAD.decode(text))
+                .ok(),
         })
 }
 

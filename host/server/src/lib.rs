@@ -4,7 +4,10 @@
 //! share: who asks, limits, refusals), `feedback` and `api` (the handlers), `page` (the page for people).
 //! Types of this room cross the wire; types of the hub do not.
 
-#![expect(unused_qualifications, reason = "what utoipa's macros write for `params` is qualified")]
+#![expect(
+    unused_qualifications,
+    reason = "what utoipa's macros write for `params` is qualified"
+)]
 
 mod api;
 mod document;
@@ -20,11 +23,13 @@ mod testing;
 
 /// The forms in which things cross the wire, for programs that speak to the API.
 pub mod wire {
-    pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
+    pub use crate::api::deliveries::{
+        DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView,
+    };
+    pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::hooks::InboundAccepted;
     pub use crate::api::imports::{ImportInput, ImportLine};
     pub use crate::api::inbound::{InboundPageView, InboundReplay, InboundView};
-    pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::ledger::VerifyLine;
     pub use crate::api::overview::OverviewView;
     pub use crate::api::plugins::{InstanceListView, InstanceView};
@@ -33,10 +38,12 @@ pub mod wire {
     pub use crate::feedback::FeedbackQuery;
     pub use crate::feedback::accept::Accepted;
     pub use crate::feedback::batch::{BatchCounts, BatchQuery, BatchSummary, LineResult};
-    pub use crate::feedback::view::{ContentView, EventView, FeedbackDetailView, FeedbackPageView, FeedbackView};
+    pub use crate::feedback::view::{
+        ContentView, EventView, FeedbackDetailView, FeedbackPageView, FeedbackView,
+    };
     pub use crate::feedback::wire::{
-        AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, FeedbackInput, IdentifierWire, ScalarWire,
-        ScoreWire, SocialWire, SurveyWire, UtteranceWire,
+        AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, FeedbackInput,
+        IdentifierWire, ScalarWire, ScoreWire, SocialWire, SurveyWire, UtteranceWire,
     };
     pub use crate::http::problem::{FieldError, ProblemView};
 }

@@ -23,17 +23,28 @@ pub fn router(hub: Hub, metrics: &Metrics) -> Router {
     let config = hub.config();
     let server = &config.server;
     let body_limit = usize::try_from(server.body_limit.0).unwrap_or(usize::MAX);
-    let Parts { exchanges, streams, vital, document } = Parts::new();
+    let Parts {
+        exchanges,
+        streams,
+        vital,
+        document,
+    } = Parts::new();
     let hook = Router::new()
         .route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook))
         // Inside the usual bounds, but with room for what other systems send.
         .layer(DefaultBodyLimit::max(HOOK_BODY_BYTES_MAX));
     let exchanges = exchanges.merge(pages(&document));
     let bounded = layers::bound_exchange(exchanges, server.timeout.0, body_limit)
-        .merge(layers::bound_exchange(hook, server.timeout.0, HOOK_BODY_BYTES_MAX))
+        .merge(layers::bound_exchange(
+            hook,
+            server.timeout.0,
+            HOOK_BODY_BYTES_MAX,
+        ))
         .merge(layers::bound_stream(streams));
     let surface = Surface::new(hub, metrics.handle());
-    let all = layers::shed_load(bounded, server.concurrent_requests).merge(vital).with_state(surface);
+    let all = layers::shed_load(bounded, server.concurrent_requests)
+        .merge(vital)
+        .with_state(surface);
     layers::wrap(all)
 }
 
@@ -49,7 +60,11 @@ fn pages(document: &OpenApi) -> Router<Surface> {
     // The usual validator is a service on the internet; nothing leaves this machine.
     let viewer = SwaggerUi::new("/api/docs")
         .url("/openapi.json", document.clone())
-        .config(Config::default().validator_url("none").display_operation_id(true));
+        .config(
+            Config::default()
+                .validator_url("none")
+                .display_operation_id(true),
+        );
     Router::new()
         .route("/", get(page::show))
         .route("/assets/page.css", get(page::style))
@@ -67,16 +82,25 @@ struct Parts {
 
 impl Parts {
     fn new() -> Self {
-        let (exchanges, of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
+        let (exchanges, of_exchanges) = feedback::exchanges()
+            .merge(api::exchanges())
+            .split_for_parts();
         let (streams, of_streams) = feedback::streams().merge(api::streams()).split_for_parts();
         let (vital, of_vital) = api::vital().split_for_parts();
         // The hook answers to any method; its description names the usual one.
-        let (_, of_hook) = OpenApiRouter::<Surface>::default().routes(routes!(hooks::receive_hook)).split_for_parts();
+        let (_, of_hook) = OpenApiRouter::<Surface>::default()
+            .routes(routes!(hooks::receive_hook))
+            .split_for_parts();
         let mut document = Document::openapi();
         for part in [of_exchanges, of_streams, of_hook, of_vital] {
             document.merge(part);
         }
-        Self { exchanges, streams, vital, document }
+        Self {
+            exchanges,
+            streams,
+            vital,
+            document,
+        }
     }
 }
 

@@ -16,6 +16,8 @@ enum Demand {
     AnyToken,
     /// A token with this scope.
     Token(Scope),
+    /// To be at the machine itself: no token is enough.
+    Console,
 }
 
 /// Who may do what. A new operation needs a row.
@@ -33,7 +35,7 @@ const AUTHORITY: [(&str, Demand); 20] = [
     ("get_overview", Demand::Token(Scope::FeedbackRead)),
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
-    ("start_import", Demand::Token(Scope::Admin)),
+    ("start_import", Demand::Console),
     ("create_token", Demand::Token(Scope::Admin)),
     ("list_tokens", Demand::Token(Scope::Admin)),
     ("revoke_token", Demand::Token(Scope::Admin)),
@@ -41,7 +43,10 @@ const AUTHORITY: [(&str, Demand); 20] = [
     ("receive_hook", Demand::Nothing),
     ("live", Demand::Nothing),
 ];
-const FOR_MONITORS: [(&str, Demand); 2] = [("ready", Demand::Nothing), ("read_metrics", Demand::AnyToken)];
+const FOR_MONITORS: [(&str, Demand); 2] = [
+    ("ready", Demand::Nothing),
+    ("read_metrics", Demand::AnyToken),
+];
 
 struct Operation {
     id: String,
@@ -55,10 +60,19 @@ fn operations() -> Vec<Operation> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
-            let Some(id) = operation["operationId"].as_str() else { continue };
+            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else {
+                continue;
+            };
+            let Some(id) = operation["operationId"].as_str() else {
+                continue;
+            };
             let (id, path) = (id.to_owned(), path.replace('{', "").replace('}', ""));
-            found.push(Operation { id, method, path, security: operation["security"].clone() });
+            found.push(Operation {
+                id,
+                method,
+                path,
+                security: operation["security"].clone(),
+            });
         }
     }
     found
@@ -74,11 +88,14 @@ fn every_operation_has_a_row_and_says_so_in_the_document() {
     let operations = operations();
     assert_eq!(operations.len(), demands.len());
     for operation in operations {
-        let demand = demands.get(operation.id.as_str()).unwrap_or_else(|| panic!("add a row for {}", operation.id));
+        let demand = demands
+            .get(operation.id.as_str())
+            .unwrap_or_else(|| panic!("add a row for {}", operation.id));
         let said = operation.security.to_string();
         let wanted = match demand {
             Demand::Nothing => "[{}]".to_owned(),
             Demand::AnyToken => "[{},{\"token\":[]}]".to_owned(),
+            Demand::Console => "[{\"token\":[\"admin\"]}]".to_owned(),
             Demand::Token(scope) => format!("[{{\"token\":[\"{scope}\"]}}]"),
         };
         assert_eq!(said, wanted, "{}", operation.id);
@@ -95,31 +112,62 @@ async fn nobody_gets_further_than_the_table_says() {
     }
     for operation in operations() {
         let ask = |bearer: Option<String>| {
-            let request = Request::builder().method(operation.method.clone()).uri(&operation.path);
+            let request = Request::builder()
+                .method(operation.method.clone())
+                .uri(&operation.path);
             let request = request.header("content-type", "application/json");
             let request = match bearer {
                 Some(token) => request.header("authorization", format!("Bearer {token}")),
                 None => request,
             };
-            bench.send(far_away(), request.body("!".into()).unwrap())
+            bench.send(far_away(), request.body("{}".into()).unwrap())
         };
         let id = &operation.id;
         let nobody = ask(None).await.status;
-        let forged = ask(Some("mhw_01890000000070008000000000000000_00".into())).await.status;
+        let forged = ask(Some("mhw_01890000000070008000000000000000_00".into()))
+            .await
+            .status;
         match demands[id.as_str()] {
             Demand::Nothing => assert_ne!(nobody, StatusCode::UNAUTHORIZED, "{id}"),
             Demand::AnyToken => {
-                assert_eq!((nobody, forged), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED), "{id}");
-                assert_ne!(ask(Some(tokens[&Scope::FeedbackWrite].clone())).await.status, StatusCode::UNAUTHORIZED);
+                assert_eq!(
+                    (nobody, forged),
+                    (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED),
+                    "{id}"
+                );
+                assert_ne!(
+                    ask(Some(tokens[&Scope::FeedbackWrite].clone()))
+                        .await
+                        .status,
+                    StatusCode::UNAUTHORIZED
+                );
+            }
+            Demand::Console => {
+                assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{id}");
+                for token in tokens.values() {
+                    assert_eq!(
+                        ask(Some(token.clone())).await.status,
+                        StatusCode::FORBIDDEN,
+                        "{id}"
+                    );
+                }
             }
             Demand::Token(needed) => {
-                assert_eq!((nobody, forged), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED), "{id}");
+                assert_eq!(
+                    (nobody, forged),
+                    (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED),
+                    "{id}"
+                );
                 for (scope, token) in &tokens {
                     let may = *scope == needed || *scope == Scope::Admin;
                     let status = ask(Some(token.clone())).await.status;
-                    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                    let refused =
+                        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
                     assert_eq!(refused, !may, "{id} with {scope}: {status}");
-                    assert!(may || status == StatusCode::FORBIDDEN, "{id} with {scope}: {status}");
+                    assert!(
+                        may || status == StatusCode::FORBIDDEN,
+                        "{id} with {scope}: {status}"
+                    );
                 }
             }
         }
@@ -134,7 +182,10 @@ fn the_document_is_openapi_3_1_and_whole() {
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
-        assert!(schemas.contains_key(name), "the document refers to {name} and does not hold it");
+        assert!(
+            schemas.contains_key(name),
+            "the document refers to {name} and does not hold it"
+        );
     }
 }
 
@@ -142,12 +193,26 @@ fn the_document_is_openapi_3_1_and_whole() {
 async fn every_query_key_of_the_document_is_read() {
     let bench = Bench::new().await;
     let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
-    for path in ["/api/v1/feedback", "/api/v1/feedback:export", "/api/v1/deliveries", "/api/v1/inbound-dead-letters"] {
-        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+    for path in [
+        "/api/v1/feedback",
+        "/api/v1/feedback:export",
+        "/api/v1/deliveries",
+        "/api/v1/inbound-dead-letters",
+    ] {
+        let parameters = document["paths"][path]["get"]["parameters"]
+            .as_array()
+            .unwrap();
         assert!(!parameters.is_empty());
-        for name in parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()) {
+        for name in parameters
+            .iter()
+            .map(|parameter| parameter["name"].as_str().unwrap())
+        {
             let got = bench.get(&format!("{path}?{name}=%00")).await;
-            assert!(!got.text.contains("is not known here"), "{path}?{name}: {}", got.text);
+            assert!(
+                !got.text.contains("is not known here"),
+                "{path}?{name}: {}",
+                got.text
+            );
         }
     }
 }
@@ -164,18 +229,36 @@ async fn what_is_not_there_is_refused_as_a_problem() {
     ] {
         let got = bench.ask(method, path, "").await;
         assert_eq!(got.status.as_u16(), status, "{path}");
-        assert_eq!(got.headers["content-type"], "application/problem+json", "{path}");
+        assert_eq!(
+            got.headers["content-type"], "application/problem+json",
+            "{path}"
+        );
         assert_eq!(got.json()["status"], status, "{path}");
     }
-    assert_eq!(bench.ask(Method::PUT, "/api/v1/feedback", "").await.headers["allow"], "GET,HEAD,POST");
+    assert_eq!(
+        bench.ask(Method::PUT, "/api/v1/feedback", "").await.headers["allow"],
+        "GET,HEAD,POST"
+    );
 }
 
 #[tokio::test]
 async fn every_answer_carries_a_request_id_and_keeps_browsers_in_check() {
     let bench = Bench::new().await;
-    for path in ["/health/live", "/api/v1/feedback", "/nothing", "/", "/api/docs/", "/openapi.json"] {
+    for path in [
+        "/health/live",
+        "/api/v1/feedback",
+        "/nothing",
+        "/",
+        "/api/docs/",
+        "/openapi.json",
+    ] {
         let got = bench.get(path).await;
-        for name in ["x-request-id", "x-content-type-options", "content-security-policy", "referrer-policy"] {
+        for name in [
+            "x-request-id",
+            "x-content-type-options",
+            "content-security-policy",
+            "referrer-policy",
+        ] {
             assert!(got.headers.contains_key(name), "{path} lacks {name}");
         }
     }
@@ -189,28 +272,49 @@ async fn the_viewer_needs_no_internet() {
     let script = bench.get("/api/docs/swagger-initializer.js").await;
     assert!(script.text.contains("/openapi.json"), "{}", script.text);
     for text in [&page.text, &script.text] {
-        assert!(!text.contains("https://") && !text.contains("http://"), "{text}");
+        assert!(
+            !text.contains("https://") && !text.contains("http://"),
+            "{text}"
+        );
     }
-    assert_eq!(bench.get("/openapi.json").await.json()["info"]["title"], "Mihwar");
+    assert_eq!(
+        bench.get("/openapi.json").await.json()["info"]["title"],
+        "Mihwar"
+    );
 }
 
 #[tokio::test]
 async fn health_really_checks_and_tells_strangers_little() {
     let bench = Bench::new().await;
-    let asked = |peer| bench.send(peer, Request::get("/health/ready").header("host", "localhost").body("".into()).unwrap());
-    let stale = std::time::Duration::from_millis(600);
+    let asked = |peer| {
+        bench.send(
+            peer,
+            Request::get("/health/ready")
+                .header("host", "localhost")
+                .body("".into())
+                .unwrap(),
+        )
+    };
+    let stale = std::time::Duration::from_millis(150);
     // Its workers were not started: it cannot work, and says so.
     let before = asked(next_door()).await;
     assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE, "{before:?}");
     bench.hub.start();
     tokio::time::sleep(stale).await;
     let ready = asked(next_door()).await;
-    assert_eq!((ready.status, &ready.json()["ready"]), (StatusCode::OK, &Value::Bool(true)), "{ready:?}");
+    assert_eq!(
+        (ready.status, &ready.json()["ready"]),
+        (StatusCode::OK, &Value::Bool(true)),
+        "{ready:?}"
+    );
     assert!(ready.text.contains("detail"));
     assert!(!asked(far_away()).await.text.contains("detail"));
     bench.hub.close().await.unwrap();
     tokio::time::sleep(stale).await;
-    assert_eq!(asked(next_door()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        asked(next_door()).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     assert_eq!(bench.get("/health/live").await.status, StatusCode::OK);
 }
 
@@ -219,7 +323,8 @@ async fn a_crowd_is_turned_away_and_health_still_answers() {
     let bench = Bench::with("concurrent-requests = 1").await;
     // One request holds the only place: its body never comes.
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let body =
+        futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
     let mut slow = Request::post("/api/v1/feedback").header("content-type", "application/json");
     slow.extensions_mut().unwrap().insert(crate::Peer::Console);
     let slow = slow.body(axum::body::Body::from_stream(body)).unwrap();

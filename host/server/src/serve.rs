@@ -15,7 +15,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long a caller may take over a request's headers.
 const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 /// Upper bounds of the buckets for durations, in seconds: from a cached answer to a slow disk.
-const SECONDS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const SECONDS: [f64; 12] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
 
 /// Where measurements are gathered, and read for `/metrics`.
 #[derive(Clone, Default)]
@@ -32,7 +34,8 @@ impl Metrics {
     /// # Errors
     /// The process has a recorder already.
     pub fn install() -> Result<Self, MetricsError> {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
         Ok(Self(Some(Arc::new(builder.install_recorder()?))))
     }
 
@@ -55,8 +58,16 @@ impl std::fmt::Debug for Metrics {
 }
 
 /// Answers on `listeners` until `stop` is done; then nobody new gets in, and open exchanges may end within 20 seconds.
-pub async fn serve(hub: Hub, metrics: Metrics, listeners: Listeners, stop: impl Future<Output = ()>) {
-    let bounds = ConnectionBounds { connections_max: hub.config().server.connections, header_read_max: HEADER_READ_MAX };
+pub async fn serve(
+    hub: Hub,
+    metrics: Metrics,
+    listeners: Listeners,
+    stop: impl Future<Output = ()>,
+) {
+    let bounds = ConnectionBounds {
+        connections_max: hub.config().server.connections,
+        header_read_max: HEADER_READ_MAX,
+    };
     let upkeep = metrics.handle().map(|handle| tokio::spawn(upkeep(handle)));
     accept_until(router(hub, &metrics), listeners, bounds, stop).await;
     if let Some(upkeep) = upkeep {

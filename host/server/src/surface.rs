@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 /// How long an answer about readiness may be given again. Each new one writes to the disk, and anybody may ask.
-const READINESS_FRESH: Duration = Duration::from_millis(500);
+const READINESS_FRESH: Duration = Duration::from_millis(100);
 
 /// The hub behind the handlers, and where its metrics are read.
 #[derive(Clone)]
@@ -23,7 +23,11 @@ pub(crate) struct Surface {
 impl Surface {
     /// What the handlers of one router share.
     pub(crate) fn new(hub: Hub, metrics: Option<Arc<PrometheusHandle>>) -> Self {
-        Self { hub, metrics, readiness: Arc::default() }
+        Self {
+            hub,
+            metrics,
+            readiness: Arc::default(),
+        }
     }
 
     /// Looks at everything that must work. However many ask at once, the hub looks only now and then.

@@ -18,7 +18,7 @@ pub(crate) struct Bench {
     pub(crate) hub: Hub,
     pub(crate) routes: Router,
     /// Removed with everything in it at the end.
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -35,7 +35,10 @@ impl Got {
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        self.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -48,16 +51,26 @@ impl Bench {
     pub(crate) async fn with(server: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mihwar.toml");
-        let text = format!("[server]\n{server}\n[storage]\nfolder = \"data\"\nfree-space-floor = \"1MiB\"\n");
+        let text = format!(
+            "[server]\n{server}\n[storage]\nfolder = \"data\"\nfree-space-floor = \"1MiB\"\n"
+        );
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path, &[], std::iter::empty()).unwrap();
         let hub = Hub::open(config, Doors::real()).await.unwrap();
         let routes = router(hub.clone(), &Metrics::none());
-        Self { hub, routes, folder }
+        Self {
+            hub,
+            routes,
+            _folder: folder,
+        }
     }
 
     pub(crate) async fn token(&self, scope: Scope) -> String {
-        self.hub.token_create(Actor::Console, "اختبار", vec![scope], None).await.unwrap().token
+        self.hub
+            .token_create(Actor::Console, "اختبار", vec![scope], None)
+            .await
+            .unwrap()
+            .token
     }
 
     pub(crate) async fn send(&self, peer: Peer, request: Request<Body>) -> Got {
@@ -66,13 +79,24 @@ impl Bench {
         let response = self.routes.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Got { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        Got {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
     }
 
     /// Asks at the console, with a JSON body or none.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: impl Into<String>) -> Got {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        self.send(Peer::Console, request.body(Body::from(body.into())).unwrap()).await
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json");
+        self.send(
+            Peer::Console,
+            request.body(Body::from(body.into())).unwrap(),
+        )
+        .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {

@@ -3,6 +3,11 @@
 /// Line ends become `\n`. NUL and the other control characters become U+FFFD: a reader sees that something stood
 /// there, and the mail is not refused for it.
 pub(crate) fn clean_lines(text: &str) -> String {
+    // Most texts are clean. 0xC2 begins the control characters beyond ASCII, and a few harmless signs.
+    let may_be_unclean = |b: u8| (b < b' ' && b != b'\n' && b != b'\t') || b == 0x7f || b == 0xc2;
+    if !text.bytes().any(may_be_unclean) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

@@ -1,7 +1,8 @@
 //! `mihwar delivery`: where feedback went, and dead letters.
 
 use mihwar_server::wire::{
-    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay, PageQuery, ReplayedView,
+    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay,
+    PageQuery, ReplayedView,
 };
 use serde::Serialize;
 
@@ -14,18 +15,61 @@ use crate::words::counted;
 const PAGE_MAX: u64 = 200;
 
 /// Carries out `mihwar delivery …`.
-pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn run(
+    client: &Client,
+    command: Delivery,
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
     match command {
-        Delivery::List { inbound: true, limit, .. } => list_inbound(client, limit, as_json).await,
-        Delivery::List { department, state, feedback, limit, .. } => {
-            list(client, delivery_query(department, state, feedback), limit, as_json).await
+        Delivery::List {
+            inbound: true,
+            limit,
+            ..
+        } => list_inbound(client, limit, as_json).await,
+        Delivery::List {
+            department,
+            state,
+            feedback,
+            limit,
+            ..
+        } => {
+            list(
+                client,
+                delivery_query(department, state, feedback),
+                limit,
+                as_json,
+            )
+            .await
         }
-        Delivery::Replay { id, all, inbound: true, .. } => {
-            let which = InboundReplay { id, all: all.then_some(true) };
-            replay(client, "/api/v1/inbound-dead-letters:replay", &which, as_json).await
+        Delivery::Replay {
+            id,
+            all,
+            inbound: true,
+            ..
+        } => {
+            let which = InboundReplay {
+                id,
+                all: all.then_some(true),
+            };
+            replay(
+                client,
+                "/api/v1/inbound-dead-letters:replay",
+                &which,
+                as_json,
+            )
+            .await
         }
-        Delivery::Replay { id, department, all, .. } => {
-            let which = DeliveryReplay { id, department, all: all.then_some(true) };
+        Delivery::Replay {
+            id,
+            department,
+            all,
+            ..
+        } => {
+            let which = DeliveryReplay {
+                id,
+                department,
+                all: all.then_some(true),
+            };
             replay(client, "/api/v1/deliveries:replay", &which, as_json).await
         }
     }
@@ -39,14 +83,30 @@ struct PagedFilter {
     page: PageQuery,
 }
 
-async fn list(client: &Client, filter: DeliveryQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
-    let mut query = PagedFilter { filter, page: PageQuery::default() };
+async fn list(
+    client: &Client,
+    filter: DeliveryQuery,
+    limit: u64,
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
+    let mut query = PagedFilter {
+        filter,
+        page: PageQuery::default(),
+    };
     let mut left = limit;
     while left > 0 {
         query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: DeliveryPageView = client.get_with("/api/v1/deliveries", &query).await?.json().await?;
+        let page: DeliveryPageView = client
+            .get_with("/api/v1/deliveries", &query)
+            .await?
+            .json()
+            .await?;
         for item in &page.items {
-            if as_json { json_line(item)? } else { tell(item)? }
+            if as_json {
+                json_line(item)?
+            } else {
+                tell(item)?
+            }
         }
         left = left.saturating_sub(page.items.len() as u64);
         match page.next {
@@ -59,9 +119,18 @@ async fn list(client: &Client, filter: DeliveryQuery, limit: u64, as_json: bool)
 
 /// One delivery on a line, and its last failure on another.
 pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
-    let DeliveryView { id, feedback, destination, state, attempts, rule, .. } = delivery;
+    let DeliveryView {
+        id,
+        feedback,
+        destination,
+        state,
+        attempts,
+        rule,
+        ..
+    } = delivery;
     let attempts = counted((*attempts).into(), "attempt", "attempts");
-    let mut text = format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
+    let mut text =
+        format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
     if let Some(reference) = &delivery.reference {
         text.push_str(&format!("  their reference {reference}"));
     }
@@ -69,7 +138,11 @@ pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
         text.push_str(&format!("  next attempt {next}"));
     }
     line(plain(&text))?;
-    let failure: Vec<_> = [&delivery.last_code, &delivery.reason].into_iter().flatten().map(|t| excerpt(t, 200)).collect();
+    let failure: Vec<_> = [&delivery.last_code, &delivery.reason]
+        .into_iter()
+        .flatten()
+        .map(|t| excerpt(t, 200))
+        .collect();
     if !failure.is_empty() && delivery.state != "delivered" {
         line(format_args!("      {}", failure.join(": ")))?;
     }
@@ -81,13 +154,20 @@ async fn list_inbound(client: &Client, limit: u64, as_json: bool) -> anyhow::Res
     let mut left = limit;
     while left > 0 {
         query.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: InboundPageView = client.get_with("/api/v1/inbound-dead-letters", &query).await?.json().await?;
+        let page: InboundPageView = client
+            .get_with("/api/v1/inbound-dead-letters", &query)
+            .await?
+            .json()
+            .await?;
         for item in &page.items {
             if as_json {
                 json_line(item)?;
                 continue;
             }
-            line(format_args!("  {}  {}  {}/{}  {}", item.id, item.received_at, item.instance, item.endpoint, item.code))?;
+            line(format_args!(
+                "  {}  {}  {}/{}  {}",
+                item.id, item.received_at, item.instance, item.endpoint, item.code
+            ))?;
             line(format_args!("      {}", excerpt(&item.reason, 200)))?;
         }
         left = left.saturating_sub(page.items.len() as u64);
@@ -99,12 +179,20 @@ async fn list_inbound(client: &Client, limit: u64, as_json: bool) -> anyhow::Res
     Ok(Outcome::Done)
 }
 
-async fn replay(client: &Client, path: &str, which: &impl Serialize, as_json: bool) -> anyhow::Result<Outcome> {
+async fn replay(
+    client: &Client,
+    path: &str,
+    which: &impl Serialize,
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
     let view: ReplayedView = client.post(path, which).await?.json().await?;
     if as_json {
         json(&view)?;
     } else {
-        line(format_args!("{} on the way again", counted(view.replayed, "dead letter is", "dead letters are")))?;
+        line(format_args!(
+            "{} on the way again",
+            counted(view.replayed, "dead letter is", "dead letters are")
+        ))?;
     }
     Ok(Outcome::Done)
 }

@@ -18,20 +18,26 @@ use crate::words::bytes;
 const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
 
 /// Looks, tells, and ends with status 1 when anything is wrong.
-pub(super) async fn run(global: &Global) -> anyhow::Result<Outcome> {
+pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
     match load_config(global, &[]) {
         Ok(config) => {
             let path = config.path.display().to_string();
-            findings.push(good("configuration", format!("{path}, {} instances", config.instances.len())));
+            findings.push(good(
+                "configuration",
+                format!("{path}, {} instances", config.instances.len()),
+            ));
             findings.extend(check_folder(&config));
-            findings.extend(check_hub(config).await);
+            findings.extend(check_hub(config, rebuild).await);
         }
         Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
     }
     let all_good = findings.iter().all(|finding| finding.ok);
     if global.json {
-        json(&Readiness { ready: all_good, checks: findings })?;
+        json(&Readiness {
+            ready: all_good,
+            checks: findings,
+        })?;
     } else {
         for CheckView { name, ok, detail } in &findings {
             let mark = if *ok { "good" } else { "BAD " };
@@ -43,17 +49,27 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Outcome> {
 }
 
 fn good(name: &str, detail: impl Into<String>) -> CheckView {
-    CheckView { name: name.to_owned(), ok: true, detail: Some(detail.into()) }
+    CheckView {
+        name: name.to_owned(),
+        ok: true,
+        detail: Some(detail.into()),
+    }
 }
 
 fn bad(name: &str, detail: impl Into<String>) -> CheckView {
-    CheckView { ok: false, ..good(name, detail) }
+    CheckView {
+        ok: false,
+        ..good(name, detail)
+    }
 }
 
 fn check_clock(clock: &impl Clock) -> CheckView {
     let now = clock.now();
     if now.0 < CLOCK_MIN_MILLIS {
-        return bad("clock", format!("the machine says it is {now}; set its clock"));
+        return bad(
+            "clock",
+            format!("the machine says it is {now}; set its clock"),
+        );
     }
     good("clock", now.to_string())
 }
@@ -72,7 +88,12 @@ fn check_folder(config: &Config) -> Vec<CheckView> {
     let mut findings = vec![if mode & 0o077 == 0 {
         good("data folder", format!("{shown}, mode {mode:o}"))
     } else {
-        bad("data folder", format!("{shown} has mode {mode:o}: others on this machine can look in; run: chmod 700 {shown}"))
+        bad(
+            "data folder",
+            format!(
+                "{shown} has mode {mode:o}: others on this machine can look in; run: chmod 700 {shown}"
+            ),
+        )
     }];
     findings.push(check_space(folder, config.storage.free_space_floor.0));
     findings
@@ -80,36 +101,76 @@ fn check_folder(config: &Config) -> Vec<CheckView> {
 
 fn check_space(folder: &Path, floor: u64) -> CheckView {
     match FolderSpace(folder.to_owned()).free_bytes() {
-        Ok(free) if free > floor => good("free space", format!("{}, of which {} stay free", bytes(free), bytes(floor))),
+        Ok(free) if free > floor => good(
+            "free space",
+            format!("{}, of which {} stay free", bytes(free), bytes(floor)),
+        ),
         Ok(free) => {
             let (free, floor) = (bytes(free), bytes(floor));
-            bad("free space", format!("{free}, below storage.free-space-floor ({floor}): writes are refused; make room"))
+            bad(
+                "free space",
+                format!(
+                    "{free}, below storage.free-space-floor ({floor}): writes are refused; make room"
+                ),
+            )
         }
         Err(error) => bad("free space", error.to_string()),
     }
 }
 
+async fn rebuild_read_models(client: &Client) -> CheckView {
+    let name = "rebuilt read models";
+    match client {
+        Client::Running(_) => bad(name, "the hub runs; stop it first"),
+        Client::Here { hub, .. } => match hub.rebuild().await {
+            Ok(()) => good(name, "folded from the ledger again"),
+            Err(error) => bad(name, error.to_string()),
+        },
+    }
+}
+
 /// Opens the store and the plugins, or asks the hub that has them open.
-async fn check_hub(config: Config) -> Vec<CheckView> {
+async fn check_hub(config: Config, rebuild: bool) -> Vec<CheckView> {
     let client = match Client::connect(config).await {
         Ok(client) => client,
         Err(error) => return vec![bad("hub", format!("{error:#}"))],
     };
+    let rebuilt = if rebuild { vec![rebuild_read_models(&client).await] } else { Vec::new() };
     let mut findings = match &client {
         Client::Running(socket) => {
-            let mut findings = vec![good("hub", format!("runs, and answers on {}", socket.display()))];
-            findings.extend(ask_running(&client).await.unwrap_or_else(|error| vec![bad("readiness", format!("{error:#}"))]));
+            let mut findings = vec![good(
+                "hub",
+                format!("runs, and answers on {}", socket.display()),
+            )];
+            findings.extend(
+                ask_running(&client)
+                    .await
+                    .unwrap_or_else(|error| vec![bad("readiness", format!("{error:#}"))]),
+            );
             findings
         }
         Client::Here { hub, .. } => {
             let mut findings = vec![good("hub", "does not run; its store and plugins open")];
             // The workers belong to a running hub; everything else can be looked at here.
-            let checks = hub.readiness().await.into_iter().filter(|check| check.name != "workers");
-            findings.extend(checks.map(|check| CheckView { name: check.name, ok: check.ok, detail: Some(check.detail) }));
+            let checks = hub
+                .readiness()
+                .await
+                .into_iter()
+                .filter(|check| check.name != "workers");
+            findings.extend(checks.map(|check| CheckView {
+                name: check.name,
+                ok: check.ok,
+                detail: Some(check.detail),
+            }));
             findings
         }
     };
-    findings.push(check_plugins(&client).await.unwrap_or_else(|error| bad("plugins", format!("{error:#}"))));
+    findings.extend(rebuilt);
+    findings.push(
+        check_plugins(&client)
+            .await
+            .unwrap_or_else(|error| bad("plugins", format!("{error:#}"))),
+    );
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
@@ -123,11 +184,22 @@ async fn ask_running(client: &Client) -> anyhow::Result<Vec<CheckView>> {
 
 async fn check_plugins(client: &Client) -> anyhow::Result<CheckView> {
     let list: InstanceListView = client.get("/api/v1/plugins").await?.json().await?;
-    let paused: Vec<_> = list.items.iter().filter(|instance| instance.state != "running").map(|i| i.name.as_str()).collect();
+    let paused: Vec<_> = list
+        .items
+        .iter()
+        .filter(|instance| instance.state != "running")
+        .map(|i| i.name.as_str())
+        .collect();
     Ok(if paused.is_empty() {
         good("plugins", format!("{} loaded", list.items.len()))
     } else {
-        bad("plugins", format!("not running: {}; see: mihwar plugin list", paused.join(", ")))
+        bad(
+            "plugins",
+            format!(
+                "not running: {}; see: mihwar plugin list",
+                paused.join(", ")
+            ),
+        )
     })
 }
 

@@ -27,7 +27,13 @@ pub(super) async fn run(
     report_file: Option<&Path>,
     as_json: bool,
 ) -> anyhow::Result<Outcome> {
-    let input = ImportInput { instance, paths: paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()? };
+    let input = ImportInput {
+        instance,
+        paths: paths
+            .iter()
+            .map(|path| absolute(path))
+            .collect::<Result<_, _>>()?,
+    };
     let mut lines = client.post("/api/v1/imports", &input).await?.lines();
     let mut shown = Shown::new(as_json);
     let report = loop {
@@ -35,7 +41,9 @@ pub(super) async fn run(
             Some(ImportLine::Progress(progress)) => shown.step(&progress),
             Some(ImportLine::Report(report)) => break report,
             Some(ImportLine::Problem(problem)) => anyhow::bail!("{}", problem.detail),
-            None => anyhow::bail!("the import broke off; start it again and it goes on where it was"),
+            None => {
+                anyhow::bail!("the import broke off; start it again and it goes on where it was")
+            }
         }
     };
     shown.finish();
@@ -43,7 +51,11 @@ pub(super) async fn run(
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(file, text).with_context(|| format!("{}", file.display()))?;
     }
-    if as_json { json(&report)? } else { tell(&report, report_file)? }
+    if as_json {
+        json(&report)?
+    } else {
+        tell(&report, report_file)?
+    }
     Ok(Outcome::of(report.refused == 0))
 }
 
@@ -54,23 +66,42 @@ fn absolute(path: &Path) -> anyhow::Result<String> {
 }
 
 fn tell(report: &ImportReport, report_file: Option<&Path>) -> anyhow::Result<()> {
-    let ImportReport { files, resumed_files, new, revised, duplicates, refused, refusals } = report;
+    let ImportReport {
+        files,
+        resumed_files,
+        new,
+        revised,
+        duplicates,
+        refused,
+        refusals,
+    } = report;
     line(format_args!(
         "{}: {new} new, {revised} revised, {duplicates} known already, {refused} refused",
         counted(*files, "file", "files")
     ))?;
     if *resumed_files > 0 {
-        line(format_args!("{} went on where an earlier import had stopped", counted(*resumed_files, "file", "files")))?;
+        line(format_args!(
+            "{} went on where an earlier import had stopped",
+            counted(*resumed_files, "file", "files")
+        ))?;
     }
     for refusal in refusals.iter().take(REFUSALS_SHOWN) {
-        let text = format!("{}: {}: {} ({})", refusal.file, refusal.place, refusal.reason, refusal.code);
+        let text = format!(
+            "{}: {}: {} ({})",
+            refusal.file, refusal.place, refusal.reason, refusal.code
+        );
         line(format_args!("  {}", plain(&text)))?;
     }
     if refusals.len() > REFUSALS_SHOWN {
         let more = refusals.len() - REFUSALS_SHOWN;
         match report_file {
-            Some(file) => line(format_args!("  … and {more} more, all in {}", file.display()))?,
-            None => line(format_args!("  … and {more} more; --report FILE writes them all"))?,
+            Some(file) => line(format_args!(
+                "  … and {more} more, all in {}",
+                file.display()
+            ))?,
+            None => line(format_args!(
+                "  … and {more} more; --report FILE writes them all"
+            ))?,
         }
     }
     Ok(())
@@ -92,12 +123,22 @@ impl Shown {
             return Self::Lines(Instant::now());
         }
         let template = "{bar:30} {bytes}/{total_bytes}  {msg}  {elapsed}, {eta} to go";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self::Bar(ProgressBar::new(0).with_style(style))
     }
 
     fn step(&mut self, progress: &ImportProgress) {
-        let ImportProgress { files_total, files_done, bytes_total, bytes_done, new, duplicates, refused, .. } = progress;
+        let ImportProgress {
+            files_total,
+            files_done,
+            bytes_total,
+            bytes_done,
+            new,
+            duplicates,
+            refused,
+            ..
+        } = progress;
         match self {
             Self::Bar(bar) => {
                 bar.set_length(*bytes_total);
@@ -107,7 +148,9 @@ impl Shown {
             Self::Lines(last) if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();
                 let (done, total) = (bytes(*bytes_done), bytes(*bytes_total));
-                eprintln!("{files_done}/{files_total} files, {done}/{total}: {new} new, {duplicates} known, {refused} refused");
+                eprintln!(
+                    "{files_done}/{files_total} files, {done}/{total}: {new} new, {duplicates} known, {refused} refused"
+                );
             }
             Self::Lines(_) | Self::Nothing => {}
         }

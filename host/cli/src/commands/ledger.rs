@@ -12,7 +12,11 @@ use crate::client::Client;
 use crate::output::{Outcome, json, line, plain};
 
 /// Carries out `mihwar ledger …`.
-pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn run(
+    client: &Client,
+    command: &Ledger,
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
     match command {
         Ledger::Head => head(client, as_json).await,
         Ledger::Verify => verify(client, as_json).await,
@@ -27,11 +31,18 @@ struct Head {
 
 async fn head(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     let answer = client.get("/api/v1/ledger/checkpoint").await?;
-    let key = answer.headers.get("mihwar-verifier-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let key = answer
+        .headers
+        .get("mihwar-verifier-key")
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or_default();
     let verifier_key = key.to_owned();
     let checkpoint = answer.text().await?;
     if as_json {
-        json(&Head { checkpoint, verifier_key })?;
+        json(&Head {
+            checkpoint,
+            verifier_key,
+        })?;
     } else {
         line(checkpoint.trim_end())?;
         line(format_args!("\nverifier key: {verifier_key}"))?;
@@ -59,20 +70,32 @@ async fn verify(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    if as_json { json(&report)? } else { tell(&report)? }
+    if as_json {
+        json(&report)?
+    } else {
+        tell(&report)?
+    }
     Ok(Outcome::of(report.ok))
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
 
 fn tell(report: &VerifyReport) -> anyhow::Result<()> {
-    line(format_args!("{} entries, root {}", report.events, report.root))?;
+    line(format_args!(
+        "{} entries, root {}",
+        report.events, report.root
+    ))?;
     line(format_args!(
         "{} checkpoints, {} contents ({} gone by intent), {} open deliveries, {} rows of read models",
-        report.checkpoints, report.contents, report.contents_gone, report.deliveries_open, report.read_model_rows
+        report.checkpoints,
+        report.contents,
+        report.contents_gone,
+        report.deliveries_open,
+        report.read_model_rows
     ))?;
     for finding in &report.findings {
         line(format_args!("  {}", plain(finding)))?;
@@ -80,5 +103,9 @@ fn tell(report: &VerifyReport) -> anyhow::Result<()> {
     if report.findings_untold > 0 {
         line(format_args!("  … and {} more", report.findings_untold))?;
     }
-    line(if report.ok { "Everything is as the ledger says." } else { "NOT everything is as the ledger says." })
+    line(if report.ok {
+        "Everything is as the ledger says."
+    } else {
+        "NOT everything is as the ledger says."
+    })
 }

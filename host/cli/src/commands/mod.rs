@@ -28,15 +28,24 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let Args { global, command } = args;
     if !matches!(command, Command::Serve { .. }) {
         // Commands speak for themselves; only what goes wrong below them is worth a line.
-        start_log(&LogSection { format: LogFormat::Text, level: "warn".into() })?;
+        start_log(&LogSection {
+            format: LogFormat::Text,
+            level: "warn".into(),
+        })?;
     }
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
-        Command::Doctor => doctor::run(&global).await,
-        Command::Plugin(Plugin::Build { folder, out, profile }) => plugin_build::run(&folder, out, &profile, global.json),
+        Command::Doctor { rebuild } => doctor::run(&global, rebuild).await,
+        Command::Plugin(Plugin::Build {
+            folder,
+            out,
+            profile,
+        }) => plugin_build::run(&folder, out, &profile, global.json),
         Command::Plugin(Plugin::Inspect { file }) => plugin::inspect(&file, global.json),
-        Command::Plugin(Plugin::Install { files }) => plugin::install(&load_config(&global, &[])?, &files, global.json).await,
+        Command::Plugin(Plugin::Install { files }) => {
+            plugin::install(&load_config(&global, &[])?, &files, global.json).await
+        }
         asking => {
             let client = Client::connect(load_config(&global, &[])?).await?;
             let outcome = ask(&client, &global, asking).await;
@@ -50,13 +59,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
 async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Result<Outcome> {
     let json = global.json;
     match command {
-        Command::Import { instance, paths, report } => import::run(client, instance, &paths, report.as_deref(), json).await,
+        Command::Import {
+            instance,
+            paths,
+            report,
+        } => import::run(client, instance, &paths, report.as_deref(), json).await,
         Command::Feedback(command) => feedback::run(client, command, json).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
         Command::Token(command) => token::run(client, command, json).await,
         Command::Plugin(_) => plugin::list(client, json).await,
-        Command::Serve { .. } | Command::Config(_) | Command::Doctor => anyhow::bail!("this command asks no hub"),
+        Command::Serve { .. } | Command::Config(_) | Command::Doctor { .. } => {
+            anyhow::bail!("this command asks no hub")
+        }
     }
 }
 
@@ -65,7 +80,8 @@ fn load_config(global: &Global, further: &[(String, String)]) -> anyhow::Result<
     let mut overrides = further.to_vec();
     if let Some(data) = &global.data {
         // Paths in the file are relative to it; on the command line they are relative to where one stands.
-        let absolute = std::path::absolute(data).with_context(|| format!("--data {}", data.display()))?;
+        let absolute =
+            std::path::absolute(data).with_context(|| format!("--data {}", data.display()))?;
         overrides.push(("storage.folder".to_owned(), text_of(&absolute)?));
     }
     Ok(Config::load(&global.config, &overrides, environment())?)
@@ -73,24 +89,36 @@ fn load_config(global: &Global, further: &[(String, String)]) -> anyhow::Result<
 
 /// Variables whose name or value is no text cannot stand for config keys.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {
-    path.to_str().map(ToOwned::to_owned).with_context(|| format!("{} is no Unicode text", path.display()))
+    path.to_str()
+        .map(ToOwned::to_owned)
+        .with_context(|| format!("{} is no Unicode text", path.display()))
 }
 
 /// Starts the log, on the standard error.
 fn start_log(log: &LogSection) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = \"{}\"", log.level))?;
+    let filter =
+        EnvFilter::try_new(&log.level).with_context(|| format!("log.level = \"{}\"", log.level))?;
     let registry = tracing_subscriber::registry().with(filter);
     let writer = std::io::stderr;
     match log.format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours)).try_init()?;
+            registry
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .with_writer(writer)
+                        .with_ansi(colours),
+                )
+                .try_init()?;
         }
-        LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().with_writer(writer)).try_init()?,
+        LogFormat::Json => registry
+            .with(tracing_subscriber::fmt::layer().json().with_writer(writer))
+            .try_init()?,
     }
     Ok(())
 }

@@ -17,7 +17,11 @@ use crate::words::{bytes, counted};
 pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
     let content = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
     let inspection = Inspection::of(&content).with_context(|| format!("{}", file.display()))?;
-    if as_json { json(&inspection)? } else { tell(&inspection)? }
+    if as_json {
+        json(&inspection)?
+    } else {
+        tell(&inspection)?
+    }
     Ok(Outcome::Done)
 }
 
@@ -25,8 +29,12 @@ pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
 pub(super) fn tell(inspection: &Inspection) -> anyhow::Result<()> {
     let about = &inspection.manifest.plugin;
     line(format_args!("{} {}", about.id, about.version))?;
-    for text in [Some(&about.name), about.description.as_ref()].into_iter().flatten() {
-        text.languages().try_for_each(|language| line(plain(text.in_language(language))))?;
+    for text in [Some(&about.name), about.description.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        text.languages()
+            .try_for_each(|language| line(plain(text.in_language(language))))?;
     }
     line(format_args!("contract   {}", about.contract))?;
     line(format_args!("size       {}", bytes(inspection.size)))?;
@@ -43,19 +51,42 @@ fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
     let manifest = &inspection.manifest;
     let mut asks: Vec<String> = Vec::new();
     for http in &manifest.ask.http {
-        let why = http.why.as_ref().map(|why| format!(": {}", why.in_language("en"))).unwrap_or_default();
-        asks.push(format!("requests to {} ({}){why}", http.origin, http.methods.join(", ")));
+        let why = http
+            .why
+            .as_ref()
+            .map(|why| format!(": {}", why.in_language("en")))
+            .unwrap_or_default();
+        asks.push(format!(
+            "requests to {} ({}){why}",
+            http.origin,
+            http.methods.join(", ")
+        ));
     }
     if !manifest.ask.fields.is_empty() {
-        asks.push(format!("fields of the record: {}", manifest.ask.fields.join(", ")));
+        asks.push(format!(
+            "fields of the record: {}",
+            manifest.ask.fields.join(", ")
+        ));
     }
     for secret in &manifest.secrets {
-        let need = if secret.required { "needed" } else { "optional" };
+        let need = if secret.required {
+            "needed"
+        } else {
+            "optional"
+        };
         asks.push(format!("secret \"{}\" ({need})", secret.name));
     }
     for endpoint in &manifest.webhooks {
-        let check = if endpoint.verify.is_some() { "signature checked" } else { "no signature" };
-        asks.push(format!("endpoint \"{}\" ({}, {check})", endpoint.name, endpoint.methods.join(", ")));
+        let check = if endpoint.verify.is_some() {
+            "signature checked"
+        } else {
+            "no signature"
+        };
+        asks.push(format!(
+            "endpoint \"{}\" ({}, {check})",
+            endpoint.name,
+            endpoint.methods.join(", ")
+        ));
     }
     list_of("asks for", &asks)
 }
@@ -69,28 +100,44 @@ fn list_of(title: &str, items: &[String]) -> anyhow::Result<()> {
 }
 
 /// Installs plugin files, and lets a running hub take them over.
-pub(super) async fn install(config: &Config, files: &[PathBuf], as_json: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn install(
+    config: &Config,
+    files: &[PathBuf],
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
     let mut installed = BTreeMap::new();
     for file in files {
         let inspection = plugin_install(config, file)?;
         let about = &inspection.manifest.plugin;
         if !as_json {
-            line(format_args!("{} {} is installed, sha256 {}", about.id, about.version, inspection.sha256))?;
+            line(format_args!(
+                "{} {} is installed, sha256 {}",
+                about.id, about.version, inspection.sha256
+            ))?;
         }
         installed.insert(about.id.clone(), inspection.sha256.clone());
     }
     if as_json {
         json(&installed)?;
     } else {
-        line(format_args!("pinned in {}", plugin_lock_path(config).display()))?;
+        line(format_args!(
+            "pinned in {}",
+            plugin_lock_path(config).display()
+        ))?;
     }
     let socket = socket_path(config);
     if UnixStream::connect(&socket).await.is_ok() {
-        let report: BTreeMap<String, Vec<String>> =
-            Client::Running(socket).post("/api/v1/config:reload", &()).await?.json().await?;
+        let report: BTreeMap<String, Vec<String>> = Client::Running(socket)
+            .post("/api/v1/config:reload", &())
+            .await?
+            .json()
+            .await?;
         let running: Vec<_> = report.values().flatten().map(String::as_str).collect();
         if !as_json && !running.is_empty() {
-            line(format_args!("the running hub took it over: {}", running.join(", ")))?;
+            line(format_args!(
+                "the running hub took it over: {}",
+                running.join(", ")
+            ))?;
         }
     }
     Ok(Outcome::Done)
@@ -111,10 +158,21 @@ pub(super) async fn list(client: &Client, as_json: bool) -> anyhow::Result<Outco
 }
 
 fn tell_instance(instance: &InstanceView) -> anyhow::Result<()> {
-    let InstanceView { name, plugin, version, role, state, .. } = instance;
+    let InstanceView {
+        name,
+        plugin,
+        version,
+        role,
+        state,
+        ..
+    } = instance;
     let calls = counted(instance.calls_ok, "call", "calls");
     let mut text = format!("{name:<16} {role:<11} {state:<8} {plugin} {version}  {calls}");
-    for (count, what) in [(instance.calls_failed, "failed"), (instance.waiting, "waiting"), (instance.dead, "dead")] {
+    for (count, what) in [
+        (instance.calls_failed, "failed"),
+        (instance.waiting, "waiting"),
+        (instance.dead, "dead"),
+    ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
@@ -124,7 +182,10 @@ fn tell_instance(instance: &InstanceView) -> anyhow::Result<()> {
         line(format_args!("    {}", excerpt(reason, 300)))?;
     }
     if let (Some(error), Some(at)) = (&instance.last_error, instance.last_error_at) {
-        line(format_args!("    last failure {at}: {}", excerpt(error, 300)))?;
+        line(format_args!(
+            "    last failure {at}: {}",
+            excerpt(error, 300)
+        ))?;
     }
     Ok(())
 }

@@ -15,7 +15,10 @@ use crate::output::{Outcome, line};
 
 /// Runs the hub until it is told to stop (SIGTERM or SIGINT; a second one does not wait).
 pub(super) async fn run(global: &Global, listen: Option<SocketAddr>) -> anyhow::Result<Outcome> {
-    let further: Vec<_> = listen.iter().map(|address| ("server.listen".to_owned(), address.to_string())).collect();
+    let further: Vec<_> = listen
+        .iter()
+        .map(|address| ("server.listen".to_owned(), address.to_string()))
+        .collect();
     let config = load_config(global, &further)?;
     start_log(&config.log)?;
     // Before the hub opens, so that its first writes are counted too.
@@ -25,14 +28,19 @@ pub(super) async fn run(global: &Global, listen: Option<SocketAddr>) -> anyhow::
     let hub = Hub::open(config, Doors::real()).await?;
     let served = async {
         let tcp = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; set server.listen, or give --listen with another port")
+            format!(
+                "cannot listen on {address}; set server.listen, or give --listen with another port"
+            )
         })?;
         let console = ConsoleSocket::bind(&socket).with_context(|| socket.display().to_string())?;
         let bound = tcp.local_addr()?;
         hub.start();
         line(format_args!("mihwar is ready on http://{bound}"))?;
         tracing::info!(address = %bound, data = %hub.config().data.display(), "ready");
-        let listeners = Listeners { tcp, console: Some(console) };
+        let listeners = Listeners {
+            tcp,
+            console: Some(console),
+        };
         mihwar_server::serve(hub.clone(), metrics, listeners, stop.wanted()).await;
         anyhow::Ok(())
     }
@@ -52,7 +60,10 @@ struct Stop {
 
 impl Stop {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn wanted(&mut self) {

@@ -11,7 +11,11 @@ use crate::output::{Outcome, json, line, plain};
 /// Carries out `mihwar token …`.
 pub(super) async fn run(client: &Client, command: Token, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
-        Token::Create { name, scopes, expires } => create(client, name, scopes, expires, as_json).await,
+        Token::Create {
+            name,
+            scopes,
+            expires,
+        } => create(client, name, scopes, expires, as_json).await,
         Token::List => list(client, as_json).await,
         Token::Revoke { id } => {
             client.delete(&format!("/api/v1/tokens/{id}")).await?;
@@ -30,16 +34,34 @@ async fn create(
     expires: Option<String>,
     as_json: bool,
 ) -> anyhow::Result<Outcome> {
-    let expires = expires.as_deref().map(Time::parse_rfc3339).transpose().map_err(|error| {
-        anyhow!("--expires is no RFC 3339 time such as 2027-01-01T00:00:00Z: {error}")
-    })?;
-    let made: NewTokenView = client.post("/api/v1/tokens", &TokenInput { name, scopes, expires }).await?.json().await?;
+    let expires = expires
+        .as_deref()
+        .map(Time::parse_rfc3339)
+        .transpose()
+        .map_err(|error| {
+            anyhow!("--expires is no RFC 3339 time such as 2027-01-01T00:00:00Z: {error}")
+        })?;
+    let made: NewTokenView = client
+        .post(
+            "/api/v1/tokens",
+            &TokenInput {
+                name,
+                scopes,
+                expires,
+            },
+        )
+        .await?
+        .json()
+        .await?;
     if as_json {
         json(&made)?;
     } else {
         line(&made.token)?;
         // Beside the output, so that the token alone can be taken from it.
-        eprintln!("This is shown once: the hub keeps only a hash. Its id is {}.", made.id);
+        eprintln!(
+            "This is shown once: the hub keeps only a hash. Its id is {}.",
+            made.id
+        );
     }
     Ok(Outcome::Done)
 }
@@ -51,8 +73,15 @@ async fn list(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     for token in &tokens.items {
-        let end = token.expires.map_or_else(|| "no end".to_owned(), |end| format!("until {end}"));
-        let text = format!("{}  {}  {end}  {}", token.id, token.scopes.join(","), token.name);
+        let end = token
+            .expires
+            .map_or_else(|| "no end".to_owned(), |end| format!("until {end}"));
+        let text = format!(
+            "{}  {}  {end}  {}",
+            token.id,
+            token.scopes.join(","),
+            token.name
+        );
         line(plain(&text))?;
     }
     Ok(Outcome::Done)

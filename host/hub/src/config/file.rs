@@ -187,6 +187,8 @@ pub(super) struct InstanceSection {
     pub(super) retry: RetrySection,
     #[serde(default = "thirty_two")]
     pub(super) batch: usize,
+    #[serde(default = "five_minutes")]
+    pub(super) every: Span,
 }
 
 /// How failed deliveries are tried again.
@@ -197,7 +199,7 @@ pub(super) struct RetrySection {
     pub(super) first: Span,
     /// Longest pause. Default 6 h.
     pub(super) most: Span,
-    /// Attempts before a dead letter. Default 20: about three days with the other defaults.
+    /// Attempts before a dead letter. Default 20: about two days with the other defaults.
     pub(super) attempts: u32,
 }
 
@@ -209,6 +211,10 @@ impl Default for RetrySection {
 
 fn utc() -> String {
     "UTC".into()
+}
+
+const fn five_minutes() -> Span {
+    Span(Duration::from_secs(300))
 }
 
 const fn thirty_two() -> usize {
@@ -245,6 +251,7 @@ impl InstanceSection {
             time_zone: self.time_zone,
             retry: Retry { first: self.retry.first.0, most: self.retry.most.0, attempts: self.retry.attempts },
             batch: self.batch,
+            every: self.every.0.max(Duration::from_secs(1)),
         })
     }
 }

@@ -131,6 +131,8 @@ pub struct InstanceConfig {
     pub retry: Retry,
     /// Deliveries handed over in one call.
     pub batch: usize,
+    /// How often a channel that can be asked for news is asked.
+    pub every: Duration,
 }
 
 /// Where a secret comes from. Never from the config file itself.

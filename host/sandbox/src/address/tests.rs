@@ -31,14 +31,27 @@ fn inside_v6(v4: Ipv4Addr) -> [IpAddr; 4] {
 fn the_ends_of_every_special_v4_block_are_refused_in_every_notation() {
     for (base, length, rule) in V4_BLOCKS {
         for end in v4_ends(*base, *length) {
-            assert!(refused_because(end.into(), false).is_some(), "{end} of {base}/{length}");
+            assert!(
+                refused_because(end.into(), false).is_some(),
+                "{end} of {base}/{length}"
+            );
             for carried in inside_v6(end) {
-                assert!(refused_because(carried, false).is_some(), "{carried} carries {end}");
+                assert!(
+                    refused_because(carried, false).is_some(),
+                    "{carried} carries {end}"
+                );
             }
             if matches!(rule, AddressRule::Private(_)) {
-                assert_eq!(refused_because(end.into(), true), None, "{end} with private = true");
+                assert_eq!(
+                    refused_because(end.into(), true),
+                    None,
+                    "{end} with private = true"
+                );
             } else {
-                assert!(refused_because(end.into(), true).is_some(), "{end} with private = true");
+                assert!(
+                    refused_because(end.into(), true).is_some(),
+                    "{end} with private = true"
+                );
             }
         }
     }
@@ -46,13 +59,23 @@ fn the_ends_of_every_special_v4_block_are_refused_in_every_notation() {
 
 #[test]
 fn the_ends_of_every_special_v6_block_are_refused() {
-    for (base, length, rule) in V6_BLOCKS.iter().filter(|(_, _, rule)| *rule != AddressRule::Public) {
+    for (base, length, rule) in V6_BLOCKS
+        .iter()
+        .filter(|(_, _, rule)| *rule != AddressRule::Public)
+    {
         let [first, last] = v6_ends(*base, *length);
         for end in [first, last] {
-            assert!(refused_because(end.into(), false).is_some(), "{end} of {base}/{length}");
+            assert!(
+                refused_because(end.into(), false).is_some(),
+                "{end} of {base}/{length}"
+            );
         }
         if matches!(rule, AddressRule::Private(_)) {
-            assert_eq!(refused_because(last.into(), true), None, "{last} with private = true");
+            assert_eq!(
+                refused_because(last.into(), true),
+                None,
+                "{last} with private = true"
+            );
         }
     }
 }
@@ -60,9 +83,24 @@ fn the_ends_of_every_special_v6_block_are_refused() {
 #[test]
 fn neighbours_of_the_blocks_are_public() {
     for public in [
-        "1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-        "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0",
-        "223.255.255.255", "8.8.8.8", "2606:4700::1111", "2a00::1", "2001:200::1",
+        "1.0.0.0",
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "126.255.255.255",
+        "128.0.0.0",
+        "172.15.255.255",
+        "172.32.0.0",
+        "192.167.255.255",
+        "192.169.0.0",
+        "198.17.255.255",
+        "198.20.0.0",
+        "223.255.255.255",
+        "8.8.8.8",
+        "2606:4700::1111",
+        "2a00::1",
+        "2001:200::1",
     ] {
         let address: IpAddr = public.parse().unwrap();
         assert_eq!(refused_because(address, false), None, "{public}");
@@ -71,7 +109,12 @@ fn neighbours_of_the_blocks_are_public() {
 
 #[test]
 fn metadata_services_stay_refused_with_a_private_grant() {
-    for metadata in ["169.254.169.254", "100.100.100.200", "fd00:ec2::254", "::ffff:169.254.169.254"] {
+    for metadata in [
+        "169.254.169.254",
+        "100.100.100.200",
+        "fd00:ec2::254",
+        "::ffff:169.254.169.254",
+    ] {
         let address: IpAddr = metadata.parse().unwrap();
         assert!(refused_because(address, true).is_some(), "{metadata}");
     }
@@ -79,9 +122,22 @@ fn metadata_services_stay_refused_with_a_private_grant() {
 
 #[test]
 fn odd_spellings_of_an_address_are_one_address_after_url_has_read_them() {
-    for spelling in ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "１２７.０.０.１", "127.0.0.1."] {
+    for spelling in [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "１２７.０.０.１",
+        "127.0.0.1.",
+    ] {
         let url = url::Url::parse(&format!("http://{spelling}/")).unwrap();
-        assert_eq!(url.host(), Some(url::Host::Ipv4(Ipv4Addr::LOCALHOST)), "{spelling}");
+        assert_eq!(
+            url.host(),
+            Some(url::Host::Ipv4(Ipv4Addr::LOCALHOST)),
+            "{spelling}"
+        );
     }
 }
 

@@ -10,7 +10,9 @@ fn engine() -> Engine {
 
 fn filled(folder: &Path) -> Cache {
     let cache = Cache::new(folder.join("compiled"), [1; 32], &engine());
-    cache.write(&PLUGIN, "{\"type\":\"كائن\"}", b"native code").unwrap();
+    cache
+        .write(&PLUGIN, "{\"type\":\"كائن\"}", b"native code")
+        .unwrap();
     cache
 }
 
@@ -23,8 +25,16 @@ fn what_was_written_is_read_and_nothing_else_lies_there() {
     let folder = tempfile::tempdir().unwrap();
     let cache = filled(folder.path());
     let cached = cache.read(&PLUGIN).unwrap();
-    assert_eq!((cached.schema.as_str(), cached.code.as_slice()), ("{\"type\":\"كائن\"}", &b"native code"[..]));
-    assert_eq!(fs::read_dir(folder.path().join("compiled")).unwrap().count(), 1);
+    assert_eq!(
+        (cached.schema.as_str(), cached.code.as_slice()),
+        ("{\"type\":\"كائن\"}", &b"native code"[..])
+    );
+    assert_eq!(
+        fs::read_dir(folder.path().join("compiled"))
+            .unwrap()
+            .count(),
+        1
+    );
 }
 
 #[cfg(unix)]
@@ -56,7 +66,11 @@ fn another_engine_has_another_file() {
     let cache = filled(folder.path());
     let mut config = wasmtime::Config::new();
     config.epoch_interruption(true);
-    let other = Cache::new(folder.path().join("compiled"), [1; 32], &Engine::new(&config).unwrap());
+    let other = Cache::new(
+        folder.path().join("compiled"),
+        [1; 32],
+        &Engine::new(&config).unwrap(),
+    );
     assert_ne!(other.path(&PLUGIN), file(&cache));
     assert!(other.read(&PLUGIN).is_none());
 }

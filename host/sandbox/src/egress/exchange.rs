@@ -67,8 +67,14 @@ impl Exchange<'_> {
         let mut sent = 0;
         loop {
             let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
-            let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
-                .map_err(HttpError::Denied)?;
+            let grant = find_grant(
+                self.asks,
+                self.grants,
+                sending.method.as_str(),
+                &sending.url,
+                &origin,
+            )
+            .map_err(HttpError::Denied)?;
             if self.dry_run && !sending.method.is_safe() {
                 return Ok(held_back(&sending, sent));
             }
@@ -76,16 +82,29 @@ impl Exchange<'_> {
             let mut answered = self.hop(&sending, grant, &origin, until).await?;
             sent += 1;
             answered.sent = sent;
-            let next = (left > 0).then(|| next_hop(&sending, &answered, &origin)).flatten();
-            let Some(next) = next else { return Ok(answered) };
+            let next = (left > 0)
+                .then(|| next_hop(&sending, &answered, &origin))
+                .flatten();
+            let Some(next) = next else {
+                return Ok(answered);
+            };
             sending = next;
             left -= 1;
         }
     }
 
-    async fn hop(&self, sending: &Sending, grant: &Rule, origin: &Origin, until: Instant) -> Result<Answered, HttpError> {
+    async fn hop(
+        &self,
+        sending: &Sending,
+        grant: &Rule,
+        origin: &Origin,
+        until: Instant,
+    ) -> Result<Answered, HttpError> {
         let client = self.clients.get(grant.private).map_err(|message| {
-            HttpError::Tls(TransportFailure { message, sent: false })
+            HttpError::Tls(TransportFailure {
+                message,
+                sent: false,
+            })
         })?;
         let mut headers = sending.headers.clone();
         if !headers.contains_key(USER_AGENT)
@@ -97,7 +116,10 @@ impl Exchange<'_> {
         if let Some((name, value)) = (self.credential)(origin)? {
             headers.insert(name, value);
         }
-        let Some(timeout) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+        let Some(timeout) = until
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        else {
             return Err(HttpError::Timeout(TransportFailure {
                 message: "no time was left to send it".to_owned(),
                 sent: false,
@@ -106,7 +128,13 @@ impl Exchange<'_> {
         self.send(&client, sending, headers, timeout).await
     }
 
-    async fn send(&self, client: &Client, sending: &Sending, headers: HeaderMap, timeout: Duration) -> Result<Answered, HttpError> {
+    async fn send(
+        &self,
+        client: &Client,
+        sending: &Sending,
+        headers: HeaderMap,
+        timeout: Duration,
+    ) -> Result<Answered, HttpError> {
         let mut response = client
             .request(sending.method.clone(), sending.url.clone())
             .headers(headers)
@@ -152,7 +180,11 @@ fn check_literal(url: &Url, grant: &Rule) -> Result<(), HttpError> {
     };
     match refused_because(address, grant.private) {
         None => Ok(()),
-        Some(what) => Err(blocked(&Blocked { host: address.to_string(), address, what })),
+        Some(what) => Err(blocked(&Blocked {
+            host: address.to_string(),
+            address,
+            what,
+        })),
     }
 }
 
@@ -168,18 +200,30 @@ fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<S
         _ => return None,
     };
     let same_origin = Origin::of(&url).is_ok_and(|next| next == *origin);
-    let body = if rewritten { Bytes::new() } else { sending.body.clone() };
+    let body = if rewritten {
+        Bytes::new()
+    } else {
+        sending.body.clone()
+    };
     if !same_origin && !body.is_empty() {
         // What the guest wrote for one origin is not for another.
         return None;
     }
-    let mut headers = if same_origin { sending.headers.clone() } else { HeaderMap::new() };
+    let mut headers = if same_origin {
+        sending.headers.clone()
+    } else {
+        HeaderMap::new()
+    };
     if rewritten {
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_ENCODING);
     }
     Some(Sending {
-        method: if rewritten { Method::GET } else { sending.method.clone() },
+        method: if rewritten {
+            Method::GET
+        } else {
+            sending.method.clone()
+        },
         url,
         headers,
         body,
@@ -210,7 +254,10 @@ fn transport(error: &reqwest::Error) -> HttpError {
         message = format!("{message}: {inner}");
         cause = inner.source();
     }
-    let failure = TransportFailure { message, sent: !error.is_connect() };
+    let failure = TransportFailure {
+        message,
+        sent: !error.is_connect(),
+    };
     if tls {
         HttpError::Tls(failure)
     } else if error.is_timeout() {

@@ -38,9 +38,14 @@ const HIDDEN: [&str; 10] = [
 
 /// Reads a guest's request headers. Bounded before a map is made of them.
 pub(crate) fn guest_headers(headers: &[Header]) -> Result<HeaderMap, String> {
-    let bytes: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    let bytes: usize = headers
+        .iter()
+        .map(|header| header.name.len() + header.value.len())
+        .sum();
     if headers.len() > MOST || bytes > MOST_BYTES {
-        return Err(format!("more than {MOST} request headers or {MOST_BYTES} bytes of them"));
+        return Err(format!(
+            "more than {MOST} request headers or {MOST_BYTES} bytes of them"
+        ));
     }
     let mut map = HeaderMap::with_capacity(headers.len());
     for header in headers {
@@ -65,7 +70,10 @@ pub(crate) fn shown_headers(headers: &HeaderMap) -> Vec<Header> {
         .filter(|(name, _)| !HIDDEN.contains(&name.as_str()))
         .filter_map(|(name, value)| {
             let value = std::str::from_utf8(value.as_bytes()).ok()?;
-            Some(Header { name: name.as_str().to_owned(), value: value.to_owned() })
+            Some(Header {
+                name: name.as_str().to_owned(),
+                value: value.to_owned(),
+            })
         })
         .take(MOST * 2)
         .take_while(|header| {
@@ -80,16 +88,34 @@ mod tests {
     use super::*;
 
     fn header(name: &str, value: &str) -> Header {
-        Header { name: name.to_owned(), value: value.to_owned() }
+        Header {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
     }
 
     #[test]
     fn headers_that_steer_the_connection_are_refused() {
-        for name in ["Host", "HOST", "Transfer-Encoding", "content-length", "Upgrade"] {
+        for name in [
+            "Host",
+            "HOST",
+            "Transfer-Encoding",
+            "content-length",
+            "Upgrade",
+        ] {
             assert!(guest_headers(&[header(name, "x")]).is_err(), "{name}");
         }
-        for (name, value) in [("X", "a\r\nHost: b"), ("X Y", "a"), ("", "a"), ("عنوان", "a"), ("x", "a\0b")] {
-            assert!(guest_headers(&[header(name, value)]).is_err(), "{name} {value}");
+        for (name, value) in [
+            ("X", "a\r\nHost: b"),
+            ("X Y", "a"),
+            ("", "a"),
+            ("عنوان", "a"),
+            ("x", "a\0b"),
+        ] {
+            assert!(
+                guest_headers(&[header(name, value)]).is_err(),
+                "{name} {value}"
+            );
         }
         assert_eq!(guest_headers(&[header("x-note", "شكرا")]).unwrap().len(), 1);
     }

@@ -23,7 +23,11 @@ fn allowed(rules: &[Rule], method: &str, url: &str) -> Result<(), String> {
 #[test]
 fn only_the_granted_origin_method_and_path_pass() {
     let rules = [grant("https://api.example", &["GET"], &["/api/v2"])];
-    for url in ["https://api.example/api/v2", "https://API.example:443/api/v2/x?y=1", "https://api.example./api/v2/"] {
+    for url in [
+        "https://api.example/api/v2",
+        "https://API.example:443/api/v2/x?y=1",
+        "https://api.example./api/v2/",
+    ] {
         assert_eq!(allowed(&rules, "GET", url), Ok(()), "{url}");
     }
     for url in [
@@ -60,9 +64,15 @@ fn a_refusal_is_the_grant_that_would_allow_it() {
     }
     let asks = [grant("https://شكاوى.example", &["POST"], &["/"])];
     let url = Url::parse("https://شكاوى.example:8443/x").unwrap();
-    let asks = [asks[0].clone(), grant("https://شكاوى.example:8443", &["POST"], &["/"])];
+    let asks = [
+        asks[0].clone(),
+        grant("https://شكاوى.example:8443", &["POST"], &["/"]),
+    ];
     let denied = find_grant(&asks, &[], "POST", &url, &Origin::of(&url).unwrap()).unwrap_err();
-    assert!(denied.starts_with("[[instance.grant.http]]\norigin = \"https://xn--"), "{denied}");
+    assert!(
+        denied.starts_with("[[instance.grant.http]]\norigin = \"https://xn--"),
+        "{denied}"
+    );
     let config: Config = toml::from_str(&format!("[[instance]]\n{denied}")).unwrap();
     let granted = Rule::from_grant(&config.instance[0].grant.http[0]).unwrap();
     assert!(find_grant(&asks, &[granted], "POST", &url, &Origin::of(&url).unwrap()).is_ok());
@@ -85,7 +95,12 @@ fn odd_grants_are_refused_with_what_to_write() {
         ("api.example", "origin"),
         ("https://", "origin"),
     ] {
-        let grant = HttpGrant { origin: origin.to_owned(), methods: vec!["GET".to_owned()], paths: crate::manifest::any_path(), private: false };
+        let grant = HttpGrant {
+            origin: origin.to_owned(),
+            methods: vec!["GET".to_owned()],
+            paths: crate::manifest::any_path(),
+            private: false,
+        };
         let message = Rule::from_grant(&grant).unwrap_err();
         assert!(message.contains(word), "{origin}: {message}");
     }
@@ -97,9 +112,18 @@ fn the_plugin_s_ask_covers_what_its_manifest_says() {
         "[plugin]\nid = \"x\"\nversion = \"1\"\nname = \"X\"\ncontract = \"0.1\"\n[[ask.http]]\norigin = \"https://a.example\"\nmethods = [\"get\", \"POST\"]\n",
     )
     .unwrap();
-    let ask = Rule::from_ask(&manifest.ask.http[0], Origin::parse("https://a.example/deep/path").unwrap());
-    assert_eq!(ask.not_covered_by(&[grant("https://a.example", &["GET"], &["/"])]), ["POST"]);
-    assert_eq!(ask.not_covered_by(&[grant("https://a.example", &["GET", "POST"], &["/only"])]), ["GET", "POST"]);
+    let ask = Rule::from_ask(
+        &manifest.ask.http[0],
+        Origin::parse("https://a.example/deep/path").unwrap(),
+    );
+    assert_eq!(
+        ask.not_covered_by(&[grant("https://a.example", &["GET"], &["/"])]),
+        ["POST"]
+    );
+    assert_eq!(
+        ask.not_covered_by(&[grant("https://a.example", &["GET", "POST"], &["/only"])]),
+        ["GET", "POST"]
+    );
 }
 
 proptest! {

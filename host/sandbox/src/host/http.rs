@@ -33,25 +33,41 @@ impl Host for CallState {
         })
     }
 
-    async fn download(&mut self, request: Request, max_bytes: u64) -> Result<DownloadResult, HttpError> {
+    async fn download(
+        &mut self,
+        request: Request,
+        max_bytes: u64,
+    ) -> Result<DownloadResult, HttpError> {
         let room = self.bound.limits.blobs.saturating_sub(self.blob_bytes);
         let answered = self.exchange(request, max_bytes.min(room)).await?;
         let headers = self.masked_headers(&answered.headers);
         let media_type = headers
             .iter()
             .find(|header| header.name == "content-type")
-            .map_or_else(|| "application/octet-stream".to_owned(), |header| header.value.clone());
+            .map_or_else(
+                || "application/octet-stream".to_owned(),
+                |header| header.value.clone(),
+            );
         let body = self.masked_body(answered.body);
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let blob = self.keep_blob(media_type, body).map_err(|_| HttpError::ResponseTooLarge(room))?;
-        Ok(DownloadResult { status: answered.status.as_u16(), headers, blob, size })
+        let blob = self
+            .keep_blob(media_type, body)
+            .map_err(|_| HttpError::ResponseTooLarge(room))?;
+        Ok(DownloadResult {
+            status: answered.status.as_u16(),
+            headers,
+            blob,
+            size,
+        })
     }
 }
 
 impl CallState {
     async fn exchange(&mut self, request: Request, most_bytes: u64) -> Result<Answered, HttpError> {
         if self.admission == Admission::Offline {
-            return Err(HttpError::Denied("this function may not use the network; `check` and the others may".to_owned()));
+            return Err(HttpError::Denied(
+                "this function may not use the network; `check` and the others may".to_owned(),
+            ));
         }
         if self.requests >= self.bound.limits.requests {
             let next = u64::try_from(self.remaining().as_millis()).unwrap_or(u64::MAX);
@@ -70,7 +86,10 @@ impl CallState {
             most_bytes,
             user_agent: &bound.user_agent,
         };
-        let answered = exchange.run(sending).await.map_err(|error| masked_error(&bound, error))?;
+        let answered = exchange
+            .run(sending)
+            .await
+            .map_err(|error| masked_error(&bound, error))?;
         self.exchanges += answered.sent;
         if let Some(request) = &answered.held_back {
             self.held_back.push(self.bound.masker.text(request.clone()));
@@ -84,7 +103,8 @@ impl CallState {
         if request.url.len() > URL_BYTES {
             return Err(invalid(format!("the URL is longer than {URL_BYTES} bytes")));
         }
-        let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("the URL cannot be read: {error}")))?;
+        let mut url = Url::parse(&request.url)
+            .map_err(|error| invalid(format!("the URL cannot be read: {error}")))?;
         url.set_fragment(None);
         let method = Method::from_bytes(request.method.to_ascii_uppercase().as_bytes())
             .ok()
@@ -96,7 +116,9 @@ impl CallState {
             url,
             headers,
             body: self.body(request.body).await?,
-            timeout: request.timeout_ms.map(|millis| Duration::from_millis(u64::from(millis))),
+            timeout: request
+                .timeout_ms
+                .map(|millis| Duration::from_millis(u64::from(millis))),
             redirects: request.redirects,
         };
         Ok((sending, request.credential))
@@ -122,10 +144,15 @@ impl CallState {
             if offset > most {
                 return Err(HttpError::RequestTooLarge(most));
             }
-            let part = self.read_blob(id, offset, u32::MAX).await.map_err(|error| match error {
-                BlobError::NotFound => HttpError::InvalidRequest("there is no blob of that id".to_owned()),
-                other => HttpError::InvalidRequest(format!("the blob cannot be read: {other}")),
-            })?;
+            let part = self
+                .read_blob(id, offset, u32::MAX)
+                .await
+                .map_err(|error| match error {
+                    BlobError::NotFound => {
+                        HttpError::InvalidRequest("there is no blob of that id".to_owned())
+                    }
+                    other => HttpError::InvalidRequest(format!("the blob cannot be read: {other}")),
+                })?;
             if part.is_empty() {
                 return Ok(body.into());
             }
@@ -137,7 +164,10 @@ impl CallState {
     fn masked_body(&self, body: Bytes) -> Bytes {
         match self.bound.masker.masked(&body) {
             Some(masked) => {
-                tracing::warn!(instance = self.bound.name, "an answer held a secret value; it was masked");
+                tracing::warn!(
+                    instance = self.bound.name,
+                    "an answer held a secret value; it was masked"
+                );
                 masked.into()
             }
             None => body,
@@ -154,14 +184,26 @@ impl CallState {
 }
 
 /// The credential for an origin: the one the guest names, else the one the manifest ties to it.
-fn credential(bound: &Bound, named: Option<&str>, origin: &Origin) -> Result<Option<(HeaderName, HeaderValue)>, HttpError> {
+fn credential(
+    bound: &Bound,
+    named: Option<&str>,
+    origin: &Origin,
+) -> Result<Option<(HeaderName, HeaderValue)>, HttpError> {
     let manifest = bound.plugin.manifest();
-    let tied = |slot: &SecretSlot| slot.inject.as_ref().is_some_and(|inject| fits(bound, inject, origin));
+    let tied = |slot: &SecretSlot| {
+        slot.inject
+            .as_ref()
+            .is_some_and(|inject| fits(bound, inject, origin))
+    };
     let slot = match named {
         Some(name) => {
-            let slot = manifest.secret(name).ok_or_else(|| HttpError::CredentialMissing(format!("the manifest declares no secret `{name}`")))?;
+            let slot = manifest.secret(name).ok_or_else(|| {
+                HttpError::CredentialMissing(format!("the manifest declares no secret `{name}`"))
+            })?;
             if !tied(slot) {
-                return Err(HttpError::Denied(format!("the secret `{name}` is not for {origin}: see `inject` of that [[secret]] in plugin.toml")));
+                return Err(HttpError::Denied(format!(
+                    "the secret `{name}` is not for {origin}: see `inject` of that [[secret]] in plugin.toml"
+                )));
             }
             slot
         }
@@ -170,12 +212,15 @@ fn credential(bound: &Bound, named: Option<&str>, origin: &Origin) -> Result<Opt
             None => return Ok(None),
         },
     };
-    let Some(inject) = &slot.inject else { return Ok(None) };
+    let Some(inject) = &slot.inject else {
+        return Ok(None);
+    };
     match bound.secrets.get(&slot.name) {
         Some(secret) => header_for(bound, inject, secret.text.expose_secret()).map(Some),
-        None if slot.required || named.is_some() => {
-            Err(HttpError::CredentialMissing(format!("the secret `{}` is not set: secrets.{} = \"env:NAME\"", slot.name, slot.name)))
-        }
+        None if slot.required || named.is_some() => Err(HttpError::CredentialMissing(format!(
+            "the secret `{}` is not set: secrets.{} = {{ env = \"NAME\" }}",
+            slot.name, slot.name
+        ))),
         None => Ok(None),
     }
 }
@@ -189,12 +234,20 @@ fn fits(bound: &Bound, inject: &Inject, origin: &Origin) -> bool {
     }
 }
 
-fn header_for(bound: &Bound, inject: &Inject, secret: &str) -> Result<(HeaderName, HeaderValue), HttpError> {
+fn header_for(
+    bound: &Bound,
+    inject: &Inject,
+    secret: &str,
+) -> Result<(HeaderName, HeaderValue), HttpError> {
     let unusable = |what: String| HttpError::CredentialMissing(what);
-    let name = HeaderName::from_bytes(inject.header.as_bytes()).map_err(|_| unusable("`inject.header` is no header name".to_owned()))?;
+    let name = HeaderName::from_bytes(inject.header.as_bytes())
+        .map_err(|_| unusable("`inject.header` is no header name".to_owned()))?;
     let text = filled(&inject.format, &bound.settings, Some(secret)).map_err(unusable)?;
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| unusable(format!("the secret for the header `{name}` holds characters that a header cannot")))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        unusable(format!(
+            "the secret for the header `{name}` holds characters that a header cannot"
+        ))
+    })?;
     value.set_sensitive(true);
     Ok((name, value))
 }

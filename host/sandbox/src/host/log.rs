@@ -33,7 +33,11 @@ impl Host for CallState {
             left -= value.len();
             kept.push((name, value));
         }
-        self.log.push(LogLine { level: level.into(), message, fields: kept });
+        self.log.push(LogLine {
+            level: level.into(),
+            message,
+            fields: kept,
+        });
     }
 
     fn panicked(&mut self, message: String, location: String) {

@@ -38,7 +38,9 @@ impl Samples {
         };
         let named = |text: &str| {
             (1..=TEXT_BYTES).contains(&text.len())
-                && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+                && text
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
         };
         let known = self.label_values.get(name);
         let room = known.is_some() || self.label_values.len() < METRIC_NAMES;
@@ -52,7 +54,9 @@ impl Samples {
             && named(name)
             && self.taken.len() < METRIC_SAMPLES
             && labels.len() <= LABELS
-            && labels.iter().all(|(label, value)| named(label) && value.len() <= TEXT_BYTES)
+            && labels
+                .iter()
+                .all(|(label, value)| named(label) && value.len() <= TEXT_BYTES)
             && known.map_or(0, BTreeSet::len) + new_values.len() <= METRIC_LABEL_VALUES
     }
 }
@@ -67,7 +71,8 @@ impl Host for CallState {
     }
 
     fn observe(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
-        self.samples.take(name, MeasurementKind::Observe(value), labels);
+        self.samples
+            .take(name, MeasurementKind::Observe(value), labels);
     }
 }
 
@@ -83,17 +88,33 @@ mod tests {
     fn names_values_and_samples_are_bounded() {
         let mut samples = Samples::default();
         for number in 0..100 {
-            samples.take(format!("name_{number}"), MeasurementKind::Add(1), Vec::new());
+            samples.take(
+                format!("name_{number}"),
+                MeasurementKind::Add(1),
+                Vec::new(),
+            );
         }
         assert_eq!((samples.taken.len(), samples.dropped), (METRIC_NAMES, 36));
         for number in 0..20 {
-            samples.take("name_0".to_owned(), MeasurementKind::Add(1), label(&format!("قيمة{number}")));
+            samples.take(
+                "name_0".to_owned(),
+                MeasurementKind::Add(1),
+                label(&format!("قيمة{number}")),
+            );
         }
         assert_eq!(samples.dropped, 36 + 12);
-        samples.take("name_1".to_owned(), MeasurementKind::Set(f64::NAN), Vec::new());
+        samples.take(
+            "name_1".to_owned(),
+            MeasurementKind::Set(f64::NAN),
+            Vec::new(),
+        );
         assert_eq!(samples.dropped, 36 + 13);
         for _ in 0..5000 {
-            samples.take("name_2".to_owned(), MeasurementKind::Observe(1.0), Vec::new());
+            samples.take(
+                "name_2".to_owned(),
+                MeasurementKind::Observe(1.0),
+                Vec::new(),
+            );
         }
         assert_eq!(samples.taken.len(), METRIC_SAMPLES);
     }

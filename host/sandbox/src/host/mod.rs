@@ -77,7 +77,12 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(bound: &Arc<Bound>, call: Call, admission: Admission, deadline: Instant) -> Self {
+    pub(crate) fn new(
+        bound: &Arc<Bound>,
+        call: Call,
+        admission: Admission,
+        deadline: Instant,
+    ) -> Self {
         let stdio = Ring::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(WASI_HANDLES);
@@ -85,7 +90,10 @@ impl CallState {
             meter: Meter::new(bound.limits.memory, bound.limits.table),
             ticks: 0,
             panic: None,
-            wasi: Mutex::new(Wasi { context: empty_wasi(&stdio, &bound.plugin.engine.clock), table }),
+            wasi: Mutex::new(Wasi {
+                context: empty_wasi(&stdio, &bound.plugin.engine.clock),
+                table,
+            }),
             stdio,
             call,
             admission,
@@ -107,7 +115,11 @@ impl CallState {
     /// What the call wants kept.
     pub(crate) fn into_effects(self) -> Effects {
         Effects {
-            state: self.writes.into_iter().map(|(key, value)| StateWrite { key, value }).collect(),
+            state: self
+                .writes
+                .into_iter()
+                .map(|(key, value)| StateWrite { key, value })
+                .collect(),
             blobs: self.blobs,
             log: self.log,
             log_dropped: self.log_dropped,
@@ -151,7 +163,10 @@ impl HostWallClock for WallClock {
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi.get_mut().unwrap_or_else(PoisonError::into_inner);
-        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table: &mut wasi.table,
+        }
     }
 }
 

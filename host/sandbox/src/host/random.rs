@@ -20,6 +20,8 @@ impl Host for CallState {
         let mut random = [0; 10];
         engine.randomness.fill(&mut random);
         let millis = u64::try_from(engine.clock.now().0).unwrap_or(0);
-        Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+        Builder::from_unix_timestamp_millis(millis, &random)
+            .into_uuid()
+            .to_string()
     }
 }

@@ -51,7 +51,12 @@ impl Host for CallState {
         Ok(())
     }
 
-    async fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, StateError> {
+    async fn scan(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Page, StateError> {
         check_key(&prefix)?;
         let limit = usize::try_from(limit).unwrap_or(PAGE).clamp(1, PAGE);
         let mut entries = Vec::new();
@@ -59,7 +64,12 @@ impl Host for CallState {
         while entries.len() < limit {
             match merge.next().await? {
                 Some(entry) => entries.push(entry),
-                None => return Ok(Page { entries, next: None }),
+                None => {
+                    return Ok(Page {
+                        entries,
+                        next: None,
+                    });
+                }
             }
         }
         let next = match merge.next().await? {
@@ -93,7 +103,11 @@ impl CallState {
 }
 
 fn check_key(key: &str) -> Result<(), StateError> {
-    if key.len() > STATE_KEY_BYTES { Err(StateError::KeyTooLong) } else { Ok(()) }
+    if key.len() > STATE_KEY_BYTES {
+        Err(StateError::KeyTooLong)
+    } else {
+        Ok(())
+    }
 }
 
 /// Walks stored entries and this call's writes together, in key order.
@@ -109,7 +123,13 @@ struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     fn new(state: &'a CallState, prefix: &'a str, after: Option<String>) -> Self {
-        Self { state, prefix, stored: VecDeque::new(), stored_after: Some(after.clone()), at: after }
+        Self {
+            state,
+            prefix,
+            stored: VecDeque::new(),
+            stored_after: Some(after.clone()),
+            at: after,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Entry>, StateError> {
@@ -129,17 +149,24 @@ impl<'a> Merge<'a> {
                 (Some((written, _)), Some((stored, _))) => stored < *written,
             };
             if stored_first {
-                let Some((key, value)) = self.stored.pop_front() else { continue };
+                let Some((key, value)) = self.stored.pop_front() else {
+                    continue;
+                };
                 self.at = Some(key.clone());
                 return Ok(Some(Entry { key, value }));
             }
-            let Some((key, value)) = written else { continue };
+            let Some((key, value)) = written else {
+                continue;
+            };
             if self.stored.front().is_some_and(|(stored, _)| stored == key) {
                 self.stored.pop_front();
             }
             self.at = Some(key.clone());
             if let Some(value) = value {
-                return Ok(Some(Entry { key: key.clone(), value: value.clone() }));
+                return Ok(Some(Entry {
+                    key: key.clone(),
+                    value: value.clone(),
+                }));
             }
         }
     }
@@ -148,8 +175,16 @@ impl<'a> Merge<'a> {
         if !self.stored.is_empty() {
             return Ok(());
         }
-        let Some(after) = self.stored_after.take() else { return Ok(()) };
-        let page = self.state.call.state.scan(self.prefix, after.as_deref(), PAGE).await.map_err(storage)?;
+        let Some(after) = self.stored_after.take() else {
+            return Ok(());
+        };
+        let page = self
+            .state
+            .call
+            .state
+            .scan(self.prefix, after.as_deref(), PAGE)
+            .await
+            .map_err(storage)?;
         if page.len() >= PAGE {
             self.stored_after = page.last().map(|(key, _)| Some(key.clone()));
         }

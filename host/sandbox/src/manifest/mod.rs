@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use parts::{
-    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, Verify, WantedLimits,
-};
 pub(crate) use parts::any_path;
+pub use parts::{
+    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding,
+    Verify, WantedLimits,
+};
 pub use text::LocalText;
 pub use units::{ByteSize, Span};
 
@@ -89,9 +90,7 @@ impl Manifest {
         match manifest.first_fault() {
             None => Ok(manifest),
             Some((needle, message)) => Err(ManifestError {
-                line: text
-                    .find(&needle)
-                    .map(|at| line_of(text, at)),
+                line: text.find(&needle).map(|at| line_of(text, at)),
                 message,
             }),
         }
@@ -115,16 +114,29 @@ impl Manifest {
         if !is_plugin_id(&about.id) {
             return Some((
                 about.id.clone(),
-                format!("`plugin.id` is `{}`; use lower-case letters, digits and hyphens, e.g. `acme.tickets`", about.id),
+                format!(
+                    "`plugin.id` is `{}`; use lower-case letters, digits and hyphens, e.g. `acme.tickets`",
+                    about.id
+                ),
             ));
         }
         if !is_version(&about.version) {
-            return Some((about.version.clone(), format!("`plugin.version` is `{}`; write it like `1.4.0`", about.version)));
+            return Some((
+                about.version.clone(),
+                format!(
+                    "`plugin.version` is `{}`; write it like `1.4.0`",
+                    about.version
+                ),
+            ));
         }
         if contract_parts(&about.contract).is_none() {
             return Some((
                 "contract".to_owned(),
-                format!("`plugin.contract` is `{}`; write it like `{}`", about.contract, crate::contract::CONTRACT),
+                format!(
+                    "`plugin.contract` is `{}`; write it like `{}`",
+                    about.contract,
+                    crate::contract::CONTRACT
+                ),
             ));
         }
         self.slot_fault().or_else(|| self.endpoint_fault())
@@ -134,10 +146,19 @@ impl Manifest {
         let mut seen = BTreeSet::new();
         for slot in &self.secrets {
             if !is_slug(&slot.name) {
-                return Some((slot.name.clone(), format!("the secret name `{}` must be lower-case letters, digits, `-` or `_`", slot.name)));
+                return Some((
+                    slot.name.clone(),
+                    format!(
+                        "the secret name `{}` must be lower-case letters, digits, `-` or `_`",
+                        slot.name
+                    ),
+                ));
             }
             if !seen.insert(&slot.name) {
-                return Some((slot.name.clone(), format!("the secret `{}` is declared twice", slot.name)));
+                return Some((
+                    slot.name.clone(),
+                    format!("the secret `{}` is declared twice", slot.name),
+                ));
             }
             if let Some(message) = slot.inject.as_ref().and_then(Inject::fault) {
                 return Some((slot.name.clone(), message));
@@ -150,21 +171,38 @@ impl Manifest {
         let mut seen = BTreeSet::new();
         for endpoint in &self.webhooks {
             if !is_slug(&endpoint.name) {
-                return Some((endpoint.name.clone(), format!("the webhook name `{}` must be lower-case letters, digits, `-` or `_`", endpoint.name)));
+                return Some((
+                    endpoint.name.clone(),
+                    format!(
+                        "the webhook name `{}` must be lower-case letters, digits, `-` or `_`",
+                        endpoint.name
+                    ),
+                ));
             }
             if !seen.insert(&endpoint.name) {
-                return Some((endpoint.name.clone(), format!("the webhook `{}` is declared twice", endpoint.name)));
+                return Some((
+                    endpoint.name.clone(),
+                    format!("the webhook `{}` is declared twice", endpoint.name),
+                ));
             }
-            let Some(verify) = &endpoint.verify else { continue };
+            let Some(verify) = &endpoint.verify else {
+                continue;
+            };
             let Verify::HmacSha256(recipe) = verify;
             if self.secret(&recipe.secret).is_none() {
                 return Some((
                     endpoint.name.clone(),
-                    format!("the webhook `{}` is verified with the secret `{}`, which no [[secret]] declares", endpoint.name, recipe.secret),
+                    format!(
+                        "the webhook `{}` is verified with the secret `{}`, which no [[secret]] declares",
+                        endpoint.name, recipe.secret
+                    ),
                 ));
             }
             if let Some(message) = recipe.fault() {
-                return Some((endpoint.name.clone(), format!("the webhook `{}`: {message}", endpoint.name)));
+                return Some((
+                    endpoint.name.clone(),
+                    format!("the webhook `{}`: {message}", endpoint.name),
+                ));
             }
         }
         None
@@ -183,7 +221,9 @@ fn line_of(text: &str, at: usize) -> usize {
 
 fn is_slug(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
 fn is_plugin_id(id: &str) -> bool {
@@ -193,14 +233,18 @@ fn is_plugin_id(id: &str) -> bool {
             !part.is_empty()
                 && !part.starts_with('-')
                 && !part.ends_with('-')
-                && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         })
 }
 
 fn is_version(version: &str) -> bool {
     version.len() <= 64
         && version.starts_with(|letter: char| letter.is_ascii_digit())
-        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
+        && version
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
 }
 
 #[cfg(test)]

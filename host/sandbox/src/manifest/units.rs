@@ -38,7 +38,9 @@ impl ByteSize {
                 .checked_mul(factor)
                 .map(Self)
                 .ok_or_else(|| format!("`{text}` is more than fits into 64 bits")),
-            _ => Err(format!("`{text}` is no size; write it like `64MiB`, `500KiB` or `1000`")),
+            _ => Err(format!(
+                "`{text}` is no size; write it like `64MiB`, `500KiB` or `1000`"
+            )),
         }
     }
 }
@@ -59,14 +61,18 @@ impl Span {
                 .checked_mul(millis)
                 .map(|millis| Self(Duration::from_millis(millis)))
                 .ok_or_else(|| format!("`{text}` is longer than fits")),
-            _ => Err(format!("`{text}` is no length of time; write it like `500ms`, `5s`, `10m` or `1h`")),
+            _ => Err(format!(
+                "`{text}` is no length of time; write it like `500ms`, `5s`, `10m` or `1h`"
+            )),
         }
     }
 }
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim())
 }
@@ -155,11 +161,19 @@ mod tests {
 
     #[test]
     fn odd_sizes_and_spans_are_refused_with_an_example() {
-        for text in ["", "MiB", "-1", "1TiB", "١MiB", "99999999999999999999", "18446744073709551615GiB"] {
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1TiB",
+            "١MiB",
+            "99999999999999999999",
+            "18446744073709551615GiB",
+        ] {
             assert!(ByteSize::parse(text).is_err(), "{text}");
         }
         for text in ["", "5", "5 days", "s", "-1s"] {
-            assert!(Span::parse(text).unwrap_err().contains("10m") , "{text}");
+            assert!(Span::parse(text).unwrap_err().contains("10m"), "{text}");
         }
     }
 }

@@ -33,20 +33,34 @@ fn recipe(parts: Vec<Part>, prefix: &str, encoding: TagEncoding) -> Verify {
 }
 
 fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn check(recipe: &Verify, pairs: &[(&str, &str)], body: &[u8]) -> Result<(), Refusal> {
     let secret = secret();
-    WebhookVerifier { recipe, secret: Some(&secret) }.verify(headers(pairs).as_slice(), body, NOW)
+    WebhookVerifier {
+        recipe,
+        secret: Some(&secret),
+    }
+    .verify(headers(pairs).as_slice(), body, NOW)
 }
 
 fn timed_tag(timestamp: &str, body: &[u8]) -> Vec<u8> {
-    secret().sign(Mac::HmacSha256, &[timestamp.as_bytes(), b".", body].concat())
+    secret().sign(
+        Mac::HmacSha256,
+        &[timestamp.as_bytes(), b".", body].concat(),
+    )
 }
 
 fn timed() -> Verify {
-    recipe(vec![Part::Timestamp, Part::Literal(".".to_owned()), Part::Body], "sha256=", TagEncoding::Hex)
+    recipe(
+        vec![Part::Timestamp, Part::Literal(".".to_owned()), Part::Body],
+        "sha256=",
+        TagEncoding::Hex,
+    )
 }
 
 #[test]
@@ -54,52 +68,137 @@ fn a_good_signature_passes_and_every_changed_byte_fails() {
     let stamp = "1790000000";
     let tag = timed_tag(stamp, BODY);
     let good = format!("sha256={}", hex::encode(&tag));
-    assert_eq!(check(&timed(), &[("x-signature", &good), ("X-TIMESTAMP", stamp)], BODY), Ok(()));
+    assert_eq!(
+        check(
+            &timed(),
+            &[("x-signature", &good), ("X-TIMESTAMP", stamp)],
+            BODY
+        ),
+        Ok(())
+    );
     for at in 0..tag.len() {
         let mut bad = tag.clone();
         bad[at] ^= 1;
         let bad = format!("sha256={}", hex::encode(bad));
-        assert_eq!(check(&timed(), &[("x-signature", &bad), ("x-timestamp", stamp)], BODY), Err(Refusal::Mismatch));
+        assert_eq!(
+            check(
+                &timed(),
+                &[("x-signature", &bad), ("x-timestamp", stamp)],
+                BODY
+            ),
+            Err(Refusal::Mismatch)
+        );
     }
     let mut other = BODY.to_vec();
     other.push(b' ');
-    assert_eq!(check(&timed(), &[("x-signature", &good), ("x-timestamp", stamp)], &other), Err(Refusal::Mismatch));
+    assert_eq!(
+        check(
+            &timed(),
+            &[("x-signature", &good), ("x-timestamp", stamp)],
+            &other
+        ),
+        Err(Refusal::Mismatch)
+    );
 }
 
 #[test]
 fn old_future_and_odd_times_are_refused() {
-    for (stamp, fits) in [("1790000000", true), ("1790000000000", true), ("1789999701", true), ("1789999600", false), ("1790000400", false)] {
+    for (stamp, fits) in [
+        ("1790000000", true),
+        ("1790000000000", true),
+        ("1789999701", true),
+        ("1789999600", false),
+        ("1790000400", false),
+    ] {
         let tag = format!("sha256={}", hex::encode(timed_tag(stamp, BODY)));
-        let answer = check(&timed(), &[("x-signature", &tag), ("x-timestamp", stamp)], BODY);
-        let expected = if fits { Ok(()) } else { Err(Refusal::Stale { allowed_seconds: 300 }) };
+        let answer = check(
+            &timed(),
+            &[("x-signature", &tag), ("x-timestamp", stamp)],
+            BODY,
+        );
+        let expected = if fits {
+            Ok(())
+        } else {
+            Err(Refusal::Stale {
+                allowed_seconds: 300,
+            })
+        };
         assert_eq!(answer, expected, "{stamp}");
     }
-    for odd in ["", "yesterday", "١٧٩٠", "1790000000.5", "99999999999999999999"] {
+    for odd in [
+        "",
+        "yesterday",
+        "١٧٩٠",
+        "1790000000.5",
+        "99999999999999999999",
+    ] {
         let tag = format!("sha256={}", hex::encode(timed_tag(odd, BODY)));
-        let answer = check(&timed(), &[("x-signature", &tag), ("x-timestamp", odd)], BODY);
-        assert_eq!(answer, Err(Refusal::NoTimestamp("X-Timestamp".to_owned())), "{odd}");
+        let answer = check(
+            &timed(),
+            &[("x-signature", &tag), ("x-timestamp", odd)],
+            BODY,
+        );
+        assert_eq!(
+            answer,
+            Err(Refusal::NoTimestamp("X-Timestamp".to_owned())),
+            "{odd}"
+        );
     }
 }
 
 #[test]
 fn several_signatures_in_base64_with_a_comma_in_the_prefix() {
-    let parts = vec![Part::Header("webhook-id".to_owned()), Part::Literal(".".to_owned()), Part::Body];
+    let parts = vec![
+        Part::Header("webhook-id".to_owned()),
+        Part::Literal(".".to_owned()),
+        Part::Body,
+    ];
     let recipe = recipe(parts, "v1,", TagEncoding::Base64);
     let tag = STANDARD.encode(secret().sign(Mac::HmacSha256, &[b"msg_1.", BODY].concat()));
     let both = format!("v1,AAAA v1a,xx v1,{tag}");
-    assert_eq!(check(&recipe, &[("X-Signature", &both), ("webhook-id", "msg_1")], BODY), Ok(()));
-    assert_eq!(check(&recipe, &[("X-Signature", &both)], BODY), Err(Refusal::NoHeader("webhook-id".to_owned())));
+    assert_eq!(
+        check(
+            &recipe,
+            &[("X-Signature", &both), ("webhook-id", "msg_1")],
+            BODY
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        check(&recipe, &[("X-Signature", &both)], BODY),
+        Err(Refusal::NoHeader("webhook-id".to_owned()))
+    );
     let bare = tag.as_str();
-    assert_eq!(check(&recipe, &[("X-Signature", bare), ("webhook-id", "msg_1")], BODY), Err(Refusal::Mismatch));
+    assert_eq!(
+        check(
+            &recipe,
+            &[("X-Signature", bare), ("webhook-id", "msg_1")],
+            BODY
+        ),
+        Err(Refusal::Mismatch)
+    );
 }
 
 #[test]
 fn without_signature_or_secret_nothing_passes() {
     let recipe = recipe(vec![Part::Body], "", TagEncoding::Hex);
-    assert_eq!(check(&recipe, &[], BODY), Err(Refusal::NoSignature("X-Signature".to_owned())));
+    assert_eq!(
+        check(&recipe, &[], BODY),
+        Err(Refusal::NoSignature("X-Signature".to_owned()))
+    );
     for empty in ["", " ", ",", "sha256=", "zz", "00"] {
-        assert_eq!(check(&recipe, &[("x-signature", empty)], BODY), Err(Refusal::Mismatch), "{empty:?}");
+        assert_eq!(
+            check(&recipe, &[("x-signature", empty)], BODY),
+            Err(Refusal::Mismatch),
+            "{empty:?}"
+        );
     }
-    let verifier = WebhookVerifier { recipe: &recipe, secret: None };
-    assert_eq!(verifier.verify(headers(&[("x-signature", "00")]).as_slice(), BODY, NOW), Err(Refusal::NoSecret("signing".to_owned())));
+    let verifier = WebhookVerifier {
+        recipe: &recipe,
+        secret: None,
+    };
+    assert_eq!(
+        verifier.verify(headers(&[("x-signature", "00")]).as_slice(), BODY, NOW),
+        Err(Refusal::NoSecret("signing".to_owned()))
+    );
 }

@@ -113,7 +113,11 @@ fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {
     let destination = fields.parsed("department");
     let feedback = fields.parsed("feedback");
     let state = fields.parsed("state");
-    DeliveryFilter { destination, state, feedback }
+    DeliveryFilter {
+        destination,
+        state,
+        feedback,
+    }
 }
 
 /// List deliveries
@@ -133,9 +137,17 @@ pub(crate) async fn list_deliveries(
     State(surface): State<Surface>,
     uri: Uri,
 ) -> Result<Json<DeliveryPageView>, Problem> {
-    let (filter, page) = read_query(&uri, |fields| (read_filter(fields), PageWanted::read(fields)))?;
-    let found = surface.hub.delivery_page(&filter, page.cursor.as_deref(), page.limit).await?;
-    Ok(Json(DeliveryPageView { items: found.items.into_iter().map(DeliveryView::from).collect(), next: found.next }))
+    let (filter, page) = read_query(&uri, |fields| {
+        (read_filter(fields), PageWanted::read(fields))
+    })?;
+    let found = surface
+        .hub
+        .delivery_page(&filter, page.cursor.as_deref(), page.limit)
+        .await?;
+    Ok(Json(DeliveryPageView {
+        items: found.items.into_iter().map(DeliveryView::from).collect(),
+        next: found.next,
+    }))
 }
 
 /// Send dead letters again
@@ -156,13 +168,18 @@ pub(crate) async fn replay_deliveries(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Json<ReplayedView>, Problem> {
     let selection = read_object(value, selection).map_err(Problem::fields)?;
-    let replayed = surface.hub.delivery_replay(&caller.actor, &selection).await?;
+    let replayed = surface
+        .hub
+        .delivery_replay(&caller.actor, &selection)
+        .await?;
     Ok(Json(ReplayedView { replayed }))
 }
 
 fn selection(fields: &mut Fields<'_>) -> Option<ReplaySelection> {
     let id = fields.parsed("id").map(ReplaySelection::Id);
-    let department = fields.parsed("department").map(ReplaySelection::Destination);
+    let department = fields
+        .parsed("department")
+        .map(ReplaySelection::Destination);
     let all = fields.chosen("all").then_some(ReplaySelection::All);
     let mut given = [id, department, all].into_iter().flatten();
     match (given.next(), given.next()) {

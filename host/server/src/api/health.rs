@@ -63,10 +63,18 @@ pub(crate) async fn ready(State(surface): State<Surface>, visitor: Visitor) -> R
         .readiness()
         .await
         .into_iter()
-        .map(|check| CheckView { name: check.name, ok: check.ok, detail: may_see.then_some(check.detail) })
+        .map(|check| CheckView {
+            name: check.name,
+            ok: check.ok,
+            detail: may_see.then_some(check.detail),
+        })
         .collect();
     let ready = checks.iter().all(|check| check.ok);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(Readiness { ready, checks })).into_response()
 }
 
@@ -81,11 +89,19 @@ pub(crate) async fn ready(State(surface): State<Surface>, visitor: Visitor) -> R
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn read_metrics(State(surface): State<Surface>, visitor: Visitor) -> Result<Response, Problem> {
+pub(crate) async fn read_metrics(
+    State(surface): State<Surface>,
+    visitor: Visitor,
+) -> Result<Response, Problem> {
     if !visitor.may_see_figures() {
-        return Err(Problem::new(Sort::Unauthenticated, "metrics are shown from elsewhere only with a token"));
+        return Err(Problem::new(
+            Sort::Unauthenticated,
+            "metrics are shown from elsewhere only with a token",
+        ));
     }
-    let Some(metrics) = &surface.metrics else { return Err(Problem::not_found("recorder of metrics")) };
+    let Some(metrics) = &surface.metrics else {
+        return Err(Problem::not_found("recorder of metrics"));
+    };
     measure(&surface).await?;
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, content_type)], metrics.render()).into_response())
@@ -121,7 +137,9 @@ const fn exact(value: u64) -> f64 {
 /// Memory that the process holds, where the system tells.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -55,28 +55,50 @@ pub(crate) async fn receive_hook(
     let (parts, body) = request.into_parts();
     let inbound = inbound(instance, endpoint, &parts);
     let body = whole_body(Request::from_parts(parts, body), &surface).await?;
-    let id = surface.hub.accept_inbound(InboundRequest { body, ..inbound }).await.map_err(refused)?;
-    Ok((StatusCode::ACCEPTED, Json(InboundAccepted { inbound: id.to_string() })).into_response())
+    let id = surface
+        .hub
+        .accept_inbound(InboundRequest { body, ..inbound })
+        .await
+        .map_err(refused)?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(InboundAccepted {
+            inbound: id.to_string(),
+        }),
+    )
+        .into_response())
 }
 
 fn inbound(instance: InstanceName, endpoint: String, parts: &Parts) -> InboundRequest {
     // What only concerns the way from the sender to here is not part of the message.
-    const HOP_BY_HOP: [HeaderName; 5] =
-        [header::CONNECTION, header::TRANSFER_ENCODING, header::TE, header::TRAILER, header::UPGRADE];
-    let headers = parts.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name));
+    const HOP_BY_HOP: [HeaderName; 5] = [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+    ];
+    let headers = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| !HOP_BY_HOP.contains(name));
     InboundRequest {
         instance,
         endpoint,
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: query_pairs(&parts.uri),
-        headers: headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+            .collect(),
         body: bytes::Bytes::new(),
     }
 }
 
 fn query_pairs(uri: &Uri) -> Vec<(String, String)> {
-    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
+    Query::try_from_uri(uri)
+        .map(|Query(pairs)| pairs)
+        .unwrap_or_default()
 }
 
 fn refused(error: InboundError) -> Problem {
@@ -85,13 +107,18 @@ fn refused(error: InboundError) -> Problem {
         InboundError::UnknownInstance(_) | InboundError::UnknownEndpoint(_) => {
             Problem::not_found("such endpoint").with_private(error)
         }
-        InboundError::MethodNotAllowed { allowed } => Problem::method_not_allowed(allowed.join(", ")),
-        InboundError::BodyTooLarge { limit } => {
-            Problem::new(Sort::TooLarge, format!("this endpoint takes bodies of up to {limit} bytes"))
+        InboundError::MethodNotAllowed { allowed } => {
+            Problem::method_not_allowed(allowed.join(", "))
         }
-        InboundError::NotVerified { reason } => {
-            Problem::new(Sort::NotVerified, "the request carries no signature that fits").with_private(reason)
-        }
+        InboundError::BodyTooLarge { limit } => Problem::new(
+            Sort::TooLarge,
+            format!("this endpoint takes bodies of up to {limit} bytes"),
+        ),
+        InboundError::NotVerified { reason } => Problem::new(
+            Sort::NotVerified,
+            "the request carries no signature that fits",
+        )
+        .with_private(reason),
         InboundError::Fault(fault) => fault.into(),
     }
 }

@@ -45,13 +45,14 @@ pub enum ImportLine {
 /// Import files
 ///
 /// Reads files and folders of the hub's own machine through a channel plugin. Lines of progress, then the report with every
-/// refusal. Stopping and starting again goes on where it was; importing the same files again adds nothing.
+/// refusal. Only through the hub's own socket: no token opens the files of that machine. Stopping and starting again goes on where it was; importing the same files again adds nothing.
 #[utoipa::path(
     post, path = "/api/v1/imports", tag = "imports",
     request_body = ImportInput,
     responses(
         (status = OK, body = ImportLine, content_type = "application/x-ndjson", description = "Progress, then the report."),
         (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong."),
+        (status = FORBIDDEN, body = ProblemView, content_type = "application/problem+json", description = "Not asked at the machine itself."),
     ),
     security(("token" = ["admin"])),
 )]
@@ -60,10 +61,18 @@ pub(crate) async fn start_import(
     State(surface): State<Surface>,
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Response, Problem> {
+    if caller.actor != Actor::Console {
+        // A token is authority over the hub, not over the files of its machine.
+        let detail = "an import reads files of the hub's own machine: run `mihwar import` there";
+        return Err(Problem::new(Sort::Forbidden, detail));
+    }
     let (instance, paths) = read_object(value, wanted).map_err(Problem::fields)?;
     let (mut lines, response) = ndjson();
     tokio::spawn(async move {
-        if import(&surface, caller.actor, &instance, paths, &mut lines).await.is_err() {
+        if import(&surface, caller.actor, &instance, paths, &mut lines)
+            .await
+            .is_err()
+        {
             tracing::info!("an import ended because its reader went away; it can be started again");
         }
     });
@@ -81,7 +90,10 @@ fn wanted(fields: &mut Fields<'_>) -> Option<(InstanceName, Vec<PathBuf>)> {
     }
     for (i, path) in paths.iter().enumerate() {
         if !path.is_absolute() {
-            fields.fault(&format!("paths[{i}]"), "should be an absolute path on the hub's machine");
+            fields.fault(
+                &format!("paths[{i}]"),
+                "should be an absolute path on the hub's machine",
+            );
         }
     }
     instance.map(|instance| (instance, paths))
@@ -105,7 +117,13 @@ async fn import(
     };
     match outcome {
         Ok(report) => lines.send(&ImportLine::Report(report)).await,
-        Err(error) => lines.send(&Stopped { problem: import_failed(error).into_view() }).await,
+        Err(error) => {
+            lines
+                .send(&Stopped {
+                    problem: import_failed(error).into_view(),
+                })
+                .await
+        }
     }
 }
 

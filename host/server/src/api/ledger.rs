@@ -37,11 +37,17 @@ pub enum VerifyLine {
         headers(("mihwar-verifier-key" = String, description = "Public key of the signer, as a C2SP verifier key.")))),
     security(("token" = ["feedback:read"])),
 )]
-pub(crate) async fn get_checkpoint(_: Allowed<Read>, State(surface): State<Surface>) -> Result<Response, Problem> {
+pub(crate) async fn get_checkpoint(
+    _: Allowed<Read>,
+    State(surface): State<Surface>,
+) -> Result<Response, Problem> {
     let note = surface.hub.checkpoint().await?;
     let key = http::HeaderValue::try_from(surface.hub.verifier_key()).map_err(Problem::internal)?;
     let headers = [
-        (header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8")),
+        (
+            header::CONTENT_TYPE,
+            http::HeaderValue::from_static("text/plain; charset=utf-8"),
+        ),
         (header::HeaderName::from_static("mihwar-verifier-key"), key),
     ];
     Ok((headers, note).into_response())
@@ -78,6 +84,12 @@ async fn verify(surface: &Surface, lines: &mut Lines) -> Result<(), ReaderGone> 
     };
     match outcome {
         Ok(report) => lines.send(&VerifyLine::Report(report)).await,
-        Err(error) => lines.send(&Stopped { problem: Problem::from(error).into_view() }).await,
+        Err(error) => {
+            lines
+                .send(&Stopped {
+                    problem: Problem::from(error).into_view(),
+                })
+                .await
+        }
     }
 }

@@ -56,7 +56,9 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
 
 /// Addresses that stream.
 pub(crate) fn streams() -> OpenApiRouter<Surface> {
-    OpenApiRouter::default().routes(routes!(ledger::verify_ledger)).routes(routes!(imports::start_import))
+    OpenApiRouter::default()
+        .routes(routes!(ledger::verify_ledger))
+        .routes(routes!(imports::start_import))
 }
 
 /// Addresses that must answer even when the hub is overloaded.

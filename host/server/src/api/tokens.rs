@@ -99,19 +99,31 @@ pub(crate) async fn create_token(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Response, Problem> {
     let (name, scopes, expires) = read_object(value, wanted).map_err(Problem::fields)?;
-    let made = surface.hub.token_create(caller.actor, &name, scopes, expires).await?;
-    let view = NewTokenView { id: made.id.to_string(), token: made.token };
+    let made = surface
+        .hub
+        .token_create(caller.actor, &name, scopes, expires)
+        .await?;
+    let view = NewTokenView {
+        id: made.id.to_string(),
+        token: made.token,
+    };
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
 fn wanted(fields: &mut Fields<'_>) -> Option<(String, Vec<Scope>, Option<Time>)> {
     let name = fields.required_text("name");
     if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        fields.fault("name", format!("should be one line of at most {NAME_CHARS_MAX} letters"));
+        fields.fault(
+            "name",
+            format!("should be one line of at most {NAME_CHARS_MAX} letters"),
+        );
     }
     let scopes: Vec<Scope> = fields.each_parsed("scopes");
     if scopes.is_empty() {
-        fields.fault("scopes", "name at least one of feedback:read, feedback:write and admin");
+        fields.fault(
+            "scopes",
+            "name at least one of feedback:read, feedback:write and admin",
+        );
     }
     let expires = fields.time("expires");
     (!scopes.is_empty()).then_some((name, scopes, expires))
@@ -130,7 +142,9 @@ pub(crate) async fn list_tokens(
     State(surface): State<Surface>,
 ) -> Result<Json<TokenListView>, Problem> {
     let tokens = surface.hub.token_list().await?;
-    Ok(Json(TokenListView { items: tokens.into_iter().map(TokenView::from).collect() }))
+    Ok(Json(TokenListView {
+        items: tokens.into_iter().map(TokenView::from).collect(),
+    }))
 }
 
 /// Revoke a token
@@ -153,5 +167,9 @@ pub(crate) async fn revoke_token(
     let unknown = || Problem::not_found("such token");
     let id: TokenId = id.parse().map_err(|_| unknown())?;
     let revoked = surface.hub.token_revoke(caller.actor, id).await?;
-    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
+    if revoked {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(unknown())
+    }
 }

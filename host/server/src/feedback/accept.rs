@@ -1,8 +1,8 @@
 //! One piece of feedback in.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use mihwar_hub::{IdempotencyState, IdempotencyTicket, Intake};
 use mihwar_model::{Draft, InstanceName};
@@ -33,7 +33,10 @@ const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay
 pub(crate) struct InstanceQuery {
     /// Name of the source; external ids are told apart by it. Left out: `api`.
     #[param(example = "branch-kiosk")]
-    #[expect(dead_code, reason = "describes the query for the API's document; it is read field by field")]
+    #[expect(
+        dead_code,
+        reason = "describes the query for the API's document; it is read field by field"
+    )]
     instance: Option<String>,
 }
 
@@ -51,22 +54,40 @@ pub struct Accepted {
 
 impl Accepted {
     /// What the caller learns about an intake, and the status that goes with it; `Err` holds the bad fields.
-    pub(crate) fn from_intake(draft: &Draft, intake: Intake) -> Result<(StatusCode, Self), Problem> {
+    pub(crate) fn from_intake(
+        draft: &Draft,
+        intake: Intake,
+    ) -> Result<(StatusCode, Self), Problem> {
         match (Self::of(&intake), intake) {
             (Some(accepted), _) => Ok(accepted),
-            (None, Intake::Refused { problems }) => Err(Problem::fields(wire_problems(draft, problems))),
-            (None, _) => Err(Problem::internal("an intake that was not refused has no answer")),
+            (None, Intake::Refused { problems }) => {
+                Err(Problem::fields(wire_problems(draft, problems)))
+            }
+            (None, _) => Err(Problem::internal(
+                "an intake that was not refused has no answer",
+            )),
         }
     }
 
     fn of(intake: &Intake) -> Option<(StatusCode, Self)> {
         let (status, result, feedback, revision) = match intake {
             Intake::New { feedback, revision } => (StatusCode::CREATED, "new", feedback, revision),
-            Intake::Revised { feedback, revision } => (StatusCode::OK, "revised", feedback, revision),
-            Intake::Duplicate { feedback, revision } => (StatusCode::OK, "duplicate", feedback, revision),
+            Intake::Revised { feedback, revision } => {
+                (StatusCode::OK, "revised", feedback, revision)
+            }
+            Intake::Duplicate { feedback, revision } => {
+                (StatusCode::OK, "duplicate", feedback, revision)
+            }
             Intake::Refused { .. } => return None,
         };
-        Some((status, Self { id: feedback.to_string(), revision: *revision, result: result.to_owned() }))
+        Some((
+            status,
+            Self {
+                id: feedback.to_string(),
+                revision: *revision,
+                result: result.to_owned(),
+            },
+        ))
     }
 }
 
@@ -102,10 +123,15 @@ pub(crate) async fn create_feedback(
     let draft = read_feedback(value).map_err(Problem::fields)?;
     let (hub, actor) = (&surface.hub, &caller.actor);
     let intake = match ticket {
-        Some(ticket) => hub.accept_once(actor, &instance, draft.clone(), &ticket, kept_answer).await?,
+        Some(ticket) => {
+            hub.accept_once(actor, &instance, draft.clone(), &ticket, kept_answer)
+                .await?
+        }
         None => {
             let mut intakes = hub.accept(actor, &instance, vec![draft.clone()]).await?;
-            intakes.pop().ok_or_else(|| Problem::internal("an intake of one record had no result"))?
+            intakes
+                .pop()
+                .ok_or_else(|| Problem::internal("an intake of one record had no result"))?
         }
     };
     let (status, accepted) = Accepted::from_intake(&draft, intake)?;
@@ -141,16 +167,28 @@ async fn idempotency(
     uri: &Uri,
     body: &[u8],
 ) -> Result<Idempotency, Problem> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(Idempotency::Open(None)) };
-    let key = key.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(Idempotency::Open(None));
+    };
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
     let Some(key) = key else {
-        let detail = format!("Idempotency-Key should be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+        let detail = format!(
+            "Idempotency-Key should be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
+        );
         return Err(Problem::new(Sort::InvalidRequest, detail));
     };
-    let state = surface.hub.idempotency_check(caller.token, key, fingerprint(uri, body)).await?;
+    let state = surface
+        .hub
+        .idempotency_check(caller.token, key, fingerprint(uri, body))
+        .await?;
     match state {
         IdempotencyState::Fresh(ticket) => Ok(Idempotency::Open(Some(ticket))),
-        IdempotencyState::Replay { status, body } => Ok(Idempotency::Answered(replay(status, body))),
+        IdempotencyState::Replay { status, body } => {
+            Ok(Idempotency::Answered(replay(status, body)))
+        }
         IdempotencyState::Mismatch => {
             let detail = "this idempotency key came with another request in the last 24 hours";
             Err(Problem::new(Sort::IdempotencyMismatch, detail))
@@ -169,7 +207,10 @@ fn fingerprint(uri: &Uri, body: &[u8]) -> [u8; 32] {
 fn replay(status: u16, body: Vec<u8>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = [
-        (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
         (IDEMPOTENT_REPLAY, HeaderValue::from_static("true")),
     ];
     (status, headers, body).into_response()

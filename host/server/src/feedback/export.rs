@@ -40,19 +40,35 @@ pub(crate) async fn export_feedback(
     Ok(response)
 }
 
-async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
+async fn export(
+    surface: &Surface,
+    filter: &FeedbackFilter,
+    lines: &mut Lines,
+) -> Result<(), ReaderGone> {
     let mut cursor = None;
     loop {
-        match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
+        match surface
+            .hub
+            .feedback_page(filter, cursor.as_deref(), PAGE_MAX)
+            .await
+        {
             Ok(page) => {
-                page.items.into_iter().for_each(|record| lines.push(&FeedbackView::from(record)));
+                page.items
+                    .into_iter()
+                    .for_each(|record| lines.push(&FeedbackView::from(record)));
                 lines.flush().await?;
                 match page.next {
                     Some(next) => cursor = Some(next),
                     None => return Ok(()),
                 }
             }
-            Err(error) => return lines.send(&Stopped { problem: Problem::from(error).into_view() }).await,
+            Err(error) => {
+                return lines
+                    .send(&Stopped {
+                        problem: Problem::from(error).into_view(),
+                    })
+                    .await;
+            }
         }
     }
 }

@@ -86,7 +86,10 @@ fn score(fields: &mut Fields<'_>) -> Option<ScoreFilter> {
     let metric = fields.text("score");
     let (min, max) = (bound(fields, "score_min"), bound(fields, "score_max"));
     if metric.is_none() && (min.is_some() || max.is_some()) {
-        fields.fault("score", "is needed with score_min and score_max: say which metric is meant");
+        fields.fault(
+            "score",
+            "is needed with score_min and score_max: say which metric is meant",
+        );
     }
     metric.map(|metric| ScoreFilter { metric, min, max })
 }

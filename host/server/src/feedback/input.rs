@@ -3,8 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mihwar_model::{
-    Answer, AttachmentBytes, Attribute, Author, CallContent, Channel, Details, Direction, Draft, DraftAttachment,
-    FieldProblem, Identifier, Scalar, Score, SocialContent, Speaker, SurveyContent, Tag, Utterance,
+    Answer, AttachmentBytes, Attribute, Author, CallContent, Channel, Details, Direction, Draft,
+    DraftAttachment, FieldProblem, Identifier, Scalar, Score, SocialContent, Speaker,
+    SurveyContent, Tag, Utterance,
 };
 use serde_json::Value;
 
@@ -19,7 +20,8 @@ const DEFAULT_CHANNEL: &str = "api";
 /// Everything that is wrong, under the names that the fields have on the wire.
 pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
     let mut problems = Vec::new();
-    let usual = Tag::new(DEFAULT_CHANNEL).map_err(|error| vec![FieldProblem::new("channel", error.to_string())])?;
+    let usual = Tag::new(DEFAULT_CHANNEL)
+        .map_err(|error| vec![FieldProblem::new("channel", error.to_string())])?;
     let mut fields = Fields::of(value, String::new(), &mut problems);
     let draft = draft(&mut fields, usual);
     fields.finish();
@@ -28,7 +30,9 @@ pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
     }
     // The checks of the domain too, so that the caller sees all at once; but one fault per field is enough.
     for further in wire_problems(&draft, draft.problems()) {
-        let known = |p: &FieldProblem| p.field.starts_with(&further.field) || further.field.starts_with(&p.field);
+        let known = |p: &FieldProblem| {
+            p.field.starts_with(&further.field) || further.field.starts_with(&p.field)
+        };
         if !problems.iter().any(known) {
             problems.push(further);
         }
@@ -38,7 +42,10 @@ pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
 
 /// Problems that the domain found, under the names that the fields have on the wire.
 pub(crate) fn wire_problems(draft: &Draft, problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
-    problems.into_iter().map(|problem| FieldProblem::new(wire_path(draft, &problem.field), problem.message)).collect()
+    problems
+        .into_iter()
+        .map(|problem| FieldProblem::new(wire_path(draft, &problem.field), problem.message))
+        .collect()
 }
 
 fn wire_path(draft: &Draft, path: &str) -> String {
@@ -55,7 +62,10 @@ fn wire_path(draft: &Draft, path: &str) -> String {
         .strip_prefix("attributes[")
         .and_then(|rest| rest.split_once(']'))
         .and_then(|(index, _)| draft.attributes.get(index.parse::<usize>().ok()?));
-    attribute.map_or_else(|| path.to_owned(), |attribute| format!("attributes.{}", attribute.name))
+    attribute.map_or_else(
+        || path.to_owned(),
+        |attribute| format!("attributes.{}", attribute.name),
+    )
 }
 
 fn draft(fields: &mut Fields<'_>, usual_channel: Tag) -> Draft {
@@ -83,7 +93,11 @@ fn draft(fields: &mut Fields<'_>, usual_channel: Tag) -> Draft {
 }
 
 fn attributes(fields: &mut Fields<'_>) -> Vec<Attribute> {
-    fields.scalars("attributes").into_iter().map(|(name, value)| Attribute { name, value }).collect()
+    fields
+        .scalars("attributes")
+        .into_iter()
+        .map(|(name, value)| Attribute { name, value })
+        .collect()
 }
 
 fn author(fields: &mut Fields<'_>) -> Author {
@@ -95,7 +109,10 @@ fn author(fields: &mut Fields<'_>) -> Author {
 }
 
 fn identifier(fields: &mut Fields<'_>) -> Identifier {
-    Identifier { scheme: fields.required_text("scheme"), id: fields.required_text("id") }
+    Identifier {
+        scheme: fields.required_text("scheme"),
+        id: fields.required_text("id"),
+    }
 }
 
 fn score(fields: &mut Fields<'_>) -> Score {
@@ -110,22 +127,35 @@ fn score(fields: &mut Fields<'_>) -> Score {
         let needed = !fields.has(key) && usual.is_none();
         let given = fields.number(key).or(usual);
         if needed {
-            fields.fault(key, "is needed: the hub knows only the scales of nps, csat, ces and stars");
+            fields.fault(
+                key,
+                "is needed: the hub knows only the scales of nps, csat, ces and stars",
+            );
         }
         given.unwrap_or(f64::NAN)
     };
-    let (min, max) = (bound("min", scale.map(|s| s.0)), bound("max", scale.map(|s| s.1)));
+    let (min, max) = (
+        bound("min", scale.map(|s| s.0)),
+        bound("max", scale.map(|s| s.1)),
+    );
     let missing = !fields.has("value");
     let value = fields.number("value").unwrap_or(f64::NAN);
     if missing {
         fields.fault("value", "is needed");
     }
-    Score { metric, value, min, max }
+    Score {
+        metric,
+        value,
+        min,
+        max,
+    }
 }
 
 fn attachment(fields: &mut Fields<'_>) -> DraftAttachment {
     let name = fields.required_text("name");
-    let media_type = fields.text("media_type").unwrap_or_else(|| "application/octet-stream".to_owned());
+    let media_type = fields
+        .text("media_type")
+        .unwrap_or_else(|| "application/octet-stream".to_owned());
     let size = fields.natural("size");
     let bytes = match (fields.text("url"), fields.text("content_base64")) {
         (Some(url), None) => AttachmentBytes::Url(url),
@@ -145,14 +175,21 @@ fn attachment(fields: &mut Fields<'_>) -> DraftAttachment {
             AttachmentBytes::Inline(Vec::new())
         }
     };
-    DraftAttachment { name, media_type, size, bytes }
+    DraftAttachment {
+        name,
+        media_type,
+        size,
+        bytes,
+    }
 }
 
 fn details(fields: &mut Fields<'_>) -> Details {
     let call = fields.object("call", call).map(Details::Call);
     let survey = fields.object("survey", survey).map(Details::Survey);
     let social = fields.object("social", social).map(Details::Social);
-    let other = fields.any("other").map(|value| Details::Other(value.to_string()));
+    let other = fields
+        .any("other")
+        .map(|value| Details::Other(value.to_string()));
     let mut given = [call, survey, social, other].into_iter().flatten();
     let first = given.next().unwrap_or_default();
     if given.next().is_some() {
@@ -166,7 +203,10 @@ fn call(fields: &mut Fields<'_>) -> CallContent {
         "outbound" => Direction::Outbound,
         "inbound" | "" => Direction::Inbound,
         other => {
-            fields.fault("direction", format!("should be inbound or outbound, not {other}"));
+            fields.fault(
+                "direction",
+                format!("should be inbound or outbound, not {other}"),
+            );
             Direction::Inbound
         }
     };
@@ -186,7 +226,10 @@ fn utterance(fields: &mut Fields<'_>) -> Utterance {
         Some("bot") => Speaker::Bot,
         Some("unknown") | None => Speaker::Unknown,
         Some(other) => {
-            fields.fault("speaker", format!("should be customer, agent, bot or unknown, not {other}"));
+            fields.fault(
+                "speaker",
+                format!("should be customer, agent, bot or unknown, not {other}"),
+            );
             Speaker::Unknown
         }
     };
@@ -199,7 +242,10 @@ fn utterance(fields: &mut Fields<'_>) -> Utterance {
 }
 
 fn survey(fields: &mut Fields<'_>) -> SurveyContent {
-    SurveyContent { survey_id: fields.required_text("survey_id"), answers: fields.each("answers", answer) }
+    SurveyContent {
+        survey_id: fields.required_text("survey_id"),
+        answers: fields.each("answers", answer),
+    }
 }
 
 fn answer(fields: &mut Fields<'_>) -> Answer {
@@ -208,7 +254,11 @@ fn answer(fields: &mut Fields<'_>) -> Answer {
     if missing {
         fields.fault("value", "is needed");
     }
-    Answer { question_id: fields.required_text("question_id"), question: fields.text("question"), value }
+    Answer {
+        question_id: fields.required_text("question_id"),
+        question: fields.text("question"),
+        value,
+    }
 }
 
 fn social(fields: &mut Fields<'_>) -> SocialContent {

@@ -18,12 +18,16 @@ use crate::surface::Surface;
 
 /// Addresses whose exchanges are short.
 pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
-    OpenApiRouter::default().routes(routes!(accept::create_feedback, read::list_feedback)).routes(routes!(read::get_feedback))
+    OpenApiRouter::default()
+        .routes(routes!(accept::create_feedback, read::list_feedback))
+        .routes(routes!(read::get_feedback))
 }
 
 /// Addresses that stream.
 pub(crate) fn streams() -> OpenApiRouter<Surface> {
-    OpenApiRouter::default().routes(routes!(batch::create_feedback_batch)).routes(routes!(export::export_feedback))
+    OpenApiRouter::default()
+        .routes(routes!(batch::create_feedback_batch))
+        .routes(routes!(export::export_feedback))
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use mihwar_hub::{DeliveryRecord, FeedbackRecord, Head, LedgerEvent};
 use mihwar_model::{
-    Actor, AttachmentContent, Content, Details, Direction, FactValue, Identifier, Scalar, Score, Speaker, Time,
+    Actor, AttachmentContent, Content, Details, Direction, FactValue, Identifier, Scalar, Score,
+    Speaker, Time,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, IdentifierWire, ScalarWire, ScoreWire, SocialWire,
-    SurveyWire, UtteranceWire,
+    AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, IdentifierWire, ScalarWire,
+    ScoreWire, SocialWire, SurveyWire, UtteranceWire,
 };
 use crate::api::deliveries::DeliveryView;
 
@@ -150,13 +151,28 @@ impl From<LedgerEvent> for EventView {
             Actor::Token(id) => format!("token:{id}"),
         };
         let facts = serde_json::to_value(&event.body).unwrap_or_default();
-        Self { sequence, at: event.at, actor, event: facts }
+        Self {
+            sequence,
+            at: event.at,
+            actor,
+            event: facts,
+        }
     }
 }
 
 impl From<FeedbackRecord> for FeedbackView {
     fn from(FeedbackRecord { head, content }: FeedbackRecord) -> Self {
-        let Head { feedback, contact, instance, channel, kind, occurred_at, received_at, revision, .. } = head;
+        let Head {
+            feedback,
+            contact,
+            instance,
+            channel,
+            kind,
+            occurred_at,
+            received_at,
+            revision,
+            ..
+        } = head;
         Self {
             id: feedback.to_string(),
             revision,
@@ -171,7 +187,11 @@ impl From<FeedbackRecord> for FeedbackView {
             sentiment: head.sentiment,
             scores: head.scores.into_iter().map(score).collect(),
             tags: head.tags.iter().map(ToString::to_string).collect(),
-            attributes: head.attributes.into_iter().map(|(name, value)| (name, fact(value))).collect(),
+            attributes: head
+                .attributes
+                .into_iter()
+                .map(|(name, value)| (name, fact(value)))
+                .collect(),
             destinations: head.destinations.iter().map(ToString::to_string).collect(),
             withdrawn: head.withdrawn,
             quarantine: head.quarantine.map(|reason| reason.to_string()),
@@ -198,7 +218,11 @@ impl From<Content> for ContentView {
             body_html: content.body_html,
             attachments: content.attachments.into_iter().map(attachment).collect(),
             details: details(content.details),
-            attributes: content.attributes.into_iter().map(|a| (a.name, a.value)).collect(),
+            attributes: content
+                .attributes
+                .into_iter()
+                .map(|a| (a.name, a.value))
+                .collect(),
             raw: content.raw.map(json_or_text),
         }
     }
@@ -210,7 +234,12 @@ pub(crate) fn deliveries(records: Vec<DeliveryRecord>) -> Vec<DeliveryView> {
 }
 
 fn score(score: Score) -> ScoreWire {
-    ScoreWire { metric: score.metric, value: score.value, min: Some(score.min), max: Some(score.max) }
+    ScoreWire {
+        metric: score.metric,
+        value: score.value,
+        min: Some(score.min),
+        max: Some(score.max),
+    }
 }
 
 fn fact(value: FactValue) -> Scalar {
@@ -223,7 +252,10 @@ fn fact(value: FactValue) -> Scalar {
 }
 
 fn identifier(identifier: Identifier) -> IdentifierWire {
-    IdentifierWire { scheme: identifier.scheme, id: identifier.id }
+    IdentifierWire {
+        scheme: identifier.scheme,
+        id: identifier.id,
+    }
 }
 
 fn attachment(attachment: AttachmentContent) -> AttachmentWire {
@@ -255,7 +287,11 @@ fn details(details: Details) -> Option<DetailsWire> {
             answers: survey
                 .answers
                 .into_iter()
-                .map(|a| AnswerWire { question_id: a.question_id, question: a.question, value: a.value })
+                .map(|a| AnswerWire {
+                    question_id: a.question_id,
+                    question: a.question,
+                    value: a.value,
+                })
                 .collect(),
         }),
         Details::Social(social) => DetailsWire::Social(SocialWire {

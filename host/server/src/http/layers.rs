@@ -29,22 +29,33 @@ const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Bounds a short exchange: its time and its body.
-pub(crate) fn bound_exchange(router: Router<Surface>, timeout: Duration, body_limit: usize) -> Router<Surface> {
+pub(crate) fn bound_exchange(
+    router: Router<Surface>,
+    timeout: Duration,
+    body_limit: usize,
+) -> Router<Surface> {
     router
         .layer(DefaultBodyLimit::max(body_limit))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            timeout,
+        ))
 }
 
 /// Bounds a stream: it may last and grow, but may not rest for ever.
 pub(crate) fn bound_stream(router: Router<Surface>) -> Router<Surface> {
-    router.layer(DefaultBodyLimit::disable()).layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
+    router
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
 }
 
 /// Turns work away that the hub cannot take on now, instead of letting it queue.
 pub(crate) fn shed_load(router: Router<Surface>, concurrent_max: usize) -> Router<Surface> {
     router.layer(
         ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(async |error: BoxError| turned_away(&error)))
+            .layer(HandleErrorLayer::new(async |error: BoxError| {
+                turned_away(&error)
+            }))
             .layer(LoadShedLayer::new())
             .layer(GlobalConcurrencyLimitLayer::new(concurrent_max.max(1))),
     )
@@ -54,7 +65,10 @@ pub(crate) fn shed_load(router: Router<Surface>, concurrent_max: usize) -> Route
 pub(crate) fn wrap(router: Router) -> Router {
     router.layer(
         ServiceBuilder::new()
-            .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+            .layer(SetSensitiveRequestHeadersLayer::new([
+                header::AUTHORIZATION,
+                header::COOKIE,
+            ]))
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(middleware::from_fn(observe::observe))
@@ -72,7 +86,10 @@ fn turned_away(error: &BoxError) -> Problem {
     Problem::internal(error)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands over the box"
+)]
 fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let text = payload
         .downcast_ref::<String>()
@@ -90,11 +107,18 @@ async fn explain_bare_refusals(request: Request, next: Next) -> Response {
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     if content_type.is_some_and(|text| text == PROBLEM_JSON || text.starts_with("text/html")) {
         return response;
     }
-    let allow = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    let allow = response
+        .headers()
+        .get(header::ALLOW)
+        .and_then(|value| value.to_str().ok())
+        .map(ToOwned::to_owned);
     match (Sort::of_status(status), allow) {
         (Sort::MethodNotAllowed, Some(allow)) => Problem::method_not_allowed(allow),
         (Sort::NotFound, _) => Problem::not_found("such address"),

@@ -30,6 +30,8 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
 /// How long open exchanges may take to end once the hub stops.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// The system takes 107 bytes; the name that is bound first is a little longer than the final one.
+const SOCKET_PATH_BYTES_MAX: usize = 95;
 /// Pause after an accept that failed for want of files, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,7 @@ impl ConsoleSocket {
     /// Binds the socket. A file left behind by a hub that was killed is replaced.
     ///
     /// # Errors
-    /// The folder cannot be written, or another hub answers on this socket (`AddrInUse`).
+    /// The path is too long, the folder cannot be written, or another hub answers on this socket (`AddrInUse`).
     pub fn bind(path: &Path) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             let message = format!("another hub answers on {}; stop it first", path.display());
@@ -73,12 +75,20 @@ impl ConsoleSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            let message =
+                "the path is too long for a socket; use a data folder with a shorter path (--data)";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         // Bound under another name and moved into place only once its mode is right: nobody can slip in between.
         let unready = path.with_extension(format!("sock.{}", std::process::id()));
         let listener = UnixListener::bind(&unready)?;
         std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
         std::fs::rename(&unready, path)?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
     }
 }
 
@@ -101,7 +111,9 @@ pub(crate) async fn accept_until(
         router,
         builder: connection_settings(bounds.header_read_max),
         graceful: GracefulShutdown::new(),
-        room: Arc::new(Semaphore::new(bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+        room: Arc::new(Semaphore::new(
+            bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS),
+        )),
     };
     let Listeners { tcp, console } = listeners;
     tokio::select! {
@@ -113,7 +125,10 @@ pub(crate) async fn accept_until(
     drop(tcp);
     drop(console);
     let open = acceptor.graceful.count();
-    if tokio::time::timeout(DRAIN_MAX, acceptor.graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_MAX, acceptor.graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!(open, "some exchanges did not end in time and were cut off");
     }
 }
@@ -142,7 +157,9 @@ impl Acceptor {
     }
 
     async fn console(&self, socket: Option<&ConsoleSocket>) {
-        let Some(socket) = socket else { return std::future::pending().await };
+        let Some(socket) = socket else {
+            return std::future::pending().await;
+        };
         loop {
             match socket.listener.accept().await {
                 // The console keeps a way in even when the network has taken all connections.

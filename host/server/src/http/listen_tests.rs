@@ -22,7 +22,11 @@ struct Running {
 }
 
 async fn start(connections_max: usize) -> Running {
-    start_within(ConnectionBounds { connections_max, header_read_max: Duration::from_secs(60) }).await
+    start_within(ConnectionBounds {
+        connections_max,
+        header_read_max: Duration::from_secs(60),
+    })
+    .await
 }
 
 async fn start_within(bounds: ConnectionBounds) -> Running {
@@ -39,11 +43,20 @@ async fn start_within(bounds: ConnectionBounds) -> Running {
     let socket = folder.path().join("hub.sock");
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
-    let listeners = Listeners { tcp, console: Some(ConsoleSocket::bind(&socket).unwrap()) };
+    let listeners = Listeners {
+        tcp,
+        console: Some(ConsoleSocket::bind(&socket).unwrap()),
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
     let served = tokio::spawn(accept_until(router, listeners, bounds, stopped));
-    Running { address, socket, stop, served, _folder: folder }
+    Running {
+        address,
+        socket,
+        stop,
+        served,
+        _folder: folder,
+    }
 }
 
 async fn exchange(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, path: &str) -> String {
@@ -61,8 +74,16 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test]
 async fn each_door_says_who_came_through_it() {
     let running = start(8).await;
-    assert!(exchange(TcpStream::connect(running.address).await.unwrap(), "/").await.ends_with("tcp"));
-    assert!(exchange(UnixStream::connect(&running.socket).await.unwrap(), "/").await.ends_with("console"));
+    assert!(
+        exchange(TcpStream::connect(running.address).await.unwrap(), "/")
+            .await
+            .ends_with("tcp")
+    );
+    assert!(
+        exchange(UnixStream::connect(&running.socket).await.unwrap(), "/")
+            .await
+            .ends_with("console")
+    );
     assert_eq!(mode(&running.socket), 0o600);
 }
 
@@ -98,23 +119,38 @@ async fn connections_beyond_the_bound_wait_and_the_console_does_not() {
     let running = start(1).await;
     let held = TcpStream::connect(running.address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let waiting = tokio::spawn(exchange(TcpStream::connect(running.address).await.unwrap(), "/"));
+    let waiting = tokio::spawn(exchange(
+        TcpStream::connect(running.address).await.unwrap(),
+        "/",
+    ));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!waiting.is_finished());
-    assert!(exchange(UnixStream::connect(&running.socket).await.unwrap(), "/").await.ends_with("console"));
+    assert!(
+        exchange(UnixStream::connect(&running.socket).await.unwrap(), "/")
+            .await
+            .ends_with("console")
+    );
     drop(held);
     assert!(waiting.await.unwrap().ends_with("tcp"));
 }
 
 #[tokio::test]
 async fn headers_that_never_end_close_the_connection() {
-    for start_of_request in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: localhost\r\nx-endless: "] {
-        let bounds = ConnectionBounds { connections_max: 8, header_read_max: Duration::from_millis(200) };
+    for start_of_request in [
+        "",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nx-endless: ",
+    ] {
+        let bounds = ConnectionBounds {
+            connections_max: 8,
+            header_read_max: Duration::from_millis(200),
+        };
         let running = start_within(bounds).await;
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(start_of_request.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+        let ended =
+            tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "still open after {start_of_request:?}");
     }
 }

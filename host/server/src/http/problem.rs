@@ -30,7 +30,10 @@ pub struct FieldError {
 
 impl From<FieldProblem> for FieldError {
     fn from(problem: FieldProblem) -> Self {
-        Self { field: problem.field, message: problem.message }
+        Self {
+            field: problem.field,
+            message: problem.message,
+        }
     }
 }
 
@@ -69,33 +72,55 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem of this sort.
     pub(crate) fn new(sort: Sort, detail: impl Into<String>) -> Self {
-        Self { sort, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None, private: None }
+        Self {
+            sort,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+            private: None,
+        }
     }
 
     /// Fields that are wrong, all of them.
     pub(crate) fn fields(problems: Vec<FieldProblem>) -> Self {
         let detail = match problems.as_slice() {
             [only] => only.to_string(),
-            many => format!("{} fields are wrong; each is listed in \"errors\"", many.len()),
+            many => format!(
+                "{} fields are wrong; each is listed in \"errors\"",
+                many.len()
+            ),
         };
         let errors = problems.into_iter().map(FieldError::from).collect();
-        Self { errors, ..Self::new(Sort::InvalidField, detail) }
+        Self {
+            errors,
+            ..Self::new(Sort::InvalidField, detail)
+        }
     }
 
     /// A query that is wrong, with all its faults.
     pub(crate) fn query(problems: Vec<FieldProblem>) -> Self {
-        Self { sort: Sort::InvalidQuery, ..Self::fields(problems) }
+        Self {
+            sort: Sort::InvalidQuery,
+            ..Self::fields(problems)
+        }
     }
 
     /// Something broke that the caller can do nothing about.
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         let detail = "something went wrong in the hub; its log says what, under the request id of this answer";
-        Self { private: Some(cause.to_string()), ..Self::new(Sort::Internal, detail) }
+        Self {
+            private: Some(cause.to_string()),
+            ..Self::new(Sort::Internal, detail)
+        }
     }
 
     /// The hub has more to do than it can; the same request may be sent again after `after`.
     pub(crate) fn busy(after: Duration) -> Self {
-        Self { retry_after: Some(after), ..Self::new(Sort::Busy, "the hub has more to do than it can; try again") }
+        Self {
+            retry_after: Some(after),
+            ..Self::new(Sort::Busy, "the hub has more to do than it can; try again")
+        }
     }
 
     /// There is nothing here, or nothing that the caller may know of.
@@ -106,7 +131,10 @@ impl Problem {
     /// The address exists, the method does not.
     pub(crate) fn method_not_allowed(allow: String) -> Self {
         let detail = format!("this address answers to {allow} only");
-        Self { allow: Some(allow), ..Self::new(Sort::MethodNotAllowed, detail) }
+        Self {
+            allow: Some(allow),
+            ..Self::new(Sort::MethodNotAllowed, detail)
+        }
     }
 
     /// What the log should know besides.
@@ -149,9 +177,11 @@ impl From<Fault> for Problem {
         match fault {
             Fault::Busy { retry_after } => Self::busy(retry_after),
             Fault::Contended => Self::busy(CONTENDED_RETRY_AFTER),
-            Fault::NoSpace { .. } => {
-                Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
-            }
+            Fault::NoSpace { .. } => Self::new(
+                Sort::NoSpace,
+                "the disk of the hub is nearly full; nothing was kept",
+            )
+            .with_private(fault),
             Fault::TooLarge(detail) => Self::new(Sort::TooLarge, detail),
             other => Self::internal(other),
         }
@@ -177,13 +207,19 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(after) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(after.as_secs().max(1)),
+            );
         }
         if let Some(allow) = allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
             headers.insert(header::ALLOW, allow);
         }
         if matches!(sort, Sort::Unauthenticated) {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mihwar\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"mihwar\""),
+            );
         }
         response
     }
@@ -194,7 +230,7 @@ mod tests {
     use super::{Problem, Sort};
     use axum::response::IntoResponse;
     use mihwar_hub::{Fault, QueryError};
-use mihwar_model::FieldProblem;
+    use mihwar_model::FieldProblem;
 
     #[test]
     fn the_caller_never_reads_the_private_part() {
@@ -207,7 +243,11 @@ use mihwar_model::FieldProblem;
     fn every_bad_field_is_listed_and_one_alone_is_said_in_the_detail() {
         let one = Problem::fields(vec![FieldProblem::new("subject", "NUL")]).into_view();
         assert_eq!(one.detail, "subject: NUL");
-        let two = Problem::fields(vec![FieldProblem::new("a", "x"), FieldProblem::new("b", "y")]).into_view();
+        let two = Problem::fields(vec![
+            FieldProblem::new("a", "x"),
+            FieldProblem::new("b", "y"),
+        ])
+        .into_view();
         assert_eq!(two.errors.len(), 2);
         assert_eq!(two.kind, "/problems/invalid-field");
     }

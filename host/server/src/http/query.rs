@@ -42,7 +42,10 @@ impl PageWanted {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn read_query<T>(uri: &Uri, read: impl FnOnce(&mut Fields<'_>) -> T) -> Result<T, Problem> {
+pub(crate) fn read_query<T>(
+    uri: &Uri,
+    read: impl FnOnce(&mut Fields<'_>) -> T,
+) -> Result<T, Problem> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|error| Problem::new(Sort::InvalidQuery, error.body_text()))?;
     let mut problems = Vec::new();
@@ -57,7 +60,11 @@ pub(crate) fn read_query<T>(uri: &Uri, read: impl FnOnce(&mut Fields<'_>) -> T) 
     let mut fields = Fields::of(Value::Object(object), String::new(), &mut problems);
     let result = read(&mut fields);
     fields.finish();
-    if problems.is_empty() { Ok(result) } else { Err(Problem::query(problems)) }
+    if problems.is_empty() {
+        Ok(result)
+    } else {
+        Err(Problem::query(problems))
+    }
 }
 
 #[cfg(test)]
@@ -68,14 +75,24 @@ mod tests {
     fn page(query: &str) -> Result<PageWanted, Vec<String>> {
         let uri = format!("/x?{query}").parse().unwrap();
         let read = |fields: &mut Fields<'_>| PageWanted::read(fields);
-        read_query(&uri, read).map_err(|p| p.into_view().errors.into_iter().map(|e| e.field).collect())
+        read_query(&uri, read)
+            .map_err(|p| p.into_view().errors.into_iter().map(|e| e.field).collect())
     }
 
     #[test]
     fn pages_have_bounds_and_unknown_keys_are_refused() {
-        assert_eq!(page("limit=7&cursor=a%20b"), Ok(PageWanted { cursor: Some("a b".into()), limit: 7 }));
+        assert_eq!(
+            page("limit=7&cursor=a%20b"),
+            Ok(PageWanted {
+                cursor: Some("a b".into()),
+                limit: 7
+            })
+        );
         assert_eq!(page("limit=201"), Err(vec!["limit".into()]));
-        assert_eq!(page("limit=0&limt=5&%D9%86=1"), Err(vec!["limit".into(), "limt".into(), "ن".into()]));
+        assert_eq!(
+            page("limit=0&limt=5&%D9%86=1"),
+            Err(vec!["limit".into(), "limt".into(), "ن".into()])
+        );
         assert_eq!(page("cursor=a&cursor=b"), Err(vec!["cursor".into()]));
     }
 }

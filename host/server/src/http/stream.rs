@@ -69,5 +69,11 @@ pub(crate) fn ndjson() -> (Lines, Response) {
         Some((Ok::<_, std::convert::Infallible>(chunk), receiver))
     });
     let response = ([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(stream)).into_response();
-    (Lines { chunks, pending: Vec::new() }, response)
+    (
+        Lines {
+            chunks,
+            pending: Vec::new(),
+        },
+        response,
+    )
 }

@@ -40,11 +40,19 @@ impl<'p> Fields<'p> {
         let object = match value {
             Value::Object(object) => object,
             other => {
-                problems.push(FieldProblem::new(path.clone(), expected("an object", &other)));
+                problems.push(FieldProblem::new(
+                    path.clone(),
+                    expected("an object", &other),
+                ));
                 Map::new()
             }
         };
-        Self { path, object, known: Vec::with_capacity(20), problems }
+        Self {
+            path,
+            object,
+            known: Vec::with_capacity(20),
+            problems,
+        }
     }
 
     /// Notes what is left over. Call it last.
@@ -55,13 +63,17 @@ impl<'p> Fields<'p> {
         let known = self.known.join(", ");
         for key in self.object.keys() {
             let field = join(&self.path, &key.chars().take(80).collect::<String>());
-            self.problems.push(FieldProblem::new(field, format!("is not known here; known are {known}")));
+            self.problems.push(FieldProblem::new(
+                field,
+                format!("is not known here; known are {known}"),
+            ));
         }
     }
 
     /// Notes a fault of the field `key`.
     pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(FieldProblem::new(join(&self.path, key), message));
+        self.problems
+            .push(FieldProblem::new(join(&self.path, key), message));
     }
 
     /// Whether the field is there and is not null.
@@ -100,14 +112,18 @@ impl<'p> Fields<'p> {
     /// A text that follows the rule of a type.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<T> {
         let text = self.text(key)?;
-        text.parse().map_err(|error: T::Err| self.fault(key, error.to_string())).ok()
+        text.parse()
+            .map_err(|error: T::Err| self.fault(key, error.to_string()))
+            .ok()
     }
 
     /// A time in RFC 3339.
     pub(crate) fn time(&mut self, key: &'static str) -> Option<Time> {
         let text = self.text(key)?;
         let message = "is no RFC 3339 time with its offset, such as 2026-11-22T09:30:00+03:00";
-        Time::parse_rfc3339(&text).map_err(|_| self.fault(key, message)).ok()
+        Time::parse_rfc3339(&text)
+            .map_err(|_| self.fault(key, message))
+            .ok()
     }
 
     /// A number.
@@ -145,7 +161,9 @@ impl<'p> Fields<'p> {
     /// A text, number, or true or false.
     pub(crate) fn scalar(&mut self, key: &'static str) -> Option<Scalar> {
         let value = self.any(key)?;
-        scalar(value).map_err(|message| self.fault(key, message)).ok()
+        scalar(value)
+            .map_err(|message| self.fault(key, message))
+            .ok()
     }
 
     /// An object of names and scalars.
@@ -170,15 +188,27 @@ impl<'p> Fields<'p> {
     }
 
     /// A nested object.
-    pub(crate) fn object<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Fields<'_>) -> T) -> Option<T> {
+    pub(crate) fn object<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Fields<'_>) -> T,
+    ) -> Option<T> {
         let value = self.any(key)?;
         Some(self.nested(value, key, read))
     }
 
     /// A list of objects.
-    pub(crate) fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Fields<'_>) -> T) -> Vec<T> {
+    pub(crate) fn each<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Fields<'_>) -> T,
+    ) -> Vec<T> {
         let items = self.list(key);
-        items.into_iter().enumerate().map(|(i, item)| self.nested(item, &format!("{key}[{i}]"), &mut read)).collect()
+        items
+            .into_iter()
+            .enumerate()
+            .map(|(i, item)| self.nested(item, &format!("{key}[{i}]"), &mut read))
+            .collect()
     }
 
     /// A list of texts that follow the rule of a type; those that do not are noted and left out.
@@ -189,7 +219,9 @@ impl<'p> Fields<'p> {
                 Value::String(text) => text.parse().map_err(|error: T::Err| error.to_string()),
                 other => Err(expected("text", &other)),
             };
-            parsed.map_err(|message| self.fault(&format!("{key}[{i}]"), message)).ok()
+            parsed
+                .map_err(|message| self.fault(&format!("{key}[{i}]"), message))
+                .ok()
         };
         items.into_iter().enumerate().filter_map(read).collect()
     }
@@ -227,7 +259,11 @@ fn scalar(value: Value) -> Result<Scalar, String> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn expected(wanted: &str, got: &Value) -> String {

@@ -16,7 +16,11 @@ pub(crate) struct JsonFault {
 
 impl fmt::Display for JsonFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, reason } = self;
+        let Self {
+            line,
+            column,
+            reason,
+        } = self;
         match line {
             // A stream of lines counts its own lines: within one, only the column says something.
             0 | 1 => write!(f, "column {column}: {reason}"),
@@ -31,12 +35,21 @@ impl fmt::Display for JsonFault {
 /// # Errors
 /// The first place that cannot be read; columns count bytes from 1.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, JsonFault> {
-    serde_json::from_slice::<Strict>(text).map(|Strict(value)| value).map_err(|error| {
-        let text = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let reason = text.strip_suffix(place.as_str()).unwrap_or(&text).to_owned();
-        JsonFault { line: error.line(), column: error.column(), reason }
-    })
+    serde_json::from_slice::<Strict>(text)
+        .map(|Strict(value)| value)
+        .map_err(|error| {
+            let text = error.to_string();
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            let reason = text
+                .strip_suffix(place.as_str())
+                .unwrap_or(&text)
+                .to_owned();
+            JsonFault {
+                line: error.line(),
+                column: error.column(),
+                reason,
+            }
+        })
 }
 
 struct Strict(Value);
@@ -77,7 +90,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("the number is too large"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("the number is too large"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -104,7 +119,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some(key) = access.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key \"{}\" stands twice", key.escape_debug())));
+                return Err(A::Error::custom(format_args!(
+                    "the key \"{}\" stands twice",
+                    key.escape_debug()
+                )));
             }
             let value = access.next_value_seed(Self)?;
             object.insert(key, value);
@@ -123,17 +141,32 @@ mod tests {
 
     #[test]
     fn faults_name_the_place() {
-        assert_eq!(fault(r#"{"body": "مرحبا", "body": 1}"#), "column 30: the key \"body\" stands twice");
-        assert!(fault(r#"{"body": "\ud83d"}"#).contains("surrogate"), "{}", fault(r#"{"body": "\ud83d"}"#));
+        assert_eq!(
+            fault(r#"{"body": "مرحبا", "body": 1}"#),
+            "column 30: the key \"body\" stands twice"
+        );
+        assert!(
+            fault(r#"{"body": "\ud83d"}"#).contains("surrogate"),
+            "{}",
+            fault(r#"{"body": "\ud83d"}"#)
+        );
         assert!(fault("{\"a\":1,\n\"ب\":}").starts_with("line 2, column "));
         assert!(fault(&"[".repeat(10_000)).contains("recursion limit"));
-        assert!(parse(b"{\"a\":\"\xff\"}").unwrap_err().to_string().contains("unicode"));
+        assert!(
+            parse(b"{\"a\":\"\xff\"}")
+                .unwrap_err()
+                .to_string()
+                .contains("unicode")
+        );
         assert!(fault("{} {}").contains("trailing"));
     }
 
     #[test]
     fn what_is_right_is_read_whole() {
         let value = parse(r#"{"نص":["ا",1,-2,2.5,true,null,{"x":{}}]}"#.as_bytes()).unwrap();
-        assert_eq!(value, serde_json::json!({"نص": ["ا", 1, -2, 2.5, true, null, {"x": {}}]}));
+        assert_eq!(
+            value,
+            serde_json::json!({"نص": ["ا", 1, -2, 2.5, true, null, {"x": {}}]})
+        );
     }
 }

@@ -5,6 +5,7 @@ mod parts;
 mod plural;
 pub(crate) mod problems;
 mod settings;
+mod teller;
 mod words;
 
 use askama::Template;
@@ -39,7 +40,10 @@ pub(crate) async fn show(
 
 /// The style sheet of all pages.
 pub(crate) async fn style() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "max-age=300"),
+    ];
     (headers, STYLE).into_response()
 }
 
@@ -48,13 +52,18 @@ fn ask_for_token() -> Response {
     let detail = "this page shows what customers say: from elsewhere it asks for a token, as the password of any user name";
     let mut response = Problem::new(Sort::Unauthenticated, detail).into_response();
     let challenge = HeaderValue::from_static("Basic realm=\"mihwar\", charset=\"UTF-8\"");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 
 fn render(template: &impl Template) -> Result<Response, Problem> {
     let html = template.render().map_err(Problem::internal)?;
-    let headers = [(header::CONTENT_SECURITY_POLICY, CSP_PAGE), (header::VARY, "accept-language")];
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, CSP_PAGE),
+        (header::VARY, "accept-language"),
+    ];
     Ok((StatusCode::OK, headers, Html(html)).into_response())
 }
 

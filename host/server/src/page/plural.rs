@@ -12,47 +12,110 @@ pub(super) struct Counted {
 
 /// Minutes that have passed.
 pub(super) const MINUTES_AGO: Counted = Counted {
-    ar: ["الآن", "قبل دقيقة", "قبل دقيقتين", "قبل {} دقائق", "قبل {} دقيقة", "قبل {} دقيقة"],
+    ar: [
+        "الآن",
+        "قبل دقيقة",
+        "قبل دقيقتين",
+        "قبل {} دقائق",
+        "قبل {} دقيقة",
+        "قبل {} دقيقة",
+    ],
     en: ["{} minute ago", "{} minutes ago"],
 };
 /// Hours that have passed.
 pub(super) const HOURS_AGO: Counted = Counted {
-    ar: ["الآن", "قبل ساعة", "قبل ساعتين", "قبل {} ساعات", "قبل {} ساعة", "قبل {} ساعة"],
+    ar: [
+        "الآن",
+        "قبل ساعة",
+        "قبل ساعتين",
+        "قبل {} ساعات",
+        "قبل {} ساعة",
+        "قبل {} ساعة",
+    ],
     en: ["{} hour ago", "{} hours ago"],
 };
 /// Days that have passed.
 pub(super) const DAYS_AGO: Counted = Counted {
-    ar: ["اليوم", "قبل يوم", "قبل يومين", "قبل {} أيام", "قبل {} يومًا", "قبل {} يوم"],
+    ar: [
+        "اليوم",
+        "قبل يوم",
+        "قبل يومين",
+        "قبل {} أيام",
+        "قبل {} يومًا",
+        "قبل {} يوم",
+    ],
     en: ["{} day ago", "{} days ago"],
 };
 /// Attempts to deliver.
 pub(super) const ATTEMPTS: Counted = Counted {
-    ar: ["بلا محاولة", "محاولة واحدة", "محاولتان", "{} محاولات", "{} محاولة", "{} محاولة"],
+    ar: [
+        "بلا محاولة",
+        "محاولة واحدة",
+        "محاولتان",
+        "{} محاولات",
+        "{} محاولة",
+        "{} محاولة",
+    ],
     en: ["{} attempt", "{} attempts"],
 };
 /// Calls into a plugin.
 pub(super) const CALLS: Counted = Counted {
-    ar: ["بلا استدعاءات", "استدعاء واحد", "استدعاءان", "{} استدعاءات", "{} استدعاءً", "{} استدعاء"],
+    ar: [
+        "بلا استدعاءات",
+        "استدعاء واحد",
+        "استدعاءان",
+        "{} استدعاءات",
+        "{} استدعاءً",
+        "{} استدعاء",
+    ],
     en: ["{} call", "{} calls"],
 };
 /// Calls that failed.
 pub(super) const FAILED: Counted = Counted {
-    ar: ["بلا إخفاق", "إخفاق واحد", "إخفاقان", "{} إخفاقات", "{} إخفاقًا", "{} إخفاق"],
+    ar: [
+        "بلا إخفاق",
+        "إخفاق واحد",
+        "إخفاقان",
+        "{} إخفاقات",
+        "{} إخفاقًا",
+        "{} إخفاق",
+    ],
     en: ["{} failed", "{} failed"],
 };
 /// Work that waits.
 pub(super) const WAITING: Counted = Counted {
-    ar: ["لا شيء ينتظر", "عنصر ينتظر", "عنصران ينتظران", "{} عناصر تنتظر", "{} عنصرًا ينتظر", "{} عنصر ينتظر"],
+    ar: [
+        "لا شيء ينتظر",
+        "عنصر ينتظر",
+        "عنصران ينتظران",
+        "{} عناصر تنتظر",
+        "{} عنصرًا ينتظر",
+        "{} عنصر ينتظر",
+    ],
     en: ["{} waiting", "{} waiting"],
 };
 /// Dead letters.
 pub(super) const DEAD: Counted = Counted {
-    ar: ["بلا رسائل عالقة", "رسالة عالقة", "رسالتان عالقتان", "{} رسائل عالقة", "{} رسالة عالقة", "{} رسالة عالقة"],
+    ar: [
+        "بلا رسائل عالقة",
+        "رسالة عالقة",
+        "رسالتان عالقتان",
+        "{} رسائل عالقة",
+        "{} رسالة عالقة",
+        "{} رسالة عالقة",
+    ],
     en: ["{} dead letter", "{} dead letters"],
 };
 /// Seconds of a call.
 pub(super) const SECONDS: Counted = Counted {
-    ar: ["أقل من ثانية", "ثانية", "ثانيتان", "{} ثوانٍ", "{} ثانية", "{} ثانية"],
+    ar: [
+        "أقل من ثانية",
+        "ثانية",
+        "ثانيتان",
+        "{} ثوانٍ",
+        "{} ثانية",
+        "{} ثانية",
+    ],
     en: ["{} second", "{} seconds"],
 };
 
@@ -111,7 +174,11 @@ mod tests {
     use super::{DAYS_AGO, MINUTES_AGO, Settings, Tongue};
 
     const fn settings(tongue: Tongue, arabic_digits: bool) -> Settings {
-        Settings { tongue, arabic_digits, refresh: false }
+        Settings {
+            tongue,
+            arabic_digits,
+            refresh: false,
+        }
     }
 
     #[test]
@@ -130,7 +197,10 @@ mod tests {
         ] {
             assert_eq!(ar.counted(count, &DAYS_AGO), text);
         }
-        assert_eq!(settings(Tongue::Arabic, true).counted(12, &MINUTES_AGO), "قبل ١٢ دقيقة");
+        assert_eq!(
+            settings(Tongue::Arabic, true).counted(12, &MINUTES_AGO),
+            "قبل ١٢ دقيقة"
+        );
     }
 
     #[test]

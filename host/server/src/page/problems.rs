@@ -33,11 +33,15 @@ impl From<Sort> for Explained {
 
 /// All of them.
 pub(crate) async fn list() -> Result<Response, Problem> {
-    render(&Problems { sorts: Sort::ALL.iter().copied().map(Explained::from).collect() })
+    render(&Problems {
+        sorts: Sort::ALL.iter().copied().map(Explained::from).collect(),
+    })
 }
 
 /// One of them.
 pub(crate) async fn show(Path(slug): Path<String>) -> Result<Response, Problem> {
     let sort = Sort::from_slug(&slug).ok_or_else(|| Problem::not_found("such problem"))?;
-    render(&Problems { sorts: vec![sort.into()] })
+    render(&Problems {
+        sorts: vec![sort.into()],
+    })
 }

@@ -38,8 +38,14 @@ impl Settings {
                 }
             };
             let arabic_digits = fields.text("digits").is_some_and(|digits| digits == "arab");
-            let refresh = fields.text("refresh").is_some_and(|refresh| refresh == "on");
-            Self { tongue, arabic_digits, refresh }
+            let refresh = fields
+                .text("refresh")
+                .is_some_and(|refresh| refresh == "on");
+            Self {
+                tongue,
+                arabic_digits,
+                refresh,
+            }
         })
     }
 
@@ -49,7 +55,11 @@ impl Settings {
             Tongue::Arabic => "ar",
             Tongue::English => "en",
         };
-        let digits = if self.arabic_digits { "&digits=arab" } else { "" };
+        let digits = if self.arabic_digits {
+            "&digits=arab"
+        } else {
+            ""
+        };
         let refresh = if self.refresh { "&refresh=on" } else { "" };
         format!("/?lang={lang}{digits}{refresh}")
     }
@@ -57,7 +67,10 @@ impl Settings {
 
 /// The first of our languages in the order of the browser's preferences.
 fn preferred(headers: &HeaderMap) -> Tongue {
-    let text = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let mut best = (0.0, Tongue::English);
     for part in text.split(',') {
         let (tag, weight) = part.split_once(";q=").unwrap_or((part, "1"));
@@ -80,13 +93,17 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     fn settings(address: &str, accept: &'static str) -> Settings {
-        let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(accept))]);
+        let headers =
+            HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(accept))]);
         Settings::read(&address.parse().unwrap(), &headers).unwrap()
     }
 
     #[test]
     fn the_address_goes_before_the_browser() {
-        assert_eq!(settings("/", "fr, en;q=0.5, ar-SA;q=0.9").tongue, Tongue::Arabic);
+        assert_eq!(
+            settings("/", "fr, en;q=0.5, ar-SA;q=0.9").tongue,
+            Tongue::Arabic
+        );
         assert_eq!(settings("/", "en-GB,ar;q=0.9").tongue, Tongue::English);
         assert_eq!(settings("/", "fr").tongue, Tongue::English);
         assert_eq!(settings("/?lang=ar", "en").tongue, Tongue::Arabic);
@@ -96,7 +113,11 @@ mod tests {
     #[test]
     fn settings_survive_their_address() {
         for arabic_digits in [true, false] {
-            let wanted = Settings { tongue: Tongue::Arabic, arabic_digits, refresh: true };
+            let wanted = Settings {
+                tongue: Tongue::Arabic,
+                arabic_digits,
+                refresh: true,
+            };
             assert_eq!(settings(&wanted.address(), "en"), wanted);
         }
     }

@@ -1,6 +1,7 @@
 //! What the guest can do wrong.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mihwar_sdk::{
     Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginError, PullPage, PullRequest,
@@ -31,14 +32,23 @@ pub(crate) fn perform(
         "flood-stderr" => (0..amount).for_each(|number| eprintln!("سطر {number}")),
         "exit" => std::process::exit(3),
         "many-items" => return Ok(page((0..amount).map(|number| item(number, "ok")).collect())),
-        "gigabyte" => return Ok(page(vec![item(0, &"x".repeat(usize::try_from(amount).unwrap_or(0)))])),
+        "gigabyte" => {
+            return Ok(page(vec![item(
+                0,
+                &"x".repeat(usize::try_from(amount).unwrap_or(0)),
+            )]));
+        }
         "blob" => return blob(host, amount),
         "state" => return state(host, amount),
+        "remnants" => return Ok(page(vec![item(0, &remnants())])),
         "environment" => return environment(),
         "fetch" => return fetch(host, settings),
         "sign" => return sign(host),
         "confess" => {
-            return Err(PluginError::permanent("confession", "the token is s3cret-token-value"));
+            return Err(PluginError::permanent(
+                "confession",
+                "the token is s3cret-token-value",
+            ));
         }
         other => return Err(PluginError::permanent("unknown-act", other)),
     }
@@ -46,11 +56,18 @@ pub(crate) fn perform(
 }
 
 fn page(changes: Vec<Change>) -> PullPage {
-    PullPage { changes, cursor: Some("next".to_owned()), more: false, next_after_ms: None }
+    PullPage {
+        changes,
+        cursor: Some("next".to_owned()),
+        more: false,
+        next_after_ms: None,
+    }
 }
 
 fn item(number: u32, body: &str) -> Change {
-    Feedback::new(format!("item-{number}"), ChannelKind::Form).body(body).into()
+    Feedback::new(format!("item-{number}"), ChannelKind::Form)
+        .body(body)
+        .into()
 }
 
 /// What a decent channel does: remembers, logs, counts, answers.
@@ -64,7 +81,11 @@ fn answer(host: &Host, request: PullRequest) -> Result<PullPage, PluginError> {
 fn spin() {
     let mut number = 1_u64;
     loop {
-        number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        number = black_box(
+            number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        );
     }
 }
 
@@ -93,9 +114,14 @@ fn flood(host: &Host, amount: u32) {
 
 fn blob(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
     let id = host
-        .blob_put("text/plain", &vec![b'b'; usize::try_from(amount).unwrap_or(0)])
+        .blob_put(
+            "text/plain",
+            &vec![b'b'; usize::try_from(amount).unwrap_or(0)],
+        )
         .map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
-    let size = host.blob_size(&id).map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
+    let size = host
+        .blob_size(&id)
+        .map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
     Ok(page(vec![item(0, &format!("{id} {size}"))]))
 }
 
@@ -104,21 +130,48 @@ fn state(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
         host.state_set(&format!("key-{number:06}"), &[b'v'; 1000])
             .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
     }
-    host.state_delete("key-000000").map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
+    host.state_delete("key-000000")
+        .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
     let found = host
         .state_scan("key-", None, 1000)
         .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
-    Ok(page(found.entries.iter().map(|entry| Feedback::new(&*entry.key, ChannelKind::Form).body("").into()).collect()))
+    Ok(page(
+        found
+            .entries
+            .iter()
+            .map(|entry| {
+                Feedback::new(&*entry.key, ChannelKind::Form)
+                    .body("")
+                    .into()
+            })
+            .collect(),
+    ))
+}
+
+/// How often this memory has been used before, and how many bytes another call left in it.
+fn remnants() -> String {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    // Memory that the allocator takes for fresh is not cleared again before it is handed out.
+    let mut fresh = black_box(vec![0_u8; 6 << 20]);
+    let left = fresh.iter().filter(|byte| **byte != 0).count();
+    fresh.fill(0xaa);
+    black_box(&fresh);
+    format!("{calls} {left}")
 }
 
 /// Looks for anything of the machine that it should not see.
 fn environment() -> Result<PullPage, PluginError> {
     let variables = std::env::vars().count();
     let arguments = std::env::args().count();
-    let files = std::fs::read_dir("/").map_or(0, Iterator::count) + usize::from(std::fs::read("/etc/passwd").is_ok());
+    let files = std::fs::read_dir("/").map_or(0, Iterator::count)
+        + usize::from(std::fs::read("/etc/passwd").is_ok());
     let connected = std::net::TcpStream::connect("127.0.0.1:22").is_ok();
     let resolved = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok();
-    Ok(page(vec![item(0, &format!("{variables} {arguments} {files} {connected} {resolved}"))]))
+    Ok(page(vec![item(
+        0,
+        &format!("{variables} {arguments} {files} {connected} {resolved}"),
+    )]))
 }
 
 fn fetch(host: &Host, settings: &Settings) -> Result<PullPage, PluginError> {
@@ -132,7 +185,11 @@ fn fetch(host: &Host, settings: &Settings) -> Result<PullPage, PluginError> {
         redirects: 0,
     });
     let told = match answer {
-        Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
+        Ok(response) => format!(
+            "{} {}",
+            response.status,
+            String::from_utf8_lossy(&response.body)
+        ),
         Err(error) => format!("{error:?}"),
     };
     Ok(page(vec![item(0, &told)]))

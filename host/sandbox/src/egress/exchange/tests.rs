@@ -12,7 +12,9 @@ fn server(answers: Vec<String>) -> (SocketAddr, mpsc::Receiver<String>) {
     let (tell, asked) = mpsc::channel();
     std::thread::spawn(move || {
         for answer in answers {
-            let Ok((mut connection, _)) = listener.accept() else { return };
+            let Ok((mut connection, _)) = listener.accept() else {
+                return;
+            };
             let mut request = Vec::new();
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = connection.read(&mut buffer) {
@@ -21,7 +23,8 @@ fn server(answers: Vec<String>) -> (SocketAddr, mpsc::Receiver<String>) {
                     break;
                 }
             }
-            tell.send(String::from_utf8_lossy(&request).into_owned()).unwrap();
+            tell.send(String::from_utf8_lossy(&request).into_owned())
+                .unwrap();
             drop(connection.write_all(answer.as_bytes()));
         }
     });
@@ -30,13 +33,21 @@ fn server(answers: Vec<String>) -> (SocketAddr, mpsc::Receiver<String>) {
 
 fn complete(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |text| text.parse().unwrap());
     body.len() >= length
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn rule(origin: &str, private: bool) -> Rule {
@@ -72,7 +83,10 @@ struct Setup {
 async fn run(rules: &[Rule], setup: Setup, sending: Sending) -> Result<Answered, HttpError> {
     let clients = Clients::default();
     let credential = |_: &Origin| {
-        Ok(Some((HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret-value"))))
+        Ok(Some((
+            HeaderName::from_static("x-key"),
+            HeaderValue::from_static("s3cret-value"),
+        )))
     };
     Exchange {
         clients: &clients,
@@ -92,46 +106,114 @@ async fn run(rules: &[Rule], setup: Setup, sending: Sending) -> Result<Answered,
 async fn a_granted_request_arrives_with_its_credential() {
     let (address, asked) = server(vec![answer("200 OK", "x-note: ok\r\n", "مرحبا")]);
     let origin = format!("http://{address}");
-    let answered = run(&[rule(&origin, true)], Setup::default(), sending(Method::POST, &format!("{origin}/a?b=c"), "نص")).await.unwrap();
-    assert_eq!((answered.status, answered.body.as_ref(), answered.sent), (StatusCode::OK, "مرحبا".as_bytes(), 1));
+    let answered = run(
+        &[rule(&origin, true)],
+        Setup::default(),
+        sending(Method::POST, &format!("{origin}/a?b=c"), "نص"),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (answered.status, answered.body.as_ref(), answered.sent),
+        (StatusCode::OK, "مرحبا".as_bytes(), 1)
+    );
     let request = asked.recv().unwrap().to_lowercase();
     assert!(request.starts_with("post /a?b=c http/1.1"), "{request}");
-    for line in ["x-mine: kept", "x-key: s3cret-value", "user-agent: mihwar/test"] {
+    for line in [
+        "x-mine: kept",
+        "x-key: s3cret-value",
+        "user-agent: mihwar/test",
+    ] {
         assert!(request.contains(line), "{line} in {request}");
     }
     assert!(request.ends_with("نص"));
 }
 
 #[tokio::test]
+async fn a_name_is_reached_at_the_address_that_was_checked() {
+    let (address, _asked) = server(vec![answer("204 No Content", "", "")]);
+    let origin = format!("http://localhost:{}", address.port());
+    let request = sending(Method::GET, &origin, "");
+    let answered = run(&[rule(&origin, true)], Setup::default(), request).await;
+    assert_eq!(answered.unwrap().status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn private_addresses_stay_shut_without_the_word_private() {
     let (address, _asked) = server(vec![answer("200 OK", "", "")]);
-    for origin in [format!("http://{address}"), format!("http://localhost:{}", address.port())] {
-        let denied = run(&[rule(&origin, false)], Setup::default(), sending(Method::GET, &origin, "")).await.err();
-        assert!(matches!(&denied, Some(HttpError::BlockedAddress(text)) if text.contains("private = true")), "{origin}: {denied:?}");
+    for origin in [
+        format!("http://{address}"),
+        format!("http://localhost:{}", address.port()),
+    ] {
+        let denied = run(
+            &[rule(&origin, false)],
+            Setup::default(),
+            sending(Method::GET, &origin, ""),
+        )
+        .await
+        .err();
+        assert!(
+            matches!(&denied, Some(HttpError::BlockedAddress(text)) if text.contains("private = true")),
+            "{origin}: {denied:?}"
+        );
     }
     let metadata = "http://169.254.169.254";
-    let denied = run(&[rule(metadata, true)], Setup::default(), sending(Method::GET, metadata, "")).await.err();
-    assert!(matches!(&denied, Some(HttpError::BlockedAddress(text)) if text.contains("no grant")), "{denied:?}");
+    let denied = run(
+        &[rule(metadata, true)],
+        Setup::default(),
+        sending(Method::GET, metadata, ""),
+    )
+    .await
+    .err();
+    assert!(
+        matches!(&denied, Some(HttpError::BlockedAddress(text)) if text.contains("no grant")),
+        "{denied:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_redirect_is_checked_like_a_new_request() {
-    let (address, asked) = server(vec![answer("302 Found", "location: http://169.254.169.254/latest\r\n", "")]);
+    let (address, asked) = server(vec![answer(
+        "302 Found",
+        "location: http://169.254.169.254/latest\r\n",
+        "",
+    )]);
     let origin = format!("http://{address}");
-    let denied = run(&[rule(&origin, true)], Setup::default(), sending(Method::GET, &origin, "")).await.err();
-    assert!(matches!(&denied, Some(HttpError::Denied(text)) if text.contains("169.254.169.254")), "{denied:?}");
+    let denied = run(
+        &[rule(&origin, true)],
+        Setup::default(),
+        sending(Method::GET, &origin, ""),
+    )
+    .await
+    .err();
+    assert!(
+        matches!(&denied, Some(HttpError::Denied(text)) if text.contains("169.254.169.254")),
+        "{denied:?}"
+    );
     assert_eq!(asked.iter().count(), 1);
 }
 
 #[tokio::test]
 async fn nothing_goes_along_to_another_origin() {
     let (second, asked_second) = server(vec![answer("200 OK", "", "there")]);
-    let (first, _asked) = server(vec![answer("302 Found", &format!("location: http://{second}/x\r\n"), "")]);
-    let rules = [rule(&format!("http://{first}"), true), rule(&format!("http://{second}"), true)];
+    let (first, _asked) = server(vec![answer(
+        "302 Found",
+        &format!("location: http://{second}/x\r\n"),
+        "",
+    )]);
+    let rules = [
+        rule(&format!("http://{first}"), true),
+        rule(&format!("http://{second}"), true),
+    ];
     let clients = Clients::default();
     let own = Origin::parse(&format!("http://{first}")).unwrap();
     let credential = |origin: &Origin| {
-        Ok((*origin == own).then(|| (HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret-value"))))
+        Ok((*origin == own).then(|| {
+            (
+                HeaderName::from_static("x-key"),
+                HeaderValue::from_static("s3cret-value"),
+            )
+        }))
     };
     let exchange = Exchange {
         clients: &clients,
@@ -143,18 +225,37 @@ async fn nothing_goes_along_to_another_origin() {
         most_bytes: 1024,
         user_agent: "mihwar/test",
     };
-    let answered = exchange.run(sending(Method::GET, &format!("http://{first}/"), "")).await.unwrap();
+    let answered = exchange
+        .run(sending(Method::GET, &format!("http://{first}/"), ""))
+        .await
+        .unwrap();
     assert_eq!((answered.body.as_ref(), answered.sent), (&b"there"[..], 2));
     let request = asked_second.recv().unwrap().to_lowercase();
-    assert!(!request.contains("x-mine") && !request.contains("s3cret"), "{request}");
+    assert!(
+        !request.contains("x-mine") && !request.contains("s3cret"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
 async fn a_body_is_not_carried_to_another_origin() {
     let (second, asked_second) = server(vec![answer("200 OK", "", "")]);
-    let (first, _asked) = server(vec![answer("307 Temporary Redirect", &format!("location: http://{second}/x\r\n"), "")]);
-    let rules = [rule(&format!("http://{first}"), true), rule(&format!("http://{second}"), true)];
-    let answered = run(&rules, Setup::default(), sending(Method::POST, &format!("http://{first}/"), "شكوى")).await.unwrap();
+    let (first, _asked) = server(vec![answer(
+        "307 Temporary Redirect",
+        &format!("location: http://{second}/x\r\n"),
+        "",
+    )]);
+    let rules = [
+        rule(&format!("http://{first}"), true),
+        rule(&format!("http://{second}"), true),
+    ];
+    let answered = run(
+        &rules,
+        Setup::default(),
+        sending(Method::POST, &format!("http://{first}/"), "شكوى"),
+    )
+    .await
+    .unwrap();
     assert_eq!(answered.status, StatusCode::TEMPORARY_REDIRECT);
     assert!(asked_second.try_recv().is_err());
 }
@@ -164,11 +265,18 @@ async fn a_dry_run_sends_nothing_that_changes_something() {
     let (address, asked) = server(vec![answer("200 OK", "", "read")]);
     let origin = format!("http://{address}");
     let rules = [rule(&origin, true)];
-    let setup = || Setup { dry_run: true, ..Setup::default() };
-    let held = run(&rules, setup(), sending(Method::POST, &origin, "x")).await.unwrap();
+    let setup = || Setup {
+        dry_run: true,
+        ..Setup::default()
+    };
+    let held = run(&rules, setup(), sending(Method::POST, &origin, "x"))
+        .await
+        .unwrap();
     assert_eq!((held.status, held.sent), (StatusCode::ACCEPTED, 0));
     assert_eq!(held.held_back, Some(format!("POST {origin}/")));
-    let read = run(&rules, setup(), sending(Method::GET, &origin, "")).await.unwrap();
+    let read = run(&rules, setup(), sending(Method::GET, &origin, ""))
+        .await
+        .unwrap();
     assert_eq!(read.body.as_ref(), b"read");
     assert_eq!(asked.iter().count(), 1);
 }
@@ -177,22 +285,53 @@ async fn a_dry_run_sends_nothing_that_changes_something() {
 async fn too_long_an_answer_and_too_slow_an_answer_are_typed_errors() {
     let (address, _asked) = server(vec![answer("200 OK", "", &"ب".repeat(5000))]);
     let origin = format!("http://{address}");
-    let large = run(&[rule(&origin, true)], Setup::default(), sending(Method::GET, &origin, "")).await.err();
+    let large = run(
+        &[rule(&origin, true)],
+        Setup::default(),
+        sending(Method::GET, &origin, ""),
+    )
+    .await
+    .err();
     assert_eq!(large, Some(HttpError::ResponseTooLarge(1024)));
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", silent.local_addr().unwrap());
     let started = Instant::now();
-    let setup = Setup { time: Some(Duration::from_millis(200)), ..Setup::default() };
-    let slow = run(&[rule(&origin, true)], setup, sending(Method::GET, &origin, "")).await.err();
-    assert!(matches!(&slow, Some(HttpError::Timeout(failure)) if failure.sent), "{slow:?}");
+    let setup = Setup {
+        time: Some(Duration::from_millis(200)),
+        ..Setup::default()
+    };
+    let slow = run(
+        &[rule(&origin, true)],
+        setup,
+        sending(Method::GET, &origin, ""),
+    )
+    .await
+    .err();
+    assert!(
+        matches!(&slow, Some(HttpError::Timeout(failure)) if failure.sent),
+        "{slow:?}"
+    );
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn nobody_listening_means_nothing_was_sent() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let origin = format!("http://127.0.0.1:{port}");
-    let refused = run(&[rule(&origin, true)], Setup::default(), sending(Method::GET, &origin, "")).await.err();
-    assert!(matches!(&refused, Some(HttpError::Connect(failure)) if !failure.sent), "{refused:?}");
+    let refused = run(
+        &[rule(&origin, true)],
+        Setup::default(),
+        sending(Method::GET, &origin, ""),
+    )
+    .await
+    .err();
+    assert!(
+        matches!(&refused, Some(HttpError::Connect(failure)) if !failure.sent),
+        "{refused:?}"
+    );
 }

@@ -36,7 +36,14 @@ pub(super) struct Splitter {
 impl Splitter {
     /// Lines of up to `bytes_max` bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
-        Self { chunk: Bytes::new(), carried: Vec::new(), dropped: 0, number: 0, bytes_max, ended: false }
+        Self {
+            chunk: Bytes::new(),
+            carried: Vec::new(),
+            dropped: 0,
+            number: 0,
+            bytes_max,
+            ended: false,
+        }
     }
 
     /// Takes the next chunk. Only after [`Self::next_line`] gave `None`.
@@ -83,7 +90,10 @@ impl Splitter {
             0 => LineText::Whole(carried),
             dropped => LineText::TooLong(dropped),
         };
-        Line { number: self.number, text }
+        Line {
+            number: self.number,
+            text,
+        }
     }
 }
 
@@ -116,7 +126,10 @@ mod tests {
         let whole: Vec<Line> = input
             .split('\n')
             .zip(1..)
-            .map(|(text, number)| Line { number, text: LineText::Whole(text.into()) })
+            .map(|(text, number)| Line {
+                number,
+                text: LineText::Whole(text.into()),
+            })
             .collect();
         for size in 1..=input.len() {
             assert_eq!(lines(input, size, 100), whole, "chunks of {size}");
@@ -129,7 +142,13 @@ mod tests {
         for size in [1, 7, 64, 1000] {
             let found = lines(&input, size, 20);
             assert_eq!(found[0].text, LineText::TooLong(100), "chunks of {size}");
-            assert_eq!(found[1], Line { number: 2, text: LineText::Whole(b"ok".to_vec()) });
+            assert_eq!(
+                found[1],
+                Line {
+                    number: 2,
+                    text: LineText::Whole(b"ok".to_vec())
+                }
+            );
             assert_eq!(found.len(), 2);
         }
         assert_eq!(lines("", 1, 20), []);

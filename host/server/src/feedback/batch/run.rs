@@ -44,7 +44,11 @@ impl Group {
     fn add(&mut self, Line { number, text }: Line) {
         let entry = match text {
             LineText::Whole(text) => {
-                let start = if number == 1 && text.starts_with(UTF8_MARK) { UTF8_MARK.len() } else { 0 };
+                let start = if number == 1 && text.starts_with(UTF8_MARK) {
+                    UTF8_MARK.len()
+                } else {
+                    0
+                };
                 let text = text.get(start..).unwrap_or_default();
                 if text.trim_ascii().is_empty() {
                     return;
@@ -53,7 +57,8 @@ impl Group {
                 read_line(text)
             }
             LineText::TooLong(bytes) => {
-                let detail = format!("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are read");
+                let detail =
+                    format!("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are read");
                 Err(Problem::new(Sort::TooLarge, detail))
             }
         };
@@ -62,7 +67,8 @@ impl Group {
 }
 
 fn read_line(text: &[u8]) -> Result<Draft, Problem> {
-    let value = json::parse(text).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
+    let value =
+        json::parse(text).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
     read_feedback(value).map_err(Problem::fields)
 }
 
@@ -93,15 +99,40 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(hub: Hub, actor: Actor, instance: InstanceName, all: bool, lines: Lines) -> Self {
-        Self { hub, actor, instance, all, lines, counts: BatchCounts::default() }
+    pub(super) fn new(
+        hub: Hub,
+        actor: Actor,
+        instance: InstanceName,
+        all: bool,
+        lines: Lines,
+    ) -> Self {
+        Self {
+            hub,
+            actor,
+            instance,
+            all,
+            lines,
+            counts: BatchCounts::default(),
+        }
     }
 
     /// Takes the whole stream in and answers it.
     pub(super) async fn drive(mut self, body: Body) {
         let last = match self.take_in(body.into_data_stream()).await {
-            Ok(()) => self.lines.send(&BatchSummary { summary: self.counts }).await,
-            Err(Broken::Stopped(problem)) => self.lines.send(&Stopped { problem: problem.into_view() }).await,
+            Ok(()) => {
+                self.lines
+                    .send(&BatchSummary {
+                        summary: self.counts,
+                    })
+                    .await
+            }
+            Err(Broken::Stopped(problem)) => {
+                self.lines
+                    .send(&Stopped {
+                        problem: problem.into_view(),
+                    })
+                    .await
+            }
             Err(Broken::Reader(gone)) => Err(gone),
         };
         if last.is_err() {
@@ -148,11 +179,21 @@ impl Run {
     }
 
     fn write(&self, group: Group) -> JoinHandle<Written> {
-        tokio::spawn(write(self.hub.clone(), self.actor.clone(), self.instance.clone(), group))
+        tokio::spawn(write(
+            self.hub.clone(),
+            self.actor.clone(),
+            self.instance.clone(),
+            group,
+        ))
     }
 
-    async fn answer(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Broken> {
-        let results = written.map_err(|error| Broken::Stopped(Problem::internal(error)))?.map_err(Broken::Stopped)?;
+    async fn answer(
+        &mut self,
+        written: Result<Written, tokio::task::JoinError>,
+    ) -> Result<(), Broken> {
+        let results = written
+            .map_err(|error| Broken::Stopped(Problem::internal(error)))?
+            .map_err(Broken::Stopped)?;
         for (line, result) in results {
             self.answer_line(line, result);
         }
@@ -170,14 +211,30 @@ impl Run {
                     _ => self.counts.duplicates += 1,
                 }
                 if self.all {
-                    let Accepted { id, revision, result } = accepted;
-                    self.lines.push(&LineResult { line, result, id: Some(id), revision: Some(revision), problem: None });
+                    let Accepted {
+                        id,
+                        revision,
+                        result,
+                    } = accepted;
+                    self.lines.push(&LineResult {
+                        line,
+                        result,
+                        id: Some(id),
+                        revision: Some(revision),
+                        problem: None,
+                    });
                 }
             }
             Err(problem) => {
                 self.counts.refused += 1;
                 let problem = Some(problem.into_view());
-                self.lines.push(&LineResult { line, result: "refused".into(), id: None, revision: None, problem });
+                self.lines.push(&LineResult {
+                    line,
+                    result: "refused".into(),
+                    id: None,
+                    revision: None,
+                    problem,
+                });
             }
         }
     }
@@ -189,15 +246,24 @@ fn feed(splitter: &mut Splitter, chunk: Option<Result<Bytes, axum::Error>>) -> R
         None => splitter.end(),
         Some(Err(error)) => {
             let detail = "the body ended early; every line that was answered is kept";
-            return Err(Broken::Stopped(Problem::new(Sort::InvalidRequest, detail).with_private(error)));
+            return Err(Broken::Stopped(
+                Problem::new(Sort::InvalidRequest, detail).with_private(error),
+            ));
         }
     }
     Ok(())
 }
 
 async fn write(hub: Hub, actor: Actor, instance: InstanceName, group: Group) -> Written {
-    let drafts: Vec<Draft> = group.entries.iter().filter_map(|(_, entry)| entry.as_ref().ok()).cloned().collect();
-    let mut intakes = accept_when_free(&hub, &actor, &instance, drafts).await?.into_iter();
+    let drafts: Vec<Draft> = group
+        .entries
+        .iter()
+        .filter_map(|(_, entry)| entry.as_ref().ok())
+        .cloned()
+        .collect();
+    let mut intakes = accept_when_free(&hub, &actor, &instance, drafts)
+        .await?
+        .into_iter();
     let mut missing = || Problem::internal("an intake gave fewer results than it had records");
     let result = |(number, entry): (u64, Result<Draft, Problem>)| {
         let accepted = entry.and_then(|draft| {

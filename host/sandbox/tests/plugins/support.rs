@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use mihwar_sandbox::contract::puller::{PullMode, PullPage, PullRequest};
 use mihwar_sandbox::contract::types::Change;
 use mihwar_sandbox::{
-    Call, CallError, Done, Engine, EngineSettings, Grants, HttpGrant, Instance, InstanceSettings, LimitOverrides,
-    Plugin, Problem, SecretSet,
+    Call, CallError, Done, Engine, EngineSettings, Grants, HttpGrant, Instance, InstanceSettings,
+    LimitOverrides, Plugin, Problem, SecretSet,
 };
 use serde_json::{Value, json};
 
@@ -25,18 +25,34 @@ fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--profile", "plugin", "--target", "wasm32-wasip2", "-p", "guest-hostile", "--target-dir"])
+        .args([
+            "build",
+            "--profile",
+            "plugin",
+            "--target",
+            "wasm32-wasip2",
+            "-p",
+            "guest-hostile",
+            "--target-dir",
+        ])
         .arg(target)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .status()
         .unwrap();
-    assert!(built.success(), "the hostile guest does not build; `rustup target add wasm32-wasip2` may be missing");
+    assert!(
+        built.success(),
+        "the hostile guest does not build; `rustup target add wasm32-wasip2` may be missing"
+    );
     target.join("wasm32-wasip2/plugin/guest_hostile.wasm")
 }
 
 /// One engine for a test: small, without a cache.
 pub(crate) fn engine() -> Engine {
-    Engine::new(EngineSettings { concurrent_calls: 8, ..EngineSettings::default() }).unwrap()
+    Engine::new(EngineSettings {
+        concurrent_calls: 8,
+        ..EngineSettings::default()
+    })
+    .unwrap()
 }
 
 /// The guest, compiled once for all tests of a binary.
@@ -46,7 +62,10 @@ pub(crate) fn plugin() -> Arc<Plugin> {
     let loaded = plugin.get_or_insert_with(|| {
         let engine = engine();
         std::thread::spawn(move || {
-            tokio::runtime::Runtime::new().unwrap().block_on(engine.load(hostile())).unwrap()
+            tokio::runtime::Runtime::new()
+                .unwrap()
+                .block_on(engine.load(hostile()))
+                .unwrap()
         })
         .join()
         .unwrap()
@@ -64,18 +83,27 @@ pub(crate) struct Setup {
 
 /// An instance that performs `act`.
 pub(crate) fn acting(act: &str, amount: u32) -> Setup {
-    Setup { settings: json!({ "act": act, "amount": amount }), ..Setup::default() }
+    Setup {
+        settings: json!({ "act": act, "amount": amount }),
+        ..Setup::default()
+    }
 }
 
 impl Setup {
-    pub(crate) fn configure(self, plugin: &Arc<Plugin>) -> Result<(Instance, Vec<Problem>), Vec<Problem>> {
+    pub(crate) fn configure(
+        self,
+        plugin: &Arc<Plugin>,
+    ) -> Result<(Instance, Vec<Problem>), Vec<Problem>> {
         let mut secrets = SecretSet::new();
         secrets.insert("token", "s3cret-token-value".into());
         secrets.insert("signing", "00ff00ff".into());
         let settings = InstanceSettings {
             name: "تجربة".to_owned(),
             settings: self.settings,
-            grants: Grants { http: self.grants, ..Grants::default() },
+            grants: Grants {
+                http: self.grants,
+                ..Grants::default()
+            },
             secrets,
             limits: self.limits,
             time_zone: "Asia/Riyadh".to_owned(),
@@ -91,7 +119,11 @@ impl Setup {
 }
 
 pub(crate) fn request() -> PullRequest {
-    PullRequest { mode: PullMode::Incremental, cursor: Some("قبل".to_owned()), max_items: 10 }
+    PullRequest {
+        mode: PullMode::Incremental,
+        cursor: Some("قبل".to_owned()),
+        max_items: 10,
+    }
 }
 
 /// The text of the only item of a page.

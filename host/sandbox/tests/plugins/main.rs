@@ -1,0 +1,8 @@
+//! Real components in the sandbox: a decent guest, and one that misbehaves in every way it can.
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,104 @@
+//! How fast things come in, durably, through the real binary.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use mihwar_tests::{Site, workspace};
+
+use crate::figure;
+
+/// The mail corpus, from the command line's start to its report.
+pub(crate) fn mail() {
+    let corpus = workspace().join("target/corpus/mails");
+    if !corpus.is_dir() {
+        figure("import of the mail corpus", "no corpus", "run: cargo xtask corpus");
+        return;
+    }
+    let site = Site::new("127.0.0.1:9".parse().expect("an address")).unwrap();
+    // The first start compiles the plugins; that is not what is measured here.
+    assert!(site.serve().unwrap().stop());
+    let started = Instant::now();
+    let report = site.json(&["import", "mail", &corpus.display().to_string()]);
+    let took = started.elapsed();
+    let files = report["files"].as_u64().unwrap_or_default();
+    figure(&format!("import of {files} mails in {took:.2?}"), &format!("{:.0} mails/s", rate(files, took)), "1 500 mails/s");
+    let overview = site.json(&["ledger", "verify"]);
+    assert_eq!(overview["ok"], true, "{overview}");
+}
+
+fn rate(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+/// NDJSON over HTTP, four streams at once; every line is durable when it is answered.
+pub(crate) async fn bulk(records: u64) {
+    const STREAMS: u64 = 4;
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let site = Site::new("127.0.0.1:9".parse().expect("an address")).unwrap();
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    // No department listens here: what is measured is intake, with enrichment and routing behind it.
+    std::fs::write(site.config(), text.replace("default = [\"service\"]", "default = []")).unwrap();
+    let running = site.serve().unwrap();
+    let idle = running.resident_bytes();
+    let token = site.json(&["token", "create", "bench", "--scope", "admin"]);
+    let token = token["token"].as_str().unwrap().to_owned();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let started = Instant::now();
+    let streams = (0..STREAMS).map(|stream| {
+        let request = client.post(format!("http://{}/api/v1/feedback:batch", site.listen)).bearer_auth(&token);
+        let request = request.header("content-type", "application/x-ndjson");
+        let share = records / STREAMS;
+        let pieces = futures_util::stream::iter((0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))));
+        async move {
+            let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            let bytes = answer.bytes().await.unwrap();
+            bytes.windows(5).filter(|window| window == b"\"new\"").count() as u64
+        }
+    });
+    let accepted: u64 = futures_util::future::join_all(streams).await.into_iter().sum();
+    let took = started.elapsed();
+    let overview = site.json(&["ledger", "head"]);
+    assert!(accepted >= records, "{accepted} of {records} accepted; {overview}");
+    figure(&format!("bulk NDJSON, {records} records durable in {took:.1?}"), &format!("{:.0} records/s", rate(records, took)), "15 000 records/s");
+    let drained = drained(&client, &site, &token, records).await;
+    figure("  until all were enriched, routed and in the read models", &format!("{:.1?} more", drained), "-");
+    let resident = running.resident_bytes();
+    let mib = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
+    figure("  resident memory: idle, then after it", &format!("{}, {}", mib(idle), mib(resident)), "150 MB after 1 000 000");
+    let file = std::fs::metadata(site.data().join("mihwar.redb")).map_or(0, |metadata| metadata.len());
+    figure("  bytes on disk per record", &format!("{}", file / records), "-");
+    assert!(running.stop());
+}
+
+/// Waits until as many ledger entries are there as a record makes.
+async fn drained(client: &reqwest::Client, site: &Site, token: &str, records: u64) -> Duration {
+    let started = Instant::now();
+    loop {
+        let answer = client.get(format!("http://{}/api/v1/overview", site.listen)).bearer_auth(token).send().await.unwrap();
+        let overview: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
+        let ledger = overview.pointer("/ledger/size").or_else(|| overview.get("ledger_size")).and_then(serde_json::Value::as_u64);
+        // Contact, received, enriched, routed.
+        if ledger.unwrap_or_default() >= records * 3 || started.elapsed() > Duration::from_secs(900) {
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Five hundred records of about five hundred bytes, from a thousand people.
+fn lines(first: u64) -> String {
+    let mut text = String::new();
+    for number in first..first + 500 {
+        let body = "وصلت الشحنة متأخرة أسبوعاً كاملاً ولم يرد علي أحد. The courier left my parcel in the rain and nobody answered the phone for two days. ".repeat(2);
+        writeln!(
+            text,
+            r#"{{"external_id":"bench-{number}","channel":"form","occurred_at":"2026-11-{:02}T10:00:00Z","author":{{"name":"ليلى {number}","identifiers":[{{"scheme":"crm","id":"c{}"}}]}},"body":"{body}","scores":[{{"metric":"nps","value":{},"min":0,"max":10}}]}}"#,
+            1 + number % 28,
+            number % 1000,
+            number % 11
+        )
+        .unwrap();
+    }
+    text
+}

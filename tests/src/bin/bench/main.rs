@@ -1,0 +1,47 @@
+//! Figures: measured with the real binary and the real plugins, printed with what was measured.
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark prints, and stops where it cannot go on")]
+
+mod calls;
+mod intake;
+mod start;
+
+use std::time::Duration;
+
+/// Prints a figure beside the one to reach.
+pub(crate) fn figure(name: &str, measured: &str, to_reach: &str) {
+    println!("{name:<58} {measured:>16}   (to reach: {to_reach})");
+}
+
+/// The value at this share of sorted samples.
+pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
+    samples.sort_unstable();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the samples")]
+    let index = ((samples.len() as f64 - 1.0) * share).round() as usize;
+    samples.get(index).copied().unwrap_or_default()
+}
+
+#[tokio::main]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.iter().any(|word| word == "--help") {
+        println!("bench [calls] [start] [mail] [bulk] [million]: without a name, all but `million`");
+        return;
+    }
+    let runs = |name: &str| wanted.is_empty() && name != "million" || wanted.iter().any(|word| word == name);
+    if runs("calls") {
+        calls::fresh_call().await;
+        calls::enricher_batch().await;
+    }
+    if runs("start") {
+        start::with_twenty_plugins();
+    }
+    if runs("mail") {
+        intake::mail();
+    }
+    if runs("bulk") {
+        intake::bulk(100_000).await;
+    }
+    if runs("million") {
+        intake::bulk(1_000_000).await;
+    }
+}
