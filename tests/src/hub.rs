@@ -15,7 +15,10 @@ pub(crate) const DEPARTMENT_SECRET: &str = "whsec_bWloYXItdGVzdC1kZXBhcnRtZW50LW
 /// Root of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default()
 }
 
 /// Where the built plugins lie.
@@ -29,7 +32,10 @@ pub fn plugins_folder() -> PathBuf {
 /// # Panics
 /// When the plugins were not built.
 #[must_use]
-#[expect(clippy::panic, reason = "a test that lacks its plugins must fail, and say what to do")]
+#[expect(
+    clippy::panic,
+    reason = "a test that lacks its plugins must fail, and say what to do"
+)]
 pub fn plugin_file(name: &str) -> PathBuf {
     let file = plugins_folder().join(format!("{name}.wasm"));
     if !file.exists() {
@@ -42,7 +48,10 @@ pub fn plugin_file(name: &str) -> PathBuf {
 #[expect(clippy::panic, reason = "a test that lacks the binary must fail, and say what to do")]
 fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();
-    let found = here.ancestors().map(|folder| folder.join("mihwar")).find(|file| file.is_file());
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join("mihwar"))
+        .find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("the binary is not built; run: cargo build -p mihwar"))
 }
 
@@ -117,11 +126,16 @@ impl Site {
     #[expect(clippy::panic, reason = "tests report by panic")]
     pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let arguments = [&["--json"], arguments].concat();
-        let output = self.run(&arguments).unwrap_or_else(|error| panic!("mihwar {arguments:?}: {error}"));
+        let output = self
+            .run(&arguments)
+            .unwrap_or_else(|error| panic!("mihwar {arguments:?}: {error}"));
         let text = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&text).unwrap_or_else(|error| {
             let said = String::from_utf8_lossy(&output.stderr);
-            panic!("mihwar {arguments:?} ended with {}: {error}\nstdout: {text}\nstderr: {said}", output.status)
+            panic!(
+                "mihwar {arguments:?} ended with {}: {error}\nstdout: {text}\nstderr: {said}",
+                output.status
+            )
         })
     }
 
@@ -133,8 +147,15 @@ impl Site {
         let started = Instant::now();
         let log = fs::File::create(self.folder.path().join("serve.log"))?;
         let listen = self.listen.to_string();
-        let child = self.command(&["serve", "--listen", &listen]).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let mut running = Running { child, ready_after: Duration::ZERO };
+        let child = self
+            .command(&["serve", "--listen", &listen])
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut running = Running {
+            child,
+            ready_after: Duration::ZERO,
+        };
         while started.elapsed() < Duration::from_secs(60) {
             if ready(self.listen) {
                 running.ready_after = started.elapsed();
@@ -146,7 +167,10 @@ impl Site {
             // A plain wait is what a person would do here; the hub is another process.
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        Err(std::io::Error::other(format!("the hub did not become ready:\n{}", self.log())))
+        Err(std::io::Error::other(format!(
+            "the hub did not become ready:\n{}",
+            self.log()
+        )))
     }
 
     /// What the hub logged.
@@ -162,19 +186,31 @@ impl Site {
         let signature = hmac::Hmac::<sha2::Sha256>::new_from_slice(FORM_SECRET.as_bytes()).map(|mut mac| {
             mac.update(unix_seconds.to_string().as_bytes());
             mac.update(body);
-            mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            mac.finalize()
+                .into_bytes()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
         });
-        [("X-Form-Timestamp", unix_seconds.to_string()), ("X-Form-Signature", format!("sha256={}", signature.unwrap_or_default()))]
+        [
+            ("X-Form-Timestamp", unix_seconds.to_string()),
+            ("X-Form-Signature", format!("sha256={}", signature.unwrap_or_default())),
+        ]
     }
 }
 
 fn ready(listen: SocketAddr) -> bool {
     use std::io::Write;
-    let Ok(mut stream) = std::net::TcpStream::connect_timeout(&listen, Duration::from_millis(200)) else { return false };
+    let Ok(mut stream) = std::net::TcpStream::connect_timeout(&listen, Duration::from_millis(200)) else {
+        return false;
+    };
     let request = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     let timeouts = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let mut answer = String::new();
-    timeouts.is_ok() && stream.write_all(request).is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+    timeouts.is_ok()
+        && stream.write_all(request).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
 }
 
 /// A running hub; killed when dropped.
@@ -204,7 +240,9 @@ impl Running {
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() * 1024
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+            .unwrap_or_default()
+            * 1024
     }
 
     fn end(&mut self) {

@@ -47,7 +47,9 @@ pub struct Receiver {
 
 impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receiver").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Receiver")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,10 +59,15 @@ impl Receiver {
     /// # Errors
     /// When it cannot listen.
     pub async fn start(failing_percent: u64) -> std::io::Result<Self> {
-        let shared = Shared { book: Arc::default(), failing_percent };
+        let shared = Shared {
+            book: Arc::default(),
+            failing_percent,
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let routes = Router::new().route("/{department}", post(receive).head(|| async { StatusCode::OK })).with_state(shared.clone());
+        let routes = Router::new()
+            .route("/{department}", post(receive).head(|| async { StatusCode::OK }))
+            .with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(Self { shared, address })
     }
@@ -68,19 +75,39 @@ impl Receiver {
     /// Everything that came, by idempotency key.
     #[must_use]
     pub fn seen(&self) -> BTreeMap<String, Seen> {
-        self.shared.book.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
+        self.shared
+            .book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .seen
+            .clone()
     }
 
     /// Requests whose signature did not verify.
     #[must_use]
     pub fn unsigned(&self) -> Vec<String> {
-        self.shared.book.lock().unwrap_or_else(PoisonError::into_inner).unsigned.clone()
+        self.shared
+            .book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unsigned
+            .clone()
     }
 }
 
-async fn receive(State(shared): State<Shared>, Path(department): Path<String>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let verified = standardwebhooks::Webhook::new(DEPARTMENT_SECRET).is_ok_and(|webhook| webhook.verify(&body, &headers).is_ok());
+async fn receive(
+    State(shared): State<Shared>,
+    Path(department): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let id = headers
+        .get("webhook-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let verified =
+        standardwebhooks::Webhook::new(DEPARTMENT_SECRET).is_ok_and(|webhook| webhook.verify(&body, &headers).is_ok());
     let mut book = shared.book.lock().unwrap_or_else(PoisonError::into_inner);
     if !verified {
         book.unsigned.push(id);
@@ -88,8 +115,16 @@ async fn receive(State(shared): State<Shared>, Path(department): Path<String>, h
     }
     let first = !book.seen.contains_key(&id);
     // By the id, so that which ones fail does not depend on the order in which they come.
-    let unlucky = id.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))) % 100 < shared.failing_percent;
-    let status = if first && unlucky { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    let unlucky = id
+        .bytes()
+        .fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
+        % 100
+        < shared.failing_percent;
+    let status = if first && unlucky {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::OK
+    };
     let seen = book.seen.entry(id).or_default();
     seen.answers.push(status.as_u16());
     seen.body = serde_json::from_slice(&body).unwrap_or_default();

@@ -10,16 +10,14 @@ use mihwar_tests::workspace;
 const FILE_LINES_MAX: usize = 600;
 
 /// Rooms from the bottom up. A room uses only rooms that stand before it.
-const ROOMS: [&str; 7] = [
-    "model", "ledger", "store", "sandbox", "hub", "server", "cli",
-];
+const ROOMS: [&str; 7] = ["model", "ledger", "store", "sandbox", "hub", "server", "cli"];
 /// Rooms on one floor, which do not see each other.
 const SIDE_BY_SIDE: [(&str, &str); 2] = [("store", "sandbox"), ("ledger", "model")];
 
 /// Words of channels and products, which belong into plugins.
 const PRODUCTS: [&str; 12] = [
-    "email", "e-mail", "smtp", "imap", "jira", "slack", "github", "zendesk", "telegram",
-    "whatsapp", "twitter", "asterisk",
+    "email", "e-mail", "smtp", "imap", "jira", "slack", "github", "zendesk", "telegram", "whatsapp", "twitter",
+    "asterisk",
 ];
 /// Where such words may stand in `host/`, and why.
 const PRODUCTS_ALLOWED: [(&str, &str); 1] = [(
@@ -35,12 +33,7 @@ const PANICS_MAX: usize = 5;
 fn files_are_short() {
     let long: Vec<_> = rust_files(&["host", "sdk", "plugins", "tests", "xtask"])
         .into_iter()
-        .map(|file| {
-            (
-                shown(&file),
-                without_unit_tests(&read(&file)).lines().count(),
-            )
-        })
+        .map(|file| (shown(&file), without_unit_tests(&read(&file)).lines().count()))
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
         .collect();
     assert!(
@@ -55,29 +48,18 @@ fn rooms_depend_downwards_only() {
     for folder in &folders {
         let name = file_name(folder);
         let floor = ROOMS.iter().position(|room| *room == name);
-        assert!(
-            floor.is_some(),
-            "host/{name} is in no known place: add it to ROOMS"
-        );
+        assert!(floor.is_some(), "host/{name} is in no known place: add it to ROOMS");
         for used in mihwar_dependencies(&read(&folder.join("Cargo.toml"))) {
             let below = ROOMS.iter().position(|room| *room == used);
             assert!(
                 below.is_some() && below < floor,
                 "host/{name} uses {used}, which does not lie below it"
             );
-            let aside =
-                |a: &str, b: &str| SIDE_BY_SIDE.contains(&(a, b)) || SIDE_BY_SIDE.contains(&(b, a));
-            assert!(
-                !aside(&name, &used),
-                "host/{name} uses {used}, which lies beside it"
-            );
+            let aside = |a: &str, b: &str| SIDE_BY_SIDE.contains(&(a, b)) || SIDE_BY_SIDE.contains(&(b, a));
+            assert!(!aside(&name, &used), "host/{name} uses {used}, which lies beside it");
         }
     }
-    assert_eq!(
-        folders.len(),
-        ROOMS.len(),
-        "ROOMS names a room that is not there"
-    );
+    assert_eq!(folders.len(), ROOMS.len(), "ROOMS names a room that is not there");
 }
 
 #[test]
@@ -104,11 +86,7 @@ fn the_host_names_no_channel_and_no_product() {
     let mut found = Vec::new();
     for file in files(&["host"], &["rs", "html", "css", "js", "toml", "svg"]) {
         let place = shown(&file);
-        if is_test(&place)
-            || PRODUCTS_ALLOWED
-                .iter()
-                .any(|(allowed, _)| *allowed == place)
-        {
+        if is_test(&place) || PRODUCTS_ALLOWED.iter().any(|(allowed, _)| *allowed == place) {
             continue;
         }
         for (number, line) in (1..).zip(without_unit_tests(&read(&file)).lines()) {
@@ -142,10 +120,7 @@ fn every_crate_begins_with_a_sentence() {
             .map_while(|line| line.strip_prefix("//!"))
             .map(str::trim)
             .collect();
-        let paragraph: Vec<_> = opening
-            .into_iter()
-            .take_while(|line| !line.is_empty())
-            .collect();
+        let paragraph: Vec<_> = opening.into_iter().take_while(|line| !line.is_empty()).collect();
         let sentence = paragraph.join(" ");
         let place = shown(&folder);
         assert!(
@@ -164,11 +139,7 @@ fn panics_on_purpose_are_few() {
             continue;
         }
         for (number, line) in (1..).zip(without_unit_tests(&read(&file)).lines()) {
-            let silenced = [
-                "clippy::unwrap_used",
-                "clippy::expect_used",
-                "clippy::panic",
-            ];
+            let silenced = ["clippy::unwrap_used", "clippy::expect_used", "clippy::panic"];
             if silenced.iter().any(|lint| line.contains(lint)) {
                 found.push(format!("{place}:{number}: {}", line.trim()));
             }
@@ -184,18 +155,11 @@ fn panics_on_purpose_are_few() {
 fn the_licence_is_there_and_every_crate_names_it() {
     let licence = read(&workspace().join("LICENSE"));
     assert!(licence.contains("Apache License") && licence.contains("Version 2.0, January 2004"));
-    assert!(
-        licence.contains("END OF TERMS AND CONDITIONS"),
-        "the licence is cut"
-    );
+    assert!(licence.contains("END OF TERMS AND CONDITIONS"), "the licence is cut");
     let manifests = files(&["host", "sdk", "plugins", "tests", "xtask"], &["toml"]);
-    for manifest in manifests
-        .iter()
-        .filter(|file| file_name(file) == "Cargo.toml")
-    {
+    for manifest in manifests.iter().filter(|file| file_name(file) == "Cargo.toml") {
         let text = read(manifest);
-        let inherits =
-            text.contains("license.workspace = true") || text.contains("license = \"Apache-2.0\"");
+        let inherits = text.contains("license.workspace = true") || text.contains("license = \"Apache-2.0\"");
         assert!(
             inherits || !text.contains("[package]"),
             "{} names no licence",
@@ -224,14 +188,10 @@ fn no_file_knows_the_machine_it_was_written_on() {
     // Put together here, so that this file does not hold them itself.
     let paths = ["work", "root", "tmp"].map(|folder| format!("/{folder}/"));
     let kinds = [
-        "rs", "toml", "md", "html", "css", "js", "svg", "wit", "json", "lock", "csv", "ndjson",
-        "txt", "run", "yml",
+        "rs", "toml", "md", "html", "css", "js", "svg", "wit", "json", "lock", "csv", "ndjson", "txt", "run", "yml",
     ];
     let mut found = Vec::new();
-    for file in files(&["."], &kinds)
-        .into_iter()
-        .chain([workspace().join(".ci/run")])
-    {
+    for file in files(&["."], &kinds).into_iter().chain([workspace().join(".ci/run")]) {
         for (number, line) in (1..).zip(read(&file).lines()) {
             if paths.iter().any(|path| holds_path(line, path)) {
                 found.push(format!("{}:{number}", shown(&file)));
@@ -252,10 +212,7 @@ fn mihwar_dependencies(manifest: &str) -> Vec<String> {
         let name = line
             .strip_prefix("mihwar-")
             .map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or(rest));
-        if let (Some(name), true) = (
-            name,
-            section.ends_with("dependencies]") && !section.contains("dev-"),
-        ) {
+        if let (Some(name), true) = (name, section.ends_with("dependencies]") && !section.contains("dev-")) {
             names.push(name.to_owned());
         }
     }
@@ -282,9 +239,7 @@ fn is_test(place: &str) -> bool {
 fn holds_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line
-            .get(at + word.len()..)
-            .and_then(|text| text.chars().next());
+        let after = line.get(at + word.len()..).and_then(|text| text.chars().next());
         !before.is_some_and(char::is_alphabetic) && !after.is_some_and(char::is_alphabetic)
     })
 }
@@ -309,10 +264,7 @@ fn links(text: &str) -> Vec<String> {
                 .split("](")
                 .skip(1)
                 .filter_map(|rest| rest.split([')', ' ']).next());
-            let images = line
-                .split("src=\"")
-                .skip(1)
-                .chain(line.split("srcset=\"").skip(1));
+            let images = line.split("src=\"").skip(1).chain(line.split("srcset=\"").skip(1));
             let images = images.filter_map(|rest| rest.split('"').next());
             targets.extend(found.chain(images).map(str::to_owned));
         }
@@ -331,14 +283,9 @@ fn files(roots: &[&str], ends: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let (path, name) = (
-                entry.path(),
-                entry.file_name().to_string_lossy().into_owned(),
-            );
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if path.is_dir() {
-                if !["target", "data", "node_modules"].contains(&name.as_str())
-                    && !name.starts_with('.')
-                {
+                if !["target", "data", "node_modules"].contains(&name.as_str()) && !name.starts_with('.') {
                     open.push(path);
                 }
             } else if ends.iter().any(|end| name.ends_with(&format!(".{end}"))) {
@@ -364,19 +311,12 @@ fn folders(root: &Path) -> Vec<PathBuf> {
 
 fn read(file: &Path) -> String {
     let bytes = fs::read(file).unwrap_or_default();
-    assert!(
-        !bytes.is_empty() || file.is_file(),
-        "{} cannot be read",
-        file.display()
-    );
+    assert!(!bytes.is_empty() || file.is_file(), "{} cannot be read", file.display());
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The path below the root, with `/`.
@@ -387,15 +327,9 @@ fn shown(path: &Path) -> String {
 
 #[test]
 fn the_checks_see_what_they_look_for() {
-    assert!(
-        holds_word("a jira, b", "jira")
-            && holds_word("x_email_y", "email")
-            && !holds_word("simapx", "imap")
-    );
+    assert!(holds_word("a jira, b", "jira") && holds_word("x_email_y", "email") && !holds_word("simapx", "imap"));
     assert_eq!(
-        mihwar_dependencies(
-            "[dependencies]\nmihwar-model.workspace = true\n[dev-dependencies]\nmihwar-hub = 1\n"
-        ),
+        mihwar_dependencies("[dependencies]\nmihwar-model.workspace = true\n[dev-dependencies]\nmihwar-hub = 1\n"),
         ["model"]
     );
     assert_eq!(

@@ -19,7 +19,9 @@ fn unix_seconds() -> i64 {
 
 async fn post_form(client: &reqwest::Client, site: &Site, body: &Value, tamper: bool) -> u16 {
     let bytes = serde_json::to_vec(body).unwrap();
-    let mut request = client.post(format!("http://{}/hooks/form/submit", site.listen)).header("content-type", "application/json");
+    let mut request = client
+        .post(format!("http://{}/hooks/form/submit", site.listen))
+        .header("content-type", "application/json");
     for (name, value) in Site::form_headers(&bytes, unix_seconds()) {
         request = request.header(name, value);
     }
@@ -51,31 +53,64 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
     let http = client();
     let praise = json!({ "name": "سالم", "message": "شكراً، التطبيق صار أسرع بكثير", "nps": "٩" });
     assert_eq!(post_form(&http, &site, &praise, false).await, 202);
-    assert_eq!(post_form(&http, &site, &praise, true).await, 401, "a changed body must not pass");
+    assert_eq!(
+        post_form(&http, &site, &praise, true).await,
+        401,
+        "a changed body must not pass"
+    );
     let report = site.json(&["import", "mail", &site.path().join("شكوى.eml").display().to_string()]);
     assert_eq!(report["new"], 1, "{report:#}");
-    let token = site.json(&["token", "create", "test", "--scope", "feedback:write", "--scope", "feedback:read"]);
+    let token = site.json(&[
+        "token",
+        "create",
+        "test",
+        "--scope",
+        "feedback:write",
+        "--scope",
+        "feedback:read",
+    ]);
     let token = token["token"].as_str().unwrap().to_owned();
     let record = json!({ "external_id": "app-7", "channel": "review", "body": "The app logs me out every time", "scores": [{ "metric": "stars", "value": 2, "min": 1, "max": 5 }] });
     let post = |key: &'static str, record: Value| {
-        http.post(format!("http://{}/api/v1/feedback", site.listen)).bearer_auth(&token).header("idempotency-key", key).json(&record).send()
+        http.post(format!("http://{}/api/v1/feedback", site.listen))
+            .bearer_auth(&token)
+            .header("idempotency-key", key)
+            .json(&record)
+            .send()
     };
     let first = post("k1", record.clone()).await.unwrap();
     assert_eq!(first.status(), 201);
     let first: Value = serde_json::from_slice(&first.bytes().await.unwrap()).unwrap();
     let repeat = post("k1", record.clone()).await.unwrap();
-    assert_eq!(repeat.headers().get("idempotent-replay").map(|value| value.as_bytes()), Some(&b"true"[..]));
+    assert_eq!(
+        repeat.headers().get("idempotent-replay").map(|value| value.as_bytes()),
+        Some(&b"true"[..])
+    );
     let repeat: Value = serde_json::from_slice(&repeat.bytes().await.unwrap()).unwrap();
     assert_eq!(first, repeat);
     let other = json!({ "body": "شيء آخر" });
-    assert_eq!(post("k1", other).await.unwrap().status(), 422, "a key is for one request");
+    assert_eq!(
+        post("k1", other).await.unwrap().status(),
+        422,
+        "a key is for one request"
+    );
 
-    let seen = until("three deliveries", || Some(receiver.seen()).filter(|seen| seen.len() >= 3)).await;
+    let seen = until("three deliveries", || {
+        Some(receiver.seen()).filter(|seen| seen.len() >= 3)
+    })
+    .await;
     assert!(receiver.unsigned().is_empty());
-    let bodies: Vec<String> = seen.values().map(|seen| format!("{} {}", seen.department, seen.body)).collect();
+    let bodies: Vec<String> = seen
+        .values()
+        .map(|seen| format!("{} {}", seen.department, seen.body))
+        .collect();
     let billing = bodies.iter().find(|body| body.contains("فاتورة خاطئة")).unwrap();
     assert!(billing.starts_with("billing"), "{billing}");
-    assert!(bodies.iter().any(|body| body.starts_with("service") && body.contains("أسرع بكثير")));
+    assert!(
+        bodies
+            .iter()
+            .any(|body| body.starts_with("service") && body.contains("أسرع بكثير"))
+    );
     for seen in seen.values() {
         assert_eq!(seen.body["specversion"], "1.0", "a CloudEvent: {}", seen.body);
     }
@@ -90,7 +125,10 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
     let before = receiver.seen();
     let running = site.serve().unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(receiver.seen().values().map(|seen| seen.answers.len()).sum::<usize>(), before.values().map(|seen| seen.answers.len()).sum::<usize>());
+    assert_eq!(
+        receiver.seen().values().map(|seen| seen.answers.len()).sum::<usize>(),
+        before.values().map(|seen| seen.answers.len()).sum::<usize>()
+    );
     running.kill();
     assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
 }
@@ -123,14 +161,35 @@ async fn bad_lines_of_a_batch_are_named_and_the_good_ones_are_kept() {
         .unwrap();
     assert_eq!(answer.status(), 200);
     let text = answer.bytes().await.unwrap();
-    let results: Vec<Value> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let results: Vec<Value> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
     let lines: Vec<_> = results.iter().filter(|result| result["line"].is_number()).collect();
     assert_eq!(lines.len(), 9, "{results:#?}");
     let status = |index: usize| lines[index]["result"].as_str().unwrap_or_default().to_owned();
     let statuses: Vec<String> = (0..9).map(status).collect();
-    assert_eq!(statuses, ["new", "refused", "refused", "refused", "refused", "refused", "refused", "duplicate", "new"], "{lines:#?}");
+    assert_eq!(
+        statuses,
+        [
+            "new",
+            "refused",
+            "refused",
+            "refused",
+            "refused",
+            "refused",
+            "refused",
+            "duplicate",
+            "new"
+        ],
+        "{lines:#?}"
+    );
     let bad = lines[1].to_string();
-    assert!(bad.contains("bodi") && bad.contains("scores[0]"), "every bad field is named: {bad}");
+    assert!(
+        bad.contains("bodi") && bad.contains("scores[0]"),
+        "every bad field is named: {bad}"
+    );
 }
 
 #[test]
@@ -140,6 +199,12 @@ fn a_wrong_configuration_is_named_by_line_and_changes_nothing() {
     std::fs::write(site.config(), format!("[server]\nlistn = \"x\"\n{text}")).unwrap();
     let output = site.run(&["serve"]).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("mihwar.toml:2") && said.contains("listn"), "{said}");
-    assert!(!site.data().join("mihwar.redb").exists(), "nothing may be made before the configuration is read");
+    assert!(
+        !output.status.success() && said.contains("mihwar.toml:2") && said.contains("listn"),
+        "{said}"
+    );
+    assert!(
+        !site.data().join("mihwar.redb").exists(),
+        "nothing may be made before the configuration is read"
+    );
 }

@@ -33,8 +33,7 @@ pub(crate) fn bench(workspace: &Workspace, choice: WasmChoice, options: &Options
 pub(crate) fn machine(workspace: &Workspace) -> String {
     let cpu = proc_field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = proc_field("/proc/meminfo", "MemTotal")
-        .map_or_else(|| "unknown".to_owned(), |kib| gibibytes(&kib));
+    let memory = proc_field("/proc/meminfo", "MemTotal").map_or_else(|| "unknown".to_owned(), |kib| gibibytes(&kib));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rustc = output(workspace.command("rustc").arg("--version")).unwrap_or_default();
     format!(
@@ -47,8 +46,7 @@ pub(crate) fn machine(workspace: &Workspace) -> String {
 fn proc_field(file: &str, field: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(field))?;
-    line.split_once(':')
-        .map(|(_, value)| value.trim().to_owned())
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
 }
 
 /// `24614968 kB` as `23.5 GiB`.

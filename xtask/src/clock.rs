@@ -16,19 +16,11 @@ pub(crate) fn unix_seconds() -> u64 {
 /// Time of day in UTC, `HH:MM:SS`.
 pub(crate) fn time_of_day() -> String {
     let seconds = unix_seconds() % 86_400;
-    format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3_600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Waits.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing else runs on this thread"
-)]
+#[expect(clippy::disallowed_methods, reason = "nothing else runs on this thread")]
 pub(crate) fn wait(time: Duration) {
     std::thread::sleep(time);
 }

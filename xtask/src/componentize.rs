@@ -18,8 +18,7 @@ pub(crate) struct Options {
 /// Makes a component out of each module.
 pub(crate) fn componentize(options: &Options) -> Result<()> {
     for module in &options.modules {
-        let component =
-            encode(module).with_context(|| format!("{} makes no component", module.display()))?;
+        let component = encode(module).with_context(|| format!("{} makes no component", module.display()))?;
         let to = module.with_extension("component.wasm");
         fs::write(&to, component).with_context(|| format!("cannot write {}", to.display()))?;
     }
@@ -28,8 +27,5 @@ pub(crate) fn componentize(options: &Options) -> Result<()> {
 
 fn encode(module: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(module)?;
-    ComponentEncoder::default()
-        .module(&bytes)?
-        .validate(true)
-        .encode()
+    ComponentEncoder::default().module(&bytes)?.validate(true).encode()
 }

@@ -72,9 +72,7 @@ fn keep_mails(data: &Path, mails: &Path) -> Result<usize> {
         let to = mails.join(group);
         fs::create_dir_all(&to)?;
         let from = data.join(group);
-        for entry in
-            fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))?
-        {
+        for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
             let file = entry?.path();
             let Some(stem) = mail_stem(&file) else {
                 continue;
@@ -109,10 +107,7 @@ mod tests {
 
     #[test]
     fn only_the_text_files_are_mails() {
-        assert_eq!(
-            mail_stem(Path::new("spam-1/00001.7848.txt")),
-            Some("00001.7848")
-        );
+        assert_eq!(mail_stem(Path::new("spam-1/00001.7848.txt")), Some("00001.7848"));
         assert_eq!(mail_stem(Path::new("spam-1/00001.7848.json")), None);
     }
 }

@@ -64,11 +64,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<Toolchain> {
 }
 
 /// Builds the plugins as core modules and makes components of them.
-pub(crate) fn build(
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    names: &[String],
-) -> Result<Vec<PathBuf>> {
+pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, names: &[String]) -> Result<Vec<PathBuf>> {
     say(format!(
         "building {} plugins and the standard library with {}",
         names.len(),
@@ -78,10 +74,7 @@ pub(crate) fn build(
     let target = workspace.target().join("debian-wasm");
     run(&mut cargo(workspace, &target, names))?;
     let folder = target.join(TARGET).join("plugin");
-    let modules: Vec<_> = names
-        .iter()
-        .map(|name| folder.join(plugins::artefact(name)))
-        .collect();
+    let modules: Vec<_> = names.iter().map(|name| folder.join(plugins::artefact(name))).collect();
     let components: Vec<_> = modules
         .iter()
         .map(|module| module.with_extension("component.wasm"))
@@ -106,10 +99,7 @@ fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
     command
         .env("RUSTC", RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-            "-Clinker=wasm-ld-19",
-        )
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Clinker=wasm-ld-19")
         .env("CARGO_TARGET_DIR", target)
         .env_remove("RUSTUP_TOOLCHAIN")
         .args([
@@ -144,11 +134,7 @@ mod tests {
     #[test]
     fn features_are_unlocked_for_one_crate_at_a_time() {
         let config = unlock("plugin-form");
-        assert!(
-            config.starts_with(
-                "profile.plugin.package.plugin-form.rustflags=[\"-Zcrate-attr=feature("
-            )
-        );
+        assert!(config.starts_with("profile.plugin.package.plugin-form.rustflags=[\"-Zcrate-attr=feature("));
         assert!(config.contains("let_chains") && config.ends_with(")\"]"));
     }
 }

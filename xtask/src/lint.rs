@@ -10,14 +10,9 @@ use crate::shell::{Workspace, run};
 /// sandbox: the code that only exists there is seen by no other check.
 pub(crate) fn lint(workspace: &Workspace, choice: WasmChoice) -> Result<()> {
     run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
-    run(workspace.cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    run(workspace
+        .cargo()
+        .args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     if setup::wasm_toolchain(workspace, choice)? != WasmToolchain::Rustup {
         // Debian's compiler is older than the lints this workspace names.
         return Ok(());

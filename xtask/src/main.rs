@@ -25,10 +25,7 @@ use crate::setup::WasmChoice;
 use crate::shell::Workspace;
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Setup, build, run, test and bench for Mihwar."
-)]
+#[command(name = "cargo xtask", about = "Setup, build, run, test and bench for Mihwar.")]
 struct Cli {
     /// Which compiler makes the plugins.
     #[arg(long, global = true, value_enum, default_value_t = WasmChoice::Auto)]

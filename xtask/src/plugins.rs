@@ -37,9 +37,7 @@ pub(crate) fn build(workspace: &Workspace, choice: WasmChoice) -> Result<Vec<Pat
 pub(crate) fn names(workspace: &Workspace) -> Result<Vec<String>> {
     let folder = workspace.path("plugins");
     let mut names = Vec::new();
-    for entry in
-        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let entry = entry?;
         if entry.path().join("Cargo.toml").is_file() {
             names.push(entry.file_name().to_string_lossy().into_owned());
@@ -70,10 +68,7 @@ fn build_for_wasip2(workspace: &Workspace, names: &[String]) -> Result<Vec<PathB
     }
     run(&mut cargo)?;
     let folder = workspace.target().join(WASM_TARGET).join("plugin");
-    Ok(names
-        .iter()
-        .map(|name| folder.join(artefact(name)))
-        .collect())
+    Ok(names.iter().map(|name| folder.join(artefact(name))).collect())
 }
 
 fn copy_if_changed(from: &Path, to: &Path) -> Result<bool> {

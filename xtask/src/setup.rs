@@ -61,10 +61,8 @@ fn add_target(workspace: &Workspace) -> Result<()> {
         bail!("rustc lacks the target {WASM_TARGET} and there is no rustup to add it");
     }
     say(format!("installing the Wasm target {WASM_TARGET}"));
-    run(workspace
-        .command("rustup")
-        .args(["target", "add", WASM_TARGET]))
-    .with_context(|| format!("rustup could not add {WASM_TARGET}"))?;
+    run(workspace.command("rustup").args(["target", "add", WASM_TARGET]))
+        .with_context(|| format!("rustup could not add {WASM_TARGET}"))?;
     if !target_is_there(workspace)? {
         bail!("rustup added {WASM_TARGET} to another toolchain than the one in use");
     }
@@ -72,20 +70,17 @@ fn add_target(workspace: &Workspace) -> Result<()> {
 }
 
 fn target_is_there(workspace: &Workspace) -> Result<bool> {
-    let folder = output(workspace.command("rustc").args([
-        "--print",
-        "target-libdir",
-        "--target",
-        WASM_TARGET,
-    ]))?;
+    let folder = output(
+        workspace
+            .command("rustc")
+            .args(["--print", "target-libdir", "--target", WASM_TARGET]),
+    )?;
     Ok(holds_std(Path::new(folder.trim())))
 }
 
 fn holds_std(folder: &Path) -> bool {
     folder.read_dir().is_ok_and(|mut files| {
-        files.any(|file| {
-            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
-        })
+        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
     })
 }
 

@@ -15,12 +15,9 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the root: the folder above this crate, as cargo names it at run time.
     pub(crate) fn locate() -> Result<Self> {
-        let here = env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = here
-            .parent()
-            .context("xtask has no folder above it")?
-            .to_owned();
+        let here =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = here.parent().context("xtask has no folder above it")?.to_owned();
         if !root.join("Cargo.toml").is_file() {
             bail!(
                 "{} holds no Cargo.toml; start with `cargo xtask` inside the repository",
@@ -56,9 +53,7 @@ impl Workspace {
         let mut cargo = self.command(program);
         for (name, _) in env::vars_os() {
             let described = name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_PKG_")
-                    || name.starts_with("CARGO_MANIFEST_")
-                    || name == "CARGO_CRATE_NAME"
+                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_CRATE_NAME"
             });
             if described {
                 cargo.env_remove(name);
@@ -84,9 +79,7 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
     eprintln!("$ {line}");
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{line}`"))?;
+    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
     if status.success() {
         return Ok(());
     }
@@ -112,8 +105,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Whether a program of that name is on the search path.
 pub(crate) fn installed(program: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// The command line as a person would type it.

@@ -65,14 +65,7 @@ fn commands(workspace: &Workspace, options: &Options) -> Vec<Command> {
     let mut all = workspace.cargo();
     match nextest {
         true => all.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
-        false => all.args([
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]),
+        false => all.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]),
     };
     let mut docs = workspace.cargo();
     docs.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
@@ -160,17 +153,11 @@ fn counted(command: &mut Command, count: &mut Count) -> Result<bool> {
 fn follow(from: impl Read, count: &Mutex<Count>, show: impl Fn(&str)) {
     let mut from = BufReader::new(from);
     let mut bytes = Vec::new();
-    while from
-        .read_until(b'\n', &mut bytes)
-        .is_ok_and(|read| read > 0)
-    {
+    while from.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
         let line = String::from_utf8_lossy(&bytes);
         let line = line.trim_end_matches(['\n', '\r']);
         show(line);
-        count
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(line);
+        count.lock().unwrap_or_else(PoisonError::into_inner).take(line);
         bytes.clear();
     }
 }
@@ -196,9 +183,7 @@ mod tests {
             (2, 5)
         );
         assert_eq!(
-            count(
-                "     Summary [   1.234s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 4 skipped"
-            ),
+            count("     Summary [   1.234s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 4 skipped"),
             (9, 3)
         );
         assert_eq!(

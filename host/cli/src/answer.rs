@@ -79,8 +79,7 @@ impl Answer {
     /// The whole answer as a value.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> anyhow::Result<T> {
         let bytes = collect(self.body).await?;
-        serde_json::from_slice(&bytes)
-            .context("the hub answered something this version of mihwar does not know")
+        serde_json::from_slice(&bytes).context("the hub answered something this version of mihwar does not know")
     }
 
     /// The lines of an NDJSON answer, one after the other.
@@ -130,9 +129,7 @@ impl Lines {
         };
         // Only a line of its own with nothing but a problem ends a stream; lines about records have a number.
         if text.starts_with("{\"problem\":")
-            && let Ok(MaybeProblem {
-                problem: Some(problem),
-            }) = serde_json::from_str(&text)
+            && let Ok(MaybeProblem { problem: Some(problem) }) = serde_json::from_str(&text)
         {
             return Err(Refused(problem).into());
         }
@@ -159,9 +156,5 @@ fn broke_off(error: BoxError) -> anyhow::Error {
 }
 
 fn describe(status: StatusCode) -> String {
-    format!(
-        "{} {}",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or_default()
-    )
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
 }

@@ -175,20 +175,10 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "METRIC")]
     score: Option<String>,
     /// … of at least this value.
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        requires = "score",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
     score_min: Option<String>,
     /// … of at most this value.
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        requires = "score",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
     score_max: Option<String>,
     /// The language, e.g. ar.
     #[arg(long)]
@@ -334,21 +324,11 @@ mod tests {
             &["mihwar", "delivery", "replay"][..],
             &["mihwar", "import", "form"],
             &["mihwar", "feedback", "list", "--score-min", "3"],
-            &[
-                "mihwar",
-                "delivery",
-                "replay",
-                "--all",
-                "--department",
-                "مبيعات",
-            ],
+            &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
         }
-        assert!(
-            Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"])
-                .is_ok()
-        );
+        assert!(Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"]).is_ok());
     }
 }

@@ -61,18 +61,13 @@ impl Client {
     }
 
     /// Asks for something, with a query.
-    pub(crate) async fn get_with(
-        &self,
-        path: &str,
-        query: &impl Serialize,
-    ) -> anyhow::Result<Answer> {
+    pub(crate) async fn get_with(&self, path: &str, query: &impl Serialize) -> anyhow::Result<Answer> {
         self.get(&format!("{path}{}", query_text(query)?)).await
     }
 
     /// Has something done.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, Some(serde_json::to_vec(body)?))
-            .await
+        self.ask(Method::POST, path, Some(serde_json::to_vec(body)?)).await
     }
 
     /// Has something removed.
@@ -82,26 +77,14 @@ impl Client {
 
     /// Asks for something that has a form even when the status says no.
     pub(crate) async fn get_any(&self, path: &str) -> anyhow::Result<Answer> {
-        Ok(Answer::whatever(
-            self.exchange(Method::GET, path, None).await?,
-        ))
+        Ok(Answer::whatever(self.exchange(Method::GET, path, None).await?))
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> anyhow::Result<Answer> {
+    async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Answer> {
         Answer::of(self.exchange(method, path, body).await?).await
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> anyhow::Result<Response<Body>> {
+    async fn exchange(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Response<Body>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -136,21 +119,14 @@ async fn here(routes: mihwar_server::Router, mut request: Request<Full<Bytes>>) 
     response.map(|body| body.map_err(BoxError::from).boxed_unsync())
 }
 
-async fn over_socket(
-    socket: &PathBuf,
-    request: Request<Full<Bytes>>,
-) -> anyhow::Result<Response<Body>> {
+async fn over_socket(socket: &PathBuf, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Body>> {
     let stream = UnixStream::connect(socket)
         .await
         .with_context(|| format!("{}", socket.display()))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends by itself when the answer was read and the sender is gone.
     tokio::spawn(connection);
-    let response = sender
-        .send_request(request)
-        .await
-        .context("the hub went away")?;
+    let response = sender.send_request(request).await.context("the hub went away")?;
     Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
 }
 
@@ -169,9 +145,7 @@ fn query_text(query: &impl Serialize) -> anyhow::Result<String> {
         text.push(if text.is_empty() { '?' } else { '&' });
         text.push_str(&key);
         text.push('=');
-        value
-            .bytes()
-            .for_each(|byte| percent_encode(byte, &mut text));
+        value.bytes().for_each(|byte| percent_encode(byte, &mut text));
     }
     Ok(text)
 }

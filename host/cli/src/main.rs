@@ -20,10 +20,7 @@ use output::Outcome;
 fn main() -> ExitCode {
     // Wrong use ends here, with status 2 and the sentence that says what would be right.
     let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("mihwar: no threads to work with: {error}");

@@ -73,10 +73,7 @@ mod tests {
 
     #[test]
     fn text_of_strangers_gives_the_terminal_no_orders() {
-        assert_eq!(
-            plain("شكرًا\u{1b}]0;title\u{7}!\n"),
-            "شكرًا\u{FFFD}]0;title\u{FFFD}!\n"
-        );
+        assert_eq!(plain("شكرًا\u{1b}]0;title\u{7}!\n"), "شكرًا\u{FFFD}]0;title\u{FFFD}!\n");
         assert_eq!(plain("خدمة ممتازة"), "خدمة ممتازة");
         assert_eq!(excerpt("  الخدمة\n ممتازة جدًا ", 9), "الخدمة مم…");
     }

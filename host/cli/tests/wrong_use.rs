@@ -3,15 +3,26 @@
 use std::process::{Command, Output};
 
 fn mihwar(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mihwar")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_mihwar"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[test]
 fn wrong_use_ends_with_2_and_says_how_it_is_used() {
-    for arguments in [&["serv"][..], &["import"], &["delivery", "replay"], &["feedback", "list", "--score-min", "3"]] {
+    for arguments in [
+        &["serv"][..],
+        &["import"],
+        &["delivery", "replay"],
+        &["feedback", "list", "--score-min", "3"],
+    ] {
         let output = mihwar(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("Usage"), "{arguments:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("Usage"),
+            "{arguments:?}"
+        );
     }
 }
 

@@ -12,7 +12,9 @@ use crate::import::{self, ImportError, ImportProgress, ImportReport};
 use crate::inbound::{self, InboundError, InboundRecord, InboundRequest};
 use crate::intake::{self, Arrival, Intake, Rider};
 use crate::ledger::{self, VerifyProgress, VerifyReport};
-use crate::query::{self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError};
+use crate::query::{
+    self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
+};
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
 use crate::{hub, projection};
@@ -34,7 +36,12 @@ impl Hub {
     ///
     /// # Errors
     /// When nothing could be made durable; nothing was kept then.
-    pub async fn accept(&self, actor: &Actor, instance: &InstanceName, drafts: Vec<Draft>) -> Result<Vec<Intake>, Fault> {
+    pub async fn accept(
+        &self,
+        actor: &Actor,
+        instance: &InstanceName,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Intake>, Fault> {
         let arrivals: Vec<Arrival> = drafts.into_iter().map(Arrival::from).collect();
         intake::accept(&self.shared.core, actor, instance, &arrivals, &Rider::default()).await
     }
@@ -53,9 +60,14 @@ impl Hub {
         answer: impl Fn(&Intake) -> Option<(u16, Vec<u8>)>,
     ) -> Result<Intake, Fault> {
         let arrivals = [Arrival::from(draft)];
-        let guard = Rider { guards: ticket.rider(0, Vec::new())?.guards, ..Rider::default() };
+        let guard = Rider {
+            guards: ticket.rider(0, Vec::new())?.guards,
+            ..Rider::default()
+        };
         let results = intake::accept_with(&self.shared.core, actor, instance, &arrivals, &guard, |results| {
-            let Some((status, body)) = results.first().and_then(&answer) else { return Ok(None) };
+            let Some((status, body)) = results.first().and_then(&answer) else {
+                return Ok(None);
+            };
             Ok(ticket.rider(status, body)?.edits.pop())
         });
         results.await?.pop().ok_or(Fault::Contended)
@@ -65,7 +77,12 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn idempotency_check(&self, caller: Option<TokenId>, key: &str, request: [u8; 32]) -> Result<IdempotencyState, Fault> {
+    pub async fn idempotency_check(
+        &self,
+        caller: Option<TokenId>,
+        key: &str,
+        request: [u8; 32],
+    ) -> Result<IdempotencyState, Fault> {
         idempotency::check(&self.shared.core, caller, key, request).await
     }
 
@@ -95,7 +112,12 @@ impl Hub {
     ///
     /// # Errors
     /// For a foreign cursor, or when the store cannot be read.
-    pub async fn feedback_page(&self, filter: &FeedbackFilter, cursor: Option<&str>, limit: u16) -> Result<FeedbackPage, QueryError> {
+    pub async fn feedback_page(
+        &self,
+        filter: &FeedbackFilter,
+        cursor: Option<&str>,
+        limit: u16,
+    ) -> Result<FeedbackPage, QueryError> {
         query::feedback_page(&self.shared.core, filter, cursor, usize::from(limit.clamp(1, 1000))).await
     }
 
@@ -127,7 +149,12 @@ impl Hub {
     ///
     /// # Errors
     /// For a foreign cursor, or when the store cannot be read.
-    pub async fn delivery_page(&self, filter: &DeliveryFilter, cursor: Option<&str>, limit: u16) -> Result<DeliveryPage, QueryError> {
+    pub async fn delivery_page(
+        &self,
+        filter: &DeliveryFilter,
+        cursor: Option<&str>,
+        limit: u16,
+    ) -> Result<DeliveryPage, QueryError> {
         query::delivery_page(&self.shared.core, filter, cursor, usize::from(limit.clamp(1, 1000))).await
     }
 
@@ -192,7 +219,13 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn token_create(&self, actor: Actor, name: &str, scopes: Vec<Scope>, expires_at: Option<Time>) -> Result<NewToken, Fault> {
+    pub async fn token_create(
+        &self,
+        actor: Actor,
+        name: &str,
+        scopes: Vec<Scope>,
+        expires_at: Option<Time>,
+    ) -> Result<NewToken, Fault> {
         tokens::create(&self.shared.core, actor, name, scopes, expires_at).await
     }
 

@@ -39,8 +39,17 @@ pub(crate) async fn destroy(core: &Core, doomed: &[AttachmentId]) {
 }
 
 /// Sorts changes out. Withdrawals destroy the content at once, in the same transaction.
-pub(crate) async fn arrivals(core: &Core, instance: &Running, changes: Vec<Change>, effects: &Effects) -> Result<Taken, Fault> {
-    let files: HashMap<String, Vec<u8>> = effects.blobs.iter().map(|blob| (blob.id.clone(), blob.bytes.to_vec())).collect();
+pub(crate) async fn arrivals(
+    core: &Core,
+    instance: &Running,
+    changes: Vec<Change>,
+    effects: &Effects,
+) -> Result<Taken, Fault> {
+    let files: HashMap<String, Vec<u8>> = effects
+        .blobs
+        .iter()
+        .map(|blob| (blob.id.clone(), blob.bytes.to_vec()))
+        .collect();
     let files = Arc::new(files);
     let mut taken = Taken::default();
     for change in changes {
@@ -48,7 +57,10 @@ pub(crate) async fn arrivals(core: &Core, instance: &Running, changes: Vec<Chang
             Change::Upsert(feedback) => {
                 let external_id = feedback.external_id.clone();
                 match convert::draft(feedback) {
-                    Ok(draft) => taken.arrivals.push(Arrival { draft, files: files.clone() }),
+                    Ok(draft) => taken.arrivals.push(Arrival {
+                        draft,
+                        files: files.clone(),
+                    }),
                     Err(problems) => taken.refused.push((external_id, problems)),
                 }
             }
@@ -73,16 +85,26 @@ async fn withdraw(core: &Core, instance: &Running, external_id: &str, taken: &mu
             let seen: SeenRow = rows::decode("a de-duplication row", &row.value.bytes)?;
             for revision in 1..=u32::try_from(seen.revisions.len()).unwrap_or(u32::MAX) {
                 let key = keys::content(seen.feedback, revision);
-                let Some(stored) = view.get(&key).await? else { continue };
+                let Some(stored) = view.get(&key).await? else {
+                    continue;
+                };
                 taken.doomed.extend(blob_of(&stored.bytes));
                 if let Some(opened) = core.content(&*view, seen.feedback, revision, seen.contact).await? {
-                    taken.doomed.extend(opened.content.attachments.iter().filter_map(|attachment| attachment.id));
+                    taken
+                        .doomed
+                        .extend(opened.content.attachments.iter().filter_map(|attachment| attachment.id));
                 }
                 taken.edits.push(Edit::Delete(key));
             }
-            let body = EventBody::Withdrawn(Withdrawn { feedback: seen.feedback });
+            let body = EventBody::Withdrawn(Withdrawn {
+                feedback: seen.feedback,
+            });
             let actor = mihwar_model::Actor::Instance(instance.name.clone());
-            taken.events.push(Event { at: core.clock.now(), actor, body });
+            taken.events.push(Event {
+                at: core.clock.now(),
+                actor,
+                body,
+            });
         }
         match page.next {
             Some(next) => range = next,

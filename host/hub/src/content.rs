@@ -45,7 +45,9 @@ pub(crate) fn blob_of(row: &[u8]) -> Option<AttachmentId> {
 /// How many bytes reading this row brings into memory.
 pub(crate) fn weight(row: &[u8]) -> usize {
     match row.split_first() {
-        Some((&BLOB, rest)) => rest.last_chunk::<8>().map_or(0, |n| usize::try_from(u64::from_be_bytes(*n)).unwrap_or(usize::MAX)),
+        Some((&BLOB, rest)) => rest
+            .last_chunk::<8>()
+            .map_or(0, |n| usize::try_from(u64::from_be_bytes(*n)).unwrap_or(usize::MAX)),
         _ => row.len(),
     }
 }
@@ -66,9 +68,13 @@ impl Core {
         revision: u32,
         contact: ContactId,
     ) -> Result<Option<Opened>, Fault> {
-        let Some(row) = view.get(&keys::content(feedback, revision)).await? else { return Ok(None) };
+        let Some(row) = view.get(&keys::content(feedback, revision)).await? else {
+            return Ok(None);
+        };
         let keys = self.contact_keys(view, vec![contact]).await?;
-        let Some(key) = keys.get(&contact) else { return Ok(None) };
+        let Some(key) = keys.get(&contact) else {
+            return Ok(None);
+        };
         self.open_content(key, feedback, revision, &row.bytes).await.map(Some)
     }
 
@@ -82,15 +88,23 @@ impl Core {
         let from_file;
         let sealed = match blob_of(row) {
             Some(id) => {
-                from_file = self.blobs.read(id.0).await.map_err(|error| Fault::Blob(error.to_string()))?;
+                from_file = self
+                    .blobs
+                    .read(id.0)
+                    .await
+                    .map_err(|error| Fault::Blob(error.to_string()))?;
                 &from_file[..]
             }
             None => row.get(1..).unwrap_or_default(),
         };
         let plain = self.vault.open_for(key, &place(feedback, revision), sealed)?;
-        let (salt, bytes) = plain
-            .split_first_chunk::<32>()
-            .ok_or_else(|| Fault::Damaged { what: "content", detail: "shorter than its salt".into() })?;
-        Ok(Opened { content: rows::decode("content", bytes)?, commitment: commitment(salt, bytes) })
+        let (salt, bytes) = plain.split_first_chunk::<32>().ok_or_else(|| Fault::Damaged {
+            what: "content",
+            detail: "shorter than its salt".into(),
+        })?;
+        Ok(Opened {
+            content: rows::decode("content", bytes)?,
+            commitment: commitment(salt, bytes),
+        })
     }
 }

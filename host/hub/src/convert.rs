@@ -17,22 +17,33 @@ use crate::rows::Head;
 pub(crate) fn draft(feedback: contract::Feedback) -> Result<Draft, Vec<FieldProblem>> {
     let mut problems = Vec::new();
     let channel = note(&mut problems, "channel", channel_kinds::channel(feedback.channel));
-    let kind = feedback.kind.and_then(|kind| note(&mut problems, "kind", kind.parse::<Kind>()));
-    let language = feedback.language.and_then(|language| note(&mut problems, "language", Language::new(language)));
+    let kind = feedback
+        .kind
+        .and_then(|kind| note(&mut problems, "kind", kind.parse::<Kind>()));
+    let language = feedback
+        .language
+        .and_then(|language| note(&mut problems, "language", Language::new(language)));
     let tags = feedback.tags.into_iter().enumerate();
-    let tags = tags.filter_map(|(i, tag)| note(&mut problems, &format!("tags[{i}]"), Tag::new(tag))).collect();
+    let tags = tags
+        .filter_map(|(i, tag)| note(&mut problems, &format!("tags[{i}]"), Tag::new(tag)))
+        .collect();
     let attributes = feedback.attributes.into_iter().enumerate();
     let attributes = attributes
         .map(|(i, attribute)| Attribute {
             value: scalar(attribute.value).unwrap_or_else(|json| {
-                problems.push(FieldProblem::new(format!("attributes[{i}]"), "JSON attributes belong into raw"));
+                problems.push(FieldProblem::new(
+                    format!("attributes[{i}]"),
+                    "JSON attributes belong into raw",
+                ));
                 Scalar::Text(json)
             }),
             name: attribute.name,
         })
         .collect();
     let details = details(feedback.details, &mut problems);
-    let Some(channel) = channel.filter(|_| problems.is_empty()) else { return Err(problems) };
+    let Some(channel) = channel.filter(|_| problems.is_empty()) else {
+        return Err(problems);
+    };
     Ok(Draft {
         external_id: Some(feedback.external_id),
         revision: feedback.revision,
@@ -56,20 +67,34 @@ pub(crate) fn draft(feedback: contract::Feedback) -> Result<Draft, Vec<FieldProb
 }
 
 fn note<T, E: std::fmt::Display>(problems: &mut Vec<FieldProblem>, field: &str, result: Result<T, E>) -> Option<T> {
-    result.map_err(|error| problems.push(FieldProblem::new(field, error.to_string()))).ok()
+    result
+        .map_err(|error| problems.push(FieldProblem::new(field, error.to_string())))
+        .ok()
 }
 
 fn author(person: contract::Person) -> Author {
     let identifiers = person.identifiers.into_iter().map(identifier).collect();
-    Author { name: person.display_name, identifiers, locale: person.locale }
+    Author {
+        name: person.display_name,
+        identifiers,
+        locale: person.locale,
+    }
 }
 
 fn identifier(identifier: contract::Identifier) -> Identifier {
-    Identifier { scheme: identifier.scheme, id: identifier.id }
+    Identifier {
+        scheme: identifier.scheme,
+        id: identifier.id,
+    }
 }
 
 fn score(score: contract::Score) -> Score {
-    Score { metric: score.metric, value: score.value, min: score.min, max: score.max }
+    Score {
+        metric: score.metric,
+        value: score.value,
+        min: score.min,
+        max: score.max,
+    }
 }
 
 fn attachment(attachment: contract::Attachment) -> DraftAttachment {
@@ -113,11 +138,17 @@ fn details(details: contract::Details, problems: &mut Vec<FieldProblem>) -> Deta
                 question_id: answer.question_id,
                 question: answer.question,
                 value: scalar(answer.value).unwrap_or_else(|json| {
-                    problems.push(FieldProblem::new(format!("details.answers[{i}].value"), "an answer is text, a number or yes/no"));
+                    problems.push(FieldProblem::new(
+                        format!("details.answers[{i}].value"),
+                        "an answer is text, a number or yes/no",
+                    ));
                     Scalar::Text(json)
                 }),
             });
-            Details::Survey(SurveyContent { survey_id: survey.survey_id, answers: answers.collect() })
+            Details::Survey(SurveyContent {
+                survey_id: survey.survey_id,
+                answers: answers.collect(),
+            })
         }
         contract::Details::Social(social) => Details::Social(SocialContent {
             network: social.network,
@@ -157,8 +188,16 @@ pub(crate) struct GrantedFields {
 }
 
 /// The names that `grant.fields` knows.
-pub(crate) const FIELD_NAMES: [&str; 8] =
-    ["subject", "body", "author.name", "author.identifiers", "attachments", "details", "attributes", "raw"];
+pub(crate) const FIELD_NAMES: [&str; 8] = [
+    "subject",
+    "body",
+    "author.name",
+    "author.identifiers",
+    "attachments",
+    "details",
+    "attributes",
+    "raw",
+];
 
 impl GrantedFields {
     /// Reads the names; the error is the first one that is unknown.
@@ -188,7 +227,10 @@ pub(crate) fn stored(head: &Head, content: &Content, granted: GrantedFields) -> 
     let mut attributes: Vec<_> = head
         .attributes
         .iter()
-        .map(|(name, value)| contract::Attribute { name: name.clone(), value: fact(value) })
+        .map(|(name, value)| contract::Attribute {
+            name: name.clone(),
+            value: fact(value),
+        })
         .collect();
     if granted.attributes {
         attributes.extend(content.attributes.iter().map(|attribute| contract::Attribute {
@@ -206,17 +248,34 @@ pub(crate) fn stored(head: &Head, content: &Content, granted: GrantedFields) -> 
         thread_id: head.thread.map(|thread| thread.to_string()),
         in_reply_to: None,
         subject: content.subject.clone().filter(|_| granted.subject),
-        body: if granted.body { content.body.clone() } else { String::new() },
+        body: if granted.body {
+            content.body.clone()
+        } else {
+            String::new()
+        },
         body_html: content.body_html.clone().filter(|_| granted.body),
         language: head.language.as_ref().map(|language| language.as_str().to_owned()),
         scores: head
             .scores
             .iter()
-            .map(|s| contract::Score { metric: s.metric.clone(), value: s.value, min: s.min, max: s.max })
+            .map(|s| contract::Score {
+                metric: s.metric.clone(),
+                value: s.value,
+                min: s.min,
+                max: s.max,
+            })
             .collect(),
         tags: head.tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
-        attachments: if granted.attachments { content.attachments.iter().map(stored_attachment).collect() } else { vec![] },
-        details: if granted.details { stored_details(&content.details) } else { contract::Details::None },
+        attachments: if granted.attachments {
+            content.attachments.iter().map(stored_attachment).collect()
+        } else {
+            vec![]
+        },
+        details: if granted.details {
+            stored_details(&content.details)
+        } else {
+            contract::Details::None
+        },
         attributes,
         raw: content.raw.clone().filter(|_| granted.raw),
     };
@@ -237,7 +296,12 @@ fn person(content: &Content, granted: GrantedFields) -> Option<contract::Person>
     let identifiers = author.identifiers.iter().filter(|_| granted.author_identifiers);
     Some(contract::Person {
         display_name: author.name.clone().filter(|_| granted.author_name),
-        identifiers: identifiers.map(|i| contract::Identifier { scheme: i.scheme.clone(), id: i.id.clone() }).collect(),
+        identifiers: identifiers
+            .map(|i| contract::Identifier {
+                scheme: i.scheme.clone(),
+                id: i.id.clone(),
+            })
+            .collect(),
         locale: author.locale.clone(),
     })
 }
@@ -282,7 +346,10 @@ fn stored_details(details: &Details) -> contract::Details {
             },
             duration_ms: call.duration_ms,
             queue: call.queue.clone(),
-            agent: call.agent.as_ref().map(|i| contract::Identifier { scheme: i.scheme.clone(), id: i.id.clone() }),
+            agent: call.agent.as_ref().map(|i| contract::Identifier {
+                scheme: i.scheme.clone(),
+                id: i.id.clone(),
+            }),
             recording: None,
             transcript: call.transcript.iter().map(stored_utterance).collect(),
         }),

@@ -90,6 +90,12 @@ impl Core {
 
     /// The ledger bytes of something that happens now.
     pub(crate) fn event(&self, actor: Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
-        Event { at: self.clock.now(), actor, body }.to_bytes().map_err(Fault::Encoding)
+        Event {
+            at: self.clock.now(),
+            actor,
+            body,
+        }
+        .to_bytes()
+        .map_err(Fault::Encoding)
     }
 }

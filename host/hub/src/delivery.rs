@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mihwar_model::{
-    Actor, Attempted, ContactId, DeadLettered, Delivered, DeliveryId, EventBody, FeedbackId, InstanceName, Skipped, Time,
+    Actor, Attempted, ContactId, DeadLettered, Delivered, DeliveryId, EventBody, FeedbackId, InstanceName, Skipped,
+    Time,
 };
 use mihwar_sandbox::contract::destination::{Ack, AckState, Delivery, Event as DeliveryEvent};
 use mihwar_sandbox::contract::types::PluginError;
@@ -34,7 +35,9 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Delivers to one department until told to stop or until the department is configured away.
 pub(crate) async fn run(shared: Arc<Shared>, destination: InstanceName, stop: CancellationToken) {
     loop {
-        let Some(running) = shared.instances().get(&destination) else { return };
+        let Some(running) = shared.instances().get(&destination) else {
+            return;
+        };
         let woken = shared.core.wake.deliveries.notified();
         let pause = match step(&shared, &running).await {
             Ok(Step::Worked) => {
@@ -86,14 +89,19 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>) -> Result<S
     let now = core.clock.now();
     let (due, next) = due(&*view, &department.name, now, department.config.batch).await?;
     if due.is_empty() {
-        let pause = next.map_or(IDLE, |next| Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0)));
+        let pause = next.map_or(IDLE, |next| {
+            Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0))
+        });
         return Ok(Step::Idle(pause));
     }
     let (batch, gone, owners) = prepare(core, &*view, department, &due).await?;
     drop(view);
     let mut outcomes: HashMap<DeliveryId, Outcome> = gone.into_iter().map(|id| (id, Outcome::Gone)).collect();
     if !batch.is_empty() {
-        let attachments = lent::Attachments { core: core.clone(), owners };
+        let attachments = lent::Attachments {
+            core: core.clone(),
+            owners,
+        };
         let call = lent::call(core, &department.name, Arc::new(attachments));
         let result = department.sandbox.deliver(batch, call).await;
         department.note(core.clock.now(), "deliver", &result);
@@ -112,13 +120,22 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>) -> Result<S
 
 /// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; and the
 /// time at which the next one becomes due.
-async fn due(view: &dyn View, destination: &InstanceName, now: Time, most: usize) -> Result<(Vec<Due>, Option<Time>), Fault> {
-    let page = view.scan(keys::outbox_of(destination), Order::Ascending, LOOK_AHEAD).await?;
+async fn due(
+    view: &dyn View,
+    destination: &InstanceName,
+    now: Time,
+    most: usize,
+) -> Result<(Vec<Due>, Option<Time>), Fault> {
+    let page = view
+        .scan(keys::outbox_of(destination), Order::Ascending, LOOK_AHEAD)
+        .await?;
     let (mut due, mut held, mut next) = (Vec::new(), HashSet::new(), None::<Time>);
     let mut batch_contacts = HashSet::new();
     for row in page.rows {
         let outbox: OutboxRow = rows::decode("an outbox row", &row.value.bytes)?;
-        let Some(id) = keys::last_id(&row.key) else { continue };
+        let Some(id) = keys::last_id(&row.key) else {
+            continue;
+        };
         let contact = outbox.contact;
         if held.contains(&contact) {
             continue;
@@ -132,7 +149,11 @@ async fn due(view: &dyn View, destination: &InstanceName, now: Time, most: usize
         if !batch_contacts.insert(contact) {
             continue;
         }
-        due.push(Due { delivery: DeliveryId::from_bytes(id), version: row.value.version, row: outbox });
+        due.push(Due {
+            delivery: DeliveryId::from_bytes(id),
+            version: row.value.version,
+            row: outbox,
+        });
         if due.len() >= most {
             break;
         }
@@ -160,7 +181,11 @@ async fn prepare(core: &Core, view: &dyn View, department: &Running, due: &[Due]
         batch.push(Delivery {
             id: due.delivery.to_string(),
             attempt: row.attempts + 1,
-            event: if row.revision > 1 { DeliveryEvent::Updated(stored) } else { DeliveryEvent::Created(stored) },
+            event: if row.revision > 1 {
+                DeliveryEvent::Updated(stored)
+            } else {
+                DeliveryEvent::Created(stored)
+            },
             external_ref: reference.map(|content| content.reference),
         });
     }
@@ -175,36 +200,70 @@ pub(crate) async fn reference(
     contact: ContactId,
     destination: &InstanceName,
 ) -> Result<Option<ReferenceContent>, Fault> {
-    let Some(row) = view.get(&keys::reference(feedback, destination)).await? else { return Ok(None) };
+    let Some(row) = view.get(&keys::reference(feedback, destination)).await? else {
+        return Ok(None);
+    };
     let keys = core.contact_keys(view, vec![contact]).await?;
-    let Some(key) = keys.get(&contact) else { return Ok(None) };
-    let plain = core.vault.open_for(key, &reference_place(feedback, destination), &row.bytes)?;
-    let (_salt, content) = plain.split_first_chunk::<32>().ok_or(crate::vault::VaultError::Unreadable { what: "a reference" })?;
+    let Some(key) = keys.get(&contact) else {
+        return Ok(None);
+    };
+    let plain = core
+        .vault
+        .open_for(key, &reference_place(feedback, destination), &row.bytes)?;
+    let (_salt, content) = plain
+        .split_first_chunk::<32>()
+        .ok_or(crate::vault::VaultError::Unreadable { what: "a reference" })?;
     rows::decode("a reference", content).map(Some)
 }
 
 fn reference_place(feedback: FeedbackId, destination: &InstanceName) -> Vec<u8> {
-    [b"reference".as_slice(), &feedback.to_bytes(), destination.as_str().as_bytes()].concat()
+    [
+        b"reference".as_slice(),
+        &feedback.to_bytes(),
+        destination.as_str().as_bytes(),
+    ]
+    .concat()
 }
 
 /// What became of one delivery.
 #[derive(Debug)]
 enum Outcome {
-    Delivered { reference: Option<String>, url: Option<String> },
+    Delivered {
+        reference: Option<String>,
+        url: Option<String>,
+    },
     Skipped,
-    Retry { code: String, after: Option<Duration>, counts: bool, reason: String },
-    Dead { code: String, reason: String },
+    Retry {
+        code: String,
+        after: Option<Duration>,
+        counts: bool,
+        reason: String,
+    },
+    Dead {
+        code: String,
+        reason: String,
+    },
     /// Its content was withdrawn or erased meanwhile.
     Gone,
 }
 
-fn judge(department: &Running, result: Result<Vec<Ack>, CallError>, due: &[Due], outcomes: &mut HashMap<DeliveryId, Outcome>) {
+fn judge(
+    department: &Running,
+    result: Result<Vec<Ack>, CallError>,
+    due: &[Due],
+    outcomes: &mut HashMap<DeliveryId, Outcome>,
+) {
     match result {
         Ok(acks) => {
             for ack in acks {
-                let Ok(id) = ack.id.parse::<DeliveryId>() else { continue };
+                let Ok(id) = ack.id.parse::<DeliveryId>() else {
+                    continue;
+                };
                 let outcome = match ack.state {
-                    AckState::Delivered(done) => Outcome::Delivered { reference: done.external_ref, url: done.url },
+                    AckState::Delivered(done) => Outcome::Delivered {
+                        reference: done.external_ref,
+                        url: done.url,
+                    },
                     AckState::Skipped(_) => Outcome::Skipped,
                     AckState::Failed(error) => plugin_error(department, error),
                 };
@@ -224,10 +283,18 @@ fn judge(department: &Running, result: Result<Vec<Ack>, CallError>, due: &[Due],
         Err(error) => {
             let whole = |error: CallError| match *error.failure {
                 CallFailure::Plugin(error) => plugin_error(department, error),
-                CallFailure::Busy { waited, .. } => {
-                    Outcome::Retry { code: "busy".into(), after: Some(waited), counts: false, reason: String::new() }
-                }
-                failure => Outcome::Retry { code: failure.code().into(), after: None, counts: true, reason: failure.to_string() },
+                CallFailure::Busy { waited, .. } => Outcome::Retry {
+                    code: "busy".into(),
+                    after: Some(waited),
+                    counts: false,
+                    reason: String::new(),
+                },
+                failure => Outcome::Retry {
+                    code: failure.code().into(),
+                    after: None,
+                    counts: true,
+                    reason: failure.to_string(),
+                },
             };
             let outcome = whole(error);
             for due in due {
@@ -241,10 +308,21 @@ impl Outcome {
     /// The same outcome for another delivery of a batch that failed as a whole.
     fn again(&self) -> Self {
         match self {
-            Self::Retry { code, after, counts, reason } => {
-                Self::Retry { code: code.clone(), after: *after, counts: *counts, reason: reason.clone() }
-            }
-            Self::Dead { code, reason } => Self::Dead { code: code.clone(), reason: reason.clone() },
+            Self::Retry {
+                code,
+                after,
+                counts,
+                reason,
+            } => Self::Retry {
+                code: code.clone(),
+                after: *after,
+                counts: *counts,
+                reason: reason.clone(),
+            },
+            Self::Dead { code, reason } => Self::Dead {
+                code: code.clone(),
+                reason: reason.clone(),
+            },
             Self::Delivered { .. } | Self::Skipped | Self::Gone => Self::Skipped,
         }
     }
@@ -254,16 +332,33 @@ impl Outcome {
 fn plugin_error(department: &Running, error: PluginError) -> Outcome {
     let failure = CallFailure::Plugin(error);
     let (code, reason) = (failure.code().to_owned(), failure.to_string());
-    let CallFailure::Plugin(error) = failure else { return Outcome::Dead { code, reason } };
+    let CallFailure::Plugin(error) = failure else {
+        return Outcome::Dead { code, reason };
+    };
     let after = |millis: Option<u64>| millis.map(Duration::from_millis);
     match error {
-        PluginError::Transient(retry) => Outcome::Retry { code, after: after(retry.after_ms), counts: true, reason },
-        PluginError::RateLimited(retry) => Outcome::Retry { code, after: after(retry.after_ms), counts: false, reason },
+        PluginError::Transient(retry) => Outcome::Retry {
+            code,
+            after: after(retry.after_ms),
+            counts: true,
+            reason,
+        },
+        PluginError::RateLimited(retry) => Outcome::Retry {
+            code,
+            after: after(retry.after_ms),
+            counts: false,
+            reason,
+        },
         PluginError::Permanent(_) | PluginError::Unsupported(_) => Outcome::Dead { code, reason },
         PluginError::Unauthorized(_) | PluginError::Misconfigured(_) => {
             tracing::error!(instance = %department.name, code, "paused until its configuration changes: {reason}");
             department.record.pause(Some(reason.clone()));
-            Outcome::Retry { code, after: None, counts: false, reason }
+            Outcome::Retry {
+                code,
+                after: None,
+                counts: false,
+                reason,
+            }
         }
     }
 }
@@ -276,15 +371,29 @@ async fn settle(
     state: Vec<Edit>,
 ) -> Result<(), Fault> {
     let view = core.store.view().await?;
-    let keys = core.contact_keys(&*view, due.iter().map(|due| due.row.contact).collect()).await?;
+    let keys = core
+        .contact_keys(&*view, due.iter().map(|due| due.row.contact).collect())
+        .await?;
     let now = core.clock.now();
-    let mut batch = Batch { edits: state, ..Batch::default() };
+    let mut batch = Batch {
+        edits: state,
+        ..Batch::default()
+    };
     for due in due {
-        let Some(outcome) = outcomes.remove(&due.delivery) else { continue };
+        let Some(outcome) = outcomes.remove(&due.delivery) else {
+            continue;
+        };
         let key = keys::outbox(&department.name, due.delivery);
         batch.guards.push(Guard::At(key, due.version));
         let contact_key = keys.get(&due.row.contact);
-        Settling { core, department, now, contact_key, batch: &mut batch }.settle(due, outcome)?;
+        Settling {
+            core,
+            department,
+            now,
+            contact_key,
+            batch: &mut batch,
+        }
+        .settle(due, outcome)?;
     }
     // What the department already has must not be forgotten because the writer is busy for a moment.
     core.apply_patiently(batch).await
@@ -306,13 +415,29 @@ impl Settling<'_> {
         let body = match outcome {
             Outcome::Delivered { reference, url } => {
                 let reference = match reference {
-                    Some(reference) => self.keep_reference(feedback, ReferenceContent { reference, url })?,
+                    Some(reference) => self.keep_reference(feedback, &ReferenceContent { reference, url })?,
                     None => None,
                 };
-                EventBody::Delivered(Delivered { delivery, feedback, destination, attempt, reference })
+                EventBody::Delivered(Delivered {
+                    delivery,
+                    feedback,
+                    destination,
+                    attempt,
+                    reference,
+                })
             }
-            Outcome::Skipped | Outcome::Gone => EventBody::DeliverySkipped(Skipped { delivery, feedback, destination, attempt }),
-            Outcome::Retry { code, after, counts, reason } => {
+            Outcome::Skipped | Outcome::Gone => EventBody::DeliverySkipped(Skipped {
+                delivery,
+                feedback,
+                destination,
+                attempt,
+            }),
+            Outcome::Retry {
+                code,
+                after,
+                counts,
+                reason,
+            } => {
                 let made = attempt - due.row.attempts_before_replay;
                 if counts && made >= self.department.config.retry.attempts {
                     return self.dead(due, code, &reason);
@@ -321,7 +446,9 @@ impl Settling<'_> {
             }
             Outcome::Dead { code, reason } => return self.dead(due, code, &reason),
         };
-        self.batch.edits.push(Edit::Delete(keys::outbox(&self.department.name, delivery)));
+        self.batch
+            .edits
+            .push(Edit::Delete(keys::outbox(&self.department.name, delivery)));
         self.event(body)
     }
 
@@ -330,7 +457,9 @@ impl Settling<'_> {
         let made = attempt - due.row.attempts_before_replay;
         let jitter = u16::from_be_bytes(self.core.vault.random::<2>());
         let pause = backoff(self.department.config.retry, made, jitter).max(after.unwrap_or_default());
-        let retry_at = self.now.plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+        let retry_at = self
+            .now
+            .plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
         let key = keys::outbox(&self.department.name, due.delivery);
         // An attempt that does not count (the other side asked for a pause) leaves the schedule as it is.
         let attempts_before_replay = due.row.attempts_before_replay + u32::from(!counts);
@@ -342,7 +471,12 @@ impl Settling<'_> {
             code: short(code),
             retry_at,
         };
-        let row = OutboxRow { attempts: attempt, due: retry_at, attempts_before_replay, ..due.row };
+        let row = OutboxRow {
+            attempts: attempt,
+            due: retry_at,
+            attempts_before_replay,
+            ..due.row
+        };
         self.batch.edits.push(Edit::Put(key, rows::encode(&row)?));
         self.event(EventBody::DeliveryFailed(body))
     }
@@ -355,22 +489,42 @@ impl Settling<'_> {
         };
         let code = short(code);
         let entry = OutboxRow { attempts, ..due.row };
-        let row = DeadRow { entry, code: code.clone(), reason, at: self.now };
+        let row = DeadRow {
+            entry,
+            code: code.clone(),
+            reason,
+            at: self.now,
+        };
         let name = &self.department.name;
         self.batch.edits.push(Edit::Delete(keys::outbox(name, delivery)));
-        self.batch.edits.push(Edit::Put(keys::dead(name, delivery), rows::encode(&row)?));
-        let body = DeadLettered { delivery, feedback, destination: name.clone(), attempts, code };
+        self.batch
+            .edits
+            .push(Edit::Put(keys::dead(name, delivery), rows::encode(&row)?));
+        let body = DeadLettered {
+            delivery,
+            feedback,
+            destination: name.clone(),
+            attempts,
+            code,
+        };
         self.event(EventBody::DeliveryDeadLettered(body))
     }
 
-    fn keep_reference(&mut self, feedback: FeedbackId, content: ReferenceContent) -> Result<Option<[u8; 32]>, Fault> {
-        let Some(key) = self.contact_key else { return Ok(None) };
-        let plain = rows::encode(&content)?;
+    fn keep_reference(&mut self, feedback: FeedbackId, content: &ReferenceContent) -> Result<Option<[u8; 32]>, Fault> {
+        let Some(key) = self.contact_key else {
+            return Ok(None);
+        };
+        let plain = rows::encode(content)?;
         let salt = self.core.vault.random::<32>();
         let salted = [salt.as_slice(), &plain].concat();
         let name = &self.department.name;
-        let sealed = self.core.vault.seal_for(key, &reference_place(feedback, name), &salted)?;
-        self.batch.edits.push(Edit::Put(keys::reference(feedback, name), sealed));
+        let sealed = self
+            .core
+            .vault
+            .seal_for(key, &reference_place(feedback, name), &salted)?;
+        self.batch
+            .edits
+            .push(Edit::Put(keys::reference(feedback, name), sealed));
         Ok(Some(crate::vault::commitment(&salt, &plain)))
     }
 
@@ -383,12 +537,18 @@ impl Settling<'_> {
 
 /// A code as it stands in events: short and one line.
 fn short(code: String) -> String {
-    if code.len() <= 64 && !code.contains(char::is_whitespace) { code } else { "plugin-error".into() }
+    if code.len() <= 64 && !code.contains(char::is_whitespace) {
+        code
+    } else {
+        "plugin-error".into()
+    }
 }
 
 /// The pause before attempt `made + 1`: doubled each time, at most `most`, shortened by up to a fifth.
 fn backoff(retry: Retry, made: u32, jitter: u16) -> Duration {
-    let doubled = retry.first.saturating_mul(1_u32.checked_shl(made.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = retry
+        .first
+        .saturating_mul(1_u32.checked_shl(made.saturating_sub(1)).unwrap_or(u32::MAX));
     let whole = doubled.min(retry.most);
     whole - whole.mul_f64(0.2 * f64::from(jitter) / f64::from(u16::MAX))
 }
@@ -402,7 +562,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_differ() {
-        let retry = Retry { first: Duration::from_secs(5), most: Duration::from_secs(3600), attempts: 20 };
+        let retry = Retry {
+            first: Duration::from_secs(5),
+            most: Duration::from_secs(3600),
+            attempts: 20,
+        };
         assert_eq!(backoff(retry, 1, 0), Duration::from_secs(5));
         assert_eq!(backoff(retry, 4, 0), Duration::from_secs(40));
         assert_eq!(backoff(retry, 60, 0), Duration::from_secs(3600));

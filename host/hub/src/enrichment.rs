@@ -65,16 +65,26 @@ pub(crate) fn from_edits(mut enriched: Enriched, edits: Vec<Edit>) -> Result<Enr
         match edit {
             Edit::SetAttribute(attribute) => {
                 let value = fact(&attribute.name, attribute.value)?;
-                enriched.attributes.push((code("attribute name", attribute.name)?, value));
+                enriched
+                    .attributes
+                    .push((code("attribute name", attribute.name)?, value));
             }
             Edit::AddTag(tag) => enriched.tags_added.push(Tag::new(tag).map_err(|e| e.to_string())?),
             Edit::RemoveTag(tag) => enriched.tags_removed.push(Tag::new(tag).map_err(|e| e.to_string())?),
-            Edit::SetLanguage(language) => enriched.language = Some(Language::new(language).map_err(|e| e.to_string())?),
+            Edit::SetLanguage(language) => {
+                enriched.language = Some(Language::new(language).map_err(|e| e.to_string())?);
+            }
             Edit::SetKind(kind) => enriched.kind = Some(kind.parse::<Kind>().map_err(|e| e.to_string())?),
             Edit::SetSentiment(value) if (-1.0..=1.0).contains(&value) => enriched.sentiment = Some(value),
-            Edit::SetSentiment(value) => return Err(format!("sentiment {value} is outside -1 to 1")),
-            Edit::Redact(_) => return Err("redact: this enricher runs after storage; redaction is not offered yet".into()),
-            Edit::Route(name) => enriched.routes.push(InstanceName::new(name).map_err(|e| e.to_string())?),
+            Edit::SetSentiment(value) => {
+                return Err(format!("sentiment {value} is outside -1 to 1"));
+            }
+            Edit::Redact(_) => {
+                return Err("redact: this enricher runs after storage; redaction is not offered yet".into());
+            }
+            Edit::Route(name) => enriched
+                .routes
+                .push(InstanceName::new(name).map_err(|e| e.to_string())?),
             Edit::Quarantine(reason) => enriched.quarantine = Some(Tag::new(reason).map_err(|e| e.to_string())?),
         }
     }
@@ -93,17 +103,25 @@ fn fact(name: &str, value: Value) -> Result<FactValue, String> {
         Value::Decimal(value) if value.is_finite() => FactValue::Decimal(value),
         Value::Decimal(_) => return Err(format!("attribute {name}: not a finite number")),
         Value::Text(value) => FactValue::Code(code(name, value)?),
-        Value::Json(_) => return Err(format!("attribute {name}: an enricher may set numbers, booleans and codes, not JSON")),
+        Value::Json(_) => {
+            return Err(format!(
+                "attribute {name}: an enricher may set numbers, booleans and codes, not JSON"
+            ));
+        }
     })
 }
 
 fn code(name: &str, text: String) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
     if fits {
         return Ok(text);
     }
-    Err(format!("{name}: what an enricher sets is a fact, so text must be a code of at most 64 letters, digits and . _ : -"))
+    Err(format!(
+        "{name}: what an enricher sets is a fact, so text must be a code of at most 64 letters, digits and . _ : -"
+    ))
 }
 
 #[cfg(test)]
@@ -115,11 +133,21 @@ mod tests {
     use super::{from_edits, nothing, says_something};
 
     fn edits(edits: Vec<Edit>) -> Result<mihwar_model::Enriched, String> {
-        from_edits(nothing(FeedbackId::from_bytes([1; 16]), 1, InstanceName::new("language").unwrap()), edits)
+        from_edits(
+            nothing(
+                FeedbackId::from_bytes([1; 16]),
+                1,
+                InstanceName::new("language").unwrap(),
+            ),
+            edits,
+        )
     }
 
     fn attribute(name: &str, value: Value) -> Edit {
-        Edit::SetAttribute(Attribute { name: name.into(), value })
+        Edit::SetAttribute(Attribute {
+            name: name.into(),
+            value,
+        })
     }
 
     #[test]
@@ -134,9 +162,17 @@ mod tests {
         assert_eq!(found.language.as_ref().unwrap().as_str(), "ar");
         assert_eq!(found.attributes[0], ("script".into(), FactValue::Code("Arab".into())));
         assert!(says_something(&found));
-        assert!(edits(vec![attribute("name", Value::Text("محمد علي".into()))]).unwrap_err().contains("name"));
+        assert!(
+            edits(vec![attribute("name", Value::Text("محمد علي".into()))])
+                .unwrap_err()
+                .contains("name")
+        );
         assert!(edits(vec![Edit::SetSentiment(f64::NAN)]).is_err());
-        assert!(edits(vec![Edit::SetKind("شكوى".into())]).unwrap_err().contains("complaint"));
+        assert!(
+            edits(vec![Edit::SetKind("شكوى".into())])
+                .unwrap_err()
+                .contains("complaint")
+        );
         assert!(!says_something(&edits(vec![]).unwrap()));
     }
 }

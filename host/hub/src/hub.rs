@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mihwar_ledger::Signer;
-use mihwar_model::{Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock};
+use mihwar_model::{
+    Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock,
+};
 use mihwar_sandbox::{Capability, Engine, EngineError, EngineSettings};
 use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
 use thiserror::Error;
@@ -72,7 +74,10 @@ impl Doors {
     /// The machine's own.
     #[must_use]
     pub fn real() -> Self {
-        Self { clock: Arc::new(SystemClock), randomness: Arc::new(OsRandomness) }
+        Self {
+            clock: Arc::new(SystemClock),
+            randomness: Arc::new(OsRandomness),
+        }
     }
 }
 
@@ -138,7 +143,10 @@ impl Hub {
     /// Says what is in the way, and changes nothing.
     pub async fn open(config: Config, doors: Doors) -> Result<Self, OpenError> {
         let folder = config.data.clone();
-        let is_new = prepare_folder(&folder).map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
+        let is_new = prepare_folder(&folder).map_err(|source| OpenError::Folder {
+            path: folder.clone(),
+            source,
+        })?;
         let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
         let settings = RedbSettings {
             queue_batches: config.storage.queue,
@@ -152,7 +160,9 @@ impl Hub {
         let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
         let store = match opened {
             Ok(Ok(store)) => store,
-            Ok(Err(StoreError::AlreadyOpen { .. })) => return Err(OpenError::AlreadyServed { path: folder }),
+            Ok(Err(StoreError::AlreadyOpen { .. })) => {
+                return Err(OpenError::AlreadyServed { path: folder });
+            }
             Ok(Err(error)) => return Err(OpenError::Store(error)),
             Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
         };
@@ -188,7 +198,11 @@ impl Hub {
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };
-        let hub = Self { shared: Arc::new(shared), stop: CancellationToken::new(), workers: Arc::default() };
+        let hub = Self {
+            shared: Arc::new(shared),
+            stop: CancellationToken::new(),
+            workers: Arc::default(),
+        };
         hub.note_configured(&built).await?;
         *hub.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
         Ok(hub)
@@ -203,7 +217,16 @@ impl Hub {
         self.spawn("read models", projection::run(core.clone(), stop.clone()));
         self.spawn("pipeline", pipeline::run(shared.clone(), stop.clone()));
         self.spawn("stored requests", inbound::run(shared.clone(), stop.clone()));
-        self.spawn("checkpoints", ledger::run(core.clone(), shared.signer.clone(), ledger.origin, ledger.checkpoint_every.0, stop.clone()));
+        self.spawn(
+            "checkpoints",
+            ledger::run(
+                core.clone(),
+                shared.signer.clone(),
+                ledger.origin,
+                ledger.checkpoint_every.0,
+                stop.clone(),
+            ),
+        );
         self.spawn("configuration", watch(self.clone(), stop.clone()));
         self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
         self.spawn("idempotency", sweep(core, stop.clone()));
@@ -211,19 +234,33 @@ impl Hub {
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let handle = tokio::spawn(work);
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner).named.push((name, handle));
+        self.workers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .named
+            .push((name, handle));
     }
 
     /// Names of workers that ended although nobody stopped them.
     pub(crate) fn fallen_workers(&self) -> Vec<&'static str> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let stopped = self.stop.is_cancelled();
-        workers.named.iter().filter(|(_, handle)| !stopped && handle.is_finished()).map(|(name, _)| *name).collect()
+        workers
+            .named
+            .iter()
+            .filter(|(_, handle)| !stopped && handle.is_finished())
+            .map(|(name, _)| *name)
+            .collect()
     }
 
     /// Whether the workers were started.
     pub(crate) fn is_started(&self) -> bool {
-        !self.workers.lock().unwrap_or_else(PoisonError::into_inner).named.is_empty()
+        !self
+            .workers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .named
+            .is_empty()
     }
 
     /// Stops the workers, lets them finish what they began, signs the ledger and closes the store.
@@ -291,11 +328,17 @@ impl Hub {
                 version: plugin.manifest().plugin.version.clone(),
                 module,
             };
-            batch.journal.push(core.event(Actor::Hub, EventBody::InstanceConfigured(body))?);
+            batch
+                .journal
+                .push(core.event(Actor::Hub, EventBody::InstanceConfigured(body))?);
             batch.edits.push(Edit::Put(key, running.fingerprint.to_vec()));
         }
         drop(view);
-        if batch.journal.is_empty() { Ok(()) } else { core.apply_patiently(batch).await }
+        if batch.journal.is_empty() {
+            Ok(())
+        } else {
+            core.apply_patiently(batch).await
+        }
     }
 }
 
@@ -319,7 +362,12 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
             Some(_) => {}
         }
     }
-    report.removed = before.by_name.keys().filter(|name| !after.by_name.contains_key(*name)).cloned().collect();
+    report.removed = before
+        .by_name
+        .keys()
+        .filter(|name| !after.by_name.contains_key(*name))
+        .cloned()
+        .collect();
     report
 }
 
@@ -339,11 +387,20 @@ async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
         running.retain(|_, handle| !handle.is_finished());
         for department in shared.instances().departments() {
             let name = department.name.clone();
-            running.entry(name.clone()).or_insert_with(|| tokio::spawn(delivery::run(shared.clone(), name, stop.clone())));
+            running
+                .entry(name.clone())
+                .or_insert_with(|| tokio::spawn(delivery::run(shared.clone(), name, stop.clone())));
         }
-        for channel in shared.instances().by_name.values().filter(|running| running.can(Capability::Pull)) {
+        for channel in shared
+            .instances()
+            .by_name
+            .values()
+            .filter(|running| running.can(Capability::Pull))
+        {
             let name = channel.name.clone();
-            running.entry(name.clone()).or_insert_with(|| tokio::spawn(poll::run(shared.clone(), name, stop.clone())));
+            running
+                .entry(name.clone())
+                .or_insert_with(|| tokio::spawn(poll::run(shared.clone(), name, stop.clone())));
         }
         tokio::select! {
             () = stop.cancelled() => break,
@@ -373,8 +430,12 @@ async fn watch(hub: Hub, stop: CancellationToken) {
         }
         seen = now;
         match hub.reload().await {
-            Ok(report) => tracing::info!(added = ?report.added, changed = ?report.changed, removed = ?report.removed, "the configuration was reloaded"),
-            Err(error) => tracing::error!("the changed configuration is not taken over, the old one stays in force:\n{error}"),
+            Ok(report) => {
+                tracing::info!(added = ?report.added, changed = ?report.changed, removed = ?report.removed, "the configuration was reloaded");
+            }
+            Err(error) => {
+                tracing::error!("the changed configuration is not taken over, the old one stays in force:\n{error}");
+            }
         }
     }
 }
@@ -392,7 +453,11 @@ async fn sweep(core: Arc<Core>, stop: CancellationToken) {
 }
 
 /// Puts dead letters back into the outbox.
-pub(crate) async fn replay_deliveries(shared: &Shared, actor: &Actor, which: &crate::ReplaySelection) -> Result<u64, Fault> {
+pub(crate) async fn replay_deliveries(
+    shared: &Shared,
+    actor: &Actor,
+    which: &crate::ReplaySelection,
+) -> Result<u64, Fault> {
     let core = &shared.core;
     let mut replayed = 0;
     let mut range = match which {
@@ -400,21 +465,40 @@ pub(crate) async fn replay_deliveries(shared: &Shared, actor: &Actor, which: &cr
         crate::ReplaySelection::Id(_) | crate::ReplaySelection::All => keys::all(keys::DEAD),
     };
     loop {
-        let page = core.store.view().await?.scan(range, mihwar_store::Order::Ascending, 500).await?;
+        let page = core
+            .store
+            .view()
+            .await?
+            .scan(range, mihwar_store::Order::Ascending, 500)
+            .await?;
         let mut batch = Batch::default();
         for row in page.rows {
-            let Some(id) = keys::last_id(&row.key).map(mihwar_model::DeliveryId::from_bytes) else { continue };
+            let Some(id) = keys::last_id(&row.key).map(mihwar_model::DeliveryId::from_bytes) else {
+                continue;
+            };
             if matches!(which, crate::ReplaySelection::Id(wanted) if *wanted != id) {
                 continue;
             }
-            let Some(destination) = keys::dead_destination(&row.key) else { continue };
+            let Some(destination) = keys::dead_destination(&row.key) else {
+                continue;
+            };
             let dead: rows::DeadRow = rows::decode("a dead letter", &row.value.bytes)?;
-            let body = mihwar_model::Replayed { delivery: id, feedback: dead.entry.feedback, destination: destination.clone() };
+            let body = mihwar_model::Replayed {
+                delivery: id,
+                feedback: dead.entry.feedback,
+                destination: destination.clone(),
+            };
             let entry = crate::query::replayed(dead, core.clock.now());
-            batch.guards.push(mihwar_store::Guard::At(row.key.clone(), row.value.version));
+            batch
+                .guards
+                .push(mihwar_store::Guard::At(row.key.clone(), row.value.version));
             batch.edits.push(Edit::Delete(row.key));
-            batch.edits.push(Edit::Put(keys::outbox(&destination, id), rows::encode(&entry)?));
-            batch.journal.push(core.event(actor.clone(), EventBody::DeliveryReplayed(body))?);
+            batch
+                .edits
+                .push(Edit::Put(keys::outbox(&destination, id), rows::encode(&entry)?));
+            batch
+                .journal
+                .push(core.event(actor.clone(), EventBody::DeliveryReplayed(body))?);
             replayed += 1;
         }
         if !batch.edits.is_empty() {

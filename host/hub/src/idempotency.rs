@@ -58,21 +58,42 @@ struct AnswerRow {
 impl IdempotencyTicket {
     /// The guard and edit that write this answer.
     pub(crate) fn rider(&self, status: u16, body: Vec<u8>) -> Result<Rider, Fault> {
-        let row = AnswerRow { request: self.request, status, body, expires: self.expires };
+        let row = AnswerRow {
+            request: self.request,
+            status,
+            body,
+            expires: self.expires,
+        };
         let guard = match self.version {
             Some(version) => Guard::At(self.key.clone(), version),
             None => Guard::Absent(self.key.clone()),
         };
-        Ok(Rider { guards: vec![guard], edits: vec![Edit::Put(self.key.clone(), rows::encode(&row)?)], events: Vec::new() })
+        Ok(Rider {
+            guards: vec![guard],
+            edits: vec![Edit::Put(self.key.clone(), rows::encode(&row)?)],
+            events: Vec::new(),
+        })
     }
 }
 
-pub(crate) async fn check(core: &Core, caller: Option<TokenId>, key: &str, request: [u8; 32]) -> Result<IdempotencyState, Fault> {
+pub(crate) async fn check(
+    core: &Core,
+    caller: Option<TokenId>,
+    key: &str,
+    request: [u8; 32],
+) -> Result<IdempotencyState, Fault> {
     let caller = caller.map(TokenId::to_bytes).unwrap_or_default();
     let key = keys::idempotency(core.vault.idempotency_hash(&caller, key));
     let now = core.clock.now();
-    let ticket = |version| IdempotencyTicket { key: key.clone(), version, request, expires: now.plus_millis(KEPT_MILLIS) };
-    let Some(row) = core.store.view().await?.get(&key).await? else { return Ok(IdempotencyState::Fresh(ticket(None))) };
+    let ticket = |version| IdempotencyTicket {
+        key: key.clone(),
+        version,
+        request,
+        expires: now.plus_millis(KEPT_MILLIS),
+    };
+    let Some(row) = core.store.view().await?.get(&key).await? else {
+        return Ok(IdempotencyState::Fresh(ticket(None)));
+    };
     let answer: AnswerRow = rows::decode("an idempotency row", &row.bytes)?;
     if answer.expires <= now {
         return Ok(IdempotencyState::Fresh(ticket(Some(row.version))));
@@ -80,7 +101,10 @@ pub(crate) async fn check(core: &Core, caller: Option<TokenId>, key: &str, reque
     if answer.request != request {
         return Ok(IdempotencyState::Mismatch);
     }
-    Ok(IdempotencyState::Replay { status: answer.status, body: answer.body })
+    Ok(IdempotencyState::Replay {
+        status: answer.status,
+        body: answer.body,
+    })
 }
 
 /// Removes answers whose day is over.

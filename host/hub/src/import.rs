@@ -126,7 +126,10 @@ pub(crate) async fn run(
     paths: Vec<PathBuf>,
     progress: mpsc::Sender<ImportProgress>,
 ) -> Result<ImportReport, ImportError> {
-    let running = shared.instances().get(instance).filter(|running| running.can(Capability::Import));
+    let running = shared
+        .instances()
+        .get(instance)
+        .filter(|running| running.can(Capability::Import));
     let running = running.ok_or_else(|| ImportError::UnknownInstance(instance.clone()))?;
     let core = shared.core.clone();
     let listed = tokio::task::spawn_blocking(move || list(&core, &paths)).await;
@@ -145,7 +148,15 @@ pub(crate) async fn run(
         let row = known.get(&source.id).cloned();
         async move {
             let resumed = row.as_ref().is_some_and(|row| row.done);
-            let result = FileImport { shared, running, actor, job, source: source.clone() }.run(row).await;
+            let result = FileImport {
+                shared,
+                running,
+                actor,
+                job,
+                source: source.clone(),
+            }
+            .run(row)
+            .await;
             (source, resumed, result)
         }
     }))
@@ -156,21 +167,27 @@ pub(crate) async fn run(
         add(&shared.core, &source, &row, &mut report)?;
         total.files_done += 1;
         total.bytes_done += source.size;
-        (total.new, total.revised, total.duplicates, total.refused) = (report.new, report.revised, report.duplicates, report.refused);
+        (total.new, total.revised, total.duplicates, total.refused) =
+            (report.new, report.revised, report.duplicates, report.refused);
         // A listener that went away or lags behind does not hold the import up.
         if total.files_done.is_multiple_of(16) || total.files_done == total.files_total {
             drop(progress.try_send(total.clone()));
         }
     }
     forget(&shared.core, job).await?;
-    report.refusals.sort_by(|a, b| (&a.file, &a.place).cmp(&(&b.file, &b.place)));
+    report
+        .refusals
+        .sort_by(|a, b| (&a.file, &a.place).cmp(&(&b.file, &b.place)));
     Ok(report)
 }
 
 fn list(core: &Core, paths: &[PathBuf]) -> Result<Vec<Source>, ImportError> {
     let mut sources = Vec::new();
     for path in paths {
-        let root = path.canonicalize().map_err(|error| ImportError::Path { path: path.clone(), detail: error.to_string() })?;
+        let root = path.canonicalize().map_err(|error| ImportError::Path {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
         walk(core, &root, &root, &mut sources)?;
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
@@ -179,21 +196,34 @@ fn list(core: &Core, paths: &[PathBuf]) -> Result<Vec<Source>, ImportError> {
 }
 
 fn walk(core: &Core, root: &Path, path: &Path, sources: &mut Vec<Source>) -> Result<(), ImportError> {
-    let fail = |error: std::io::Error| ImportError::Path { path: path.to_owned(), detail: error.to_string() };
+    let fail = |error: std::io::Error| ImportError::Path {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    };
     let metadata = std::fs::metadata(path).map_err(fail)?;
     if metadata.is_dir() {
         for entry in std::fs::read_dir(path).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             // Hidden files and links out of the folder are not what was asked for.
-            if !entry.file_name().as_encoded_bytes().starts_with(b".") && !entry.file_type().map_err(fail)?.is_symlink() {
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") && !entry.file_type().map_err(fail)?.is_symlink()
+            {
                 walk(core, root, &entry.path(), sources)?;
             }
         }
         return Ok(());
     }
-    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
-    let name = below.map_or_else(|| path.file_name().map(PathBuf::from).unwrap_or_default(), Path::to_owned);
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|below| !below.as_os_str().is_empty());
+    let name = below.map_or_else(
+        || path.file_name().map(PathBuf::from).unwrap_or_default(),
+        Path::to_owned,
+    );
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = modified.and_then(|time| i64::try_from(time.as_millis()).ok());
     let id = core.vault.name(&[
         b"import file",
@@ -201,7 +231,13 @@ fn walk(core: &Core, root: &Path, path: &Path, sources: &mut Vec<Source>) -> Res
         &metadata.len().to_be_bytes(),
         &modified.unwrap_or_default().to_be_bytes(),
     ]);
-    sources.push(Source { path: path.to_owned(), name: name.to_string_lossy().into_owned(), size: metadata.len(), modified, id });
+    sources.push(Source {
+        path: path.to_owned(),
+        name: name.to_string_lossy().into_owned(),
+        size: metadata.len(),
+        modified,
+        id,
+    });
     Ok(())
 }
 
@@ -230,12 +266,21 @@ async fn resume(core: &Core, job: [u8; 16]) -> Result<HashMap<[u8; 16], ImportRo
 
 async fn forget(core: &Core, job: [u8; 16]) -> Result<(), Fault> {
     loop {
-        let page = core.store.view().await?.scan(keys::import_job(job), Order::Ascending, 1000).await?;
+        let page = core
+            .store
+            .view()
+            .await?
+            .scan(keys::import_job(job), Order::Ascending, 1000)
+            .await?;
         if page.rows.is_empty() {
             return Ok(());
         }
         let edits = page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect();
-        core.apply_patiently(Batch { edits, ..Batch::default() }).await?;
+        core.apply_patiently(Batch {
+            edits,
+            ..Batch::default()
+        })
+        .await?;
     }
 }
 
@@ -247,7 +292,14 @@ fn add(core: &Core, source: &Source, row: &ImportRow, report: &mut ImportReport)
     let refusals = read_refusals(core, source, row)?;
     report.refused += refusals.count;
     let file = source.path.display().to_string();
-    report.refusals.extend(refusals.kept.into_iter().map(|(place, code, reason)| ImportRefusal { file: file.clone(), place, code, reason }));
+    report
+        .refusals
+        .extend(refusals.kept.into_iter().map(|(place, code, reason)| ImportRefusal {
+            file: file.clone(),
+            place,
+            code,
+            reason,
+        }));
     Ok(())
 }
 
@@ -270,7 +322,11 @@ impl Refusals {
 }
 
 fn cut(text: String) -> String {
-    if text.len() <= 400 { text } else { text.chars().take(200).collect() }
+    if text.len() <= 400 {
+        text
+    } else {
+        text.chars().take(200).collect()
+    }
 }
 
 fn read_refusals(core: &Core, source: &Source, row: &ImportRow) -> Result<Refusals, Fault> {
@@ -315,7 +371,10 @@ impl FileImport<'_> {
                 Ok((page, effects)) => self.keep(&mut row, &mut refusals, page, &effects).await?,
                 Err(Stop::Later(after)) => tokio::time::sleep(after).await,
                 Err(Stop::Refused { code, reason }) => {
-                    let place = row.cursor.as_deref().map_or_else(|| "file".to_owned(), |cursor| format!("after {cursor}"));
+                    let place = row
+                        .cursor
+                        .as_deref()
+                        .map_or_else(|| "file".to_owned(), |cursor| format!("after {cursor}"));
                     refusals.add(place, code, reason);
                     row.done = true;
                     self.commit(&mut row, &refusals, Vec::new(), Rider::default()).await?;
@@ -327,7 +386,10 @@ impl FileImport<'_> {
 
     async fn page(&self, file: &Arc<File>, cursor: Option<String>) -> Result<(ImportPage, Effects), Stop> {
         let core = &self.shared.core;
-        let blobs = lent::ImportedFile { file: file.clone(), size: self.source.size };
+        let blobs = lent::ImportedFile {
+            file: file.clone(),
+            size: self.source.size,
+        };
         let request = ImportRequest {
             file: SourceFile {
                 name: self.source.name.clone(),
@@ -338,7 +400,11 @@ impl FileImport<'_> {
             cursor,
             max_items: ITEMS_MAX,
         };
-        let result = self.running.sandbox.read_file(request, lent::call(core, &self.running.name, Arc::new(blobs))).await;
+        let result = self
+            .running
+            .sandbox
+            .read_file(request, lent::call(core, &self.running.name, Arc::new(blobs)))
+            .await;
         self.running.note(core.clock.now(), "read", &result);
         match result {
             Ok(done) => Ok((done.value, done.effects)),
@@ -347,12 +413,21 @@ impl FileImport<'_> {
                 CallFailure::Plugin(PluginError::Transient(retry) | PluginError::RateLimited(retry)) => {
                     Stop::Later(std::time::Duration::from_millis(retry.after_ms.unwrap_or(1000)))
                 }
-                failure => Stop::Refused { code: failure.code().to_owned(), reason: failure.to_string() },
+                failure => Stop::Refused {
+                    code: failure.code().to_owned(),
+                    reason: failure.to_string(),
+                },
             }),
         }
     }
 
-    async fn keep(&self, row: &mut ImportRow, refusals: &mut Refusals, page: ImportPage, effects: &Effects) -> Result<(), Fault> {
+    async fn keep(
+        &self,
+        row: &mut ImportRow,
+        refusals: &mut Refusals,
+        page: ImportPage,
+        effects: &Effects,
+    ) -> Result<(), Fault> {
         let core = &self.shared.core;
         if page.more && page.cursor == row.cursor {
             let reason = "the plugin asks to go on but its cursor does not move".to_owned();
@@ -367,10 +442,20 @@ impl FileImport<'_> {
             refusals.add(refusal.place, refusal.code, refusal.reason);
         }
         let taken = changes::arrivals(core, &self.running, page.changes, effects).await?;
-        let mut rider = Rider { edits: taken.edits, events: taken.events, ..Rider::default() };
-        rider.edits.extend(lent::state_edits(core, &self.running.name, effects)?);
+        let mut rider = Rider {
+            edits: taken.edits,
+            events: taken.events,
+            ..Rider::default()
+        };
+        rider
+            .edits
+            .extend(lent::state_edits(core, &self.running.name, effects)?);
         for (item, problems) in taken.refused {
-            refusals.add(item, "invalid".into(), problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+            refusals.add(
+                item,
+                "invalid".into(),
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            );
         }
         self.commit(row, refusals, taken.arrivals, rider).await?;
         changes::destroy(core, &taken.doomed).await;
@@ -379,14 +464,24 @@ impl FileImport<'_> {
 
     /// Writes the records of a page and the progress they make in one transaction. Which of them are new
     /// shows only while writing, so the progress row is made then.
-    async fn commit(&self, row: &mut ImportRow, refusals: &Refusals, arrivals: Vec<intake::Arrival>, rider: Rider) -> Result<(), Fault> {
+    async fn commit(
+        &self,
+        row: &mut ImportRow,
+        refusals: &Refusals,
+        arrivals: Vec<intake::Arrival>,
+        rider: Rider,
+    ) -> Result<(), Fault> {
         let core = &self.shared.core;
         let mut refusals = refusals.clone();
         for arrival in &arrivals {
             let problems = arrival.draft.problems();
             if !problems.is_empty() {
                 let reason = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                refusals.add(arrival.draft.external_id.clone().unwrap_or_default(), "invalid".into(), reason);
+                refusals.add(
+                    arrival.draft.external_id.clone().unwrap_or_default(),
+                    "invalid".into(),
+                    reason,
+                );
             }
         }
         self.seal(row, &refusals)?;
@@ -421,7 +516,11 @@ impl FileImport<'_> {
     fn seal(&self, row: &mut ImportRow, refusals: &Refusals) -> Result<(), Fault> {
         row.refusals = match refusals.count {
             0 => Vec::new(),
-            _ => self.shared.core.vault.seal_own(&self.source.id, &rows::encode(refusals)?)?,
+            _ => self
+                .shared
+                .core
+                .vault
+                .seal_own(&self.source.id, &rows::encode(refusals)?)?,
         };
         Ok(())
     }

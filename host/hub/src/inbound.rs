@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_model::{Actor, EventBody, FieldProblem, InboundDeadLettered, InboundId, InboundReplayed, InstanceName, Time};
+use mihwar_model::{
+    Actor, EventBody, FieldProblem, InboundDeadLettered, InboundId, InboundReplayed, InstanceName, Time,
+};
 use mihwar_sandbox::contract::types::{Header, PluginError};
 use mihwar_sandbox::contract::webhook;
 use mihwar_sandbox::{CallFailure, Capability};
@@ -95,25 +97,41 @@ const ROW_BYTES_MAX: usize = 90_000;
 
 /// Verifies a request and makes it durable.
 pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<InboundId, InboundError> {
-    let instance = shared.instances().get(&request.instance).filter(|running| running.can(Capability::Webhook));
+    let instance = shared
+        .instances()
+        .get(&request.instance)
+        .filter(|running| running.can(Capability::Webhook));
     let instance = instance.ok_or_else(|| InboundError::UnknownInstance(request.instance.clone()))?;
     let manifest = instance.sandbox.plugin().manifest();
-    let endpoint = manifest.webhook(&request.endpoint).ok_or_else(|| InboundError::UnknownEndpoint(request.endpoint.clone()))?;
-    if !endpoint.methods.iter().any(|method| method.eq_ignore_ascii_case(&request.method)) {
-        return Err(InboundError::MethodNotAllowed { allowed: endpoint.methods.clone() });
+    let endpoint = manifest
+        .webhook(&request.endpoint)
+        .ok_or_else(|| InboundError::UnknownEndpoint(request.endpoint.clone()))?;
+    if !endpoint
+        .methods
+        .iter()
+        .any(|method| method.eq_ignore_ascii_case(&request.method))
+    {
+        return Err(InboundError::MethodNotAllowed {
+            allowed: endpoint.methods.clone(),
+        });
     }
     let limit = endpoint.max_body.0;
     if request.body.len() as u64 > limit {
         return Err(InboundError::BodyTooLarge { limit });
     }
-    let headers: Vec<(String, String)> =
-        request.headers.into_iter().filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?))).collect();
+    let headers: Vec<(String, String)> = request
+        .headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
+        .collect();
     let core = &shared.core;
     let verified = match instance.sandbox.webhook_verifier(&request.endpoint) {
         Some(verifier) => {
             verifier
                 .verify(headers.as_slice(), &request.body, core.clock.now())
-                .map_err(|refusal| InboundError::NotVerified { reason: refusal.to_string() })?;
+                .map_err(|refusal| InboundError::NotVerified {
+                    reason: refusal.to_string(),
+                })?;
             Some(request.endpoint.clone())
         }
         None => None,
@@ -131,7 +149,10 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
         received_at: core.clock.now(),
     };
     let row = seal(shared, id, &row).await?;
-    let batch = Batch { edits: vec![Edit::Put(keys::inbox(id), row)], ..Batch::default() };
+    let batch = Batch {
+        edits: vec![Edit::Put(keys::inbox(id), row)],
+        ..Batch::default()
+    };
     core.store.apply(batch).await.map_err(Fault::from)?;
     core.wake.inbound.notify_one();
     Ok(id)
@@ -145,14 +166,21 @@ async fn seal(shared: &Shared, id: InboundId, row: &InboxRow) -> Result<Vec<u8>,
     }
     let blob = mihwar_model::AttachmentId(core.ids.next());
     let row = crate::content::blob_row(blob, sealed.len());
-    core.blobs.put(blob.0, sealed).await.map_err(|error| Fault::Blob(error.to_string()))?;
+    core.blobs
+        .put(blob.0, sealed)
+        .await
+        .map_err(|error| Fault::Blob(error.to_string()))?;
     Ok(row)
 }
 
 async fn open(shared: &Shared, id: InboundId, row: &[u8]) -> Result<InboxRow, Fault> {
     let core = &shared.core;
     let sealed = match crate::content::blob_of(row) {
-        Some(blob) => core.blobs.read(blob.0).await.map_err(|error| Fault::Blob(error.to_string()))?,
+        Some(blob) => core
+            .blobs
+            .read(blob.0)
+            .await
+            .map_err(|error| Fault::Blob(error.to_string()))?,
         None => row.get(1..).unwrap_or_default().to_vec(),
     };
     rows::decode("a stored request", &core.vault.open_own(&id.to_bytes(), &sealed)?)
@@ -215,11 +243,27 @@ async fn handle(shared: &Arc<Shared>, id: InboundId, version: &mut u64, row: &[u
             return Ok(false);
         }
     };
-    let Some(instance) = shared.instances().get(&request.instance).filter(|running| running.can(Capability::Webhook)) else {
-        return dead(shared, id, *version, row, &request, "instance-gone", "no such instance is configured any more").await;
+    let Some(instance) = shared
+        .instances()
+        .get(&request.instance)
+        .filter(|running| running.can(Capability::Webhook))
+    else {
+        return dead(
+            shared,
+            id,
+            *version,
+            row,
+            &request,
+            "instance-gone",
+            "no such instance is configured any more",
+        )
+        .await;
     };
     let call = lent::call(core, &instance.name, Arc::new(lent::NoBlobs));
-    let result = instance.sandbox.handle_webhook(contract_request(id, &request), call).await;
+    let result = instance
+        .sandbox
+        .handle_webhook(contract_request(id, &request), call)
+        .await;
     instance.note(core.clock.now(), "handle", &result);
     let done = match result {
         Ok(done) => done,
@@ -236,11 +280,18 @@ async fn handle(shared: &Arc<Shared>, id: InboundId, version: &mut u64, row: &[u
     };
     let mut edits = lent::state_edits(core, &instance.name, &done.effects)?;
     edits.push(Edit::Delete(keys::inbox(id)));
-    let rider = Rider { guards: vec![Guard::At(keys::inbox(id), *version)], edits, events: Vec::new() };
+    let rider = Rider {
+        guards: vec![Guard::At(keys::inbox(id), *version)],
+        edits,
+        events: Vec::new(),
+    };
     keep(shared, &instance, id, row, &request, done.value, &done.effects, rider).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one transaction, used in this one place")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one transaction, used in this one place"
+)]
 async fn keep(
     shared: &Arc<Shared>,
     instance: &Running,
@@ -253,13 +304,26 @@ async fn keep(
 ) -> Result<bool, Fault> {
     let core = &shared.core;
     let taken = changes::arrivals(core, instance, outcome.changes, effects).await?;
-    let mut refused: Vec<String> = outcome.refusals.iter().map(|r| format!("{} ({}): {}", r.place, r.code, r.reason)).collect();
-    refused.extend(taken.refused.iter().map(|(item, problems)| format!("{item}: {}", list(problems))));
+    let mut refused: Vec<String> = outcome
+        .refusals
+        .iter()
+        .map(|r| format!("{} ({}): {}", r.place, r.code, r.reason))
+        .collect();
+    refused.extend(
+        taken
+            .refused
+            .iter()
+            .map(|(item, problems)| format!("{item}: {}", list(problems))),
+    );
     // A draft that the model refuses shows only on writing; ask it first, so that the dead letter can say so.
     for arrival in &taken.arrivals {
         let problems = arrival.draft.problems();
         if !problems.is_empty() {
-            refused.push(format!("{}: {}", arrival.draft.external_id.as_deref().unwrap_or("?"), list(&problems)));
+            refused.push(format!(
+                "{}: {}",
+                arrival.draft.external_id.as_deref().unwrap_or("?"),
+                list(&problems)
+            ));
         }
     }
     rider.edits.extend(taken.edits);
@@ -302,7 +366,14 @@ fn contract_request(id: InboundId, request: &InboxRow) -> webhook::InboundReques
         method: request.method.clone(),
         path: request.path.clone(),
         query: request.query.clone(),
-        headers: request.headers.iter().map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect(),
+        headers: request
+            .headers
+            .iter()
+            .map(|(name, value)| Header {
+                name: name.clone(),
+                value: value.clone(),
+            })
+            .collect(),
         body: request.body.clone(),
         verification: match &request.verified {
             Some(recipe) => webhook::Verification::Verified(recipe.clone()),
@@ -312,7 +383,14 @@ fn contract_request(id: InboundId, request: &InboxRow) -> webhook::InboundReques
     }
 }
 
-fn dead_row(shared: &Shared, id: InboundId, row: &[u8], request: &InboxRow, code: &str, reason: &str) -> Result<Vec<u8>, Fault> {
+fn dead_row(
+    shared: &Shared,
+    id: InboundId,
+    row: &[u8],
+    request: &InboxRow,
+    code: &str,
+    reason: &str,
+) -> Result<Vec<u8>, Fault> {
     rows::encode(&InboxDeadRow {
         request: row.to_vec(),
         instance: request.instance.clone(),
@@ -324,11 +402,27 @@ fn dead_row(shared: &Shared, id: InboundId, row: &[u8], request: &InboxRow, code
 }
 
 fn dead_event(shared: &Shared, id: InboundId, request: &InboxRow, code: &str) -> mihwar_model::Event {
-    let body = InboundDeadLettered { inbound: id, instance: request.instance.clone(), code: code.chars().take(64).collect() };
-    mihwar_model::Event { at: shared.core.clock.now(), actor: Actor::Hub, body: EventBody::InboundDeadLettered(body) }
+    let body = InboundDeadLettered {
+        inbound: id,
+        instance: request.instance.clone(),
+        code: code.chars().take(64).collect(),
+    };
+    mihwar_model::Event {
+        at: shared.core.clock.now(),
+        actor: Actor::Hub,
+        body: EventBody::InboundDeadLettered(body),
+    }
 }
 
-async fn dead(shared: &Shared, id: InboundId, version: u64, row: &[u8], request: &InboxRow, code: &str, reason: &str) -> Result<bool, Fault> {
+async fn dead(
+    shared: &Shared,
+    id: InboundId,
+    version: u64,
+    row: &[u8],
+    request: &InboxRow,
+    code: &str,
+    reason: &str,
+) -> Result<bool, Fault> {
     let event = dead_event(shared, id, request, code);
     let batch = Batch {
         guards: vec![Guard::At(keys::inbox(id), version)],
@@ -343,7 +437,11 @@ async fn dead(shared: &Shared, id: InboundId, version: u64, row: &[u8], request:
 }
 
 /// Dead letters, newest first.
-pub(crate) async fn dead_page(shared: &Shared, after: Option<InboundId>, limit: usize) -> Result<Vec<InboundRecord>, Fault> {
+pub(crate) async fn dead_page(
+    shared: &Shared,
+    after: Option<InboundId>,
+    limit: usize,
+) -> Result<Vec<InboundRecord>, Fault> {
     let view = shared.core.store.view().await?;
     let mut range = keys::all(keys::INBOX_DEAD);
     if let Some(after) = after {
@@ -387,7 +485,10 @@ pub(crate) async fn replay(shared: &Shared, actor: &Actor, which: Option<Inbound
             let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
             let id = InboundId::from_bytes(keys::last_id(&row.key).unwrap_or_default());
             batch.guards.push(Guard::At(row.key.clone(), row.value.version));
-            let body = EventBody::InboundReplayed(InboundReplayed { inbound: id, instance: dead.instance });
+            let body = EventBody::InboundReplayed(InboundReplayed {
+                inbound: id,
+                instance: dead.instance,
+            });
             batch.journal.push(shared.core.event(actor.clone(), body)?);
             batch.edits.push(Edit::Put(keys::inbox(id), dead.request));
             batch.edits.push(Edit::Delete(row.key));

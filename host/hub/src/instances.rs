@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mihwar_model::{InstanceName, Time};
+use mihwar_sandbox::manifest::Answer;
 use mihwar_sandbox::{
     Call, CallError, Capability, Engine, Instance, InstanceSettings, LoadError, Measurement, MeasurementKind, Plugin,
     SecretSet, Severity,
 };
-use mihwar_sandbox::manifest::Answer;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -91,10 +91,19 @@ impl Running {
 
     /// A plugin's own metric, under its instance: `mihwar_plugin_own_NAME`.
     fn measure(&self, measurement: &Measurement) {
-        let letters = measurement.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        let letters = measurement
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
         let name: String = "mihwar_plugin_own_".chars().chain(letters).collect();
         let mut labels: Vec<(String, String)> = vec![("instance".into(), self.name.to_string())];
-        labels.extend(measurement.labels.iter().filter(|(name, _)| name != "instance").cloned());
+        labels.extend(
+            measurement
+                .labels
+                .iter()
+                .filter(|(name, _)| name != "instance")
+                .cloned(),
+        );
         match measurement.kind {
             MeasurementKind::Add(by) => metrics::counter!(name, &labels).increment(by),
             MeasurementKind::Set(to) => metrics::gauge!(name, &labels).set(to),
@@ -113,13 +122,21 @@ impl Running {
     }
 
     /// Notes how a call went, and what the plugin logged, where people look for it.
-    pub(crate) fn note<T>(&self, at: Time, function: &'static str, result: &Result<mihwar_sandbox::Done<T>, CallError>) {
+    pub(crate) fn note<T>(
+        &self,
+        at: Time,
+        function: &'static str,
+        result: &Result<mihwar_sandbox::Done<T>, CallError>,
+    ) {
         let labels = [("instance", self.name.to_string()), ("function", function.to_owned())];
         let log = match result {
             Ok(done) => {
                 self.record.succeeded(at);
                 metrics::histogram!("mihwar_plugin_call_seconds", &labels).record(done.cost.wall.as_secs_f64());
-                done.effects.metrics.iter().for_each(|measurement| self.measure(measurement));
+                done.effects
+                    .metrics
+                    .iter()
+                    .for_each(|measurement| self.measure(measurement));
                 &done.effects.log
             }
             Err(error) => {
@@ -162,14 +179,21 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
     let plugins = load_plugins(engine, config, &mut problems).await;
     let mut instances = Instances::default();
     for wanted in &config.instances {
-        let Some((plugin, hash)) = plugins.get(&wanted.plugin) else { continue };
+        let Some((plugin, hash)) = plugins.get(&wanted.plugin) else {
+            continue;
+        };
         let mut fingerprint = Config::fingerprint(wanted);
-        fingerprint.iter_mut().zip(hash.bytes().cycle()).for_each(|(a, b)| *a ^= b);
+        fingerprint
+            .iter_mut()
+            .zip(hash.bytes().cycle())
+            .for_each(|(a, b)| *a ^= b);
         match configure(config, wanted, plugin) {
             Ok((sandbox, fields, secrets)) => {
                 problems.extend(validate(config, wanted, &sandbox).await);
                 let known = before.get(&wanted.name);
-                let unchanged = known.as_ref().filter(|known| known.fingerprint == fingerprint && known.secrets == secrets);
+                let unchanged = known
+                    .as_ref()
+                    .filter(|known| known.fingerprint == fingerprint && known.secrets == secrets);
                 let record = known.as_ref().map(|known| known.record.clone()).unwrap_or_default();
                 if unchanged.is_none() {
                     record.pause(None);
@@ -191,7 +215,11 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
             Err(found) => problems.extend(found),
         }
     }
-    if problems.is_empty() { Ok(instances) } else { Err(ConfigError { problems }) }
+    if problems.is_empty() {
+        Ok(instances)
+    } else {
+        Err(ConfigError { problems })
+    }
 }
 
 type Loaded = HashMap<InstanceName, (Arc<Plugin>, String)>;
@@ -250,8 +278,12 @@ fn plugin_file(config: &Config, id: &InstanceName, file: Option<&Path>) -> Resul
 async fn validate(config: &Config, wanted: &InstanceConfig, instance: &Instance) -> Vec<ConfigProblem> {
     match instance.validate(Call::empty()).await {
         Ok(done) => {
-            let problem = |path: &str, message: &str| config.instance_problem(&wanted.name, &format!("settings.{path}"), message);
-            done.value.iter().map(|found| problem(&found.path, &found.message)).collect()
+            let problem =
+                |path: &str, message: &str| config.instance_problem(&wanted.name, &format!("settings.{path}"), message);
+            done.value
+                .iter()
+                .map(|found| problem(&found.path, &found.message))
+                .collect()
         }
         Err(error) => {
             tracing::warn!(instance = %wanted.name, code = error.code(), "the plugin could not check its settings: {error}");
@@ -265,8 +297,16 @@ type Configured = (Instance, GrantedFields, [u8; 32]);
 fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> Result<Configured, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let (secrets, digest) = read_secrets(config, wanted, &mut problems);
-    if let Some(endpoint) = plugin.manifest().webhooks.iter().find(|endpoint| endpoint.answer == Answer::Plugin) {
-        let message = format!("its endpoint \"{}\" wants to answer requests itself, which this hub does not offer yet", endpoint.name);
+    if let Some(endpoint) = plugin
+        .manifest()
+        .webhooks
+        .iter()
+        .find(|endpoint| endpoint.answer == Answer::Plugin)
+    {
+        let message = format!(
+            "its endpoint \"{}\" wants to answer requests itself, which this hub does not offer yet",
+            endpoint.name
+        );
         problems.push(config.instance_problem(&wanted.name, "plugin", &message));
     }
     let fields = GrantedFields::read(&wanted.grants.fields).unwrap_or_else(|unknown| {
@@ -288,11 +328,16 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
             for warning in &warnings {
                 tracing::warn!(instance = %wanted.name, "{}: {}", warning.path, warning.message);
             }
-            if problems.is_empty() { Ok((instance, fields, digest)) } else { Err(problems) }
+            if problems.is_empty() {
+                Ok((instance, fields, digest))
+            } else {
+                Err(problems)
+            }
         }
         Err(found) => {
             let errors = found.into_iter().filter(|problem| problem.severity == Severity::Error);
-            problems.extend(errors.map(|problem| config.instance_problem(&wanted.name, &problem.path, &problem.message)));
+            problems
+                .extend(errors.map(|problem| config.instance_problem(&wanted.name, &problem.path, &problem.message)));
             Err(problems)
         }
     }

@@ -60,7 +60,10 @@ pub(crate) struct Arrival {
 
 impl From<Draft> for Arrival {
     fn from(draft: Draft) -> Self {
-        Self { draft, files: Arc::default() }
+        Self {
+            draft,
+            files: Arc::default(),
+        }
     }
 }
 
@@ -143,7 +146,10 @@ async fn accept_part(
         let view = core.store.view().await?;
         let known = Known::read(core, &*view, instance, arrivals).await?;
         let mut writing = Writing::new(core, actor, instance, known);
-        let results = arrivals.iter().map(|arrival| writing.take(arrival)).collect::<Result<Vec<_>, _>>()?;
+        let results = arrivals
+            .iter()
+            .map(|arrival| writing.take(arrival))
+            .collect::<Result<Vec<_>, _>>()?;
         let Writing { mut batch, files, .. } = writing;
         batch.guards.extend(rider.guards.iter().cloned());
         batch.edits.extend(rider.edits.iter().cloned());
@@ -157,7 +163,10 @@ async fn accept_part(
         let written: Vec<_> = files.iter().map(|(id, _)| id.0).collect();
         if !files.is_empty() {
             let files = files.into_iter().map(|(id, bytes)| (id.0, bytes)).collect();
-            core.blobs.put_many(files).await.map_err(|error| Fault::Blob(error.to_string()))?;
+            core.blobs
+                .put_many(files)
+                .await
+                .map_err(|error| Fault::Blob(error.to_string()))?;
         }
         match core.store.apply(batch).await {
             Ok(_) => {
@@ -188,20 +197,28 @@ struct Known {
 
 impl Known {
     async fn read(core: &Core, view: &dyn View, instance: &InstanceName, arrivals: &[Arrival]) -> Result<Self, Fault> {
-        let mut seen_keys: Vec<Key> = arrivals.iter().filter_map(|a| seen_key(core, instance, &a.draft)).collect();
+        let mut seen_keys: Vec<Key> = arrivals
+            .iter()
+            .filter_map(|a| seen_key(core, instance, &a.draft))
+            .collect();
         seen_keys.sort_unstable();
         seen_keys.dedup();
         let mut hashes: Vec<[u8; 16]> = arrivals.iter().filter_map(|a| identity(core, &a.draft)).collect();
         hashes.sort_unstable();
         hashes.dedup();
-        let lookups: Vec<Key> =
-            seen_keys.iter().cloned().chain(hashes.iter().map(|hash| keys::identifier(*hash))).collect();
+        let lookups: Vec<Key> = seen_keys
+            .iter()
+            .cloned()
+            .chain(hashes.iter().map(|hash| keys::identifier(*hash)))
+            .collect();
         let mut found = view.get_many(&lookups).await?;
         let contacts = found.split_off(seen_keys.len());
         let seen: HashMap<_, _> = seen_keys.into_iter().zip(found).collect();
         let mut identifiers = HashMap::new();
         for (hash, row) in hashes.into_iter().zip(contacts) {
-            let contact = row.map(|row| rows::decode::<ContactId>("an identifier", &row.bytes)).transpose()?;
+            let contact = row
+                .map(|row| rows::decode::<ContactId>("an identifier", &row.bytes))
+                .transpose()?;
             identifiers.insert(hash, contact);
         }
         let mut wanted: Vec<ContactId> = identifiers.values().filter_map(|contact| *contact).collect();
@@ -209,7 +226,11 @@ impl Known {
             wanted.push(rows::decode::<SeenRow>("a de-duplication row", &row.bytes)?.contact);
         }
         let keys = core.contact_keys(view, wanted).await?;
-        Ok(Self { seen, identifiers, keys })
+        Ok(Self {
+            seen,
+            identifiers,
+            keys,
+        })
     }
 }
 
@@ -242,7 +263,16 @@ struct Writing<'a> {
 impl<'a> Writing<'a> {
     fn new(core: &'a Core, actor: &'a Actor, instance: &'a InstanceName, known: Known) -> Self {
         let now = core.clock.now();
-        Self { core, actor, instance, now, known, rows: BTreeMap::new(), batch: Batch::default(), files: Vec::new() }
+        Self {
+            core,
+            actor,
+            instance,
+            now,
+            known,
+            rows: BTreeMap::new(),
+            batch: Batch::default(),
+            files: Vec::new(),
+        }
     }
 
     fn take(&mut self, arrival: &Arrival) -> Result<Intake, Fault> {
@@ -261,7 +291,10 @@ impl<'a> Writing<'a> {
         if let Some(row) = &earlier
             && let Some(index) = row.revisions.iter().position(|known| *known == mark)
         {
-            return Ok(Intake::Duplicate { feedback: row.feedback, revision: count(index + 1) });
+            return Ok(Intake::Duplicate {
+                feedback: row.feedback,
+                revision: count(index + 1),
+            });
         }
         let (feedback, contact, revision) = match &earlier {
             Some(row) => (row.feedback, row.contact, count(row.revisions.len() + 1)),
@@ -269,7 +302,11 @@ impl<'a> Writing<'a> {
         };
         self.record(arrival, feedback, contact, revision)?;
         if let Some(key) = seen_key {
-            let mut row = earlier.clone().unwrap_or(SeenRow { feedback, contact, revisions: Vec::new() });
+            let mut row = earlier.clone().unwrap_or(SeenRow {
+                feedback,
+                contact,
+                revisions: Vec::new(),
+            });
             row.revisions.push(mark);
             self.remember(key, row)?;
         }
@@ -316,20 +353,35 @@ impl<'a> Writing<'a> {
         if let Some(hash) = hash {
             self.known.identifiers.insert(hash, Some(contact));
             self.batch.guards.push(Guard::Absent(keys::identifier(hash)));
-            self.batch.edits.push(Edit::Put(keys::identifier(hash), rows::encode(&contact)?));
+            self.batch
+                .edits
+                .push(Edit::Put(keys::identifier(hash), rows::encode(&contact)?));
         }
-        self.event(EventBody::ContactCreated(ContactCreated { contact, identifiers: u32::from(hash.is_some()) }))?;
+        self.event(EventBody::ContactCreated(ContactCreated {
+            contact,
+            identifiers: u32::from(hash.is_some()),
+        }))?;
         Ok(contact)
     }
 
-    fn record(&mut self, arrival: &Arrival, feedback: FeedbackId, contact: ContactId, revision: u32) -> Result<(), Fault> {
+    fn record(
+        &mut self,
+        arrival: &Arrival,
+        feedback: FeedbackId,
+        contact: ContactId,
+        revision: u32,
+    ) -> Result<(), Fault> {
         let key = self.known.keys.get(&contact).cloned().ok_or(Fault::Damaged {
             what: "a contact key",
             detail: format!("the key of contact {contact} is gone"),
         })?;
         let draft = &arrival.draft;
         let attachments = self.attachments(arrival, &key)?;
-        let facts = attachments.iter().map(|a| AttachmentFacts { id: a.id, media_type: media_type(&a.media_type), size: a.size });
+        let facts = attachments.iter().map(|a| AttachmentFacts {
+            id: a.id,
+            media_type: media_type(&a.media_type),
+            size: a.size,
+        });
         let facts = facts.collect();
         let content = content_of(draft, attachments);
         let salt: [u8; 32] = self.core.vault.random();
@@ -342,7 +394,10 @@ impl<'a> Writing<'a> {
             channel: draft.channel.clone(),
             kind: draft.kind,
             occurred_at: draft.occurred_at,
-            thread: draft.thread.as_deref().map(|thread| self.core.vault.thread(self.instance, thread)),
+            thread: draft
+                .thread
+                .as_deref()
+                .map(|thread| self.core.vault.thread(self.instance, thread)),
             language: draft.language.clone(),
             scores: draft.scores.clone(),
             tags: draft.tags.clone(),
@@ -354,7 +409,10 @@ impl<'a> Writing<'a> {
         let row = self.sealed_content(&key, feedback, revision, &salt, &plain)?;
         self.batch.edits.push(Edit::Put(keys::content(feedback, revision), row));
         let event = self.event(body)?;
-        self.batch.edits.push(Edit::Put(keys::queue(feedback, revision), rows::encode(&QueueRow { event })?));
+        self.batch.edits.push(Edit::Put(
+            keys::queue(feedback, revision),
+            rows::encode(&QueueRow { event })?,
+        ));
         Ok(())
     }
 
@@ -368,7 +426,10 @@ impl<'a> Writing<'a> {
     ) -> Result<Vec<u8>, Fault> {
         let mut salted = salt.to_vec();
         salted.extend_from_slice(plain);
-        let sealed = self.core.vault.seal_for(key, &crate::content::place(feedback, revision), &salted)?;
+        let sealed = self
+            .core
+            .vault
+            .seal_for(key, &crate::content::place(feedback, revision), &salted)?;
         if sealed.len() <= INLINE_CONTENT_BYTES_MAX {
             return Ok(crate::content::inline_row(&sealed));
         }
@@ -410,7 +471,11 @@ impl<'a> Writing<'a> {
     }
 
     fn event(&mut self, body: EventBody) -> Result<Vec<u8>, Fault> {
-        let event = Event { at: self.now, actor: self.actor.clone(), body };
+        let event = Event {
+            at: self.now,
+            actor: self.actor.clone(),
+            body,
+        };
         let bytes = event.to_bytes().map_err(Fault::Encoding)?;
         self.batch.journal.push(bytes.clone());
         Ok(bytes)
@@ -421,9 +486,10 @@ fn missing_files(arrival: &Arrival) -> Vec<FieldProblem> {
     let attachments = arrival.draft.attachments.iter().enumerate();
     attachments
         .filter_map(|(i, attachment)| match &attachment.bytes {
-            AttachmentBytes::Blob(handle) if !arrival.files.contains_key(handle) => {
-                Some(FieldProblem::new(format!("attachments[{i}]"), "names a blob that was not stored in this call"))
-            }
+            AttachmentBytes::Blob(handle) if !arrival.files.contains_key(handle) => Some(FieldProblem::new(
+                format!("attachments[{i}]"),
+                "names a blob that was not stored in this call",
+            )),
             _ => None,
         })
         .collect()
@@ -448,7 +514,10 @@ fn content_of(draft: &Draft, attachments: Vec<AttachmentContent>) -> Content {
 
 fn call_facts(details: &Details) -> Option<CallFacts> {
     match details {
-        Details::Call(call) => Some(CallFacts { direction: call.direction, duration_ms: call.duration_ms }),
+        Details::Call(call) => Some(CallFacts {
+            direction: call.direction,
+            duration_ms: call.duration_ms,
+        }),
         _ => None,
     }
 }
@@ -459,10 +528,17 @@ fn media_type(given: &str) -> String {
     let fits = essence.len() <= 100
         && essence.split_once('/').is_some_and(|(a, b)| {
             [a, b].iter().all(|part| {
-                !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'+' | b'.' | b'_'))
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'+' | b'.' | b'_'))
             })
         });
-    if fits { essence } else { "application/octet-stream".to_owned() }
+    if fits {
+        essence
+    } else {
+        "application/octet-stream".to_owned()
+    }
 }
 
 fn count(n: usize) -> u32 {

@@ -63,7 +63,10 @@ pub(crate) fn queue(feedback: FeedbackId, revision: u32) -> Key {
 }
 
 pub(crate) fn outbox(destination: &InstanceName, delivery: DeliveryId) -> Key {
-    Key::space(OUTBOX, ORG).text(destination.as_str()).id(delivery.to_bytes()).finish()
+    Key::space(OUTBOX, ORG)
+        .text(destination.as_str())
+        .id(delivery.to_bytes())
+        .finish()
 }
 
 pub(crate) fn outbox_of(destination: &InstanceName) -> KeyRange {
@@ -71,13 +74,17 @@ pub(crate) fn outbox_of(destination: &InstanceName) -> KeyRange {
 }
 
 pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
-    Key::space(DEAD, ORG).text(destination.as_str()).id(delivery.to_bytes()).finish()
+    Key::space(DEAD, ORG)
+        .text(destination.as_str())
+        .id(delivery.to_bytes())
+        .finish()
 }
 
 /// The department of a dead letter's row.
 pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
     let mut parts = key.read();
-    (parts.u8().ok()?, parts.u32().ok()?);
+    parts.u8().ok()?;
+    parts.u32().ok()?;
     InstanceName::new(parts.text().ok()?).ok()
 }
 
@@ -104,7 +111,9 @@ pub(crate) fn state_of(instance: &InstanceName) -> KeyRange {
 /// The plugin's own name of a state row.
 pub(crate) fn state_name(key: &Key) -> Option<String> {
     let mut parts = key.read();
-    (parts.u8().ok()?, parts.u32().ok()?, parts.text().ok()?);
+    parts.u8().ok()?;
+    parts.u32().ok()?;
+    parts.text().ok()?;
     parts.text().ok()
 }
 
@@ -129,7 +138,10 @@ pub(crate) fn checkpoint(size: u64) -> Key {
 }
 
 pub(crate) fn reference(feedback: FeedbackId, destination: &InstanceName) -> Key {
-    Key::space(REFERENCE, ORG).id(feedback.to_bytes()).text(destination.as_str()).finish()
+    Key::space(REFERENCE, ORG)
+        .id(feedback.to_bytes())
+        .text(destination.as_str())
+        .finish()
 }
 
 /// How far a channel was asked for news.
@@ -221,6 +233,7 @@ pub(crate) fn count(name: &str, of: &str) -> Key {
 /// The names of a count's row.
 pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     let mut parts = key.read();
-    (parts.u8().ok()?, parts.u32().ok()?);
+    parts.u8().ok()?;
+    parts.u32().ok()?;
     Some((parts.text().ok()?, parts.text().ok()?))
 }

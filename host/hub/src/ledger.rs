@@ -74,12 +74,18 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
     loop {
         if let Some(row) = core.store.view().await?.get(&key).await? {
             let seed = core.vault.open_own(place, &row.bytes)?;
-            let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| VaultError::Unreadable { what: "the signing key" })?;
+            let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| VaultError::Unreadable {
+                what: "the signing key",
+            })?;
             // C2SP tlog-checkpoint: the log's key bears the name of its origin.
             return Signer::from_seed(origin, &seed).map_err(|error| Fault::Encoding(error.to_string()));
         }
         let sealed = core.vault.seal_own(place, &core.vault.random::<32>())?;
-        let batch = Batch { guards: vec![Guard::Absent(key.clone())], edits: vec![Edit::Put(key.clone(), sealed)], ..Batch::default() };
+        let batch = Batch {
+            guards: vec![Guard::Absent(key.clone())],
+            edits: vec![Edit::Put(key.clone(), sealed)],
+            ..Batch::default()
+        };
         match core.store.apply(batch).await {
             Ok(_) | Err(ApplyError::Stale(_)) => {}
             Err(error) => return Err(error.into()),
@@ -95,14 +101,32 @@ pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Re
     if let Some(known) = view.get(&key).await? {
         return Ok(String::from_utf8_lossy(&known.bytes).into_owned());
     }
-    let checkpoint = Checkpoint { origin: origin.to_owned(), size: tree.size(), root: tree.root(), extensions: Vec::new() };
-    let note = checkpoint.sign(signer).map_err(|error| Fault::Encoding(error.to_string()))?.to_string();
-    core.apply_patiently(Batch { edits: vec![Edit::Put(key, note.clone().into_bytes())], ..Batch::default() }).await?;
+    let checkpoint = Checkpoint {
+        origin: origin.to_owned(),
+        size: tree.size(),
+        root: tree.root(),
+        extensions: Vec::new(),
+    };
+    let note = checkpoint
+        .sign(signer)
+        .map_err(|error| Fault::Encoding(error.to_string()))?
+        .to_string();
+    core.apply_patiently(Batch {
+        edits: vec![Edit::Put(key, note.clone().into_bytes())],
+        ..Batch::default()
+    })
+    .await?;
     Ok(note)
 }
 
 /// Signs the ledger again and again while it grows.
-pub(crate) async fn run(core: Arc<Core>, signer: Arc<Signer>, origin: String, every: Duration, stop: CancellationToken) {
+pub(crate) async fn run(
+    core: Arc<Core>,
+    signer: Arc<Signer>,
+    origin: String,
+    every: Duration,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -116,11 +140,21 @@ pub(crate) async fn run(core: Arc<Core>, signer: Arc<Signer>, origin: String, ev
 
 /// Hashes every entry again, compares with the stored tree and every signed checkpoint, opens every
 /// content and compares with its commitment, folds the read models anew and compares row by row.
-pub(crate) async fn verify(core: &Core, signer: &Signer, origin: &str, progress: mpsc::Sender<VerifyProgress>) -> Result<VerifyReport, Fault> {
+pub(crate) async fn verify(
+    core: &Core,
+    signer: &Signer,
+    origin: &str,
+    progress: mpsc::Sender<VerifyProgress>,
+) -> Result<VerifyReport, Fault> {
     projection::catch_up(core).await?;
     let view = core.store.view().await?;
     let mut report = VerifyReport::default();
-    let mut work = Verification { core, view: &*view, report: &mut report, progress };
+    let mut work = Verification {
+        core,
+        view: &*view,
+        report: &mut report,
+        progress,
+    };
     let facts = work.ledger(signer, origin).await?;
     work.contents(&facts.received, &facts.withdrawn).await?;
     work.outbox(&facts.open_deliveries).await?;
@@ -141,8 +175,8 @@ struct Verification<'a> {
 struct Facts {
     received: Vec<(FeedbackId, u32, ContactId, [u8; 32])>,
     withdrawn: BTreeSet<FeedbackId>,
-    /// Deliveries without an end, and whether they are dead letters.
-    open_deliveries: BTreeMap<Key, ()>,
+    /// Outbox and dead-letter rows of deliveries without an end.
+    open_deliveries: BTreeSet<Key>,
 }
 
 impl Facts {
@@ -151,17 +185,22 @@ impl Facts {
             EventBody::Received(e) => self.received.push((e.feedback, e.revision, e.contact, e.commitment)),
             EventBody::Withdrawn(e) => drop(self.withdrawn.insert(e.feedback)),
             EventBody::Routed(e) => {
-                self.open_deliveries.extend(e.routes.iter().map(|r| (keys::outbox(&r.destination, r.delivery), ())));
+                self.open_deliveries
+                    .extend(e.routes.iter().map(|r| keys::outbox(&r.destination, r.delivery)));
             }
-            EventBody::Delivered(e) => drop(self.open_deliveries.remove(&keys::outbox(&e.destination, e.delivery))),
-            EventBody::DeliverySkipped(e) => drop(self.open_deliveries.remove(&keys::outbox(&e.destination, e.delivery))),
+            EventBody::Delivered(e) => {
+                self.open_deliveries.remove(&keys::outbox(&e.destination, e.delivery));
+            }
+            EventBody::DeliverySkipped(e) => {
+                self.open_deliveries.remove(&keys::outbox(&e.destination, e.delivery));
+            }
             EventBody::DeliveryDeadLettered(e) => {
                 self.open_deliveries.remove(&keys::outbox(&e.destination, e.delivery));
-                self.open_deliveries.insert(keys::dead(&e.destination, e.delivery), ());
+                self.open_deliveries.insert(keys::dead(&e.destination, e.delivery));
             }
             EventBody::DeliveryReplayed(e) => {
                 self.open_deliveries.remove(&keys::dead(&e.destination, e.delivery));
-                self.open_deliveries.insert(keys::outbox(&e.destination, e.delivery), ());
+                self.open_deliveries.insert(keys::outbox(&e.destination, e.delivery));
             }
             _ => {}
         }
@@ -171,7 +210,11 @@ impl Facts {
 impl Verification<'_> {
     fn tell(&self, stage: &str, done: u64, total: u64) {
         // Whoever listens may lag behind; the work does not wait for it.
-        drop(self.progress.try_send(VerifyProgress { stage: stage.into(), done, total }));
+        drop(self.progress.try_send(VerifyProgress {
+            stage: stage.into(),
+            done,
+            total,
+        }));
     }
 
     async fn ledger(&mut self, signer: &Signer, origin: &str) -> Result<Facts, Fault> {
@@ -193,17 +236,25 @@ impl Verification<'_> {
                 from = entry.sequence + 1;
                 match Event::from_bytes(&entry.bytes) {
                     Ok(event) => facts.take(event.body),
-                    Err(detail) => self.report.find(format!("entry {} is no event: {detail}", entry.sequence)),
+                    Err(detail) => self
+                        .report
+                        .find(format!("entry {} is no event: {detail}", entry.sequence)),
                 }
                 self.compare(&mut checkpoints, &frontier);
             }
             self.tell("ledger", from, total);
         }
         if frontier.root() != self.view.tree().root() {
-            self.report.find(format!("the entries hash to {}, but the stored tree says {}", frontier.root().to_base64(), self.view.tree().root().to_base64()));
+            self.report.find(format!(
+                "the entries hash to {}, but the stored tree says {}",
+                frontier.root().to_base64(),
+                self.view.tree().root().to_base64()
+            ));
         }
         for size in checkpoints.keys() {
-            self.report.find(format!("a signed checkpoint speaks of {size} entries, but there are {total}: history was cut"));
+            self.report.find(format!(
+                "a signed checkpoint speaks of {size} entries, but there are {total}: history was cut"
+            ));
         }
         self.report.events = frontier.size();
         self.report.root = frontier.root().to_base64();
@@ -232,27 +283,48 @@ impl Verification<'_> {
         if let Some(checkpoint) = checkpoints.remove(&frontier.size()) {
             self.report.checkpoints += 1;
             if checkpoint.root != frontier.root() {
-                self.report.find(format!("the signed checkpoint at {} entries has another root: history was rewritten", checkpoint.size));
+                self.report.find(format!(
+                    "the signed checkpoint at {} entries has another root: history was rewritten",
+                    checkpoint.size
+                ));
             }
         }
     }
 
-    async fn contents(&mut self, received: &[(FeedbackId, u32, ContactId, [u8; 32])], withdrawn: &BTreeSet<FeedbackId>) -> Result<(), Fault> {
+    async fn contents(
+        &mut self,
+        received: &[(FeedbackId, u32, ContactId, [u8; 32])],
+        withdrawn: &BTreeSet<FeedbackId>,
+    ) -> Result<(), Fault> {
         let total = received.len() as u64;
         for chunk in received.chunks(256) {
-            let lookups: Vec<Key> = chunk.iter().map(|(id, revision, ..)| keys::content(*id, *revision)).collect();
+            let lookups: Vec<Key> = chunk
+                .iter()
+                .map(|(id, revision, ..)| keys::content(*id, *revision))
+                .collect();
             let rows = self.view.get_many(&lookups).await?;
-            let contacts = self.core.contact_keys(self.view, chunk.iter().map(|(_, _, contact, _)| *contact).collect()).await?;
+            let contacts = self
+                .core
+                .contact_keys(self.view, chunk.iter().map(|(_, _, contact, _)| *contact).collect())
+                .await?;
             for ((id, revision, contact, commitment), row) in chunk.iter().zip(rows) {
                 match (row, contacts.get(contact)) {
                     (Some(row), Some(key)) => match self.core.open_content(key, *id, *revision, &row.bytes).await {
                         Ok(opened) if opened.commitment == *commitment => self.report.contents += 1,
-                        Ok(_) => self.report.find(format!("the content of {id} (revision {revision}) is not what was received")),
-                        Err(error) => self.report.find(format!("the content of {id} (revision {revision}): {error}")),
+                        Ok(_) => self.report.find(format!(
+                            "the content of {id} (revision {revision}) is not what was received"
+                        )),
+                        Err(error) => self
+                            .report
+                            .find(format!("the content of {id} (revision {revision}): {error}")),
                     },
-                    (Some(_), None) => self.report.find(format!("the content of {id} is there, but its contact's key is gone")),
+                    (Some(_), None) => self
+                        .report
+                        .find(format!("the content of {id} is there, but its contact's key is gone")),
                     (None, _) if withdrawn.contains(id) => self.report.contents_gone += 1,
-                    (None, _) => self.report.find(format!("the content of {id} (revision {revision}) is gone, and no event says why")),
+                    (None, _) => self.report.find(format!(
+                        "the content of {id} (revision {revision}) is gone, and no event says why"
+                    )),
                 }
             }
             self.tell("contents", self.report.contents, total);
@@ -260,13 +332,16 @@ impl Verification<'_> {
         Ok(())
     }
 
-    async fn outbox(&mut self, open: &BTreeMap<Key, ()>) -> Result<(), Fault> {
+    async fn outbox(&mut self, open: &BTreeSet<Key>) -> Result<(), Fault> {
         for space in [keys::OUTBOX, keys::DEAD] {
             let mut range = keys::all(space);
             loop {
                 let page = self.view.scan(range, Order::Ascending, 1000).await?;
-                for row in page.rows.iter().filter(|row| !open.contains_key(&row.key)) {
-                    self.report.find(format!("a delivery waits that the ledger does not know ({:02x?})", row.key.as_bytes()));
+                for row in page.rows.iter().filter(|row| !open.contains(&row.key)) {
+                    self.report.find(format!(
+                        "a delivery waits that the ledger does not know ({:02x?})",
+                        row.key.as_bytes()
+                    ));
                 }
                 match page.next {
                     Some(next) => range = next,
@@ -274,12 +349,19 @@ impl Verification<'_> {
                 }
             }
         }
-        let keys: Vec<Key> = open.keys().cloned().collect();
+        let keys: Vec<Key> = open.iter().cloned().collect();
         for chunk in keys.chunks(1000) {
-            let missing = self.view.get_many(chunk).await?.iter().filter(|row| row.is_none()).count();
+            let missing = self
+                .view
+                .get_many(chunk)
+                .await?
+                .iter()
+                .filter(|row| row.is_none())
+                .count();
             self.report.deliveries_open += chunk.len() as u64;
             if missing > 0 {
-                self.report.find(format!("{missing} deliveries are neither done nor waiting"));
+                self.report
+                    .find(format!("{missing} deliveries are neither done nor waiting"));
             }
         }
         Ok(())
@@ -318,7 +400,9 @@ impl Verification<'_> {
             range = page.next;
         }
         if expected.next().await?.is_some() {
-            self.report.find("a read model lacks rows that the ledger gives; stop the hub and run: mihwar doctor --rebuild".into());
+            self.report.find(
+                "a read model lacks rows that the ledger gives; stop the hub and run: mihwar doctor --rebuild".into(),
+            );
         }
         Ok(())
     }
@@ -333,7 +417,11 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(view: &'a dyn View, range: mihwar_store::KeyRange) -> Self {
-        Self { view, range: Some(range), page: Vec::new().into_iter() }
+        Self {
+            view,
+            range: Some(range),
+            page: Vec::new().into_iter(),
+        }
     }
 
     async fn next(&mut self) -> Result<Option<mihwar_store::Row>, Fault> {
@@ -341,7 +429,9 @@ impl<'a> Rows<'a> {
             if let Some(row) = self.page.next() {
                 return Ok(Some(row));
             }
-            let Some(range) = self.range.take() else { return Ok(None) };
+            let Some(range) = self.range.take() else {
+                return Ok(None);
+            };
             let page = self.view.scan(range, Order::Ascending, 1000).await?;
             self.range = page.next;
             self.page = page.rows.into_iter();
@@ -358,12 +448,18 @@ pub(crate) async fn check_format(core: &Core) -> Result<(), Fault> {
             let found: u32 = rows::decode("the folder's format", &row.bytes)?;
             if found > FORMAT {
                 let detail = format!("it was written by a newer hub (format {found}, this hub knows {FORMAT})");
-                return Err(Fault::Damaged { what: "the data folder", detail });
+                return Err(Fault::Damaged {
+                    what: "the data folder",
+                    detail,
+                });
             }
             Ok(())
         }
         None => {
-            let batch = Batch { edits: vec![Edit::Put(key, rows::encode(&FORMAT)?)], ..Batch::default() };
+            let batch = Batch {
+                edits: vec![Edit::Put(key, rows::encode(&FORMAT)?)],
+                ..Batch::default()
+            };
             core.apply_patiently(batch).await
         }
     }

@@ -16,8 +16,15 @@ use crate::keys;
 
 /// A call of an instance that reads its state and no blobs.
 pub(crate) fn call(core: &Arc<Core>, instance: &InstanceName, blobs: Arc<dyn BlobSource>) -> Call {
-    let state = InstanceState { core: core.clone(), instance: instance.clone() };
-    Call { state: Arc::new(state), blobs, dry_run: false }
+    let state = InstanceState {
+        core: core.clone(),
+        instance: instance.clone(),
+    };
+    Call {
+        state: Arc::new(state),
+        blobs,
+        dry_run: false,
+    }
 }
 
 /// State writes of a successful call, as edits for the transaction of its records.
@@ -49,10 +56,16 @@ impl StateSource for InstanceState {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let view = self.core.store.view().await.map_err(fault)?;
         let row = view.get(&keys::state(&self.instance, key)).await.map_err(fault)?;
-        row.map(|row| self.core.vault.open_own(key.as_bytes(), &row.bytes).map_err(fault)).transpose()
+        row.map(|row| self.core.vault.open_own(key.as_bytes(), &row.bytes).map_err(fault))
+            .transpose()
     }
 
-    async fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
         let view = self.core.store.view().await.map_err(fault)?;
         let mut range = keys::state_of(&self.instance);
         if let Some(after) = after {
@@ -64,7 +77,11 @@ impl StateSource for InstanceState {
             for row in page.rows {
                 let key = keys::state_name(&row.key).ok_or_else(|| fault("a state key is damaged"))?;
                 if key.starts_with(prefix) {
-                    let value = self.core.vault.open_own(key.as_bytes(), &row.value.bytes).map_err(fault)?;
+                    let value = self
+                        .core
+                        .vault
+                        .open_own(key.as_bytes(), &row.value.bytes)
+                        .map_err(fault)?;
                     entries.push((key, value));
                     if entries.len() >= limit {
                         return Ok(entries);
@@ -85,7 +102,11 @@ impl StateSource for InstanceState {
         let (mut range, mut used) = (keys::state_of(&self.instance), 0);
         loop {
             let page = view.scan(range, Order::Ascending, 1000).await.map_err(fault)?;
-            used += page.rows.iter().map(|row| (row.key.as_bytes().len() + row.value.bytes.len()) as u64).sum::<u64>();
+            used += page
+                .rows
+                .iter()
+                .map(|row| (row.key.as_bytes().len() + row.value.bytes.len()) as u64)
+                .sum::<u64>();
             match page.next {
                 Some(next) => range = next,
                 None => return Ok(used),
@@ -140,7 +161,10 @@ impl BlobSource for ImportedFile {
             bytes.truncate(filled);
             Ok::<_, std::io::Error>(bytes)
         });
-        read.await.map_err(fault)?.map(|bytes| Some(Bytes::from(bytes))).map_err(fault)
+        read.await
+            .map_err(fault)?
+            .map(|bytes| Some(Bytes::from(bytes)))
+            .map_err(fault)
     }
 }
 
@@ -153,13 +177,21 @@ pub(crate) struct Attachments {
 
 impl Attachments {
     async fn open(&self, id: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        let Some(contact) = self.owners.get(id) else { return Ok(None) };
+        let Some(contact) = self.owners.get(id) else {
+            return Ok(None);
+        };
         let attachment: mihwar_model::AttachmentId = id.parse().map_err(fault)?;
         let view = self.core.store.view().await.map_err(fault)?;
         let keys = self.core.contact_keys(&*view, vec![*contact]).await.map_err(fault)?;
-        let Some(key) = keys.get(contact) else { return Ok(None) };
+        let Some(key) = keys.get(contact) else {
+            return Ok(None);
+        };
         let sealed = self.core.blobs.read(attachment.0).await.map_err(fault)?;
-        self.core.vault.open_for(key, &attachment.to_bytes(), &sealed).map(Some).map_err(fault)
+        self.core
+            .vault
+            .open_for(key, &attachment.to_bytes(), &sealed)
+            .map(Some)
+            .map_err(fault)
     }
 }
 
@@ -170,7 +202,9 @@ impl BlobSource for Attachments {
     }
 
     async fn read(&self, id: &str, offset: u64, length: u32) -> Result<Option<Bytes>, SourceError> {
-        let Some(bytes) = self.open(id).await? else { return Ok(None) };
+        let Some(bytes) = self.open(id).await? else {
+            return Ok(None);
+        };
         let bytes = Bytes::from(bytes);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(length as usize).min(bytes.len());

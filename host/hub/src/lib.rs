@@ -51,7 +51,9 @@ pub use instances::Role;
 pub use intake::Intake;
 pub use ledger::{VerifyProgress, VerifyReport};
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
-pub use plugin_lock::{InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path};
+pub use plugin_lock::{
+    InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
+};
 pub use query::{
     DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
 };

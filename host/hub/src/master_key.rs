@@ -57,7 +57,10 @@ pub(crate) fn find_or_make(
         return parse(text, MASTER_KEY_VARIABLE);
     }
     let path = folder.join("master.key");
-    let io = |source| MasterKeyError::Io { path: path.clone(), source };
+    let io = |source| MasterKeyError::Io {
+        path: path.clone(),
+        source,
+    };
     match fs::read_to_string(&path) {
         Ok(text) => {
             let mode = fs::metadata(&path).map_err(io)?.permissions().mode() & 0o777;
@@ -87,8 +90,9 @@ fn make(path: &Path, randomness: &dyn Randomness) -> std::io::Result<Zeroizing<[
 
 fn parse(text: &str, place: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
     let mut key = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text.trim(), key.as_mut_slice())
-        .map_err(|_| MasterKeyError::Malformed { place: place.to_owned() })?;
+    hex::decode_to_slice(text.trim(), key.as_mut_slice()).map_err(|_| MasterKeyError::Malformed {
+        place: place.to_owned(),
+    })?;
     Ok(key)
 }
 
@@ -109,10 +113,22 @@ mod tests {
         let path = folder.path().join("master.key");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(find_or_make(folder.path(), None, false, &random), Err(MasterKeyError::Exposed { .. })));
+        assert!(matches!(
+            find_or_make(folder.path(), None, false, &random),
+            Err(MasterKeyError::Exposed { .. })
+        ));
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(find_or_make(folder.path(), None, false, &random), Err(MasterKeyError::Missing { .. })));
-        assert_eq!(*find_or_make(folder.path(), Some(&"ab".repeat(32)), false, &random).unwrap(), [0xAB; 32]);
-        assert!(matches!(find_or_make(folder.path(), Some("abc"), false, &random), Err(MasterKeyError::Malformed { .. })));
+        assert!(matches!(
+            find_or_make(folder.path(), None, false, &random),
+            Err(MasterKeyError::Missing { .. })
+        ));
+        assert_eq!(
+            *find_or_make(folder.path(), Some(&"ab".repeat(32)), false, &random).unwrap(),
+            [0xAB; 32]
+        );
+        assert!(matches!(
+            find_or_make(folder.path(), Some("abc"), false, &random),
+            Err(MasterKeyError::Malformed { .. })
+        ));
     }
 }

@@ -104,14 +104,22 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
     let mut received: Vec<(Row, Time, Received)> = Vec::with_capacity(queued.len());
     for row in queued {
         let queue: QueueRow = rows::decode("a queue entry", &row.value.bytes)?;
-        let event = Event::from_bytes(&queue.event).map_err(|detail| Fault::Damaged { what: "a queue entry", detail })?;
+        let event = Event::from_bytes(&queue.event).map_err(|detail| Fault::Damaged {
+            what: "a queue entry",
+            detail,
+        })?;
         if let EventBody::Received(body) = event.body {
             received.push((row, event.at, body));
         }
     }
-    let content_keys: Vec<Key> = received.iter().map(|(_, _, r)| keys::content(r.feedback, r.revision)).collect();
+    let content_keys: Vec<Key> = received
+        .iter()
+        .map(|(_, _, r)| keys::content(r.feedback, r.revision))
+        .collect();
     let contents = view.get_many(&content_keys).await?;
-    let contact_keys = core.contact_keys(view, received.iter().map(|(_, _, r)| r.contact).collect()).await?;
+    let contact_keys = core
+        .contact_keys(view, received.iter().map(|(_, _, r)| r.contact).collect())
+        .await?;
     let (mut items, mut gone, mut bytes, mut read) = (Vec::new(), Vec::new(), 0, 0);
     for ((row, at, received), content) in received.into_iter().zip(contents) {
         let (Some(content), Some(key)) = (content, contact_keys.get(&received.contact)) else {
@@ -124,7 +132,9 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
         if bytes > CONTENT_BYTES_MAX && !items.is_empty() {
             break;
         }
-        let opened = core.open_content(key, received.feedback, received.revision, &content.bytes).await?;
+        let opened = core
+            .open_content(key, received.feedback, received.revision, &content.bytes)
+            .await?;
         read += 1;
         items.push(Item {
             queue_key: row.key,
@@ -141,9 +151,12 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
 /// Lets one enricher read a batch. If the call as a whole fails, halves are tried, so that one item that
 /// the plugin cannot digest costs only itself.
 async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) {
-    let mut parts: Vec<std::ops::Range<usize>> = vec![0..items.len()];
+    let whole = 0..items.len();
+    let mut parts = Vec::from([whole]);
     while let Some(part) = parts.pop() {
-        let Some(slice) = items.get_mut(part.clone()) else { continue };
+        let Some(slice) = items.get_mut(part.clone()) else {
+            continue;
+        };
         if slice.is_empty() {
             continue;
         }
@@ -161,7 +174,10 @@ async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) {
 
 async fn process(shared: &Shared, enricher: &Arc<Running>, items: &[Item]) -> Result<Vec<Verdict>, String> {
     let core = &shared.core;
-    let stored: Vec<_> = items.iter().map(|item| convert::stored(&item.head, &item.content, enricher.fields)).collect();
+    let stored: Vec<_> = items
+        .iter()
+        .map(|item| convert::stored(&item.head, &item.content, enricher.fields))
+        .collect();
     for _ in 0..5 {
         let call = lent::call(core, &enricher.name, Arc::new(lent::NoBlobs));
         let result = enricher.sandbox.process(stored.clone(), call).await;
@@ -194,7 +210,8 @@ fn record(enricher: &Running, items: &mut [Item], verdicts: Vec<Verdict>) {
                     let routes = enriched.routes.iter().map(|to| (enricher.name.clone(), to.clone()));
                     item.asked.extend(routes);
                     enrichment::apply(&mut item.head, enriched.clone());
-                    item.events.push((Actor::Instance(enricher.name.clone()), EventBody::Enriched(enriched)));
+                    item.events
+                        .push((Actor::Instance(enricher.name.clone()), EventBody::Enriched(enriched)));
                 }
                 Ok(Ok(_)) => {}
                 Ok(Err(reason)) => {
@@ -218,8 +235,19 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
 }
 
 fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<(), Fault> {
-    let Item { queue_key, queue_version, head, content, asked, events } = item;
-    let decisions = if head.quarantine.is_some() { Vec::new() } else { rules.decide(&head, &content, &asked) };
+    let Item {
+        queue_key,
+        queue_version,
+        head,
+        content,
+        asked,
+        events,
+    } = item;
+    let decisions = if head.quarantine.is_some() {
+        Vec::new()
+    } else {
+        rules.decide(&head, &content, &asked)
+    };
     let mut routes = Vec::with_capacity(decisions.len());
     for decision in decisions {
         let delivery = DeliveryId(core.ids.next());
@@ -232,13 +260,25 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
             rule: decision.rule.clone(),
             attempts_before_replay: 0,
         };
-        batch.edits.push(Edit::Put(keys::outbox(&decision.destination, delivery), rows::encode(&row)?));
-        routes.push(Route { delivery, destination: decision.destination, rule: decision.rule });
+        batch.edits.push(Edit::Put(
+            keys::outbox(&decision.destination, delivery),
+            rows::encode(&row)?,
+        ));
+        routes.push(Route {
+            delivery,
+            destination: decision.destination,
+            rule: decision.rule,
+        });
     }
     for (actor, body) in events {
         batch.journal.push(core.event(actor, body)?);
     }
-    let routed = Routed { feedback: head.feedback, revision: head.revision, routes, rules: rules.fingerprint() };
+    let routed = Routed {
+        feedback: head.feedback,
+        revision: head.revision,
+        routes,
+        rules: rules.fingerprint(),
+    };
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));
     batch.edits.push(Edit::Delete(queue_key));

@@ -80,7 +80,10 @@ pub fn install(config: &Config, file: &Path) -> Result<Inspection, InstallError>
         move |source| InstallError::Io { path, source }
     };
     let bytes = fs::read(file).map_err(io(file))?;
-    let inspection = Inspection::of(&bytes).map_err(|source| InstallError::NotAPlugin { path: file.to_owned(), source })?;
+    let inspection = Inspection::of(&bytes).map_err(|source| InstallError::NotAPlugin {
+        path: file.to_owned(),
+        source,
+    })?;
     let folder = folder(config);
     fs::create_dir_all(&folder).map_err(io(&folder))?;
     let kept = folder.join(format!("{}.wasm", inspection.sha256));
@@ -88,13 +91,25 @@ pub fn install(config: &Config, file: &Path) -> Result<Inspection, InstallError>
     fs::write(&temporary, &bytes).map_err(io(&temporary))?;
     fs::rename(&temporary, &kept).map_err(io(&kept))?;
     let path = lock_path(config);
-    let mut lock = read(&path).map_err(|detail| InstallError::Lock { path: path.clone(), detail })?;
-    let pin = Pin { version: inspection.manifest.plugin.version.clone(), sha256: inspection.sha256.clone() };
+    let mut lock = read(&path).map_err(|detail| InstallError::Lock {
+        path: path.clone(),
+        detail,
+    })?;
+    let pin = Pin {
+        version: inspection.manifest.plugin.version.clone(),
+        sha256: inspection.sha256.clone(),
+    };
     lock.plugin.insert(inspection.manifest.plugin.id.clone(), pin);
-    let text = toml::to_string_pretty(&lock).map_err(|error| InstallError::Lock { path: path.clone(), detail: error.to_string() })?;
+    let text = toml::to_string_pretty(&lock).map_err(|error| InstallError::Lock {
+        path: path.clone(),
+        detail: error.to_string(),
+    })?;
     let temporary = path.with_extension("lock.part");
-    fs::write(&temporary, format!("# Written by `mihwar plugin install`. Pins what each plugin must hash to.\n{text}"))
-        .map_err(io(&temporary))?;
+    fs::write(
+        &temporary,
+        format!("# Written by `mihwar plugin install`. Pins what each plugin must hash to.\n{text}"),
+    )
+    .map_err(io(&temporary))?;
     fs::rename(&temporary, &path).map_err(io(&path))?;
     Ok(inspection)
 }
@@ -102,14 +117,16 @@ pub fn install(config: &Config, file: &Path) -> Result<Inspection, InstallError>
 /// The file of an installed plugin, checked against its pin.
 pub(crate) fn installed(config: &Config, id: &InstanceName) -> Result<PathBuf, String> {
     let lock = read(&lock_path(config))?;
-    let pin = lock
-        .plugin
-        .get(id.as_str())
-        .ok_or_else(|| format!("is not installed; run: mihwar plugin install FILE, or set file = \"…\" under [[plugin]] id = \"{id}\""))?;
+    let pin = lock.plugin.get(id.as_str()).ok_or_else(|| {
+        format!("is not installed; run: mihwar plugin install FILE, or set file = \"…\" under [[plugin]] id = \"{id}\"")
+    })?;
     let file = folder(config).join(format!("{}.wasm", pin.sha256));
     let bytes = fs::read(&file).map_err(|error| format!("{}: {error}; install it again", file.display()))?;
     if hex::encode(Sha256::digest(&bytes)) != pin.sha256 {
-        return Err(format!("{} is not what plugins.lock pins; install it again", file.display()));
+        return Err(format!(
+            "{} is not what plugins.lock pins; install it again",
+            file.display()
+        ));
     }
     Ok(file)
 }

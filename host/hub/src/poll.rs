@@ -27,7 +27,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// Asks one channel until told to stop or until it is configured away.
 pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: CancellationToken) {
     loop {
-        let Some(running) = shared.instances().get(&instance) else { return };
+        let Some(running) = shared.instances().get(&instance) else {
+            return;
+        };
         let pause = match step(&shared, &running).await {
             Ok(pause) => pause,
             Err(Fault::Busy { retry_after }) => retry_after,
@@ -57,8 +59,15 @@ pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result
         Some(row) => Some(String::from_utf8_lossy(&core.vault.open_own(key.as_bytes(), &row.bytes)?).into_owned()),
         None => None,
     };
-    let request = PullRequest { mode: PullMode::Incremental, cursor, max_items: ITEMS_MAX };
-    let result = running.sandbox.pull(request, lent::call(core, &running.name, Arc::new(lent::NoBlobs))).await;
+    let request = PullRequest {
+        mode: PullMode::Incremental,
+        cursor,
+        max_items: ITEMS_MAX,
+    };
+    let result = running
+        .sandbox
+        .pull(request, lent::call(core, &running.name, Arc::new(lent::NoBlobs)))
+        .await;
     running.note(core.clock.now(), "pull", &result);
     let done = match result {
         Ok(done) => done,
@@ -77,10 +86,20 @@ pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result
     Ok(pause)
 }
 
-async fn keep(shared: &Shared, running: &Running, page: PullPage, effects: &Effects, guard: Guard) -> Result<(), Fault> {
+async fn keep(
+    shared: &Shared,
+    running: &Running,
+    page: PullPage,
+    effects: &Effects,
+    guard: Guard,
+) -> Result<(), Fault> {
     let core = &shared.core;
     let taken = changes::arrivals(core, running, page.changes, effects).await?;
-    let mut rider = Rider { guards: vec![guard.clone()], edits: taken.edits, events: taken.events };
+    let mut rider = Rider {
+        guards: vec![guard.clone()],
+        edits: taken.edits,
+        events: taken.events,
+    };
     rider.edits.extend(lent::state_edits(core, &running.name, effects)?);
     if let Some(cursor) = page.cursor {
         let key = guard.key().clone();
@@ -90,9 +109,16 @@ async fn keep(shared: &Shared, running: &Running, page: PullPage, effects: &Effe
     let actor = Actor::Instance(running.name.clone());
     let results = intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
     changes::destroy(core, &taken.doomed).await;
-    let refused = results.iter().filter(|result| matches!(result, intake::Intake::Refused { .. })).count() + taken.refused.len();
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, intake::Intake::Refused { .. }))
+        .count()
+        + taken.refused.len();
     if refused > 0 {
-        running.record.failed(core.clock.now(), &format!("{refused} items of a page could not become records"));
+        running.record.failed(
+            core.clock.now(),
+            &format!("{refused} items of a page could not become records"),
+        );
         tracing::warn!(instance = %running.name, refused, "items of a page could not become records: {:?}", taken.refused);
     }
     Ok(())

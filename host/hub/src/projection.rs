@@ -22,7 +22,10 @@ const EVENTS_MAX: usize = 2_000;
 /// Where the read models stand: the sequence of the next event to fold, and the version of the row.
 pub(crate) async fn position(view: &dyn View) -> Result<(u64, Option<u64>), Fault> {
     match view.get(&keys::position()).await? {
-        Some(row) => Ok((rows::decode("the read models' position", &row.bytes)?, Some(row.version))),
+        Some(row) => Ok((
+            rows::decode("the read models' position", &row.bytes)?,
+            Some(row.version),
+        )),
         None => Ok((0, None)),
     }
 }
@@ -31,7 +34,9 @@ pub(crate) async fn position(view: &dyn View) -> Result<(u64, Option<u64>), Faul
 pub(crate) async fn advance(journal: &dyn View, models: &Arc<dyn Store>, until: u64) -> Result<usize, Fault> {
     let view = models.view().await?;
     let (from, version) = position(&*view).await?;
-    let room = usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX).min(EVENTS_MAX);
+    let room = usize::try_from(until.saturating_sub(from))
+        .unwrap_or(usize::MAX)
+        .min(EVENTS_MAX);
     if room == 0 {
         return Ok(0);
     }
@@ -103,19 +108,31 @@ pub(crate) async fn catch_up(core: &Core) -> Result<(), Fault> {
 
 /// As [`catch_up`], but no longer than a reader should wait: under a flood of writes it sees what is there.
 pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
-    tokio::time::timeout(READERS_WAIT, catch_up(core)).await.unwrap_or(Ok(()))
+    tokio::time::timeout(READERS_WAIT, catch_up(core))
+        .await
+        .unwrap_or(Ok(()))
 }
 
 /// Drops every read model row, so that they are folded anew.
 pub(crate) async fn drop_all(store: &Arc<dyn Store>) -> Result<(), Fault> {
     for space in keys::READ_MODELS {
         loop {
-            let page = store.view().await?.scan(keys::all(space), mihwar_store::Order::Ascending, 1000).await?;
+            let page = store
+                .view()
+                .await?
+                .scan(keys::all(space), mihwar_store::Order::Ascending, 1000)
+                .await?;
             if page.rows.is_empty() {
                 break;
             }
             let edits = page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect();
-            match store.apply(Batch { edits, ..Batch::default() }).await {
+            match store
+                .apply(Batch {
+                    edits,
+                    ..Batch::default()
+                })
+                .await
+            {
                 Ok(_) => {}
                 Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
                 Err(error) => return Err(error.into()),
@@ -135,12 +152,19 @@ struct Folding<'a> {
 }
 
 async fn fold(view: &dyn View, entries: &[JournalEntry]) -> Result<Batch, Fault> {
-    let mut folding =
-        Folding { view, heads: BTreeMap::new(), deliveries: BTreeMap::new(), edits: Vec::new(), counts: BTreeMap::new() };
+    let mut folding = Folding {
+        view,
+        heads: BTreeMap::new(),
+        deliveries: BTreeMap::new(),
+        edits: Vec::new(),
+        counts: BTreeMap::new(),
+    };
     let mut events = Vec::with_capacity(entries.len());
     for entry in entries {
-        let event = Event::from_bytes(&entry.bytes)
-            .map_err(|detail| Fault::Damaged { what: "a ledger entry", detail: format!("{}: {detail}", entry.sequence) })?;
+        let event = Event::from_bytes(&entry.bytes).map_err(|detail| Fault::Damaged {
+            what: "a ledger entry",
+            detail: format!("{}: {detail}", entry.sequence),
+        })?;
         events.push((entry.sequence, event));
     }
     folding.load(&events).await?;
@@ -171,7 +195,11 @@ impl Folding<'_> {
             *head = row.map(|row| rows::decode("a read model", &row.bytes)).transpose()?;
         }
         let delivery_keys: Vec<Key> = self.deliveries.keys().cloned().collect();
-        for (delivery, row) in self.deliveries.values_mut().zip(self.view.get_many(&delivery_keys).await?) {
+        for (delivery, row) in self
+            .deliveries
+            .values_mut()
+            .zip(self.view.get_many(&delivery_keys).await?)
+        {
             *delivery = row.map(|row| rows::decode("a read model", &row.bytes)).transpose()?;
         }
         Ok(())
@@ -229,7 +257,8 @@ impl Folding<'_> {
             | EventBody::TokenRevoked(_) => None,
         };
         if let Some(feedback) = subject {
-            self.edits.push(Edit::Put(keys::history(feedback, sequence), Vec::new()));
+            self.edits
+                .push(Edit::Put(keys::history(feedback, sequence), Vec::new()));
         }
     }
 
@@ -241,12 +270,20 @@ impl Folding<'_> {
         if first.is_none() {
             self.count("instance", received.instance.as_str(), 1);
             self.count("kind", received.kind.map_or("unknown", mihwar_model::Kind::as_str), 1);
-            let lookups = [Some(Lookup::Contact(received.contact)), Some(Lookup::Instance(received.instance.clone())), received.thread.map(Lookup::Thread)];
+            let lookups = [
+                Some(Lookup::Contact(received.contact)),
+                Some(Lookup::Instance(received.instance.clone())),
+                received.thread.map(Lookup::Thread),
+            ];
             for lookup in lookups.into_iter().flatten() {
                 self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
             }
         }
-        let head = Head { received_at, destinations, ..Head::of(at, received) };
+        let head = Head {
+            received_at,
+            destinations,
+            ..Head::of(at, received)
+        };
         self.heads.insert(feedback, Some(head));
         feedback
     }
@@ -292,7 +329,9 @@ impl Folding<'_> {
     }
 
     fn attempted(&mut self, key: &Key, state: DeliveryState, change: impl FnOnce(&mut DeliveryRow)) {
-        let Some(Some(row)) = self.deliveries.get_mut(key) else { return };
+        let Some(Some(row)) = self.deliveries.get_mut(key) else {
+            return;
+        };
         let before = std::mem::replace(&mut row.state, state);
         change(row);
         let destination = row.destination.clone();
@@ -317,7 +356,13 @@ impl Folding<'_> {
                 self.edits.push(Edit::Put(key, rows::encode(&row)?));
             }
         }
-        self.edits.extend(self.counts.into_iter().filter(|(_, by)| *by != 0).map(|(key, by)| Edit::Add(key, by)));
-        Ok(Batch { edits: self.edits, ..Batch::default() })
+        // A count that comes out even is written too: whether a row is there may not depend on how many events
+        // were folded at once.
+        self.edits
+            .extend(self.counts.into_iter().map(|(key, by)| Edit::Add(key, by)));
+        Ok(Batch {
+            edits: self.edits,
+            ..Batch::default()
+        })
     }
 }

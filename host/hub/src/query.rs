@@ -147,7 +147,11 @@ fn cursor_id(text: &str) -> Result<[u8; 16], QueryError> {
 }
 
 /// Heads by id.
-pub(crate) async fn heads(core: &Core, view: &dyn View, ids: Vec<FeedbackId>) -> Result<HashMap<FeedbackId, Head>, Fault> {
+pub(crate) async fn heads(
+    core: &Core,
+    view: &dyn View,
+    ids: Vec<FeedbackId>,
+) -> Result<HashMap<FeedbackId, Head>, Fault> {
     let _ = core;
     let lookups: Vec<Key> = ids.iter().map(|id| keys::head(*id)).collect();
     let mut found = HashMap::with_capacity(ids.len());
@@ -160,31 +164,52 @@ pub(crate) async fn heads(core: &Core, view: &dyn View, ids: Vec<FeedbackId>) ->
 }
 
 /// One page of feedback.
-pub(crate) async fn feedback_page(core: &Core, filter: &FeedbackFilter, cursor: Option<&str>, limit: usize) -> Result<FeedbackPage, QueryError> {
+pub(crate) async fn feedback_page(
+    core: &Core,
+    filter: &FeedbackFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<FeedbackPage, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
-    let search = filter.text.as_deref().map(crate::text::fold).filter(|text| !text.is_empty());
+    let search = filter
+        .text
+        .as_deref()
+        .map(crate::text::fold)
+        .filter(|text| !text.is_empty());
     let looked_max = if search.is_some() { OPENED_MAX } else { LOOKED_AT_MAX };
     let mut scan = Scan::new(filter, cursor)?;
     let (mut items, mut scanned) = (Vec::new(), 0);
     while items.len() < limit && scanned < looked_max {
         let wanted = (limit - items.len()).max(64).min(looked_max - scanned);
-        let Some(heads) = scan.next(&*view, wanted).await? else { break };
+        let Some(heads) = scan.next(&*view, wanted).await? else {
+            break;
+        };
         for (position, head) in heads {
             scanned += 1;
             let reached = scan.reach(position);
-            let Some(head) = head.filter(|head| matches(filter, head)) else { continue };
+            let Some(head) = head.filter(|head| matches(filter, head)) else {
+                continue;
+            };
             let record = record(core, &*view, head).await?;
             if search.as_deref().is_none_or(|search| contains(&record, search)) {
                 items.push(record);
             }
             if items.len() >= limit {
-                return Ok(FeedbackPage { items, next: Some(reached), scanned: scanned as u64 });
+                return Ok(FeedbackPage {
+                    items,
+                    next: Some(reached),
+                    scanned: scanned as u64,
+                });
             }
         }
     }
     let next = if scan.ended { None } else { scan.reached.clone() };
-    Ok(FeedbackPage { items, next, scanned: scanned as u64 })
+    Ok(FeedbackPage {
+        items,
+        next,
+        scanned: scanned as u64,
+    })
 }
 
 /// A walk over heads, newest first: over all of them, or over one index.
@@ -211,9 +236,19 @@ impl Scan {
         let mut range = lookup.as_ref().map_or_else(|| bounds.clone(), Lookup::entries);
         if let Some(cursor) = cursor {
             let id = FeedbackId::from_bytes(cursor_id(cursor)?);
-            range = range.before(&lookup.as_ref().map_or_else(|| keys::head(id), |lookup| lookup.entry(id)));
+            range = range.before(
+                &lookup
+                    .as_ref()
+                    .map_or_else(|| keys::head(id), |lookup| lookup.entry(id)),
+            );
         }
-        Ok(Self { range: Some(range), indexed: lookup.is_some(), bounds, reached: cursor.map(str::to_owned), ended: false })
+        Ok(Self {
+            range: Some(range),
+            indexed: lookup.is_some(),
+            bounds,
+            reached: cursor.map(str::to_owned),
+            ended: false,
+        })
     }
 
     async fn next(&mut self, view: &dyn View, limit: usize) -> Result<Option<Walked>, Fault> {
@@ -226,15 +261,23 @@ impl Scan {
         self.ended = self.range.is_none();
         let ids: Vec<_> = page.rows.iter().filter_map(|row| keys::last_id(&row.key)).collect();
         if !self.indexed {
-            let heads = page.rows.iter().map(|row| rows::decode("a read model", &row.value.bytes).map(Some));
-            return Ok(Some(ids.into_iter().zip(heads.collect::<Result<Vec<_>, _>>()?).collect()));
+            let heads = page
+                .rows
+                .iter()
+                .map(|row| rows::decode("a read model", &row.value.bytes).map(Some));
+            return Ok(Some(
+                ids.into_iter().zip(heads.collect::<Result<Vec<_>, _>>()?).collect(),
+            ));
         }
         let lookups: Vec<Key> = ids.iter().map(|id| keys::head(FeedbackId::from_bytes(*id))).collect();
         let found = view.get_many(&lookups).await?;
         let mut walked = Vec::with_capacity(ids.len());
         for ((id, key), row) in ids.into_iter().zip(&lookups).zip(found) {
             let head = row.filter(|_| self.bounds.contains(key));
-            walked.push((id, head.map(|row| rows::decode("a read model", &row.bytes)).transpose()?));
+            walked.push((
+                id,
+                head.map(|row| rows::decode("a read model", &row.bytes)).transpose()?,
+            ));
         }
         Ok(Some(walked))
     }
@@ -252,7 +295,10 @@ fn matches(filter: &FeedbackFilter, head: &Head) -> bool {
     }
     let language = |wanted: &Language| {
         head.language.as_ref().is_some_and(|found| {
-            found.as_str().strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            found
+                .as_str()
+                .strip_prefix(wanted.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         })
     };
     let score = |wanted: &ScoreFilter| {
@@ -266,10 +312,15 @@ fn matches(filter: &FeedbackFilter, head: &Head) -> bool {
     fits(filter.channel.as_ref(), &head.channel)
         && fits(filter.instance.as_ref(), &head.instance)
         && filter.kind.is_none_or(|kind| head.kind == Some(kind))
-        && filter.destination.as_ref().is_none_or(|name| head.destinations.contains(name))
+        && filter
+            .destination
+            .as_ref()
+            .is_none_or(|name| head.destinations.contains(name))
         && fits(filter.contact.as_ref(), &head.contact)
         && filter.thread.is_none_or(|thread| head.thread == Some(thread))
-        && filter.occurred_from.is_none_or(|from| occurred.is_some_and(|at| at >= from))
+        && filter
+            .occurred_from
+            .is_none_or(|from| occurred.is_some_and(|at| at >= from))
         && filter.occurred_to.is_none_or(|to| occurred.is_some_and(|at| at < to))
         && filter.score.as_ref().is_none_or(score)
         && filter.language.as_ref().is_none_or(language)
@@ -285,7 +336,10 @@ fn contains(record: &FeedbackRecord, folded: &str) -> bool {
 
 async fn record(core: &Core, view: &dyn View, head: Head) -> Result<FeedbackRecord, Fault> {
     let opened = core.content(view, head.feedback, head.revision, head.contact).await?;
-    Ok(FeedbackRecord { head, content: opened.map(|opened| opened.content) })
+    Ok(FeedbackRecord {
+        head,
+        content: opened.map(|opened| opened.content),
+    })
 }
 
 /// One record.
@@ -305,9 +359,14 @@ pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEve
     let page = view.scan(keys::history_of(id), Order::Ascending, 1000).await?;
     let mut events = Vec::with_capacity(page.rows.len());
     for row in page.rows {
-        let Some(sequence) = keys::last_number(&row.key) else { continue };
+        let Some(sequence) = keys::last_number(&row.key) else {
+            continue;
+        };
         for entry in view.journal(sequence, 1).await? {
-            let event = Event::from_bytes(&entry.bytes).map_err(|detail| Fault::Damaged { what: "a ledger entry", detail })?;
+            let event = Event::from_bytes(&entry.bytes).map_err(|detail| Fault::Damaged {
+                what: "a ledger entry",
+                detail,
+            })?;
             events.push(LedgerEvent { sequence, event });
         }
     }
@@ -315,7 +374,12 @@ pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEve
 }
 
 /// One page of deliveries.
-pub(crate) async fn delivery_page(core: &Core, filter: &DeliveryFilter, cursor: Option<&str>, limit: usize) -> Result<DeliveryPage, QueryError> {
+pub(crate) async fn delivery_page(
+    core: &Core,
+    filter: &DeliveryFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<DeliveryPage, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     let mut range = Some(keys::all(keys::DELIVERY));
@@ -327,11 +391,16 @@ pub(crate) async fn delivery_page(core: &Core, filter: &DeliveryFilter, cursor: 
     while let Some(next) = range.take() {
         let page = view.scan(next, Order::Descending, 1000).await?;
         for row in page.rows {
-            let Some(id) = keys::last_id(&row.key) else { continue };
+            let Some(id) = keys::last_id(&row.key) else {
+                continue;
+            };
             looked += 1;
             reached = Some(cursor_text(id));
             let delivery: DeliveryRow = rows::decode("a read model", &row.value.bytes)?;
-            let fits = filter.destination.as_ref().is_none_or(|name| delivery.destination == *name)
+            let fits = filter
+                .destination
+                .as_ref()
+                .is_none_or(|name| delivery.destination == *name)
                 && filter.state.is_none_or(|state| delivery.state == state)
                 && filter.feedback.is_none_or(|feedback| delivery.feedback == feedback);
             if fits {
@@ -356,7 +425,9 @@ pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<Del
     let view = core.store.view().await?;
     let mut records = Vec::new();
     for event in events {
-        let mihwar_model::EventBody::Routed(routed) = event.event.body else { continue };
+        let mihwar_model::EventBody::Routed(routed) = event.event.body else {
+            continue;
+        };
         for route in routed.routes {
             if let Some(row) = view.get(&keys::delivery(route.delivery)).await? {
                 let row: DeliveryRow = rows::decode("a read model", &row.bytes)?;
@@ -367,7 +438,12 @@ pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<Del
     Ok(records)
 }
 
-async fn delivery_record(core: &Core, view: &dyn View, delivery: DeliveryId, row: DeliveryRow) -> Result<DeliveryRecord, Fault> {
+async fn delivery_record(
+    core: &Core,
+    view: &dyn View,
+    delivery: DeliveryId,
+    row: DeliveryRow,
+) -> Result<DeliveryRecord, Fault> {
     let head = heads(core, view, vec![row.feedback]).await?.remove(&row.feedback);
     let contact = head.as_ref().map(|head| head.contact);
     let reference = match contact {
@@ -394,11 +470,21 @@ async fn delivery_record(core: &Core, view: &dyn View, delivery: DeliveryId, row
     })
 }
 
-async fn reason(core: &Core, view: &dyn View, destination: &InstanceName, delivery: DeliveryId, contact: ContactId) -> Result<Option<String>, Fault> {
-    let Some(row) = view.get(&keys::dead(destination, delivery)).await? else { return Ok(None) };
+async fn reason(
+    core: &Core,
+    view: &dyn View,
+    destination: &InstanceName,
+    delivery: DeliveryId,
+    contact: ContactId,
+) -> Result<Option<String>, Fault> {
+    let Some(row) = view.get(&keys::dead(destination, delivery)).await? else {
+        return Ok(None);
+    };
     let dead: DeadRow = rows::decode("a dead letter", &row.bytes)?;
     let keys = core.contact_keys(view, vec![contact]).await?;
-    let Some(key) = keys.get(&contact).filter(|_| !dead.reason.is_empty()) else { return Ok(None) };
+    let Some(key) = keys.get(&contact).filter(|_| !dead.reason.is_empty()) else {
+        return Ok(None);
+    };
     let reason = core.vault.open_for(key, &delivery.to_bytes(), &dead.reason)?;
     Ok(Some(String::from_utf8_lossy(&reason).into_owned()))
 }
@@ -425,5 +511,9 @@ async fn count(view: &dyn View, mut range: KeyRange) -> Result<u64, Fault> {
 
 /// Sent on their way again: the outbox rows of dead letters, with a fresh schedule and the same ids.
 pub(crate) fn replayed(dead: DeadRow, now: Time) -> OutboxRow {
-    OutboxRow { due: now, attempts_before_replay: dead.entry.attempts, ..dead.entry }
+    OutboxRow {
+        due: now,
+        attempts_before_replay: dead.entry.attempts,
+        ..dead.entry
+    }
 }

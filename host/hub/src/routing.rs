@@ -62,7 +62,9 @@ struct Rule {
 
 impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.rules.iter().map(|rule| &rule.name)).finish()
+        f.debug_list()
+            .entries(self.rules.iter().map(|rule| &rule.name))
+            .finish()
     }
 }
 
@@ -88,15 +90,30 @@ impl RuleSet {
                 .map_err(|error| (index, format!("rule \"{}\" is no CEL expression: {error}", route.name)))?;
             let references = program.references();
             if let Some(name) = references.variables().into_iter().find(|name| *name != "record") {
-                return Err((index, format!("rule \"{}\" asks for `{name}`; what a rule sees is `record`", route.name)));
+                return Err((
+                    index,
+                    format!(
+                        "rule \"{}\" asks for `{name}`; what a rule sees is `record`",
+                        route.name
+                    ),
+                ));
             }
             hash.update(format!("{route:?}"));
-            rules.push(Rule { name: route.name.clone(), program, to: route.to.clone() });
+            rules.push(Rule {
+                name: route.name.clone(),
+                program,
+                to: route.to.clone(),
+            });
         }
         hash.update(format!("{routing:?}"));
         let digest: [u8; 32] = hash.finalize().into();
         let fingerprint = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        Ok(Self { rules, default: routing.default.clone(), matching: routing.matching, fingerprint })
+        Ok(Self {
+            rules,
+            default: routing.default.clone(),
+            matching: routing.matching,
+            fingerprint,
+        })
     }
 
     /// First 8 bytes of the SHA-256 of the rules.
@@ -105,11 +122,19 @@ impl RuleSet {
     }
 
     /// Chooses who receives a record: by the rules, by what enrichers asked for, else the default.
-    pub(crate) fn decide(&self, head: &Head, content: &Content, asked: &[(InstanceName, InstanceName)]) -> Vec<Decision> {
+    pub(crate) fn decide(
+        &self,
+        head: &Head,
+        content: &Content,
+        asked: &[(InstanceName, InstanceName)],
+    ) -> Vec<Decision> {
         let mut decisions: Vec<Decision> = Vec::new();
         let mut add = |destination: &InstanceName, rule: &str| {
             if !decisions.iter().any(|known| known.destination == *destination) {
-                decisions.push(Decision { destination: destination.clone(), rule: rule.to_owned() });
+                decisions.push(Decision {
+                    destination: destination.clone(),
+                    rule: rule.to_owned(),
+                });
             }
         };
         let mut context = Context::default();
@@ -129,7 +154,10 @@ impl RuleSet {
             return self
                 .default
                 .iter()
-                .map(|destination| Decision { destination: destination.clone(), rule: DEFAULT_RULE.to_owned() })
+                .map(|destination| Decision {
+                    destination: destination.clone(),
+                    rule: DEFAULT_RULE.to_owned(),
+                })
                 .collect();
         }
         decisions
@@ -143,7 +171,11 @@ fn matches(rule: &Rule, context: &Context<'_, '_>) -> bool {
         Ok(Value::Bool(answer)) => answer,
         Err(ExecutionError::NoSuchKey(_)) => false,
         Ok(other) => {
-            tracing::warn!(rule = rule.name, "a rule answered {:?} instead of true or false", other.type_of());
+            tracing::warn!(
+                rule = rule.name,
+                "a rule answered {:?} instead of true or false",
+                other.type_of()
+            );
             false
         }
         Err(error) => {
@@ -157,7 +189,10 @@ fn matches(rule: &Rule, context: &Context<'_, '_>) -> bool {
 /// What a rule sees.
 fn record(head: &Head, content: &Content) -> Value {
     let text = |text: &str| Value::from(text.to_owned());
-    let scores = head.scores.iter().map(|score| (score.metric.clone(), Value::Float(score.value)));
+    let scores = head
+        .scores
+        .iter()
+        .map(|score| (score.metric.clone(), Value::Float(score.value)));
     let attributes = head.attributes.iter().map(|(name, value)| (name.clone(), fact(value)));
     let mut fields: BTreeMap<&str, Value> = BTreeMap::from([
         ("id", text(&head.feedback.to_string())),
@@ -167,7 +202,10 @@ fn record(head: &Head, content: &Content) -> Value {
         ("language", text(head.language.as_ref().map_or("", Language::as_str))),
         ("subject", text(content.subject.as_deref().unwrap_or_default())),
         ("body", text(&content.body)),
-        ("tags", Value::List(Arc::new(head.tags.iter().map(|tag| text(tag.as_str())).collect()))),
+        (
+            "tags",
+            Value::List(Arc::new(head.tags.iter().map(|tag| text(tag.as_str())).collect())),
+        ),
         ("scores", map(scores)),
         ("attributes", map(attributes)),
         ("attachments", Value::Int(i64::from(head.attachments))),
@@ -181,7 +219,9 @@ fn record(head: &Head, content: &Content) -> Value {
 }
 
 fn map(entries: impl Iterator<Item = (String, Value)>) -> Value {
-    let map = entries.map(|(name, value)| (Key::String(Arc::new(name)), value)).collect();
+    let map = entries
+        .map(|(name, value)| (Key::String(Arc::new(name)), value))
+        .collect();
     Value::Map(Map { map: Arc::new(map) })
 }
 
@@ -218,7 +258,12 @@ mod tests {
             thread: None,
             language: None,
             sentiment: None,
-            scores: vec![Score { metric: "nps".into(), value: 2.0, min: 0.0, max: 10.0 }],
+            scores: vec![Score {
+                metric: "nps".into(),
+                value: 2.0,
+                min: 0.0,
+                max: 10.0,
+            }],
             tags: vec![Tag::new("فاتورة").unwrap()],
             attributes: vec![],
             call: None,
@@ -233,13 +278,26 @@ mod tests {
     fn decide(rules: &[(&str, &str)], matching: Matching) -> Vec<(String, String)> {
         let routes: Vec<_> = rules
             .iter()
-            .map(|(to, when)| RouteSection { name: (*when).to_owned(), when: (*when).to_owned(), to: vec![name(to)] })
+            .map(|(to, when)| RouteSection {
+                name: (*when).to_owned(),
+                when: (*when).to_owned(),
+                to: vec![name(to)],
+            })
             .collect();
-        let routing = RoutingSection { default: vec![name("service")], matching };
+        let routing = RoutingSection {
+            default: vec![name("service")],
+            matching,
+        };
         let rules = RuleSet::compile(&routes, &routing).unwrap();
-        let content = Content { body: "وصلتني فاتورة خاطئة".into(), ..Content::default() };
+        let content = Content {
+            body: "وصلتني فاتورة خاطئة".into(),
+            ..Content::default()
+        };
         let decisions = rules.decide(&head(), &content, &[]);
-        decisions.into_iter().map(|d| (d.destination.to_string(), d.rule)).collect()
+        decisions
+            .into_iter()
+            .map(|d| (d.destination.to_string(), d.rule))
+            .collect()
     }
 
     #[test]
@@ -248,15 +306,25 @@ mod tests {
         let score = "has(record.scores.nps) && record.scores.nps <= 6.0";
         let tag = "'فاتورة' in record.tags";
         for rule in [text, score, tag, "record.kind == 'complaint'"] {
-            assert_eq!(decide(&[("billing", rule)], Matching::All), [("billing".into(), rule.into())]);
+            assert_eq!(
+                decide(&[("billing", rule)], Matching::All),
+                [("billing".into(), rule.into())]
+            );
         }
     }
 
     #[test]
     fn what_no_rule_chooses_goes_to_the_default_and_nothing_twice() {
         let missing = "record.scores.csat > 3.0";
-        assert_eq!(decide(&[("billing", missing)], Matching::All), [("service".into(), "default".into())]);
-        let both = [("billing", "true"), ("billing", "record.kind == 'complaint'"), ("it", "true")];
+        assert_eq!(
+            decide(&[("billing", missing)], Matching::All),
+            [("service".into(), "default".into())]
+        );
+        let both = [
+            ("billing", "true"),
+            ("billing", "record.kind == 'complaint'"),
+            ("it", "true"),
+        ];
         assert_eq!(decide(&both, Matching::All).len(), 2);
         assert_eq!(decide(&both, Matching::First), [("billing".into(), "true".into())]);
     }
@@ -264,8 +332,14 @@ mod tests {
     #[test]
     fn a_rule_that_cannot_be_read_is_named() {
         let compile = |when: &str| {
-            let route = RouteSection { name: "أولى".into(), when: when.into(), to: vec![] };
-            RuleSet::compile(&[route], &RoutingSection::default()).map(drop).unwrap_err()
+            let route = RouteSection {
+                name: "أولى".into(),
+                when: when.into(),
+                to: vec![],
+            };
+            RuleSet::compile(&[route], &RoutingSection::default())
+                .map(drop)
+                .unwrap_err()
         };
         assert!(compile("record.kind ==").1.contains("أولى"));
         assert!(compile("contact.name == ''").1.contains("contact"));

@@ -1,8 +1,8 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
 use mihwar_model::{
-    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Received, Score, Tag,
-    ThreadId, Time,
+    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Received, Score,
+    Tag, ThreadId, Time,
 };
 use minicbor::{Decode, Encode};
 use serde::Serialize;
@@ -16,7 +16,10 @@ pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Fault> {
 
 /// Decodes a row.
 pub(crate) fn decode<'b, T: Decode<'b, ()>>(what: &'static str, bytes: &'b [u8]) -> Result<T, Fault> {
-    minicbor::decode(bytes).map_err(|error| Fault::Damaged { what, detail: error.to_string() })
+    minicbor::decode(bytes).map_err(|error| Fault::Damaged {
+        what,
+        detail: error.to_string(),
+    })
 }
 
 /// An item of a source that was seen: the de-duplication row.
@@ -280,10 +283,16 @@ impl DeliveryState {
 impl std::str::FromStr for DeliveryState {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Waiting, Self::Retrying, Self::Delivered, Self::Skipped, Self::Dead]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| "use waiting, retrying, delivered, skipped or dead".to_owned())
+        [
+            Self::Waiting,
+            Self::Retrying,
+            Self::Delivered,
+            Self::Skipped,
+            Self::Dead,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| "use waiting, retrying, delivered, skipped or dead".to_owned())
     }
 }
 

@@ -115,10 +115,16 @@ impl Hub {
             statuses.push(InstanceStatus {
                 name: running.name.clone(),
                 plugin: running.config.plugin.clone(),
-                plugin_name: PluginName { en: about.name.in_language("en").to_owned(), ar: about.name.in_language("ar").to_owned() },
+                plugin_name: PluginName {
+                    en: about.name.in_language("en").to_owned(),
+                    ar: about.name.in_language("ar").to_owned(),
+                },
                 version: about.version.clone(),
                 role: running.role(),
-                capabilities: plugin.capabilities().map(|capability| capability.interface().to_owned()).collect(),
+                capabilities: plugin
+                    .capabilities()
+                    .map(|capability| capability.interface().to_owned())
+                    .collect(),
                 sha256: plugin.inspection().sha256.clone(),
                 paused: counts.paused,
                 calls_ok: counts.ok,
@@ -148,22 +154,36 @@ impl Hub {
             fsyncs: statistics.fsyncs,
             ..Overview::default()
         };
-        let page = view.scan(keys::all(keys::COUNT), mihwar_store::Order::Ascending, 1000).await?;
+        let page = view
+            .scan(keys::all(keys::COUNT), mihwar_store::Order::Ascending, 1000)
+            .await?;
         for row in page.rows {
-            let Some((name, of)) = keys::count_names(&row.key) else { continue };
-            let count = row.value.bytes.first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+            let Some((name, of)) = keys::count_names(&row.key) else {
+                continue;
+            };
+            let count = row
+                .value
+                .bytes
+                .first_chunk::<8>()
+                .map_or(0, |bytes| i64::from_le_bytes(*bytes));
             let count = u64::try_from(count).unwrap_or(0);
             match (name.as_str(), of.split_once('/')) {
                 ("instance", _) => drop(overview.by_instance.insert(of, count)),
                 ("kind", _) => drop(overview.by_kind.insert(of, count)),
                 ("delivery", Some((destination, state))) => {
-                    overview.deliveries.entry(destination.to_owned()).or_default().insert(state.to_owned(), count);
+                    overview
+                        .deliveries
+                        .entry(destination.to_owned())
+                        .or_default()
+                        .insert(state.to_owned(), count);
                 }
                 _ => {}
             }
         }
         overview.feedback = overview.by_instance.values().sum();
-        let last = view.scan(keys::all(keys::CHECKPOINT), mihwar_store::Order::Descending, 1).await?;
+        let last = view
+            .scan(keys::all(keys::CHECKPOINT), mihwar_store::Order::Descending, 1)
+            .await?;
         overview.last_checkpoint = last.rows.first().and_then(|row| keys::last_number(&row.key));
         Ok(overview)
     }
@@ -173,8 +193,16 @@ impl Hub {
         let mut checks = vec![self.check_store().await, self.check_read_models().await];
         let fallen = self.fallen_workers();
         let workers_ok = fallen.is_empty() && self.is_started();
-        let detail = if workers_ok { "all run".to_owned() } else { format!("not running: {}", fallen.join(", ")) };
-        checks.push(Check { name: "workers".into(), ok: workers_ok, detail });
+        let detail = if workers_ok {
+            "all run".to_owned()
+        } else {
+            format!("not running: {}", fallen.join(", "))
+        };
+        checks.push(Check {
+            name: "workers".into(),
+            ok: workers_ok,
+            detail,
+        });
         for running in self.shared.instances().by_name.values() {
             let paused = running.record.counts().paused;
             checks.push(Check {
@@ -190,13 +218,20 @@ impl Hub {
     async fn check_store(&self) -> Check {
         let core = &self.shared.core;
         let row = mihwar_store::Edit::Put(keys::setting("readiness"), core.clock.now().0.to_be_bytes().to_vec());
-        let batch = mihwar_store::Batch { edits: vec![row], ..mihwar_store::Batch::default() };
+        let batch = mihwar_store::Batch {
+            edits: vec![row],
+            ..mihwar_store::Batch::default()
+        };
         let result = core.store.apply(batch).await.map_err(Fault::from);
         let (ok, detail) = match result {
             Ok(_) => (true, "writes and syncs".to_owned()),
             Err(error) => (false, error.to_string()),
         };
-        Check { name: "store".into(), ok, detail }
+        Check {
+            name: "store".into(),
+            ok,
+            detail,
+        }
     }
 
     async fn check_read_models(&self) -> Check {
@@ -209,6 +244,10 @@ impl Hub {
             Ok(lag) => (lag < 100_000, format!("{lag} events behind")),
             Err(error) => (false, error.to_string()),
         };
-        Check { name: "read models".into(), ok, detail }
+        Check {
+            name: "read models".into(),
+            ok,
+            detail,
+        }
     }
 }

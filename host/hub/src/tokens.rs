@@ -120,13 +120,28 @@ struct TokenRow {
     expires_at: Option<Time>,
 }
 
-pub(crate) async fn create(core: &Core, actor: Actor, name: &str, scopes: Vec<Scope>, expires_at: Option<Time>) -> Result<NewToken, Fault> {
+pub(crate) async fn create(
+    core: &Core,
+    actor: Actor,
+    name: &str,
+    scopes: Vec<Scope>,
+    expires_at: Option<Time>,
+) -> Result<NewToken, Fault> {
     let id = TokenId(core.ids.next());
     let secret = hex::encode(core.vault.random::<32>());
     let token = format!("mhw_{}_{secret}", id.0.simple());
     let hash = Sha256::digest(secret.as_bytes()).into();
-    let event = TokenCreated { token: id, scopes: scopes.iter().map(ToString::to_string).collect() };
-    let row = TokenRow { hash, name: name.chars().take(200).collect(), scopes, created_at: core.clock.now(), expires_at };
+    let event = TokenCreated {
+        token: id,
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+    };
+    let row = TokenRow {
+        hash,
+        name: name.chars().take(200).collect(),
+        scopes,
+        created_at: core.clock.now(),
+        expires_at,
+    };
     core.apply_patiently(Batch {
         guards: vec![Guard::Absent(keys::token(id))],
         edits: vec![Edit::Put(keys::token(id), rows::encode(&row)?)],
@@ -156,7 +171,9 @@ pub(crate) async fn list(core: &Core) -> Result<Vec<TokenRecord>, Fault> {
 
 /// Revokes a token; false when there is none of this id.
 pub(crate) async fn revoke(core: &Core, actor: Actor, id: TokenId) -> Result<bool, Fault> {
-    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else { return Ok(false) };
+    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else {
+        return Ok(false);
+    };
     core.apply_patiently(Batch {
         guards: vec![Guard::At(keys::token(id), row.version)],
         edits: vec![Edit::Delete(keys::token(id))],
@@ -168,12 +185,21 @@ pub(crate) async fn revoke(core: &Core, actor: Actor, id: TokenId) -> Result<boo
 
 /// Who presents this token, if it is valid now.
 pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<Caller>, Fault> {
-    let Some((id, secret)) = presented.strip_prefix("mhw_").and_then(|rest| rest.split_once('_')) else { return Ok(None) };
-    let Ok(id) = id.parse::<TokenId>() else { return Ok(None) };
-    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else { return Ok(None) };
+    let Some((id, secret)) = presented.strip_prefix("mhw_").and_then(|rest| rest.split_once('_')) else {
+        return Ok(None);
+    };
+    let Ok(id) = id.parse::<TokenId>() else {
+        return Ok(None);
+    };
+    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else {
+        return Ok(None);
+    };
     let row: TokenRow = rows::decode("a token", &row.bytes)?;
     let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
     let matched = bool::from(hash.ct_eq(&row.hash));
     let expired = row.expires_at.is_some_and(|end| end <= core.clock.now());
-    Ok((matched && !expired).then_some(Caller { token: id, scopes: row.scopes }))
+    Ok((matched && !expired).then_some(Caller {
+        token: id,
+        scopes: row.scopes,
+    }))
 }

@@ -90,13 +90,20 @@ impl Vault {
 
     /// The key of a contact if it is at hand without reading the store.
     pub(crate) fn kept_contact_key(&self, contact: ContactId) -> Option<ContactKey> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&contact).cloned()
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&contact)
+            .cloned()
     }
 
     pub(crate) fn open_contact_key(&self, contact: ContactId, sealed: &[u8]) -> Result<ContactKey, VaultError> {
         let what = "a contact key";
         let plain = Zeroizing::new(open(&self.wrapping, &contact.to_bytes(), sealed, what)?);
-        let bytes: [u8; 32] = plain.as_slice().try_into().map_err(|_| VaultError::Unreadable { what })?;
+        let bytes: [u8; 32] = plain
+            .as_slice()
+            .try_into()
+            .map_err(|_| VaultError::Unreadable { what })?;
         let key = ContactKey(Arc::new(Zeroizing::new(bytes)));
         self.keep(contact, &key);
         Ok(key)
@@ -193,16 +200,23 @@ pub(crate) fn commitment(salt: &[u8; 32], content: &[u8]) -> [u8; 32] {
 }
 
 fn open(key: &[u8; 32], place: &[u8], sealed: &[u8], what: &'static str) -> Result<Vec<u8>, VaultError> {
-    let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::Unreadable { what })?;
+    let (nonce, body) = sealed
+        .split_first_chunk::<NONCE_BYTES>()
+        .ok_or(VaultError::Unreadable { what })?;
     XChaCha20Poly1305::new(&(*key).into())
         .decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: place })
         .map_err(|_| VaultError::Unreadable { what })
 }
 
-#[expect(clippy::expect_used, reason = "32 bytes are within HKDF-SHA256's range, and any key length fits HMAC")]
+#[expect(
+    clippy::expect_used,
+    reason = "32 bytes are within HKDF-SHA256's range, and any key length fits HMAC"
+)]
 fn derive(master: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, master).expand(purpose, key.as_mut_slice()).expect("32 bytes are in range");
+    Hkdf::<Sha256>::new(None, master)
+        .expand(purpose, key.as_mut_slice())
+        .expect("32 bytes are in range");
     key
 }
 
@@ -235,8 +249,15 @@ mod tests {
         assert!(vault.open_for(&other, b"here", &sealed).is_err());
         let again = super::Vault::new(&[1; 32], Arc::new(SeededRandomness::new(9)));
         let reopened = again.open_contact_key(contact, &sealed_key).unwrap();
-        assert_eq!(again.open_for(&reopened, b"here", &sealed).unwrap(), "نص الشكوى".as_bytes());
-        assert!(super::Vault::new(&[2; 32], Arc::new(SeededRandomness::new(9))).open_contact_key(contact, &sealed_key).is_err());
+        assert_eq!(
+            again.open_for(&reopened, b"here", &sealed).unwrap(),
+            "نص الشكوى".as_bytes()
+        );
+        assert!(
+            super::Vault::new(&[2; 32], Arc::new(SeededRandomness::new(9)))
+                .open_contact_key(contact, &sealed_key)
+                .is_err()
+        );
         let mut damaged = sealed;
         damaged[30] ^= 1;
         assert!(vault.open_for(&key, b"here", &damaged).is_err());
@@ -246,10 +267,21 @@ mod tests {
     #[test]
     fn keyed_names_keep_their_parts_apart() {
         let vault = vault(3);
-        let name = |scheme: &str, id: &str| vault.identifier_hash(&Identifier { scheme: scheme.into(), id: id.into() });
+        let name = |scheme: &str, id: &str| {
+            vault.identifier_hash(&Identifier {
+                scheme: scheme.into(),
+                id: id.into(),
+            })
+        };
         assert_eq!(name("tel", "+9665"), name("tel", "+9665"));
         assert_ne!(name("tel", "+9665"), name("te", "l+9665"));
-        assert_ne!(name("tel", "+9665"), super::Vault::new(&[4; 32], Arc::new(SeededRandomness::new(1))).identifier_hash(&Identifier { scheme: "tel".into(), id: "+9665".into() }));
+        assert_ne!(
+            name("tel", "+9665"),
+            super::Vault::new(&[4; 32], Arc::new(SeededRandomness::new(1))).identifier_hash(&Identifier {
+                scheme: "tel".into(),
+                id: "+9665".into()
+            })
+        );
         let instance = InstanceName::new("mail").unwrap();
         assert_eq!(vault.thread(&instance, "<a@b>"), vault.thread(&instance, "<a@b>"));
     }

@@ -61,12 +61,7 @@ impl Checkpoint {
         if self.origin.is_empty() || self.origin.contains('\n') {
             return Err(CheckpointError::Lines);
         }
-        let mut text = format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            self.root.to_base64()
-        );
+        let mut text = format!("{}\n{}\n{}\n", self.origin, self.size, self.root.to_base64());
         for (number, line) in self.extensions.iter().enumerate() {
             if line.is_empty() || line.contains('\n') {
                 return Err(CheckpointError::Extension { line: number + 4 });
@@ -84,8 +79,7 @@ impl Checkpoint {
     pub fn from_text(text: &str) -> Result<Self, CheckpointError> {
         let lines = text.strip_suffix('\n').ok_or(CheckpointError::Lines)?;
         let mut lines = lines.split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Lines);
         };
         if origin.is_empty() {
@@ -101,9 +95,7 @@ impl Checkpoint {
         Ok(Self {
             origin: origin.to_owned(),
             size: parse_size(size)?,
-            root: Hash::from_base64(root).map_err(|_| CheckpointError::Root {
-                text: root.to_owned(),
-            })?,
+            root: Hash::from_base64(root).map_err(|_| CheckpointError::Root { text: root.to_owned() })?,
             extensions,
         })
     }
@@ -121,11 +113,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Any [`CheckpointError`]: nothing in the text may be believed then.
-    pub fn open(
-        published: &str,
-        origin: &str,
-        key: &VerifyingKey,
-    ) -> Result<(Self, SignedNote), CheckpointError> {
+    pub fn open(published: &str, origin: &str, key: &VerifyingKey) -> Result<(Self, SignedNote), CheckpointError> {
         let note = SignedNote::parse(published)?;
         note.verify(key)?;
         let checkpoint = Self::from_text(note.text())?;
@@ -140,9 +128,7 @@ impl Checkpoint {
 }
 
 fn parse_size(text: &str) -> Result<u64, CheckpointError> {
-    let error = || CheckpointError::Size {
-        text: text.to_owned(),
-    };
+    let error = || CheckpointError::Size { text: text.to_owned() };
     let canonical = text == "0" || !text.starts_with('0');
     // `parse` alone would accept a plus sign.
     if !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -63,9 +63,9 @@ impl Frontier {
     /// When the number of hashes is not the one that the size calls for. Wrong hashes cannot be seen here: compare
     /// [`Frontier::root`] with a checkpoint.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrontierError> {
-        let (size, peaks) = bytes.split_first_chunk::<8>().ok_or(FrontierError::Short {
-            length: bytes.len(),
-        })?;
+        let (size, peaks) = bytes
+            .split_first_chunk::<8>()
+            .ok_or(FrontierError::Short { length: bytes.len() })?;
         let size = u64::from_be_bytes(*size);
         let (hashes, rest) = peaks.as_chunks::<{ Hash::LENGTH }>();
         let expected = size.count_ones() as usize;
@@ -93,9 +93,7 @@ pub enum FrontierError {
         length: usize,
     },
     /// The hashes do not fit the size.
-    #[error(
-        "the frontier of a tree of {size} leaves is {expected} bytes long, but there are {length}"
-    )]
+    #[error("the frontier of a tree of {size} leaves is {expected} bytes long, but there are {length}")]
     Length {
         /// Size that the bytes claim.
         size: u64,
@@ -128,15 +126,8 @@ mod tests {
         let mut frontier = Frontier::new();
         let mut leaves = Vec::new();
         for number in 0_u32..300 {
-            assert_eq!(
-                frontier.root(),
-                root_by_definition(&leaves),
-                "size {number}"
-            );
-            assert_eq!(
-                Frontier::from_bytes(&frontier.to_bytes()).as_ref(),
-                Ok(&frontier)
-            );
+            assert_eq!(frontier.root(), root_by_definition(&leaves), "size {number}");
+            assert_eq!(Frontier::from_bytes(&frontier.to_bytes()).as_ref(), Ok(&frontier));
             let leaf = leaf_hash(&number.to_be_bytes());
             frontier.append(leaf);
             leaves.push(leaf);

@@ -40,9 +40,7 @@ impl Hash {
     /// # Errors
     /// When the text is not canonical standard base64 of exactly 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, HashTextError> {
-        let bytes = STANDARD
-            .decode(text)
-            .map_err(|_| HashTextError { form: "base64" })?;
+        let bytes = STANDARD.decode(text).map_err(|_| HashTextError { form: "base64" })?;
         Self::try_from(bytes.as_slice()).map_err(|_| HashTextError { form: "base64" })
     }
 

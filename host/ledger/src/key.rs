@@ -17,9 +17,7 @@ const ED25519: u8 = 0x01;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Key names are not empty and hold neither white space, `+` nor control characters.
-    #[error(
-        "the key name {name:?} is empty or holds white space, a plus sign or a control character"
-    )]
+    #[error("the key name {name:?} is empty or holds white space, a plus sign or a control character")]
     Name {
         /// Name as given.
         name: String,
@@ -118,8 +116,7 @@ impl VerifyingKey {
     /// [`KeyError::Name`] or [`KeyError::PublicKey`].
     pub fn from_public_key(name: &str, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         check_name(name)?;
-        let key =
-            ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::PublicKey)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::PublicKey)?;
         // Under a key of small order one signature can fit many texts.
         if key.is_weak() {
             return Err(KeyError::PublicKey);
@@ -159,13 +156,7 @@ impl fmt::Display for VerifyingKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![ED25519];
         key.extend_from_slice(self.key.as_bytes());
-        write!(
-            out,
-            "{}+{}+{}",
-            self.name,
-            id_text(self.id),
-            STANDARD.encode(key)
-        )
+        write!(out, "{}+{}+{}", self.name, id_text(self.id), STANDARD.encode(key))
     }
 }
 
@@ -200,9 +191,7 @@ fn check_name(name: &str) -> Result<(), KeyError> {
     if note::is_key_name(name) {
         return Ok(());
     }
-    Err(KeyError::Name {
-        name: name.to_owned(),
-    })
+    Err(KeyError::Name { name: name.to_owned() })
 }
 
 fn key_id(name: &str, public_key: &[u8; 32]) -> [u8; 4] {

@@ -26,9 +26,7 @@ pub enum NoteError {
     #[error("a note's text ends with a line feed")]
     TextEnd,
     /// A control character other than the line feed.
-    #[error(
-        "a note holds no control character except the line feed, but there is one in line {line}"
-    )]
+    #[error("a note holds no control character except the line feed, but there is one in line {line}")]
     ControlCharacter {
         /// Line number, from 1.
         line: usize,
@@ -90,12 +88,7 @@ impl NoteSignature {
 impl fmt::Display for NoteSignature {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let blob = [self.key_id.as_slice(), &self.bytes].concat();
-        write!(
-            out,
-            "{SIGNATURE_MARK}{} {}",
-            self.name,
-            STANDARD.encode(blob)
-        )
+        write!(out, "{SIGNATURE_MARK}{} {}", self.name, STANDARD.encode(blob))
     }
 }
 

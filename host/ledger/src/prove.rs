@@ -51,11 +51,7 @@ pub enum ProveError<E> {
 ///
 /// # Errors
 /// [`ProveError::NoSuchLeaf`], or what the source of hashes says.
-pub fn inclusion_proof<N: Nodes>(
-    nodes: &N,
-    index: u64,
-    size: u64,
-) -> Result<Vec<Hash>, ProveError<N::Error>> {
+pub fn inclusion_proof<N: Nodes>(nodes: &N, index: u64, size: u64) -> Result<Vec<Hash>, ProveError<N::Error>> {
     if index >= size {
         return Err(ProveError::NoSuchLeaf { index, size });
     }
@@ -69,11 +65,7 @@ pub fn inclusion_proof<N: Nodes>(
 ///
 /// # Errors
 /// [`ProveError::Shrunk`], or what the source of hashes says.
-pub fn consistency_proof<N: Nodes>(
-    nodes: &N,
-    old: u64,
-    new: u64,
-) -> Result<Vec<Hash>, ProveError<N::Error>> {
+pub fn consistency_proof<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>, ProveError<N::Error>> {
     if old > new {
         return Err(ProveError::Shrunk { old, new });
     }
@@ -97,10 +89,7 @@ pub fn subtree_root<N: Nodes>(nodes: &N, start: u64, end: u64) -> Result<Hash, N
     if width.is_power_of_two() {
         let level = width.ilog2();
         return nodes.node(Node {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a logarithm of a u64 is below 64"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a u64 is below 64")]
             level: level as u8,
             index: start >> level,
         });
@@ -116,13 +105,7 @@ fn split(width: u64) -> u64 {
     1 << (width - 1).ilog2()
 }
 
-fn path<N: Nodes>(
-    nodes: &N,
-    index: u64,
-    start: u64,
-    end: u64,
-    proof: &mut Vec<Hash>,
-) -> Result<(), N::Error> {
+fn path<N: Nodes>(nodes: &N, index: u64, start: u64, end: u64, proof: &mut Vec<Hash>) -> Result<(), N::Error> {
     if end - start == 1 {
         return Ok(());
     }

@@ -36,9 +36,7 @@ impl TileId {
             .checked_shr(u32::from(self.level) * u32::from(TILE_HEIGHT))
             .unwrap_or(0);
         let before = u128::from(self.index) * TILE_WIDTH as u128;
-        let width = u128::from(nodes)
-            .saturating_sub(before)
-            .min(TILE_WIDTH as u128);
+        let width = u128::from(nodes).saturating_sub(before).min(TILE_WIDTH as u128);
         width as usize
     }
 }

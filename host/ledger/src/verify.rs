@@ -42,19 +42,11 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// Any [`VerifyError`]: the proof shows nothing then.
-pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    proof: &[Hash],
-    root: &Hash,
-) -> Result<(), VerifyError> {
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), VerifyError> {
     if index >= size {
         return Err(VerifyError::NoSuchLeaf { index, size });
     }
-    let wrong_length = VerifyError::ProofLength {
-        length: proof.len(),
-    };
+    let wrong_length = VerifyError::ProofLength { length: proof.len() };
     let (mut node, mut last) = (index, size - 1);
     let mut computed = *leaf;
     for sibling in proof {
@@ -92,9 +84,7 @@ pub fn verify_consistency(
     new_root: &Hash,
     proof: &[Hash],
 ) -> Result<(), VerifyError> {
-    let wrong_length = VerifyError::ProofLength {
-        length: proof.len(),
-    };
+    let wrong_length = VerifyError::ProofLength { length: proof.len() };
     if old > new {
         return Err(VerifyError::Shrunk { old, new });
     }
@@ -102,11 +92,7 @@ pub fn verify_consistency(
         if !proof.is_empty() {
             return Err(wrong_length);
         }
-        let first = if old == 0 {
-            Hash::of_empty_tree()
-        } else {
-            *new_root
-        };
+        let first = if old == 0 { Hash::of_empty_tree() } else { *new_root };
         return expect_root(first, old_root);
     }
     // A complete old tree is a node of the new one, so the prover leaves its hash out.

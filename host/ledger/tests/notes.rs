@@ -1,14 +1,10 @@
 //! Checkpoints and signed notes, against published examples and against tampering.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mihwar_ledger::{
-    Checkpoint, CheckpointError, Hash, KeyError, NoteError, NoteSignature, SignedNote, Signer,
-    VerifyingKey, leaf_hash,
+    Checkpoint, CheckpointError, Hash, KeyError, NoteError, NoteSignature, SignedNote, Signer, VerifyingKey, leaf_hash,
 };
 
 const ORIGIN: &str = "hub.example/محور";
@@ -46,9 +42,7 @@ fn the_published_go_note_verifies_and_is_written_back_unchanged() {
 #[test]
 fn signing_the_go_text_gives_the_published_signature() {
     // The private key in Go's example is the algorithm byte 0x01 and the seed, in base64.
-    let private = STANDARD
-        .decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")
-        .unwrap();
+    let private = STANDARD.decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz").unwrap();
     let signer = Signer::from_seed("PeterNeumann", private[1..].try_into().unwrap()).unwrap();
     assert_eq!(signer.verifying_key().to_string(), GO_KEY);
     let text = SignedNote::parse(GO_NOTE).unwrap().text().to_owned();
@@ -98,10 +92,7 @@ fn every_changed_character_is_noticed() {
     }
     for end in 0..characters.len() {
         let cut: String = characters[..end].iter().collect();
-        assert!(
-            Checkpoint::open(&cut, ORIGIN, &key).is_err(),
-            "cut at {end}"
-        );
+        assert!(Checkpoint::open(&cut, ORIGIN, &key).is_err(), "cut at {end}");
     }
 }
 
@@ -113,9 +104,7 @@ fn another_log_and_another_key_are_refused() {
         Checkpoint::open(&published, "other.example", &key),
         Err(CheckpointError::Origin { .. })
     ));
-    let same_name = Signer::from_seed("hub.example", &[8; 32])
-        .unwrap()
-        .verifying_key();
+    let same_name = Signer::from_seed("hub.example", &[8; 32]).unwrap().verifying_key();
     assert!(matches!(
         Checkpoint::open(&published, ORIGIN, &same_name),
         Err(CheckpointError::Note(NoteError::NotSigned { .. }))
@@ -135,8 +124,7 @@ fn cosignatures_by_unknown_keys_are_kept() {
         bytes: vec![9; 72],
     };
     note.add(witness.clone());
-    let (_, opened) =
-        Checkpoint::open(&note.to_string(), ORIGIN, &signer().verifying_key()).unwrap();
+    let (_, opened) = Checkpoint::open(&note.to_string(), ORIGIN, &signer().verifying_key()).unwrap();
     assert_eq!(opened.signatures().len(), 2);
     assert_eq!(opened.signatures()[1], witness);
 }
@@ -160,9 +148,7 @@ fn checkpoint_texts_of_a_wrong_form_name_the_line() {
     assert_eq!(parse("o\n1\n".to_owned()), CheckpointError::Lines);
     assert_eq!(parse(format!("\n1\n{root}\n")), CheckpointError::Lines);
     for size in ["", "01", "+1", "-1", "1 ", "٣", "18446744073709551616"] {
-        let expected = CheckpointError::Size {
-            text: size.to_owned(),
-        };
+        let expected = CheckpointError::Size { text: size.to_owned() };
         assert_eq!(parse(format!("o\n{size}\n{root}\n")), expected);
     }
     for root in [
@@ -172,9 +158,7 @@ fn checkpoint_texts_of_a_wrong_form_name_the_line() {
         &format!("{root}="),
         &root.replace('=', ""),
     ] {
-        let expected = CheckpointError::Root {
-            text: root.to_owned(),
-        };
+        let expected = CheckpointError::Root { text: root.to_owned() };
         assert_eq!(parse(format!("o\n1\n{root}\n")), expected);
     }
     assert_eq!(
@@ -187,22 +171,13 @@ fn checkpoint_texts_of_a_wrong_form_name_the_line() {
 
 #[test]
 fn checkpoints_that_cannot_be_written_are_refused() {
-    for (origin, extension) in [
-        ("", "x"),
-        ("a\nb", "x"),
-        ("o", ""),
-        ("o", "x\ny"),
-        ("o", "x\ty"),
-    ] {
+    for (origin, extension) in [("", "x"), ("a\nb", "x"), ("o", ""), ("o", "x\ny"), ("o", "x\ty")] {
         let checkpoint = Checkpoint {
             origin: origin.to_owned(),
             extensions: vec![extension.to_owned()],
             ..checkpoint()
         };
-        assert!(
-            checkpoint.sign(&signer()).is_err(),
-            "{origin:?} {extension:?}"
-        );
+        assert!(checkpoint.sign(&signer()).is_err(), "{origin:?} {extension:?}");
     }
 }
 
@@ -252,23 +227,18 @@ fn keys_of_a_wrong_form_say_what_is_wrong() {
         parse(&GO_KEY.replace("Peter", "")),
         KeyError::Id {
             given: "c74f20a3".to_owned(),
-            computed: VerifyingKey::from_public_key(
-                "Neumann",
-                GO_KEY.parse::<VerifyingKey>().unwrap().public_key()
-            )
-            .unwrap()
-            .to_string()
-            .split('+')
-            .nth(1)
-            .unwrap()
-            .to_owned(),
+            computed: VerifyingKey::from_public_key("Neumann", GO_KEY.parse::<VerifyingKey>().unwrap().public_key())
+                .unwrap()
+                .to_string()
+                .split('+')
+                .nth(1)
+                .unwrap()
+                .to_owned(),
         }
     );
     assert_eq!(
         parse(&format!("+c74f20a3+{key}")),
-        KeyError::Name {
-            name: String::new()
-        }
+        KeyError::Name { name: String::new() }
     );
     // The neutral element: every signature by it would fit every text.
     let mut neutral = [0; 32];

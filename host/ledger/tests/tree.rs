@@ -1,24 +1,18 @@
 //! The tree against published values and against `ct-merkle`, which shares no code with it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use mihwar_ledger::{
-    Frontier, Hash, TILE_WIDTH, TileId, TileSet, VerifyError, consistency_proof, inclusion_proof,
-    leaf_hash, subtree_root, verify_consistency, verify_inclusion,
+    Frontier, Hash, TILE_WIDTH, TileId, TileSet, VerifyError, consistency_proof, inclusion_proof, leaf_hash,
+    subtree_root, verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
 
 /// The leaves and roots of the test tree of Certificate Transparency (RFC 6962).
 const PUBLISHED: [(&[u8], &str); 8] = [
-    (
-        b"",
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    ),
+    (b"", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
     (
         b"\x00",
         "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -63,11 +57,7 @@ impl Pair {
             oracle.push(leaf.clone());
         }
         let tiles = tiles_of(leaves.iter().map(|leaf| leaf_hash(leaf)).collect());
-        Self {
-            leaves,
-            oracle,
-            tiles,
-        }
+        Self { leaves, oracle, tiles }
     }
 
     fn numbered(count: u64) -> Self {
@@ -119,10 +109,7 @@ fn bytes(proof: &[Hash]) -> Vec<u8> {
 }
 
 fn hashes(proof: &[u8]) -> Vec<Hash> {
-    proof
-        .chunks(32)
-        .map(|hash| Hash::try_from(hash).unwrap())
-        .collect()
+    proof.chunks(32).map(|hash| Hash::try_from(hash).unwrap()).collect()
 }
 
 #[test]
@@ -130,12 +117,7 @@ fn roots_are_the_published_ones() {
     let mut frontier = Frontier::new();
     for (leaf, root) in PUBLISHED {
         frontier.append(leaf_hash(leaf));
-        assert_eq!(
-            frontier.root().to_string(),
-            root,
-            "size {}",
-            frontier.size()
-        );
+        assert_eq!(frontier.root().to_string(), root, "size {}", frontier.size());
     }
 }
 
@@ -162,9 +144,7 @@ fn every_small_proof_holds_here_and_at_the_oracle_and_theirs_hold_here() {
             theirs
                 .verify_consistency(&oracle_root(&old_root, old), &for_them)
                 .unwrap();
-            let from_them = pair
-                .oracle
-                .prove_consistency(usize::try_from(size - old).unwrap());
+            let from_them = pair.oracle.prove_consistency(usize::try_from(size - old).unwrap());
             assert_eq!(hashes(from_them.as_bytes()), proof);
         }
     }
@@ -199,10 +179,7 @@ fn a_missing_tile_is_named() {
     let pair = Pair::numbered(600);
     let mut some = TileSet::new();
     let error = inclusion_proof(&some, 0, 600).unwrap_err();
-    assert_eq!(
-        error,
-        mihwar_ledger::ProveError::Nodes(TileId { level: 0, index: 0 })
-    );
+    assert_eq!(error, mihwar_ledger::ProveError::Nodes(TileId { level: 0, index: 0 }));
     // Fetching what is named, again and again, ends with the same proof.
     let mut fetched = 0;
     let proof = loop {

@@ -35,7 +35,9 @@ impl Time {
     /// # Errors
     /// Says what does not parse.
     pub fn parse_rfc3339(text: &str) -> Result<Self, String> {
-        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond())).map_err(|error| error.to_string())
+        text.parse::<jiff::Timestamp>()
+            .map(|t| Self(t.as_millisecond()))
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -111,7 +113,10 @@ mod tests {
     fn rfc3339_round_trip_keeps_milliseconds() {
         let time = Time(1_790_000_000_123);
         assert_eq!(Time::parse_rfc3339(&time.to_rfc3339()), Ok(time));
-        assert_eq!(Time::parse_rfc3339("2026-11-22T04:00:00+03:00"), Time::parse_rfc3339("2026-11-22T01:00:00Z"));
+        assert_eq!(
+            Time::parse_rfc3339("2026-11-22T04:00:00+03:00"),
+            Time::parse_rfc3339("2026-11-22T01:00:00Z")
+        );
         assert!(Time::parse_rfc3339("yesterday").is_err());
     }
 

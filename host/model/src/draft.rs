@@ -114,7 +114,10 @@ impl Draft {
         for (i, score) in self.scores.iter().enumerate() {
             check.problems.extend(score.problems(&format!("scores[{i}]")));
             if self.scores[..i].iter().any(|earlier| earlier.metric == score.metric) {
-                check.add(format!("scores[{i}].metric"), format!("{} is given twice", score.metric));
+                check.add(
+                    format!("scores[{i}].metric"),
+                    format!("{} is given twice", score.metric),
+                );
             }
         }
         self.check_author(&mut check);
@@ -126,7 +129,10 @@ impl Draft {
             check.scalar(&format!("attributes[{i}].value"), &attribute.value);
         }
         if self.says_nothing() {
-            check.add("body", "there is nothing here: give a body, a subject, a score, an answer, a call or an attachment");
+            check.add(
+                "body",
+                "there is nothing here: give a body, a subject, a score, an answer, a call or an attachment",
+            );
         }
         check.problems
     }
@@ -148,7 +154,10 @@ impl Draft {
         for (i, identifier) in author.identifiers.iter().enumerate() {
             let path = format!("author.identifiers[{i}]");
             if Tag::new(identifier.scheme.clone()).is_err() {
-                check.add(format!("{path}.scheme"), "use a short lower-case name of the system the handle belongs to");
+                check.add(
+                    format!("{path}.scheme"),
+                    "use a short lower-case name of the system the handle belongs to",
+                );
             }
             if identifier.id.trim().is_empty() {
                 check.add(format!("{path}.id"), "an identifier may not be empty");
@@ -160,12 +169,21 @@ impl Draft {
     fn check_attachments(&self, check: &mut Check) {
         check.count("attachments", self.attachments.len(), ATTACHMENTS_MAX);
         for (i, attachment) in self.attachments.iter().enumerate() {
-            check.text(&format!("attachments[{i}].name"), Some(&attachment.name), EXTERNAL_ID_BYTES_MAX);
-            check.text(&format!("attachments[{i}].media_type"), Some(&attachment.media_type), 256);
+            check.text(
+                &format!("attachments[{i}].name"),
+                Some(&attachment.name),
+                EXTERNAL_ID_BYTES_MAX,
+            );
+            check.text(
+                &format!("attachments[{i}].media_type"),
+                Some(&attachment.media_type),
+                256,
+            );
             if let AttachmentBytes::Inline(bytes) = &attachment.bytes
                 && bytes.len() > INLINE_ATTACHMENT_BYTES_MAX
             {
-                let message = format!("inline attachments may have {INLINE_ATTACHMENT_BYTES_MAX} bytes; hand it over as a blob");
+                let message =
+                    format!("inline attachments may have {INLINE_ATTACHMENT_BYTES_MAX} bytes; hand it over as a blob");
                 check.add(format!("attachments[{i}]"), message);
             }
         }
@@ -178,15 +196,27 @@ impl Draft {
                 check.text("details.queue", call.queue.as_deref(), TEXT_BYTES_MAX);
                 check.count("details.transcript", call.transcript.len(), UTTERANCES_MAX);
                 for (i, utterance) in call.transcript.iter().enumerate() {
-                    check.text(&format!("details.transcript[{i}].text"), Some(&utterance.text), TEXT_BYTES_MAX);
+                    check.text(
+                        &format!("details.transcript[{i}].text"),
+                        Some(&utterance.text),
+                        TEXT_BYTES_MAX,
+                    );
                 }
             }
             Details::Survey(survey) => {
                 check.text("details.survey_id", Some(&survey.survey_id), EXTERNAL_ID_BYTES_MAX);
                 check.count("details.answers", survey.answers.len(), ANSWERS_MAX);
                 for (i, answer) in survey.answers.iter().enumerate() {
-                    check.text(&format!("details.answers[{i}].question_id"), Some(&answer.question_id), 256);
-                    check.text(&format!("details.answers[{i}].question"), answer.question.as_deref(), TEXT_BYTES_MAX);
+                    check.text(
+                        &format!("details.answers[{i}].question_id"),
+                        Some(&answer.question_id),
+                        256,
+                    );
+                    check.text(
+                        &format!("details.answers[{i}].question"),
+                        answer.question.as_deref(),
+                        TEXT_BYTES_MAX,
+                    );
                     check.scalar(&format!("details.answers[{i}].value"), &answer.value);
                 }
             }
@@ -261,12 +291,25 @@ mod tests {
         bad.external_id = Some(" ".into());
         bad.subject = Some("موضوع\0".into());
         bad.scores = vec![
-            Score { metric: "nps".into(), value: 12.0, min: 0.0, max: 10.0 },
-            Score { metric: "nps".into(), value: 1.0, min: 0.0, max: 10.0 },
+            Score {
+                metric: "nps".into(),
+                value: 12.0,
+                min: 0.0,
+                max: 10.0,
+            },
+            Score {
+                metric: "nps".into(),
+                value: 1.0,
+                min: 0.0,
+                max: 10.0,
+            },
         ];
         bad.author = Some(Author {
             name: None,
-            identifiers: vec![Identifier { scheme: "E Mail".into(), id: String::new() }],
+            identifiers: vec![Identifier {
+                scheme: "E Mail".into(),
+                id: String::new(),
+            }],
             locale: None,
         });
         assert_eq!(
@@ -286,7 +329,12 @@ mod tests {
     fn saying_nothing_is_refused_and_a_score_alone_is_not() {
         assert_eq!(fields(&draft()), ["body"]);
         let mut scored = draft();
-        scored.scores = vec![Score { metric: "ces".into(), value: 7.0, min: 1.0, max: 7.0 }];
+        scored.scores = vec![Score {
+            metric: "ces".into(),
+            value: 7.0,
+            min: 1.0,
+            max: 7.0,
+        }];
         assert!(fields(&scored).is_empty());
         let mut arabic = draft();
         arabic.body = "الخدمة ممتازة".into();

@@ -5,8 +5,8 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use crate::{
-    AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language, Score,
-    Tag, ThreadId, Time, TokenId,
+    AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
+    Score, Tag, ThreadId, Time, TokenId,
 };
 
 /// One fact that happened, as one entry of the ledger.
@@ -526,7 +526,12 @@ mod tests {
                 occurred_at: Some(Time(1_789_999_999_000)),
                 thread: None,
                 language: Some(Language::new("ar").unwrap()),
-                scores: vec![Score { metric: "nps".into(), value: 3.0, min: 0.0, max: 10.0 }],
+                scores: vec![Score {
+                    metric: "nps".into(),
+                    value: 3.0,
+                    min: 0.0,
+                    max: 10.0,
+                }],
                 tags: vec![Tag::new("شحن").unwrap()],
                 attachments: vec![],
                 call: None,

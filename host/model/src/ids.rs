@@ -131,7 +131,11 @@ impl Ids {
     /// A generator over this clock and this randomness.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
-        Self { clock, randomness, last: Mutex::new((0, 0)) }
+        Self {
+            clock,
+            randomness,
+            last: Mutex::new((0, 0)),
+        }
     }
 
     /// The next id, as whichever kind is asked for: `let id: FeedbackId = FeedbackId(ids.next());`

@@ -25,9 +25,9 @@ pub use content::{
 };
 pub use draft::{AttachmentBytes, Draft, DraftAttachment};
 pub use event::{
-    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, EnrichmentFailed, Enriched,
-    Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received, Redaction, Replayed, Route, Routed,
-    Skipped, TokenCreated, TokenRevoked, Withdrawn,
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, Enriched, EnrichmentFailed,
+    Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received, Redaction,
+    Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
 };
 pub use ids::{AttachmentId, ContactId, DeliveryId, FeedbackId, Ids, InboundId, OrgId, ThreadId, TokenId};
 pub use limits::{

@@ -149,8 +149,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Complaint, Self::Suggestion, Self::Enquiry, Self::Praise, Self::Observation, Self::Defect];
+    pub const ALL: [Self; 6] = [
+        Self::Complaint,
+        Self::Suggestion,
+        Self::Enquiry,
+        Self::Praise,
+        Self::Observation,
+        Self::Defect,
+    ];
 
     /// The name as it stands in rules, filters and the API.
     #[must_use]
@@ -175,11 +181,14 @@ impl fmt::Display for Kind {
 impl FromStr for Kind {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| InvalidName {
-            what: "kind",
-            given: text.chars().take(80).collect(),
-            rule: "use complaint, suggestion, enquiry, praise, observation or defect",
-        })
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| InvalidName {
+                what: "kind",
+                given: text.chars().take(80).collect(),
+                rule: "use complaint, suggestion, enquiry, praise, observation or defect",
+            })
     }
 }
 

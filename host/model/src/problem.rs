@@ -16,7 +16,10 @@ pub struct FieldProblem {
 impl FieldProblem {
     /// A problem of one field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ pub trait Randomness: Send + Sync + 'static {
 pub struct OsRandomness;
 
 impl Randomness for OsRandomness {
-    #[expect(clippy::panic, reason = "without randomness no key or salt is safe; going on would be worse than stopping")]
+    #[expect(
+        clippy::panic,
+        reason = "without randomness no key or salt is safe; going on would be worse than stopping"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         if let Err(error) = getrandom::fill(bytes) {
             panic!("the operating system gives no random bytes: {error}");

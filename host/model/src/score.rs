@@ -29,7 +29,10 @@ impl Score {
     pub fn problems(&self, path: &str) -> Vec<FieldProblem> {
         let mut problems = Vec::new();
         if crate::Tag::new(self.metric.clone()).is_err() {
-            problems.push(FieldProblem::new(format!("{path}.metric"), "use a short lower-case name such as nps, csat or ces"));
+            problems.push(FieldProblem::new(
+                format!("{path}.metric"),
+                "use a short lower-case name such as nps, csat or ces",
+            ));
         }
         if !(self.value.is_finite() && self.min.is_finite() && self.max.is_finite()) {
             problems.push(FieldProblem::new(path, "value, min and max must be finite numbers"));
@@ -39,7 +42,10 @@ impl Score {
             && (self.min, self.max) != (min, max)
         {
             let metric = &self.metric;
-            problems.push(FieldProblem::new(path, format!("{metric} is asked on the scale {min} to {max}")));
+            problems.push(FieldProblem::new(
+                path,
+                format!("{metric} is asked on the scale {min} to {max}"),
+            ));
         }
         if self.min >= self.max {
             problems.push(FieldProblem::new(format!("{path}.min"), "min must be below max"));
@@ -66,15 +72,26 @@ mod tests {
     use super::Score;
 
     fn problems(metric: &str, value: f64, min: f64, max: f64) -> Vec<String> {
-        let score = Score { metric: metric.into(), value, min, max };
+        let score = Score {
+            metric: metric.into(),
+            value,
+            min,
+            max,
+        };
         score.problems("scores[0]").iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn scores_stay_on_their_scale() {
         assert!(problems("nps", 10.0, 0.0, 10.0).is_empty());
-        assert_eq!(problems("nps", 11.0, 0.0, 10.0), ["scores[0].value: 11 is outside the scale 0 to 10"]);
-        assert_eq!(problems("csat", 3.0, 0.0, 10.0), ["scores[0]: csat is asked on the scale 1 to 5"]);
+        assert_eq!(
+            problems("nps", 11.0, 0.0, 10.0),
+            ["scores[0].value: 11 is outside the scale 0 to 10"]
+        );
+        assert_eq!(
+            problems("csat", 3.0, 0.0, 10.0),
+            ["scores[0]: csat is asked on the scale 1 to 5"]
+        );
         assert_eq!(problems("رضا", 3.0, 5.0, 1.0), ["scores[0].min: min must be below max"]);
         assert_eq!(problems("stars", f64::NAN, 1.0, 5.0).len(), 1);
     }

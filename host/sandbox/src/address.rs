@@ -23,66 +23,22 @@ use AddressRule::{Never, Private, Public};
 pub(crate) const V4_BLOCKS: &[(Ipv4Addr, u32, AddressRule)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8, Never("this network")),
     (Ipv4Addr::new(10, 0, 0, 0), 8, Private("a private network")),
-    (
-        Ipv4Addr::new(100, 64, 0, 0),
-        10,
-        Private("a carrier's shared network"),
-    ),
-    (
-        Ipv4Addr::new(100, 100, 100, 200),
-        32,
-        Never("a cloud metadata service"),
-    ),
-    (
-        Ipv4Addr::new(127, 0, 0, 0),
-        8,
-        Private("this machine (loopback)"),
-    ),
+    (Ipv4Addr::new(100, 64, 0, 0), 10, Private("a carrier's shared network")),
+    (Ipv4Addr::new(100, 100, 100, 200), 32, Never("a cloud metadata service")),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, Private("this machine (loopback)")),
     (
         Ipv4Addr::new(169, 254, 0, 0),
         16,
         Never("link-local, where cloud metadata services live"),
     ),
-    (
-        Ipv4Addr::new(172, 16, 0, 0),
-        12,
-        Private("a private network"),
-    ),
-    (
-        Ipv4Addr::new(192, 0, 0, 0),
-        24,
-        Never("reserved for protocols"),
-    ),
-    (
-        Ipv4Addr::new(192, 0, 2, 0),
-        24,
-        Never("for documentation only"),
-    ),
-    (
-        Ipv4Addr::new(192, 88, 99, 0),
-        24,
-        Never("the old 6to4 relay"),
-    ),
-    (
-        Ipv4Addr::new(192, 168, 0, 0),
-        16,
-        Private("a private network"),
-    ),
-    (
-        Ipv4Addr::new(198, 18, 0, 0),
-        15,
-        Never("for benchmarks only"),
-    ),
-    (
-        Ipv4Addr::new(198, 51, 100, 0),
-        24,
-        Never("for documentation only"),
-    ),
-    (
-        Ipv4Addr::new(203, 0, 113, 0),
-        24,
-        Never("for documentation only"),
-    ),
+    (Ipv4Addr::new(172, 16, 0, 0), 12, Private("a private network")),
+    (Ipv4Addr::new(192, 0, 0, 0), 24, Never("reserved for protocols")),
+    (Ipv4Addr::new(192, 0, 2, 0), 24, Never("for documentation only")),
+    (Ipv4Addr::new(192, 88, 99, 0), 24, Never("the old 6to4 relay")),
+    (Ipv4Addr::new(192, 168, 0, 0), 16, Private("a private network")),
+    (Ipv4Addr::new(198, 18, 0, 0), 15, Never("for benchmarks only")),
+    (Ipv4Addr::new(198, 51, 100, 0), 24, Never("for documentation only")),
+    (Ipv4Addr::new(203, 0, 113, 0), 24, Never("for documentation only")),
     (Ipv4Addr::new(224, 0, 0, 0), 4, Never("multicast")),
     (Ipv4Addr::new(240, 0, 0, 0), 4, Never("reserved")),
     (Ipv4Addr::new(255, 255, 255, 255), 32, Never("broadcast")),
@@ -93,21 +49,9 @@ pub(crate) const V6_BLOCKS: &[(Ipv6Addr, u32, AddressRule)] = &[
     (Ipv6Addr::UNSPECIFIED, 0, Never("not a global address")),
     (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Public),
     (Ipv6Addr::LOCALHOST, 128, Private("this machine (loopback)")),
-    (
-        Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0),
-        96,
-        Never("NAT64"),
-    ),
-    (
-        Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0),
-        48,
-        Never("local NAT64"),
-    ),
-    (
-        Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0),
-        64,
-        Never("discard-only"),
-    ),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, Never("NAT64")),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, Never("local NAT64")),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, Never("discard-only")),
     (
         Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0),
         23,
@@ -118,21 +62,13 @@ pub(crate) const V6_BLOCKS: &[(Ipv6Addr, u32, AddressRule)] = &[
         32,
         Never("for documentation only"),
     ),
-    (
-        Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0),
-        16,
-        Never("6to4"),
-    ),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, Never("6to4")),
     (
         Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0),
         20,
         Never("for documentation only"),
     ),
-    (
-        Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0),
-        16,
-        Never("segment routing"),
-    ),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, Never("segment routing")),
     (
         Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0),
         7,
@@ -143,16 +79,8 @@ pub(crate) const V6_BLOCKS: &[(Ipv6Addr, u32, AddressRule)] = &[
         128,
         Never("a cloud metadata service"),
     ),
-    (
-        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
-        10,
-        Never("link-local"),
-    ),
-    (
-        Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
-        8,
-        Never("multicast"),
-    ),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, Never("link-local")),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, Never("multicast")),
 ];
 
 impl AddressRule {
@@ -161,15 +89,9 @@ impl AddressRule {
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => most_specific(V4_BLOCKS, |base, length| {
-                covers(
-                    u128::from(v4.to_bits()) << 96,
-                    u128::from(base.to_bits()) << 96,
-                    length,
-                )
+                covers(u128::from(v4.to_bits()) << 96, u128::from(base.to_bits()) << 96, length)
             }),
-            IpAddr::V6(v6) => most_specific(V6_BLOCKS, |base, length| {
-                covers(v6.to_bits(), base.to_bits(), length)
-            }),
+            IpAddr::V6(v6) => most_specific(V6_BLOCKS, |base, length| covers(v6.to_bits(), base.to_bits(), length)),
         }
     }
 }
@@ -184,10 +106,7 @@ pub fn refused_because(address: IpAddr, private_granted: bool) -> Option<&'stati
     }
 }
 
-fn most_specific<A>(
-    blocks: &[(A, u32, AddressRule)],
-    matches: impl Fn(&A, u32) -> bool,
-) -> AddressRule {
+fn most_specific<A>(blocks: &[(A, u32, AddressRule)], matches: impl Fn(&A, u32) -> bool) -> AddressRule {
     blocks
         .iter()
         .filter(|(base, length, _)| matches(base, *length))

@@ -60,8 +60,7 @@ impl Cache {
         let (tag, sealed) = rest.split_at_checked(MAC_BYTES)?;
         self.mac(path, sealed)?.verify_slice(tag).ok()?;
         let (length, rest) = sealed.split_first_chunk::<4>()?;
-        let (schema, code) =
-            rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (schema, code) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         Some(Cached {
             schema: String::from_utf8(schema.to_vec()).ok()?,
             code: code.to_vec(),
@@ -69,12 +68,7 @@ impl Cache {
     }
 
     /// Writes the file: beside its place first, then moved there whole.
-    pub(crate) fn write(
-        &self,
-        plugin: &[u8; 32],
-        schema: &str,
-        code: &[u8],
-    ) -> std::io::Result<()> {
+    pub(crate) fn write(&self, plugin: &[u8; 32], schema: &str, code: &[u8]) -> std::io::Result<()> {
         make_private_folder(&self.folder)?;
         let path = self.path(plugin);
         let mut sealed = Vec::with_capacity(4 + schema.len() + code.len());
@@ -122,10 +116,7 @@ impl Cache {
 #[cfg(unix)]
 fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]

@@ -77,12 +77,7 @@ impl StateSource for Nothing {
     async fn get(&self, _key: &str) -> Result<Option<Vec<u8>>, SourceError> {
         Ok(None)
     }
-    async fn scan(
-        &self,
-        _: &str,
-        _: Option<&str>,
-        _: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
+    async fn scan(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
         Ok(Vec::new())
     }
     async fn used(&self) -> Result<u64, SourceError> {

@@ -106,8 +106,7 @@ impl Engine {
         };
         let mut linker = Linker::new(&wasm);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fault)?;
-        Everything::add_to_linker::<CallState, HasSelf<CallState>>(&mut linker, |state| state)
-            .map_err(fault)?;
+        Everything::add_to_linker::<CallState, HasSelf<CallState>>(&mut linker, |state| state).map_err(fault)?;
         start_ticking(&wasm, settings.tick)?;
         let slot_count = usize::try_from(settings.concurrent_calls.max(1)).unwrap_or(1);
         Ok(Self {

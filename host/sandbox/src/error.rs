@@ -68,9 +68,7 @@ pub enum CallFailure {
         setting: &'static str,
     },
     /// The plugin wanted too many table elements.
-    #[error(
-        "the plugin wanted {wanted} table elements, the limit is {limit}; `{setting}` raises it"
-    )]
+    #[error("the plugin wanted {wanted} table elements, the limit is {limit}; `{setting}` raises it")]
     TableLimit {
         /// Elements it wanted in all.
         wanted: u64,
@@ -80,9 +78,7 @@ pub enum CallFailure {
         setting: &'static str,
     },
     /// The plugin handed the host too much at once.
-    #[error(
-        "the plugin handed over more than {limit} {unit} at once; `{setting}` raises the limit"
-    )]
+    #[error("the plugin handed over more than {limit} {unit} at once; `{setting}` raises the limit")]
     OutputTooLarge {
         /// The limit in force.
         limit: u64,

@@ -47,10 +47,7 @@ pub(crate) struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = matches!(
-            (self.scheme.as_str(), self.port),
-            ("https", 443) | ("http", 80)
-        );
+        let usual = matches!((self.scheme.as_str(), self.port), ("https", 443) | ("http", 80));
         if usual {
             write!(to, "{}://{}", self.scheme, self.host)
         } else {
@@ -69,9 +66,7 @@ impl Origin {
             ));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "a URL with a user name or password in it is refused; use a [[secret]]".to_owned(),
-            );
+            return Err("a URL with a user name or password in it is refused; use a [[secret]]".to_owned());
         }
         let host = match url.host() {
             Some(Host::Domain(name)) => name.trim_end_matches('.').to_ascii_lowercase(),
@@ -108,8 +103,7 @@ pub(crate) struct Rule {
 impl Rule {
     /// Reads a grant. The error says what is wrong with it.
     pub(crate) fn from_grant(grant: &HttpGrant) -> Result<Self, String> {
-        let url = Url::parse(&grant.origin)
-            .map_err(|error| format!("`{}` is no origin: {error}", grant.origin))?;
+        let url = Url::parse(&grant.origin).map_err(|error| format!("`{}` is no origin: {error}", grant.origin))?;
         let origin = Origin::of(&url)?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(format!(
@@ -152,11 +146,10 @@ impl Rule {
         self.methods
             .iter()
             .filter(|method| {
-                !self.paths.iter().all(|path| {
-                    others
-                        .iter()
-                        .any(|other| other.allows(method, &self.origin, path))
-                })
+                !self
+                    .paths
+                    .iter()
+                    .all(|path| others.iter().any(|other| other.allows(method, &self.origin, path)))
             })
             .cloned()
             .collect()
@@ -182,10 +175,7 @@ fn path_matches(prefix: &str, path: &str) -> bool {
 }
 
 fn capitals(methods: &[String]) -> Vec<String> {
-    methods
-        .iter()
-        .map(|method| method.to_ascii_uppercase())
-        .collect()
+    methods.iter().map(|method| method.to_ascii_uppercase()).collect()
 }
 
 /// The first grant that allows a request, or the TOML that would.
@@ -196,10 +186,7 @@ pub(crate) fn find_grant<'a>(
     url: &Url,
     origin: &Origin,
 ) -> Result<&'a Rule, String> {
-    if !asks
-        .iter()
-        .any(|ask| ask.allows(method, origin, url.path()))
-    {
+    if !asks.iter().any(|ask| ask.allows(method, origin, url.path())) {
         return Err(format!(
             "# The plugin's own manifest does not ask for this. In plugin.toml:\n[[ask.http]]\norigin = {}\nmethods = [{}]\n",
             quoted(&origin.to_string()),
@@ -210,9 +197,10 @@ pub(crate) fn find_grant<'a>(
         .iter()
         .find(|grant| grant.allows(method, origin, url.path()))
         .ok_or_else(|| {
-            let paths = if grants.iter().any(|grant| {
-                grant.origin == *origin && !grant.paths.iter().any(|prefix| prefix == "/")
-            }) {
+            let paths = if grants
+                .iter()
+                .any(|grant| grant.origin == *origin && !grant.paths.iter().any(|prefix| prefix == "/"))
+            {
                 vec![url.path().to_owned()]
             } else {
                 vec!["/".to_owned()]
@@ -222,13 +210,7 @@ pub(crate) fn find_grant<'a>(
 }
 
 fn missing_grant(origin: &Origin, methods: &[String], paths: &[String]) -> String {
-    let list = |texts: &[String]| {
-        texts
-            .iter()
-            .map(|text| quoted(text))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |texts: &[String]| texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ");
     let mut toml = format!(
         "[[instance.grant.http]]\norigin = {}\nmethods = [{}]\n",
         quoted(&origin.to_string()),

@@ -47,9 +47,7 @@ pub enum NotAPlugin {
     #[error("the file is WebAssembly text, not a compiled component")]
     Text,
     /// Native code.
-    #[error(
-        "the file is precompiled native code, which is never taken from outside; give the `.wasm` component"
-    )]
+    #[error("the file is precompiled native code, which is never taken from outside; give the `.wasm` component")]
     Precompiled,
     /// Something else.
     #[error("the file is no WebAssembly component: it begins with {0}")]
@@ -147,10 +145,7 @@ impl Sections {
                 Payload::ComponentImportSection(imports) if depth == 1 => {
                     for import in imports {
                         let import = import.map_err(damaged)?;
-                        if matches!(
-                            import.ty,
-                            ComponentTypeRef::Instance(_) | ComponentTypeRef::Func(_)
-                        ) {
+                        if matches!(import.ty, ComponentTypeRef::Instance(_) | ComponentTypeRef::Func(_)) {
                             found.imports.push(import.name.name.to_owned());
                         }
                     }
@@ -182,9 +177,7 @@ impl Sections {
                 self.manifest = Some(section_text(data)?);
             }
             SDK_SECTION => {
-                self.sdk = section_text(data)
-                    .ok()
-                    .map(|text| text.chars().take(200).collect());
+                self.sdk = section_text(data).ok().map(|text| text.chars().take(200).collect());
             }
             _ => {}
         }

@@ -11,9 +11,7 @@ use crate::grants::{Grants, Rule};
 use crate::limits::{LimitOverrides, Limits};
 use crate::manifest::{Manifest, WantedLimits};
 use crate::plugin::Plugin;
-use crate::problem::{
-    Problem, Severity, missing_grants, read_asks, read_grants, read_secrets, schema_problems,
-};
+use crate::problem::{Problem, Severity, missing_grants, read_asks, read_grants, read_secrets, schema_problems};
 use crate::schema;
 use crate::secrets::{Masker, Secret, SecretSet};
 use crate::template::filled;
@@ -66,10 +64,7 @@ impl Instance {
     ///
     /// # Errors
     /// Every problem that keeps the instance from running, warnings among them.
-    pub fn configure(
-        plugin: &Arc<Plugin>,
-        from: InstanceSettings,
-    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub fn configure(plugin: &Arc<Plugin>, from: InstanceSettings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let manifest = plugin.manifest();
         let mut problems = Vec::new();
         let mut settings = from.settings;
@@ -83,20 +78,14 @@ impl Instance {
         let fits = problems.is_empty();
         let asks = read_asks(manifest, &settings, fits, &mut problems);
         problems.extend(missing_grants(&asks, &grants));
-        if problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-        {
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(problems);
         }
         let bound = Bound {
             settings_text: settings.to_string(),
             asks,
             grants,
-            masker: Masker::new(
-                secrets.values(),
-                composed(manifest, &settings, &secrets).into_iter(),
-            ),
+            masker: Masker::new(secrets.values(), composed(manifest, &settings, &secrets).into_iter()),
             settings,
             secrets,
             limits: Limits::resolve(&manifest.limits, &from.limits, &plugin.engine.ceiling),
@@ -106,12 +95,7 @@ impl Instance {
             hub_version: from.hub_version,
             plugin: Arc::clone(plugin),
         };
-        Ok((
-            Self {
-                bound: Arc::new(bound),
-            },
-            problems,
-        ))
+        Ok((Self { bound: Arc::new(bound) }, problems))
     }
 
     /// An instance without settings, secrets or grants, to ask a plugin about itself.
@@ -167,13 +151,7 @@ impl Instance {
     /// no recipe.
     #[must_use]
     pub fn webhook_verifier(&self, endpoint: &str) -> Option<WebhookVerifier<'_>> {
-        let recipe = self
-            .bound
-            .plugin
-            .manifest()
-            .webhook(endpoint)?
-            .verify
-            .as_ref()?;
+        let recipe = self.bound.plugin.manifest().webhook(endpoint)?.verify.as_ref()?;
         let crate::manifest::Verify::HmacSha256(hmac) = recipe;
         Some(WebhookVerifier {
             recipe,
@@ -192,11 +170,7 @@ impl fmt::Debug for Instance {
 }
 
 /// The header values that secrets are put into: an echo of one would tell the secret.
-fn composed(
-    manifest: &Manifest,
-    settings: &Value,
-    secrets: &BTreeMap<String, Secret>,
-) -> Vec<String> {
+fn composed(manifest: &Manifest, settings: &Value, secrets: &BTreeMap<String, Secret>) -> Vec<String> {
     manifest
         .secrets
         .iter()

@@ -12,17 +12,12 @@ impl Instance {
     /// The JSON Schema of the plugin's settings, as text.
     pub(crate) async fn settings_schema(&self, call: Call) -> Result<Done<String>, CallError> {
         let guest = self.bound.plugin.exports.lifecycle.clone();
-        self.run(
-            "settings-schema",
-            call,
-            Admission::Offline,
-            move |store, component| {
-                Box::pin(async move {
-                    let guest = guest.load(&mut *store, component)?;
-                    guest.call_settings_schema(store).await.map(Ok)
-                })
-            },
-        )
+        self.run("settings-schema", call, Admission::Offline, move |store, component| {
+            Box::pin(async move {
+                let guest = guest.load(&mut *store, component)?;
+                guest.call_settings_schema(store).await.map(Ok)
+            })
+        })
         .await
     }
 
@@ -32,17 +27,12 @@ impl Instance {
     /// See [`CallFailure`].
     pub async fn validate(&self, call: Call) -> Result<Done<Vec<ConfigProblem>>, CallError> {
         let guest = self.bound.plugin.exports.lifecycle.clone();
-        self.run(
-            "validate",
-            call,
-            Admission::Offline,
-            move |store, component| {
-                Box::pin(async move {
-                    let guest = guest.load(&mut *store, component)?;
-                    guest.call_validate(store).await
-                })
-            },
-        )
+        self.run("validate", call, Admission::Offline, move |store, component| {
+            Box::pin(async move {
+                let guest = guest.load(&mut *store, component)?;
+                guest.call_validate(store).await
+            })
+        })
         .await
     }
 
@@ -65,23 +55,14 @@ impl Instance {
     ///
     /// # Errors
     /// See [`CallFailure`].
-    pub async fn migrate(
-        &self,
-        previous_version: String,
-        call: Call,
-    ) -> Result<Done<()>, CallError> {
+    pub async fn migrate(&self, previous_version: String, call: Call) -> Result<Done<()>, CallError> {
         let guest = self.bound.plugin.exports.lifecycle.clone();
-        self.run(
-            "migrate",
-            call,
-            Admission::Online,
-            move |store, component| {
-                Box::pin(async move {
-                    let guest = guest.load(&mut *store, component)?;
-                    guest.call_migrate(store, &previous_version).await
-                })
-            },
-        )
+        self.run("migrate", call, Admission::Online, move |store, component| {
+            Box::pin(async move {
+                let guest = guest.load(&mut *store, component)?;
+                guest.call_migrate(store, &previous_version).await
+            })
+        })
         .await
     }
 
@@ -96,17 +77,12 @@ impl Instance {
     ) -> Result<Done<importer::ImportPage>, CallError> {
         let guest = offered(self.bound.plugin.exports.importer.as_ref(), "importer")?;
         let done = self
-            .run(
-                "importer.read",
-                call,
-                Admission::Online,
-                move |store, component| {
-                    Box::pin(async move {
-                        let guest = guest.load(&mut *store, component)?;
-                        guest.call_read(store, &request).await
-                    })
-                },
-            )
+            .run("importer.read", call, Admission::Online, move |store, component| {
+                Box::pin(async move {
+                    let guest = guest.load(&mut *store, component)?;
+                    guest.call_read(store, &request).await
+                })
+            })
             .await?;
         self.counted(done, |page| page.changes.len() + page.refusals.len())
     }
@@ -115,24 +91,15 @@ impl Instance {
     ///
     /// # Errors
     /// See [`CallFailure`]; a page with more items than the limit is an error.
-    pub async fn pull(
-        &self,
-        request: puller::PullRequest,
-        call: Call,
-    ) -> Result<Done<puller::PullPage>, CallError> {
+    pub async fn pull(&self, request: puller::PullRequest, call: Call) -> Result<Done<puller::PullPage>, CallError> {
         let guest = offered(self.bound.plugin.exports.puller.as_ref(), "puller")?;
         let done = self
-            .run(
-                "puller.pull",
-                call,
-                Admission::Online,
-                move |store, component| {
-                    Box::pin(async move {
-                        let guest = guest.load(&mut *store, component)?;
-                        guest.call_pull(store, &request).await
-                    })
-                },
-            )
+            .run("puller.pull", call, Admission::Online, move |store, component| {
+                Box::pin(async move {
+                    let guest = guest.load(&mut *store, component)?;
+                    guest.call_pull(store, &request).await
+                })
+            })
             .await?;
         self.counted(done, |page| page.changes.len())
     }
@@ -148,21 +115,14 @@ impl Instance {
     ) -> Result<Done<webhook::Outcome>, CallError> {
         let guest = offered(self.bound.plugin.exports.webhook.as_ref(), "webhook")?;
         let done = self
-            .run(
-                "webhook.handle",
-                call,
-                Admission::Online,
-                move |store, component| {
-                    Box::pin(async move {
-                        let guest = guest.load(&mut *store, component)?;
-                        guest.call_handle(store, &request).await
-                    })
-                },
-            )
+            .run("webhook.handle", call, Admission::Online, move |store, component| {
+                Box::pin(async move {
+                    let guest = guest.load(&mut *store, component)?;
+                    guest.call_handle(store, &request).await
+                })
+            })
             .await?;
-        self.counted(done, |outcome| {
-            outcome.changes.len() + outcome.refusals.len()
-        })
+        self.counted(done, |outcome| outcome.changes.len() + outcome.refusals.len())
     }
 
     /// Lets an enricher look at records.
@@ -176,17 +136,12 @@ impl Instance {
     ) -> Result<Done<Vec<processor::Verdict>>, CallError> {
         let guest = offered(self.bound.plugin.exports.processor.as_ref(), "processor")?;
         let done = self
-            .run(
-                "processor.process",
-                call,
-                Admission::Online,
-                move |store, component| {
-                    Box::pin(async move {
-                        let guest = guest.load(&mut *store, component)?;
-                        guest.call_process(store, &items).await
-                    })
-                },
-            )
+            .run("processor.process", call, Admission::Online, move |store, component| {
+                Box::pin(async move {
+                    let guest = guest.load(&mut *store, component)?;
+                    guest.call_process(store, &items).await
+                })
+            })
             .await?;
         self.counted(done, |verdicts| {
             let edits = verdicts.iter().map(|verdict| match verdict {
@@ -206,10 +161,7 @@ impl Instance {
         batch: Vec<destination::Delivery>,
         call: Call,
     ) -> Result<Done<Vec<destination::Ack>>, CallError> {
-        let guest = offered(
-            self.bound.plugin.exports.destination.as_ref(),
-            "destination",
-        )?;
+        let guest = offered(self.bound.plugin.exports.destination.as_ref(), "destination")?;
         let done = self
             .run(
                 "destination.deliver",
@@ -228,7 +180,5 @@ impl Instance {
 }
 
 fn offered<I: Clone>(indices: Option<&I>, interface: &'static str) -> Result<I, CallError> {
-    indices
-        .cloned()
-        .ok_or_else(|| bare(CallFailure::NotOffered(interface)))
+    indices.cloned().ok_or_else(|| bare(CallFailure::NotOffered(interface)))
 }

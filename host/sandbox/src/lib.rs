@@ -40,9 +40,7 @@ mod webhook;
 
 pub use address::{AddressRule, refused_because};
 pub use call::{BlobSource, Call, Done, SourceError, StateSource};
-pub use effects::{
-    Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite,
-};
+pub use effects::{Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite};
 pub use engine::{Engine, EngineError, EngineSettings};
 pub use error::{CallError, CallFailure};
 pub use grants::{Grants, HttpGrant};

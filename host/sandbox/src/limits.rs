@@ -98,22 +98,14 @@ impl Limits {
     pub(crate) fn resolve(wanted: &WantedLimits, set: &LimitOverrides, ceiling: &Ceiling) -> Self {
         let default = Self::default();
         let bytes = |set: Option<ByteSize>, wanted: Option<ByteSize>, default: u64, most: u64| {
-            set.map_or_else(
-                || wanted.map_or(default, |size| size.0.min(most)),
-                |size| size.0,
-            )
+            set.map_or_else(|| wanted.map_or(default, |size| size.0.min(most)), |size| size.0)
         };
         Self {
             time: set.time.map_or_else(
-                || {
-                    wanted
-                        .time
-                        .map_or(default.time, |span| span.0.min(ceiling.time))
-                },
+                || wanted.time.map_or(default.time, |span| span.0.min(ceiling.time)),
                 |span| span.0,
             ),
-            memory: bytes(set.memory, wanted.memory, default.memory, ceiling.memory)
-                .min(ceiling.memory),
+            memory: bytes(set.memory, wanted.memory, default.memory, ceiling.memory).min(ceiling.memory),
             table: set.table.unwrap_or(default.table).min(ceiling.table),
             output: bytes(set.output, wanted.output, default.output, 64 << 20),
             items: set.items.unwrap_or(default.items),

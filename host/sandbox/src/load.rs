@@ -29,9 +29,7 @@ pub enum LoadError {
     #[error(transparent)]
     File(#[from] NotAPlugin),
     /// Built for a contract that this hub does not serve.
-    #[error(
-        "the plugin was built for contract mihwar:plugin@{built_for}; this hub offers {offered}. {advice}"
-    )]
+    #[error("the plugin was built for contract mihwar:plugin@{built_for}; this hub offers {offered}. {advice}")]
     Contract {
         /// What the manifest says.
         built_for: String,
@@ -72,10 +70,9 @@ impl Engine {
         let hash = inspection.hash;
         let engine = Arc::clone(&self.inner);
         let bytes = file.to_vec();
-        let (component, schema) =
-            tokio::task::spawn_blocking(move || component(&engine, &hash, &bytes))
-                .await
-                .map_err(|error| LoadError::Compile(error.to_string()))??;
+        let (component, schema) = tokio::task::spawn_blocking(move || component(&engine, &hash, &bytes))
+            .await
+            .map_err(|error| LoadError::Compile(error.to_string()))??;
         let pre = link(&self.inner, &component, &inspection)?;
         let exports = exports(&pre)?;
         let from_cache = schema.is_some();
@@ -93,8 +90,7 @@ impl Engine {
         }
         let plugin = Arc::new(plugin);
         let text = ask_for_schema(&plugin).await?;
-        let mut plugin =
-            Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
+        let mut plugin = Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
         plugin.schema = read_schema(&text)?;
         self.keep(hash, text, component).await;
         Ok(Arc::new(plugin))
@@ -107,12 +103,8 @@ impl Engine {
             let Some(cache) = &engine.cache else {
                 return Ok(());
             };
-            let code = component
-                .serialize()
-                .map_err(|error| format!("{error:#}"))?;
-            cache
-                .write(&hash, &schema, &code)
-                .map_err(|error| error.to_string())
+            let code = component.serialize().map_err(|error| format!("{error:#}"))?;
+            cache.write(&hash, &schema, &code).map_err(|error| error.to_string())
         })
         .await;
         if let Ok(Err(error)) = kept {
@@ -127,9 +119,7 @@ impl Engine {
 fn check_contract(inspection: &Inspection) -> Result<(), LoadError> {
     let built_for = &inspection.manifest.plugin.contract;
     let (Some(wants), Some(offers)) = (contract_parts(built_for), contract_parts(CONTRACT)) else {
-        return Err(LoadError::Shape(format!(
-            "`{built_for}` is no contract version"
-        )));
+        return Err(LoadError::Shape(format!("`{built_for}` is no contract version")));
     };
     // Within major 0 every minor may break.
     let fits = if offers.0 == 0 {
@@ -152,11 +142,7 @@ fn check_contract(inspection: &Inspection) -> Result<(), LoadError> {
 }
 
 /// The compiled component, with its schema when both come from the cache.
-fn component(
-    engine: &Inner,
-    hash: &[u8; 32],
-    file: &[u8],
-) -> Result<(Component, Option<String>), LoadError> {
+fn component(engine: &Inner, hash: &[u8; 32], file: &[u8]) -> Result<(Component, Option<String>), LoadError> {
     if let Some(cached) = engine.cache.as_ref().and_then(|cache| cache.read(hash))
         && let Some(component) = revive(engine, &cached)
     {
@@ -177,24 +163,15 @@ fn revive(engine: &Inner, cached: &Cached) -> Option<Component> {
     // in our memory by then, so that nobody can change them after the check.
     let revived = unsafe { Component::deserialize(&engine.wasm, &cached.code) };
     revived
-        .inspect_err(
-            |error| tracing::warn!(%error, "compiled plugin is of another engine; compiling again"),
-        )
+        .inspect_err(|error| tracing::warn!(%error, "compiled plugin is of another engine; compiling again"))
         .ok()
 }
 
-fn link(
-    engine: &Inner,
-    component: &Component,
-    inspection: &Inspection,
-) -> Result<InstancePre<CallState>, LoadError> {
+fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Result<InstancePre<CallState>, LoadError> {
     engine.linker.instantiate_pre(component).map_err(|error| {
         let missing = offered::missing_functions(&engine.wasm, component);
         if missing.is_empty() {
-            LoadError::Shape(format!(
-                "{error:#} (plugin {})",
-                inspection.manifest.plugin.id
-            ))
+            LoadError::Shape(format!("{error:#} (plugin {})", inspection.manifest.plugin.id))
         } else {
             LoadError::MissingImports(missing)
         }
@@ -202,9 +179,8 @@ fn link(
 }
 
 fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
-    let lifecycle = lifecycle::GuestIndices::new(pre).map_err(|error| {
-        LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}"))
-    })?;
+    let lifecycle = lifecycle::GuestIndices::new(pre)
+        .map_err(|error| LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}")))?;
     let exports = Exports {
         lifecycle,
         importer: importer::GuestIndices::new(pre).ok(),
@@ -242,8 +218,7 @@ fn read_schema(text: &str) -> Result<Value, LoadError> {
             text.len()
         )));
     }
-    let schema: Value =
-        serde_json::from_str(text).map_err(|error| LoadError::BadSchema(error.to_string()))?;
+    let schema: Value = serde_json::from_str(text).map_err(|error| LoadError::BadSchema(error.to_string()))?;
     crate::schema::compile(&schema).map_err(LoadError::BadSchema)?;
     Ok(schema)
 }

@@ -49,12 +49,7 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));
         if wanted > self.memory_limit {
             return Err(wasmtime::Error::new(Exceeded::Memory(wanted)));
@@ -69,12 +64,7 @@ impl ResourceLimiter for Meter {
         Err(error)
     }
 
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.table.saturating_add(desired.saturating_sub(current));
         if wanted > self.table_limit {
             return Err(wasmtime::Error::new(Exceeded::Table(wanted)));
@@ -103,10 +93,6 @@ mod tests {
         assert!(meter.table_growing(0, 10, None).unwrap());
         let error = meter.table_growing(10, 11, None).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Exceeded::Table(11)));
-        assert!(
-            meter
-                .memory_growing(usize::MAX - 1, usize::MAX, None)
-                .is_err()
-        );
+        assert!(meter.memory_growing(usize::MAX - 1, usize::MAX, None).is_err());
     }
 }

@@ -29,11 +29,7 @@ const WASI: [&str; 6] = [
 
 /// Imported interfaces that nobody offers.
 pub(crate) fn missing(imports: &[String]) -> Vec<String> {
-    imports
-        .iter()
-        .filter(|import| !known(import))
-        .cloned()
-        .collect()
+    imports.iter().filter(|import| !known(import)).cloned().collect()
 }
 
 fn known(import: &str) -> bool {
@@ -42,8 +38,7 @@ fn known(import: &str) -> bool {
         return false;
     };
     if package == "mihwar:plugin" {
-        return version.starts_with("0.1.")
-            && FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
+        return version.starts_with("0.1.") && FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
     }
     WASI.contains(&package) && version.starts_with("0.2.")
 }
@@ -81,25 +76,10 @@ mod tests {
     #[test]
     fn the_list_is_what_the_contract_imports() {
         let wit = include_str!("../../../sdk/wit/mihwar.wit");
-        let world = wit
-            .split("world host {")
-            .nth(1)
-            .unwrap()
-            .split('}')
-            .next()
-            .unwrap();
-        for (interface, functions) in FUNCTIONS
-            .iter()
-            .filter(|(_, functions)| !functions.is_empty())
-        {
-            assert!(
-                world.contains(&format!("import {interface};")),
-                "{interface}"
-            );
-            let body = wit
-                .split(&format!("\ninterface {interface} {{"))
-                .nth(1)
-                .unwrap();
+        let world = wit.split("world host {").nth(1).unwrap().split('}').next().unwrap();
+        for (interface, functions) in FUNCTIONS.iter().filter(|(_, functions)| !functions.is_empty()) {
+            assert!(world.contains(&format!("import {interface};")), "{interface}");
+            let body = wit.split(&format!("\ninterface {interface} {{")).nth(1).unwrap();
             let body = body.split("\n}\n").next().unwrap();
             let found: Vec<&str> = body
                 .lines()
@@ -123,11 +103,7 @@ mod tests {
         let imports: Vec<String> = imports.map(str::to_owned).to_vec();
         assert_eq!(
             missing(&imports),
-            [
-                "wasi:http/outgoing-handler@0.2.0",
-                "mihwar:plugin/net@0.1.0",
-                "env"
-            ]
+            ["wasi:http/outgoing-handler@0.2.0", "mihwar:plugin/net@0.1.0", "env"]
         );
     }
 }

@@ -39,11 +39,7 @@ pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> Call
 }
 
 /// Why a guest stopped.
-pub(crate) fn classify(
-    error: &wasmtime::Error,
-    during: &'static str,
-    state: &CallState,
-) -> CallFailure {
+pub(crate) fn classify(error: &wasmtime::Error, during: &'static str, state: &CallState) -> CallFailure {
     let limits = &state.bound.limits;
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -90,8 +86,7 @@ fn trap(error: &wasmtime::Error, during: &'static str, state: &CallState) -> Cal
         (Some(panic), _, _) => (panic.message.clone(), Some(panic.place.clone())),
         (None, Some(exit), _) => (format!("it ended itself with exit status {}", exit.0), None),
         (None, None, Some(Trap::UnreachableCodeReached)) => (
-            "it reached code that it declares unreachable, as a panic without message does"
-                .to_owned(),
+            "it reached code that it declares unreachable, as a panic without message does".to_owned(),
             None,
         ),
         (None, None, Some(trap)) => (trap.to_string(), None),
@@ -124,10 +119,7 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
     let machinery = names
         .iter()
         .rposition(|name| name.contains("core::panicking::") || name.contains("rust_begin_unwind"));
-    names
-        .into_iter()
-        .skip(machinery.map_or(0, |at| at + 1))
-        .collect()
+    names.into_iter().skip(machinery.map_or(0, |at| at + 1)).collect()
 }
 
 /// The text of a host panic.

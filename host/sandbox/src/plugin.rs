@@ -28,13 +28,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 5] = [
-        Self::Import,
-        Self::Pull,
-        Self::Webhook,
-        Self::Process,
-        Self::Deliver,
-    ];
+    pub const ALL: [Self; 5] = [Self::Import, Self::Pull, Self::Webhook, Self::Process, Self::Deliver];
 
     /// The exported interface's name.
     #[must_use]
@@ -90,9 +84,7 @@ impl Plugin {
 
     /// What it can do.
     pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
-        Capability::ALL
-            .into_iter()
-            .filter(|capability| self.can(*capability))
+        Capability::ALL.into_iter().filter(|capability| self.can(*capability))
     }
 
     /// Whether it can do that.

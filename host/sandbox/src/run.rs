@@ -33,8 +33,7 @@ impl Instance {
     ) -> Result<Done<T>, CallError>
     where
         T: Send,
-        F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Component) -> BoxFuture<'a, Answer<T>>
-            + Send,
+        F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Component) -> BoxFuture<'a, Answer<T>> + Send,
     {
         let queued = Instant::now();
         let _slot = self.slot().await?;
@@ -42,8 +41,7 @@ impl Instance {
         let mut store = self.store(call, admission, started);
         let time = self.bound.limits.time;
         // The guest stops itself at the deadline; this ends host calls that do not come back.
-        let last =
-            tokio::time::Instant::from_std(started + time + self.bound.plugin.engine.tick * 2);
+        let last = tokio::time::Instant::from_std(started + time + self.bound.plugin.engine.tick * 2);
         let pre = self.bound.plugin.pre.clone();
         let work = AssertUnwindSafe(async {
             let component = pre.instantiate_async(&mut store).await?;
@@ -59,18 +57,14 @@ impl Instance {
         let cost = cost(store.data());
         match answer {
             Ok(Ok(Ok(Ok(value)))) => Ok(finished(value, store.into_data(), cost)),
-            Ok(Ok(Ok(Err(error)))) => {
-                Err(failed(CallFailure::Plugin(error), store.into_data(), cost))
-            }
+            Ok(Ok(Ok(Err(error)))) => Err(failed(CallFailure::Plugin(error), store.into_data(), cost)),
             Ok(Ok(Err(trap))) => {
                 let failure = classify(&trap, name, store.data());
                 Err(failed(failure, store.into_data(), cost))
             }
             Ok(Err(panic)) => {
-                let failure = CallFailure::Host(format!(
-                    "a host function of `{name}` panicked: {}",
-                    panic_text(&*panic)
-                ));
+                let failure =
+                    CallFailure::Host(format!("a host function of `{name}` panicked: {}", panic_text(&*panic)));
                 Err(failed(failure, store.into_data(), cost))
             }
             Err(_elapsed) => {
@@ -117,11 +111,7 @@ impl Instance {
     }
 
     /// Refuses a value with more items than the limit.
-    pub(crate) fn counted<T>(
-        &self,
-        done: Done<T>,
-        count: impl Fn(&T) -> usize,
-    ) -> Result<Done<T>, CallError> {
+    pub(crate) fn counted<T>(&self, done: Done<T>, count: impl Fn(&T) -> usize) -> Result<Done<T>, CallError> {
         let limit = self.bound.limits.items;
         if u64::try_from(count(&done.value)).unwrap_or(u64::MAX) <= limit {
             return Ok(done);

@@ -121,17 +121,11 @@ mod tests {
         let validator = compile(&schema).unwrap();
         let mut settings = json!({ "عنوان": "مرحبا" });
         fill_defaults(&schema, &mut settings);
-        assert_eq!(
-            settings,
-            json!({ "عنوان": "مرحبا", "filters": { "labels": ["all"] } })
-        );
+        assert_eq!(settings, json!({ "عنوان": "مرحبا", "filters": { "labels": ["all"] } }));
         assert_eq!(faults(&validator, &settings), []);
 
         let wrong = json!({ "filters": { "labels": ["a", 7] }, "extra": 1 });
-        let paths: Vec<String> = faults(&validator, &wrong)
-            .into_iter()
-            .map(|(path, _)| path)
-            .collect();
+        let paths: Vec<String> = faults(&validator, &wrong).into_iter().map(|(path, _)| path).collect();
         assert!(paths.contains(&"filters.labels[1]".to_owned()), "{paths:?}");
         assert!(
             faults(&validator, &wrong)

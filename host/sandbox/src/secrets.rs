@@ -140,10 +140,7 @@ pub(crate) struct Masker {
 
 impl Masker {
     /// Masks the secrets, and `composed`: texts made of them, such as the value of a header.
-    pub(crate) fn new<'a>(
-        secrets: impl Iterator<Item = &'a Secret>,
-        composed: impl Iterator<Item = String>,
-    ) -> Self {
+    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>, composed: impl Iterator<Item = String>) -> Self {
         let mut needles: Vec<Vec<u8>> = composed.map(String::into_bytes).collect();
         for secret in secrets {
             let text = secret.text.expose_secret().as_bytes();

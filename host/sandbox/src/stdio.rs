@@ -19,9 +19,7 @@ pub(crate) struct Ring(Arc<Mutex<VecDeque<u8>>>);
 impl Ring {
     fn push(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = bytes
-            .get(bytes.len().saturating_sub(RING_BYTES)..)
-            .unwrap_or(bytes);
+        let tail = bytes.get(bytes.len().saturating_sub(RING_BYTES)..).unwrap_or(bytes);
         let over = (kept.len() + tail.len()).saturating_sub(RING_BYTES);
         kept.drain(..over);
         kept.extend(tail);
@@ -69,11 +67,7 @@ impl Pollable for Ring {
 }
 
 impl AsyncWrite for Ring {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

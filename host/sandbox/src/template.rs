@@ -5,18 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// Fills a template in. The error says which part cannot be filled.
-pub(crate) fn filled(
-    template: &str,
-    settings: &Value,
-    secret: Option<&str>,
-) -> Result<String, String> {
+pub(crate) fn filled(template: &str, settings: &Value, secret: Option<&str>) -> Result<String, String> {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         let (text, from_brace) = rest.split_at(open);
         out.push_str(text);
-        let (inner, after) = braced(from_brace)
-            .ok_or_else(|| format!("`{template}` has a brace that is not closed"))?;
+        let (inner, after) =
+            braced(from_brace).ok_or_else(|| format!("`{template}` has a brace that is not closed"))?;
         out.push_str(&value(inner, settings, secret)?);
         rest = after;
     }
@@ -56,9 +52,7 @@ fn value(name: &str, settings: &Value, secret: Option<&str>) -> Result<String, S
             "`{{{name}}}` is not known; there are {{settings.KEY}}, {{secret}} and {{base64:…}}"
         ));
     };
-    let found = path
-        .split('.')
-        .try_fold(settings, |value, key| value.get(key));
+    let found = path.split('.').try_fold(settings, |value, key| value.get(key));
     match found {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),
@@ -77,10 +71,7 @@ mod tests {
     fn templates_are_filled_from_settings_and_secret() {
         let settings = json!({ "user": "ليلى", "api": { "host": "a.example" } });
         let full = |template| filled(template, &settings, Some("s3cret"));
-        assert_eq!(
-            full("https://{settings.api.host}/x").unwrap(),
-            "https://a.example/x"
-        );
+        assert_eq!(full("https://{settings.api.host}/x").unwrap(), "https://a.example/x");
         assert_eq!(
             full("Basic {base64:{settings.user}:{secret}}").unwrap(),
             "Basic 2YTZitmE2Yk6czNjcmV0"
@@ -92,11 +83,7 @@ mod tests {
     #[test]
     fn what_cannot_be_filled_is_named() {
         let empty = json!({});
-        assert!(
-            filled("{settings.url}", &empty, None)
-                .unwrap_err()
-                .contains("`url`")
-        );
+        assert!(filled("{settings.url}", &empty, None).unwrap_err().contains("`url`"));
         assert!(filled("{env.HOME}", &empty, None).is_err());
         assert!(filled("{secret}", &empty, None).is_err());
         for open in ["{", "a{b", "{base64:{secret}", "{{"] {

@@ -49,9 +49,7 @@ pub enum Refusal {
     #[error("the header `{0}` is missing or holds no Unix time")]
     NoTimestamp(String),
     /// The signature is too old, or from the future.
-    #[error(
-        "the request was signed too long ago or in the future; allowed are {allowed_seconds} s either way"
-    )]
+    #[error("the request was signed too long ago or in the future; allowed are {allowed_seconds} s either way")]
     Stale {
         /// The allowed difference.
         allowed_seconds: u64,
@@ -75,16 +73,9 @@ impl WebhookVerifier<'_> {
     ///
     /// # Errors
     /// Says what is missing, stale or wrong.
-    pub fn verify(
-        &self,
-        headers: &(impl InboundHeaders + ?Sized),
-        body: &[u8],
-        now: Time,
-    ) -> Result<(), Refusal> {
+    pub fn verify(&self, headers: &(impl InboundHeaders + ?Sized), body: &[u8], now: Time) -> Result<(), Refusal> {
         let Verify::HmacSha256(recipe) = self.recipe;
-        let secret = self
-            .secret
-            .ok_or_else(|| Refusal::NoSecret(recipe.secret.clone()))?;
+        let secret = self.secret.ok_or_else(|| Refusal::NoSecret(recipe.secret.clone()))?;
         let signatures = headers
             .header(&recipe.header)
             .ok_or_else(|| Refusal::NoSignature(recipe.header.clone()))?;
@@ -93,11 +84,7 @@ impl WebhookVerifier<'_> {
         let matched = candidates(signatures, recipe)
             .take(MOST_SIGNATURES)
             .any(|tag| secret.verify(Mac::HmacSha256, &signed, &tag));
-        if matched {
-            Ok(())
-        } else {
-            Err(Refusal::Mismatch)
-        }
+        if matched { Ok(()) } else { Err(Refusal::Mismatch) }
     }
 }
 
@@ -143,9 +130,7 @@ fn signed_bytes(
             Part::Body => signed.extend_from_slice(body),
             Part::Literal(text) => signed.extend_from_slice(text.as_bytes()),
             Part::Header(name) => {
-                let value = headers
-                    .header(name)
-                    .ok_or_else(|| Refusal::NoHeader(name.clone()))?;
+                let value = headers.header(name).ok_or_else(|| Refusal::NoHeader(name.clone()))?;
                 signed.extend_from_slice(value.as_bytes());
             }
         }
@@ -162,10 +147,7 @@ fn candidates<'h>(header: &'h str, recipe: &'h HmacRecipe) -> impl Iterator<Item
         .filter(|text| !text.is_empty())
         .filter_map(|text| match recipe.encoding {
             TagEncoding::Hex => hex::decode(text).ok(),
-            TagEncoding::Base64 => STANDARD
-                .decode(text)
-                .or_else(|_| STANDARD_NO_PAD.decode(text))
-                .ok(),
+            TagEncoding::Base64 => STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok(),
         })
 }
 

@@ -23,9 +23,7 @@ mod testing;
 
 /// The forms in which things cross the wire, for programs that speak to the API.
 pub mod wire {
-    pub use crate::api::deliveries::{
-        DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView,
-    };
+    pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
     pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::hooks::InboundAccepted;
     pub use crate::api::imports::{ImportInput, ImportLine};
@@ -38,12 +36,10 @@ pub mod wire {
     pub use crate::feedback::FeedbackQuery;
     pub use crate::feedback::accept::Accepted;
     pub use crate::feedback::batch::{BatchCounts, BatchQuery, BatchSummary, LineResult};
-    pub use crate::feedback::view::{
-        ContentView, EventView, FeedbackDetailView, FeedbackPageView, FeedbackView,
-    };
+    pub use crate::feedback::view::{ContentView, EventView, FeedbackDetailView, FeedbackPageView, FeedbackView};
     pub use crate::feedback::wire::{
-        AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, FeedbackInput,
-        IdentifierWire, ScalarWire, ScoreWire, SocialWire, SurveyWire, UtteranceWire,
+        AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, FeedbackInput, IdentifierWire, ScalarWire,
+        ScoreWire, SocialWire, SurveyWire, UtteranceWire,
     };
     pub use crate::http::problem::{FieldError, ProblemView};
 }

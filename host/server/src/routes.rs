@@ -35,11 +35,7 @@ pub fn router(hub: Hub, metrics: &Metrics) -> Router {
         .layer(DefaultBodyLimit::max(HOOK_BODY_BYTES_MAX));
     let exchanges = exchanges.merge(pages(&document));
     let bounded = layers::bound_exchange(exchanges, server.timeout.0, body_limit)
-        .merge(layers::bound_exchange(
-            hook,
-            server.timeout.0,
-            HOOK_BODY_BYTES_MAX,
-        ))
+        .merge(layers::bound_exchange(hook, server.timeout.0, HOOK_BODY_BYTES_MAX))
         .merge(layers::bound_stream(streams));
     let surface = Surface::new(hub, metrics.handle());
     let all = layers::shed_load(bounded, server.concurrent_requests)
@@ -60,11 +56,7 @@ fn pages(document: &OpenApi) -> Router<Surface> {
     // The usual validator is a service on the internet; nothing leaves this machine.
     let viewer = SwaggerUi::new("/api/docs")
         .url("/openapi.json", document.clone())
-        .config(
-            Config::default()
-                .validator_url("none")
-                .display_operation_id(true),
-        );
+        .config(Config::default().validator_url("none").display_operation_id(true));
     Router::new()
         .route("/", get(page::show))
         .route("/assets/page.css", get(page::style))
@@ -82,9 +74,7 @@ struct Parts {
 
 impl Parts {
     fn new() -> Self {
-        let (exchanges, of_exchanges) = feedback::exchanges()
-            .merge(api::exchanges())
-            .split_for_parts();
+        let (exchanges, of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
         let (streams, of_streams) = feedback::streams().merge(api::streams()).split_for_parts();
         let (vital, of_vital) = api::vital().split_for_parts();
         // The hook answers to any method; its description names the usual one.

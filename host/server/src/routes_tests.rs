@@ -43,10 +43,7 @@ const AUTHORITY: [(&str, Demand); 20] = [
     ("receive_hook", Demand::Nothing),
     ("live", Demand::Nothing),
 ];
-const FOR_MONITORS: [(&str, Demand); 2] = [
-    ("ready", Demand::Nothing),
-    ("read_metrics", Demand::AnyToken),
-];
+const FOR_MONITORS: [(&str, Demand); 2] = [("ready", Demand::Nothing), ("read_metrics", Demand::AnyToken)];
 
 struct Operation {
     id: String,
@@ -112,9 +109,7 @@ async fn nobody_gets_further_than_the_table_says() {
     }
     for operation in operations() {
         let ask = |bearer: Option<String>| {
-            let request = Request::builder()
-                .method(operation.method.clone())
-                .uri(&operation.path);
+            let request = Request::builder().method(operation.method.clone()).uri(&operation.path);
             let request = request.header("content-type", "application/json");
             let request = match bearer {
                 Some(token) => request.header("authorization", format!("Bearer {token}")),
@@ -124,9 +119,7 @@ async fn nobody_gets_further_than_the_table_says() {
         };
         let id = &operation.id;
         let nobody = ask(None).await.status;
-        let forged = ask(Some("mhw_01890000000070008000000000000000_00".into()))
-            .await
-            .status;
+        let forged = ask(Some("mhw_01890000000070008000000000000000_00".into())).await.status;
         match demands[id.as_str()] {
             Demand::Nothing => assert_ne!(nobody, StatusCode::UNAUTHORIZED, "{id}"),
             Demand::AnyToken => {
@@ -136,20 +129,14 @@ async fn nobody_gets_further_than_the_table_says() {
                     "{id}"
                 );
                 assert_ne!(
-                    ask(Some(tokens[&Scope::FeedbackWrite].clone()))
-                        .await
-                        .status,
+                    ask(Some(tokens[&Scope::FeedbackWrite].clone())).await.status,
                     StatusCode::UNAUTHORIZED
                 );
             }
             Demand::Console => {
                 assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{id}");
                 for token in tokens.values() {
-                    assert_eq!(
-                        ask(Some(token.clone())).await.status,
-                        StatusCode::FORBIDDEN,
-                        "{id}"
-                    );
+                    assert_eq!(ask(Some(token.clone())).await.status, StatusCode::FORBIDDEN, "{id}");
                 }
             }
             Demand::Token(needed) => {
@@ -161,13 +148,9 @@ async fn nobody_gets_further_than_the_table_says() {
                 for (scope, token) in &tokens {
                     let may = *scope == needed || *scope == Scope::Admin;
                     let status = ask(Some(token.clone())).await.status;
-                    let refused =
-                        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
                     assert_eq!(refused, !may, "{id} with {scope}: {status}");
-                    assert!(
-                        may || status == StatusCode::FORBIDDEN,
-                        "{id} with {scope}: {status}"
-                    );
+                    assert!(may || status == StatusCode::FORBIDDEN, "{id} with {scope}: {status}");
                 }
             }
         }
@@ -199,20 +182,11 @@ async fn every_query_key_of_the_document_is_read() {
         "/api/v1/deliveries",
         "/api/v1/inbound-dead-letters",
     ] {
-        let parameters = document["paths"][path]["get"]["parameters"]
-            .as_array()
-            .unwrap();
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
         assert!(!parameters.is_empty());
-        for name in parameters
-            .iter()
-            .map(|parameter| parameter["name"].as_str().unwrap())
-        {
+        for name in parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()) {
             let got = bench.get(&format!("{path}?{name}=%00")).await;
-            assert!(
-                !got.text.contains("is not known here"),
-                "{path}?{name}: {}",
-                got.text
-            );
+            assert!(!got.text.contains("is not known here"), "{path}?{name}: {}", got.text);
         }
     }
 }
@@ -229,10 +203,7 @@ async fn what_is_not_there_is_refused_as_a_problem() {
     ] {
         let got = bench.ask(method, path, "").await;
         assert_eq!(got.status.as_u16(), status, "{path}");
-        assert_eq!(
-            got.headers["content-type"], "application/problem+json",
-            "{path}"
-        );
+        assert_eq!(got.headers["content-type"], "application/problem+json", "{path}");
         assert_eq!(got.json()["status"], status, "{path}");
     }
     assert_eq!(
@@ -272,15 +243,9 @@ async fn the_viewer_needs_no_internet() {
     let script = bench.get("/api/docs/swagger-initializer.js").await;
     assert!(script.text.contains("/openapi.json"), "{}", script.text);
     for text in [&page.text, &script.text] {
-        assert!(
-            !text.contains("https://") && !text.contains("http://"),
-            "{text}"
-        );
+        assert!(!text.contains("https://") && !text.contains("http://"), "{text}");
     }
-    assert_eq!(
-        bench.get("/openapi.json").await.json()["info"]["title"],
-        "Mihwar"
-    );
+    assert_eq!(bench.get("/openapi.json").await.json()["info"]["title"], "Mihwar");
 }
 
 #[tokio::test]
@@ -311,10 +276,7 @@ async fn health_really_checks_and_tells_strangers_little() {
     assert!(!asked(far_away()).await.text.contains("detail"));
     bench.hub.close().await.unwrap();
     tokio::time::sleep(stale).await;
-    assert_eq!(
-        asked(next_door()).await.status,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(asked(next_door()).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(bench.get("/health/live").await.status, StatusCode::OK);
 }
 
@@ -323,8 +285,7 @@ async fn a_crowd_is_turned_away_and_health_still_answers() {
     let bench = Bench::with("concurrent-requests = 1").await;
     // One request holds the only place: its body never comes.
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body =
-        futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
     let mut slow = Request::post("/api/v1/feedback").header("content-type", "application/json");
     slow.extensions_mut().unwrap().insert(crate::Peer::Console);
     let slow = slow.body(axum::body::Body::from_stream(body)).unwrap();

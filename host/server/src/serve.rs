@@ -34,8 +34,7 @@ impl Metrics {
     /// # Errors
     /// The process has a recorder already.
     pub fn install() -> Result<Self, MetricsError> {
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
         Ok(Self(Some(Arc::new(builder.install_recorder()?))))
     }
 
@@ -58,12 +57,7 @@ impl std::fmt::Debug for Metrics {
 }
 
 /// Answers on `listeners` until `stop` is done; then nobody new gets in, and open exchanges may end within 20 seconds.
-pub async fn serve(
-    hub: Hub,
-    metrics: Metrics,
-    listeners: Listeners,
-    stop: impl Future<Output = ()>,
-) {
+pub async fn serve(hub: Hub, metrics: Metrics, listeners: Listeners, stop: impl Future<Output = ()>) {
     let bounds = ConnectionBounds {
         connections_max: hub.config().server.connections,
         header_read_max: HEADER_READ_MAX,

@@ -51,9 +51,7 @@ impl Bench {
     pub(crate) async fn with(server: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mihwar.toml");
-        let text = format!(
-            "[server]\n{server}\n[storage]\nfolder = \"data\"\nfree-space-floor = \"1MiB\"\n"
-        );
+        let text = format!("[server]\n{server}\n[storage]\nfolder = \"data\"\nfree-space-floor = \"1MiB\"\n");
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path, &[], std::iter::empty()).unwrap();
         let hub = Hub::open(config, Doors::real()).await.unwrap();
@@ -92,11 +90,8 @@ impl Bench {
             .method(method)
             .uri(path)
             .header("content-type", "application/json");
-        self.send(
-            Peer::Console,
-            request.body(Body::from(body.into())).unwrap(),
-        )
-        .await
+        self.send(Peer::Console, request.body(Body::from(body.into())).unwrap())
+            .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {

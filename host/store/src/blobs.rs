@@ -86,8 +86,7 @@ impl BlobFolder {
     /// [`BlobError::Missing`] or [`BlobError::Io`].
     pub async fn read(&self, id: Uuid) -> Result<Vec<u8>, BlobError> {
         let path = self.path(id);
-        self.blocking(move || fs::read(&path).map_err(missing(id, &path)))
-            .await
+        self.blocking(move || fs::read(&path).map_err(missing(id, &path))).await
     }
 
     /// Part of a blob.
@@ -110,9 +109,7 @@ impl BlobFolder {
             };
             let mut bytes = Vec::new();
             file.seek(SeekFrom::Start(range.start)).map_err(at(&path))?;
-            file.take(length)
-                .read_to_end(&mut bytes)
-                .map_err(at(&path))?;
+            file.take(length).read_to_end(&mut bytes).map_err(at(&path))?;
             Ok(bytes)
         })
         .await
@@ -145,11 +142,7 @@ impl BlobFolder {
                 Err(error) => return Err(at(&path)(error)),
             }
             // Even when nothing was there: the removal may be an earlier one that was cut off before this.
-            if folder.exists() {
-                sync_folder(&folder)
-            } else {
-                Ok(())
-            }
+            if folder.exists() { sync_folder(&folder) } else { Ok(()) }
         })
         .await
     }

@@ -91,9 +91,7 @@ pub enum ApplyError {
         retry_after: Duration,
     },
     /// The disk has less free space than the store keeps in reserve. Reading goes on.
-    #[error(
-        "only {free} bytes are free on the disk and {floor} are kept in reserve; free some space"
-    )]
+    #[error("only {free} bytes are free on the disk and {floor} are kept in reserve; free some space")]
     NoSpace {
         /// Free bytes.
         free: u64,

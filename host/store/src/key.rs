@@ -225,14 +225,8 @@ impl KeyReader<'_> {
         }
     }
 
-    fn array<const LENGTH: usize>(
-        &mut self,
-        field: &'static str,
-    ) -> Result<[u8; LENGTH], KeyReadError> {
-        let (array, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or(KeyReadError { field })?;
+    fn array<const LENGTH: usize>(&mut self, field: &'static str) -> Result<[u8; LENGTH], KeyReadError> {
+        let (array, rest) = self.rest.split_first_chunk().ok_or(KeyReadError { field })?;
         self.rest = rest;
         Ok(*array)
     }
@@ -287,19 +281,7 @@ mod tests {
     fn a_text_prefix_is_the_beginning_of_every_longer_text() {
         let space = || Key::space(Space(0x10), OrgId::FIRST);
         let prefix = space().text_prefix("شكو").finish();
-        assert!(
-            space()
-                .text("شكوى")
-                .finish()
-                .as_bytes()
-                .starts_with(prefix.as_bytes())
-        );
-        assert!(
-            !space()
-                .text("شكر")
-                .finish()
-                .as_bytes()
-                .starts_with(prefix.as_bytes())
-        );
+        assert!(space().text("شكوى").finish().as_bytes().starts_with(prefix.as_bytes()));
+        assert!(!space().text("شكر").finish().as_bytes().starts_with(prefix.as_bytes()));
     }
 }

@@ -24,14 +24,9 @@ mod redb_engine;
 mod space;
 mod tree;
 
-pub use batch::{
-    Batch, Commit, Edit, Guard, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_BYTES, MAX_KEY_BYTES,
-    MAX_VALUE_BYTES,
-};
+pub use batch::{Batch, Commit, Edit, Guard, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use blobs::{BlobError, BlobFolder};
-pub use contract::{
-    JournalEntry, MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, Row, Statistics, Store, Versioned, View,
-};
+pub use contract::{JournalEntry, MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, Row, Statistics, Store, Versioned, View};
 pub use error::{ApplyError, StoreError};
 pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;

@@ -11,8 +11,8 @@ use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
 use crate::plan::{Present, plan};
 use crate::tree::{FullTile, Tree, TreeRows, tile_hashes};
 use crate::{
-    ApplyError, Batch, Commit, JournalEntry, Key, KeyRange, Order, Page, Row, Statistics, Store,
-    StoreError, Versioned, View, page,
+    ApplyError, Batch, Commit, JournalEntry, Key, KeyRange, Order, Page, Row, Statistics, Store, StoreError, Versioned,
+    View, page,
 };
 
 /// A store without a file. Equal to [`crate::RedbStore`] in everything but durability, limits of its queue and speed: a
@@ -138,9 +138,7 @@ impl Present for Snapshot {
 
 impl TreeRows for Snapshot {
     fn leaf(&self, sequence: u64) -> Result<Hash, StoreError> {
-        let entry = usize::try_from(sequence)
-            .ok()
-            .and_then(|at| self.journal.get(at));
+        let entry = usize::try_from(sequence).ok().and_then(|at| self.journal.get(at));
         entry
             .map(|entry| leaf_hash(entry))
             .ok_or_else(|| StoreError::corrupt(format!("journal entry {sequence} is missing")))
@@ -179,10 +177,7 @@ impl View for MemoryView {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        Ok(keys
-            .iter()
-            .map(|key| self.snapshot.rows.get(key).cloned())
-            .collect())
+        Ok(keys.iter().map(|key| self.snapshot.rows.get(key).cloned()).collect())
     }
 
     async fn scan(&self, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {

@@ -15,11 +15,7 @@ pub(crate) type Writes = BTreeMap<Key, Option<Vec<u8>>>;
 
 /// Judges the guards, then folds the edits. Writes nothing, so that a refused batch leaves no trace in a shared
 /// transaction.
-pub(crate) fn plan(
-    present: &impl Present,
-    guards: &[Guard],
-    edits: Vec<Edit>,
-) -> Result<Writes, ApplyError> {
+pub(crate) fn plan(present: &impl Present, guards: &[Guard], edits: Vec<Edit>) -> Result<Writes, ApplyError> {
     for guard in guards {
         let holds = match guard {
             Guard::Absent(key) => present.version(key)?.is_none(),

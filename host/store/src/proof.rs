@@ -27,11 +27,7 @@ pub enum LedgerProofError {
 ///
 /// # Errors
 /// Any [`LedgerProofError`].
-pub async fn prove_inclusion(
-    view: &dyn View,
-    sequence: u64,
-    size: u64,
-) -> Result<Vec<Hash>, LedgerProofError> {
+pub async fn prove_inclusion(view: &dyn View, sequence: u64, size: u64) -> Result<Vec<Hash>, LedgerProofError> {
     with_tiles(view, size, |tiles| inclusion_proof(tiles, sequence, size)).await
 }
 
@@ -40,11 +36,7 @@ pub async fn prove_inclusion(
 ///
 /// # Errors
 /// Any [`LedgerProofError`].
-pub async fn prove_consistency(
-    view: &dyn View,
-    old: u64,
-    new: u64,
-) -> Result<Vec<Hash>, LedgerProofError> {
+pub async fn prove_consistency(view: &dyn View, old: u64, new: u64) -> Result<Vec<Hash>, LedgerProofError> {
     with_tiles(view, new, |tiles| consistency_proof(tiles, old, new)).await
 }
 

@@ -64,10 +64,7 @@ impl<T> Queue<T> {
             if state.closed {
                 return None;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let mut taken = Vec::new();
         let mut bytes = 0;

@@ -39,10 +39,7 @@ impl KeyRange {
     /// The keys from `start` (included) to `end` (excluded). Empty when `end` is not above `start`.
     #[must_use]
     pub fn between(start: Key, end: Key) -> Self {
-        Self {
-            start,
-            end: Some(end),
-        }
+        Self { start, end: Some(end) }
     }
 
     /// Every key in the store.
@@ -66,10 +63,7 @@ impl KeyRange {
     /// The part of the range below `key`: where a descending scan goes on.
     #[must_use]
     pub fn before(mut self, key: &Key) -> Self {
-        self.end = Some(
-            self.end
-                .map_or_else(|| key.clone(), |end| end.min(key.clone())),
-        );
+        self.end = Some(self.end.map_or_else(|| key.clone(), |end| end.min(key.clone())));
         self
     }
 

@@ -14,11 +14,7 @@ pub(crate) trait TreeRows {
 
 /// The hashes of any tile of the tree of `size` leaves. Full tiles are stored; the rest is computed again from what is
 /// below them.
-pub(crate) fn tile_hashes(
-    rows: &impl TreeRows,
-    id: TileId,
-    size: u64,
-) -> Result<Vec<Hash>, StoreError> {
+pub(crate) fn tile_hashes(rows: &impl TreeRows, id: TileId, size: u64) -> Result<Vec<Hash>, StoreError> {
     let width = id.width(size);
     if width == TILE_WIDTH {
         return rows.full_tile(id);
@@ -29,10 +25,7 @@ pub(crate) fn tile_hashes(
             match id.level.checked_sub(1) {
                 None => rows.leaf(below),
                 Some(level) => {
-                    let tile = rows.full_tile(TileId {
-                        level,
-                        index: below,
-                    })?;
+                    let tile = rows.full_tile(TileId { level, index: below })?;
                     Ok(complete_root(&tile))
                 }
             }
@@ -109,10 +102,7 @@ impl Tree {
             }
             let hashes = std::mem::take(edge);
             hash = complete_root(&hashes);
-            let tiles = self
-                .size()
-                .checked_shr(8 * (u32::from(level) + 1))
-                .unwrap_or(1);
+            let tiles = self.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(1);
             filled.push(FullTile {
                 id: TileId {
                     level,

@@ -18,28 +18,16 @@ async fn a_blob_is_read_back_whole_and_in_part() {
     blobs.put(id(2), vec![]).await.unwrap();
     assert_eq!(blobs.read(id(1)).await.unwrap(), bytes);
     assert_eq!(blobs.size(id(1)).await.unwrap(), 300_000);
-    assert_eq!(
-        blobs.read_range(id(1), 10..20).await.unwrap(),
-        bytes[10..20]
-    );
+    assert_eq!(blobs.read_range(id(1), 10..20).await.unwrap(), bytes[10..20]);
     assert_eq!(
         blobs.read_range(id(1), 299_999..300_000).await.unwrap(),
         bytes[299_999..]
     );
-    assert!(
-        blobs
-            .read_range(id(1), 300_000..300_000)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(blobs.read_range(id(1), 300_000..300_000).await.unwrap().is_empty());
     assert!(blobs.read(id(2)).await.unwrap().is_empty());
     for beyond in [299_999..300_001, 400_000..400_001, 0..u64::MAX] {
         let error = blobs.read_range(id(1), beyond).await.unwrap_err();
-        assert!(
-            matches!(error, BlobError::Range { size: 300_000, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, BlobError::Range { size: 300_000, .. }), "{error}");
     }
     let (start, end) = (20, 10);
     let backwards = blobs.read_range(id(1), start..end).await.unwrap_err();
@@ -67,12 +55,7 @@ async fn writers_of_one_id_at_once_leave_one_whole_blob() {
     let mut writers = tokio::task::JoinSet::new();
     for number in 0..8_u8 {
         let blobs = blobs.clone();
-        writers.spawn(async move {
-            blobs
-                .put(id(9), vec![number; 50_000])
-                .await
-                .map(|()| number)
-        });
+        writers.spawn(async move { blobs.put(id(9), vec![number; 50_000]).await.map(|()| number) });
     }
     let outcomes = writers.join_all().await;
     let winners: Vec<u8> = outcomes.into_iter().filter_map(Result::ok).collect();
@@ -87,14 +70,8 @@ async fn what_was_deleted_is_missing_and_may_be_deleted_again() {
     blobs.put(id(1), "سر".into()).await.unwrap();
     for _ in 0..2 {
         blobs.delete(id(1)).await.unwrap();
-        assert!(matches!(
-            blobs.read(id(1)).await,
-            Err(BlobError::Missing(_))
-        ));
-        assert!(matches!(
-            blobs.size(id(1)).await,
-            Err(BlobError::Missing(_))
-        ));
+        assert!(matches!(blobs.read(id(1)).await, Err(BlobError::Missing(_))));
+        assert!(matches!(blobs.size(id(1)).await, Err(BlobError::Missing(_))));
         assert!(matches!(
             blobs.read_range(id(1), 0..1).await,
             Err(BlobError::Missing(_))
@@ -121,10 +98,7 @@ async fn opening_removes_what_an_interrupted_write_left() {
     blobs.put(id(1), "باق".into()).await.unwrap();
     let unfinished = folder.path().join("unfinished").join(id(2).to_string());
     fs::write(&unfinished, "half").unwrap();
-    assert!(matches!(
-        blobs.read(id(2)).await,
-        Err(BlobError::Missing(_))
-    ));
+    assert!(matches!(blobs.read(id(2)).await, Err(BlobError::Missing(_))));
     let blobs = BlobFolder::open(folder.path()).unwrap();
     assert!(!unfinished.exists());
     blobs.put(id(2), "كامل".into()).await.unwrap();

@@ -46,13 +46,8 @@ pub(crate) fn is_header(line: &[String]) -> bool {
 
 /// Reads one line of 18 columns.
 pub(crate) fn read(row: &Row<'_>, settings: &Settings, zone: &TimeZone) -> Result<Call, Bad> {
-    let field = |name: &str| {
-        row.at(COLUMNS.iter().position(|column| *column == name))
-            .trim()
-    };
-    let length = |name: &'static str| {
-        moment::length(field(name)).map_err(|why| Bad::field("bad-length", name, why))
-    };
+    let field = |name: &str| row.at(COLUMNS.iter().position(|column| *column == name)).trim();
+    let length = |name: &'static str| moment::length(field(name)).map_err(|why| Bad::field("bad-length", name, why));
     let id = field("uniqueid");
     if id.is_empty() {
         return Err(Bad::field(
@@ -61,8 +56,8 @@ pub(crate) fn read(row: &Row<'_>, settings: &Settings, zone: &TimeZone) -> Resul
             "is empty; set `loguniqueid = yes` in cdr.conf",
         ));
     }
-    let started_at = moment::instant(field("start"), TIME_FORMAT, zone)
-        .map_err(|why| Bad::field("bad-time", "start", why))?;
+    let started_at =
+        moment::instant(field("start"), TIME_FORMAT, zone).map_err(|why| Bad::field("bad-time", "start", why))?;
     let is_outbound = settings
         .outbound_contexts
         .iter()
@@ -125,9 +120,9 @@ fn outcome(disposition: &str, in_queue: bool, opened_channel: &str) -> Result<Ou
 
 /// Name and number of `"Name" <number>`.
 fn caller_id(clid: &str) -> (Option<&str>, &str) {
-    let (name, number) = clid.rsplit_once('<').map_or((clid, ""), |(name, rest)| {
-        (name, rest.trim_end_matches('>'))
-    });
+    let (name, number) = clid
+        .rsplit_once('<')
+        .map_or((clid, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
     let name = name.trim().trim_matches('"').trim();
     // Exchanges put the number where they know no name.
     let is_name = name.chars().any(char::is_alphabetic) && !name.eq_ignore_ascii_case("anonymous");
@@ -170,10 +165,7 @@ mod tests {
     #[test]
     fn a_queue_that_only_played_music_was_left() {
         assert_eq!(outcome("ANSWERED", true, "").unwrap(), Outcome::Abandoned);
-        assert_eq!(
-            outcome("ANSWERED", true, "PJSIP/104-1").unwrap(),
-            Outcome::Answered
-        );
+        assert_eq!(outcome("ANSWERED", true, "PJSIP/104-1").unwrap(), Outcome::Answered);
         assert_eq!(outcome("no answer", false, "").unwrap(), Outcome::Missed);
         assert!(outcome("MAYBE", false, "").is_err());
     }

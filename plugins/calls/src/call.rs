@@ -39,12 +39,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// The record. `line` is the line of the file that the call stands in.
-    pub(crate) fn into_feedback(
-        self,
-        line: &[String],
-        settings: &Settings,
-        zone: &TimeZone,
-    ) -> Feedback {
+    pub(crate) fn into_feedback(self, line: &[String], settings: &Settings, zone: &TimeZone) -> Feedback {
         let wants_call_back = !self.is_outbound && self.outcome != Outcome::Answered;
         let mut feedback = Feedback::new(external_id(&self.id, line), ChannelKind::Voice)
             .thread(&self.id)

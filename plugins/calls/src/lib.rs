@@ -32,11 +32,7 @@ impl Plugin for CallsChannel {
 }
 
 impl Importer for CallsChannel {
-    fn read(
-        host: &Host,
-        settings: &Settings,
-        request: ImportRequest,
-    ) -> Result<ImportPage, PluginError> {
+    fn read(host: &Host, settings: &Settings, request: ImportRequest) -> Result<ImportPage, PluginError> {
         let problems = settings.problems();
         if !problems.is_empty() {
             return Err(PluginError::Misconfigured(problems));

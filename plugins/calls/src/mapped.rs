@@ -29,9 +29,7 @@ pub(crate) struct Places {
 
 /// Whether the first line of the file holds names: not when all columns are given by number.
 pub(crate) fn has_header(columns: &Columns) -> bool {
-    given(columns)
-        .iter()
-        .any(|(_, name)| number_of(name).is_none())
+    given(columns).iter().any(|(_, name)| number_of(name).is_none())
 }
 
 fn given(columns: &Columns) -> Vec<(&'static str, &str)> {
@@ -57,10 +55,7 @@ fn given(columns: &Columns) -> Vec<(&'static str, &str)> {
 }
 
 fn number_of(name: &str) -> Option<usize> {
-    name.strip_prefix('#')?
-        .parse::<usize>()
-        .ok()?
-        .checked_sub(1)
+    name.strip_prefix('#')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 impl Places {
@@ -101,12 +96,7 @@ impl Places {
 }
 
 /// Reads one line.
-pub(crate) fn read(
-    row: &Row<'_>,
-    places: &Places,
-    settings: &Settings,
-    zone: &TimeZone,
-) -> Result<Call, Bad> {
+pub(crate) fn read(row: &Row<'_>, places: &Places, settings: &Settings, zone: &TimeZone) -> Result<Call, Bad> {
     let columns = &settings.columns;
     let field = |place: Option<usize>| row.at(place).trim();
     let some = |place: Option<usize>| Some(field(place).to_owned()).filter(|text| !text.is_empty());
@@ -116,17 +106,11 @@ pub(crate) fn read(
     }
     let started_at = moment::instant(field(places.started), &settings.time_format, zone)
         .map_err(|why| Bad::field("bad-time", &columns.started, why))?;
-    let duration_ms = moment::length(field(places.duration)).map_err(|why| {
-        Bad::field(
-            "bad-length",
-            columns.duration.as_deref().unwrap_or_default(),
-            why,
-        )
-    })?;
+    let duration_ms = moment::length(field(places.duration))
+        .map_err(|why| Bad::field("bad-length", columns.duration.as_deref().unwrap_or_default(), why))?;
     let is_one_of = |list: &[String]| {
         let found = ascii_digits(field(places.answered)).to_lowercase();
-        list.iter()
-            .any(|value| value.trim().to_lowercase() == found)
+        list.iter().any(|value| value.trim().to_lowercase() == found)
     };
     let was_answered = match places.answered {
         Some(_) => is_one_of(&settings.answered_values),

@@ -54,11 +54,7 @@ impl Number {
         let has_code = digits
             .strip_prefix(code)
             .is_some_and(|rest| rest.len() >= SHORTEST_E164);
-        international(if has_code {
-            digits
-        } else {
-            format!("{code}{digits}")
-        })
+        international(if has_code { digits } else { format!("{code}{digits}") })
     }
 
     /// Scheme and id of the handle, if the number is one.
@@ -73,8 +69,7 @@ impl Number {
 
     /// For people, kept in its order inside right-to-left text.
     pub(crate) fn shown(&self) -> Option<String> {
-        self.handle()
-            .map(|(_, number)| format!("\u{2066}{number}\u{2069}"))
+        self.handle().map(|(_, number)| format!("\u{2066}{number}\u{2069}"))
     }
 }
 
@@ -114,9 +109,7 @@ mod tests {
         let number = Number::read(text, &settings);
         let shown = number
             .handle()
-            .map_or("withheld".to_owned(), |(scheme, id)| {
-                format!("{scheme}:{id}")
-            });
+            .map_or("withheld".to_owned(), |(scheme, id)| format!("{scheme}:{id}"));
         assert_eq!(shown, expected, "{text}");
     }
 
@@ -143,10 +136,6 @@ mod tests {
         check("anonymous", "966", "withheld");
         check("", "966", "withheld");
         check("+12", "966", "tel-national:12");
-        check(
-            "0000000000000000000000",
-            "966",
-            "tel-national:00000000000000000000",
-        );
+        check("0000000000000000000000", "966", "tel-national:00000000000000000000");
     }
 }

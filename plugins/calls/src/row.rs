@@ -21,9 +21,7 @@ pub(crate) struct Row<'r> {
 impl Row<'_> {
     /// The field in that column, or nothing.
     pub(crate) fn at(&self, column: Option<usize>) -> &str {
-        column
-            .and_then(|at| self.fields.get(at))
-            .map_or("", String::as_str)
+        column.and_then(|at| self.fields.get(at)).map_or("", String::as_str)
     }
 }
 
@@ -105,11 +103,7 @@ impl<'h> Bytes<'h> {
     }
 
     /// The next record from `place` on; `None` at the end of the file.
-    pub(crate) fn record(
-        &mut self,
-        place: Place,
-        separator: u8,
-    ) -> Result<Option<Record>, BlobError> {
+    pub(crate) fn record(&mut self, place: Place, separator: u8) -> Result<Option<Record>, BlobError> {
         self.offset = place.offset;
         self.budget = MAX_RECORD_BYTES;
         let mut reader = ReaderBuilder::new()
@@ -130,9 +124,7 @@ impl<'h> Bytes<'h> {
             Ok(false) => return Ok(None),
             Err(_) => Err(Bad::line(
                 "record-too-long",
-                format!(
-                    "the record is longer than {MAX_RECORD_BYTES} bytes; a quote is probably not closed"
-                ),
+                format!("the record is longer than {MAX_RECORD_BYTES} bytes; a quote is probably not closed"),
             )),
         };
         let start = self.skip_blank_lines(place)?;

@@ -117,8 +117,7 @@ impl Settings {
     /// What is wrong with the settings, key by key.
     pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
-        let mut wrong =
-            |path: &str, message: String| problems.push(ConfigProblem::new(path, message));
+        let mut wrong = |path: &str, message: String| problems.push(ConfigProblem::new(path, message));
         let separator_is_usable = match self.separator.as_bytes() {
             [byte] => is_separator(*byte),
             other => matches!(other, b"\\t" | b"tab"),
@@ -171,7 +170,5 @@ impl Settings {
 }
 
 fn is_separator(byte: u8) -> bool {
-    byte.is_ascii()
-        && !byte.is_ascii_alphanumeric()
-        && !matches!(byte, b'"' | b'\n' | b'\r' | b'\\')
+    byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r' | b'\\')
 }

@@ -12,10 +12,7 @@ use crate::{
 /// How lines are understood.
 enum Layout {
     Asterisk,
-    Mapped {
-        places: mapped::Places,
-        width: usize,
-    },
+    Mapped { places: mapped::Places, width: usize },
 }
 
 impl Layout {
@@ -28,11 +25,7 @@ impl Layout {
 }
 
 /// One page of a file.
-pub(crate) fn read_page(
-    host: &Host,
-    settings: &Settings,
-    request: &ImportRequest,
-) -> Result<ImportPage, PluginError> {
+pub(crate) fn read_page(host: &Host, settings: &Settings, request: &ImportRequest) -> Result<ImportPage, PluginError> {
     let file = &request.file;
     let zone = zone(host, settings)?;
     let mut bytes = Bytes::new(host, &file.content, file.size);
@@ -103,17 +96,11 @@ fn layout(
     let first = bytes.record(top, settings.separator_byte())?;
     let after = first.as_ref().map_or(top, |record| record.after);
     let line: &[String] = match &first {
-        Some(Record {
-            fields: Ok(fields), ..
-        }) => fields,
+        Some(Record { fields: Ok(fields), .. }) => fields,
         _ => &[],
     };
     if settings.format == Format::AsteriskCdr {
-        let start = if asterisk::is_header(line) {
-            after
-        } else {
-            top
-        };
+        let start = if asterisk::is_header(line) { after } else { top };
         return Ok(Ok((Layout::Asterisk, start)));
     }
     if first.is_none() {
@@ -173,12 +160,7 @@ struct Page<'h> {
 }
 
 impl Page<'_> {
-    fn read(
-        mut self,
-        bytes: &mut Bytes<'_>,
-        size: u64,
-        max_items: usize,
-    ) -> Result<ImportPage, PluginError> {
+    fn read(mut self, bytes: &mut Bytes<'_>, size: u64, max_items: usize) -> Result<ImportPage, PluginError> {
         let reserve_ms = self.host.remaining_ms() / 3;
         let mut more = false;
         while let Some(record) = bytes.record(self.place, self.settings.separator_byte())? {
@@ -219,8 +201,7 @@ impl Page<'_> {
                     Some(column) => format!("line {}, column {column}", record.line),
                     None => format!("line {}", record.line),
                 };
-                self.refusals
-                    .push(Refusal::new(place, bad.code, bad.reason));
+                self.refusals.push(Refusal::new(place, bad.code, bad.reason));
             }
         }
         Ok(())

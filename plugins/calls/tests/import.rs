@@ -1,13 +1,8 @@
 //! The channel as the hub calls it: CSV files in, pages out.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what the tests share fails loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails loudly")]
 
 use mihwar_sdk::{
-    CallDetails, Change, ChannelKind, Details, Direction, Feedback, ImportPage, PluginError,
-    Refusal,
+    CallDetails, Change, ChannelKind, Details, Direction, Feedback, ImportPage, PluginError, Refusal,
     testing::{self, FakeHost},
 };
 use plugin_calls::CallsChannel;
@@ -40,9 +35,7 @@ fn collect(pages: Vec<ImportPage>) -> Outcome {
 
 fn import_by(settings: &Json, bytes: &[u8], page: u32) -> Outcome {
     let host = FakeHost::new().host();
-    collect(
-        testing::import_file_by::<CallsChannel>(&host, settings, "calls.csv", bytes, page).unwrap(),
-    )
+    collect(testing::import_file_by::<CallsChannel>(&host, settings, "calls.csv", bytes, page).unwrap())
 }
 
 fn import(settings: &Json, text: &str) -> Outcome {
@@ -85,19 +78,13 @@ fn an_answered_call_is_an_observation() {
     let record = &outcome.records[0];
     assert_eq!(record.channel, ChannelKind::Voice);
     assert_eq!(record.kind.as_deref(), Some("observation"));
-    assert_eq!(
-        (record.body.as_str(), record.language.as_deref()),
-        ("", None)
-    );
+    assert_eq!((record.body.as_str(), record.language.as_deref()), ("", None));
     assert_eq!(record.tags, ["answered"]);
     assert_eq!(record.occurred_at, Some(1_767_597_300_000));
     let author = record.author.as_ref().unwrap();
     assert_eq!(author.display_name.as_deref(), Some("سارة العلي"));
     assert_eq!(
-        (
-            author.identifiers[0].scheme.as_str(),
-            author.identifiers[0].id.as_str()
-        ),
+        (author.identifiers[0].scheme.as_str(), author.identifiers[0].id.as_str()),
         ("tel", "+966501234567")
     );
     let call = details(record);
@@ -177,10 +164,7 @@ fn a_bad_line_is_refused_and_the_others_kept() {
                 ("line 7, column disposition", "bad-disposition"),
             ]
         );
-        assert_eq!(
-            outcome.refusals[0].reason,
-            "the line has 3 columns, 18 are needed"
-        );
+        assert_eq!(outcome.refusals[0].reason, "the line has 3 columns, 18 are needed");
         assert!(page > 2 || outcome.pages > 2);
     }
 }
@@ -200,15 +184,8 @@ fn a_quote_that_is_never_closed_costs_one_line() {
 
 #[test]
 fn a_line_end_inside_quotes_is_part_of_the_field() {
-    let with_note = MISSED.replace(
-        "\"1767603600.5\",\"\"",
-        "\"1767603600.5\",\"سطر أول\nسطر ثان\"",
-    );
-    let outcome = import_by(
-        &asterisk(),
-        format!("{with_note}{with_note}bad\n").as_bytes(),
-        1,
-    );
+    let with_note = MISSED.replace("\"1767603600.5\",\"\"", "\"1767603600.5\",\"سطر أول\nسطر ثان\"");
+    let outcome = import_by(&asterisk(), format!("{with_note}{with_note}bad\n").as_bytes(), 1);
     assert_eq!(outcome.records.len(), 2);
     assert!(
         outcome.records[0].body.ends_with("\n\nسطر أول\nسطر ثان"),
@@ -256,29 +233,21 @@ fn a_mapped_file_with_arabic_names_and_digits() {
         "{}",
         abandoned.body
     );
-    assert_eq!(
-        place(&outcome.refusals[0]),
-        ("line 4, column الوقت", "bad-time")
-    );
+    assert_eq!(place(&outcome.refusals[0]), ("line 4, column الوقت", "bad-time"));
 }
 
 #[test]
 fn a_file_without_the_named_columns_is_refused_as_a_whole() {
     let outcome = import(&mapped(), "id;caller\n1;2\n");
     assert_eq!(place(&outcome.refusals[0]), ("line 1", "missing-column"));
-    assert!(
-        outcome.refusals[0].reason.contains("`columns.id`")
-            && outcome.refusals[0].reason.contains("id, caller")
-    );
+    assert!(outcome.refusals[0].reason.contains("`columns.id`") && outcome.refusals[0].reason.contains("id, caller"));
 }
 
 #[test]
 fn columns_may_be_given_by_number() {
-    let settings = json!({"format": "mapped", "time_format": "unix", "columns": {"id": "#1", "caller": "#3", "started": "#2"}});
-    let outcome = import(
-        &settings,
-        "7,1767597300,+966501234567\n8,1767597400,+966501234568\n",
-    );
+    let settings =
+        json!({"format": "mapped", "time_format": "unix", "columns": {"id": "#1", "caller": "#3", "started": "#2"}});
+    let outcome = import(&settings, "7,1767597300,+966501234567\n8,1767597400,+966501234568\n");
     assert_eq!(outcome.records.len(), 2);
     assert_eq!(outcome.records[0].tags, ["missed", "call-back"]);
 }
@@ -290,16 +259,14 @@ fn bytes_that_are_no_text_are_refused() {
     bytes.extend_from_slice(ABANDONED.as_bytes());
     let outcome = import_by(&asterisk(), &bytes, 256);
     assert_eq!(outcome.records.len(), 2);
-    assert_eq!(
-        place(&outcome.refusals[0]),
-        ("line 2, column #1", "not-utf-8")
-    );
+    assert_eq!(place(&outcome.refusals[0]), ("line 2, column #1", "not-utf-8"));
     assert!(import(&asterisk(), "").records.is_empty());
 }
 
 #[test]
 fn settings_are_checked() {
-    let wrong = json!({"format": "mapped", "separator": "ab", "time_zone": "Mars/Olympus", "default_country_code": "+966"});
+    let wrong =
+        json!({"format": "mapped", "separator": "ab", "time_zone": "Mars/Olympus", "default_country_code": "+966"});
     let paths: Vec<String> = testing::validate::<CallsChannel>(&wrong)
         .into_iter()
         .map(|problem| problem.path)

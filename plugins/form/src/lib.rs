@@ -10,10 +10,7 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
-use mihwar_sdk::{
-    ConfigProblem, Host, InboundRequest, Outcome, Plugin, PluginError, Refusal, Verification,
-    Webhook,
-};
+use mihwar_sdk::{ConfigProblem, Host, InboundRequest, Outcome, Plugin, PluginError, Refusal, Verification, Webhook};
 
 pub use settings::{Channel, Fields, Settings};
 use submission::Posted;
@@ -30,11 +27,7 @@ impl Plugin for FormChannel {
 }
 
 impl Webhook for FormChannel {
-    fn handle(
-        host: &Host,
-        settings: &Settings,
-        request: InboundRequest,
-    ) -> Result<Outcome, PluginError> {
+    fn handle(host: &Host, settings: &Settings, request: InboundRequest) -> Result<Outcome, PluginError> {
         if request.verification == Verification::Unverified {
             return Err(PluginError::permanent(
                 "unverified",
@@ -55,9 +48,7 @@ impl Webhook for FormChannel {
             Posted::Batch(items) => {
                 for (item, number) in items.into_iter().zip(1..) {
                     let fallback_id = format!("{}/{number}", request.delivery_id);
-                    match item
-                        .and_then(|submission| record::record(settings, submission, &fallback_id))
-                    {
+                    match item.and_then(|submission| record::record(settings, submission, &fallback_id)) {
                         Ok(feedback) => outcome.changes.push(feedback.into()),
                         Err(problem) => {
                             outcome.refusals.push(Refusal::new(

@@ -21,26 +21,16 @@ const ARABIC_KINDS: [(&str, &str); 9] = [
 
 /// Makes a record. `fallback_id` is its identity when the form has no field for it. Whatever a person wrote and no
 /// field of the record holds becomes an answer, so nothing is lost.
-pub(crate) fn record(
-    settings: &Settings,
-    submission: Submission,
-    fallback_id: &str,
-) -> Result<Feedback, Problem> {
+pub(crate) fn record(settings: &Settings, submission: Submission, fallback_id: &str) -> Result<Feedback, Problem> {
     let raw = submission.to_json();
     let mut form = Form::new(submission)?;
     let fields = &settings.fields;
     let id = fields.id.as_ref().and_then(|name| form.text(name));
-    let mut feedback = Feedback::new(
-        id.unwrap_or_else(|| fallback_id.to_owned()),
-        settings.channel.into(),
-    )
-    .raw(raw);
+    let mut feedback = Feedback::new(id.unwrap_or_else(|| fallback_id.to_owned()), settings.channel.into()).raw(raw);
     feedback.body = form.text(&fields.message).unwrap_or_default();
     feedback.subject = form.text(&fields.subject);
     feedback.kind = form.text_as(&fields.kind, |word| kind(settings, word));
-    feedback.language = form.text_as(&fields.language, |tag| {
-        is_language(tag).then(|| tag.to_owned())
-    });
+    feedback.language = form.text_as(&fields.language, |tag| is_language(tag).then(|| tag.to_owned()));
     feedback.occurred_at = form.text_as(&fields.submitted_at, moment);
     feedback.author = author(settings, &mut form);
     for (metric, field, min, max) in [
@@ -54,15 +44,8 @@ pub(crate) fn record(
     }
     form.done()?;
     let answers = answers(settings, form.submission);
-    if feedback.body.is_empty()
-        && feedback.subject.is_none()
-        && feedback.scores.is_empty()
-        && answers.is_empty()
-    {
-        let message = format!(
-            "nothing is said: no `{}`, no score and no other answer",
-            fields.message
-        );
+    if feedback.body.is_empty() && feedback.subject.is_none() && feedback.scores.is_empty() && answers.is_empty() {
+        let message = format!("nothing is said: no `{}`, no score and no other answer", fields.message);
         return Err(Problem::new("nothing-said", message));
     }
     if !answers.is_empty() {
@@ -83,10 +66,7 @@ impl Form {
         for (name, value) in &submission.fields {
             if name.contains('\0') || holds_nul(value) {
                 let name = name.replace('\0', "\u{2400}");
-                return Err(Problem::new(
-                    "nul",
-                    format!("`{name}` holds a NUL character"),
-                ));
+                return Err(Problem::new("nul", format!("`{name}` holds a NUL character")));
             }
         }
         Ok(Self {
@@ -133,11 +113,7 @@ impl Form {
 
     /// All that was wrong, in one sentence; the code is that of the first problem.
     fn done(&mut self) -> Result<(), Problem> {
-        let messages: Vec<&str> = self
-            .problems
-            .iter()
-            .map(|problem| problem.message.as_str())
-            .collect();
+        let messages: Vec<&str> = self.problems.iter().map(|problem| problem.message.as_str()).collect();
         match self.problems.first() {
             Some(first) => Err(Problem::new(first.code, messages.join("; "))),
             None => Ok(()),
@@ -152,8 +128,7 @@ fn author(settings: &Settings, form: &mut Form) -> Option<Person> {
         person = person.identifier("email", address);
     }
     let country_code = settings.country_code.as_deref();
-    if let Some(number) = form.text_as(&settings.fields.phone, |text| telephone(text, country_code))
-    {
+    if let Some(number) = form.text_as(&settings.fields.phone, |text| telephone(text, country_code)) {
         person = person.identifier("tel", number);
     }
     (person != Person::new()).then_some(person)
@@ -205,10 +180,7 @@ fn kind(settings: &Settings, word: &str) -> Option<String> {
         .iter()
         .find(|(name, _)| *name == word)
         .map(|(_, kind)| *kind);
-    let english = KINDS
-        .iter()
-        .copied()
-        .find(|kind| kind.eq_ignore_ascii_case(word));
+    let english = KINDS.iter().copied().find(|kind| kind.eq_ignore_ascii_case(word));
     arabic.or(english).map(str::to_owned)
 }
 
@@ -217,9 +189,7 @@ fn is_language(tag: &str) -> bool {
     let language = parts.next().unwrap_or_default();
     (2..=3).contains(&language.len())
         && language.bytes().all(|b| b.is_ascii_alphabetic())
-        && parts.all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
+        && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 fn moment(text: &str) -> Option<i64> {
@@ -239,9 +209,7 @@ fn telephone(text: &str, country_code: Option<&str>) -> Option<String> {
         .chars()
         .filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '\u{a0}'))
         .collect();
-    let international = compact
-        .strip_prefix('+')
-        .or_else(|| compact.strip_prefix("00"));
+    let international = compact.strip_prefix('+').or_else(|| compact.strip_prefix("00"));
     let digits = match (international, country_code) {
         (Some(digits), _) => digits.to_owned(),
         (None, Some(code)) => format!("{code}{}", compact.strip_prefix('0').unwrap_or(&compact)),
@@ -254,7 +222,9 @@ fn telephone(text: &str, country_code: Option<&str>) -> Option<String> {
 /// Arabic-Indic and Persian digits as Western ones; marks of writing direction are dropped.
 fn western_digits(text: &str) -> String {
     text.chars()
-        .filter(|c| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .filter(
+            |c| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
+        )
         .map(|c| match c {
             '٠'..='٩' => shifted(c, '٠'),
             '۰'..='۹' => shifted(c, '۰'),

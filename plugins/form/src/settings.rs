@@ -5,14 +5,7 @@ use std::collections::BTreeMap;
 use mihwar_sdk::{ChannelKind, ConfigProblem};
 
 /// The kinds that a record may have.
-pub(crate) const KINDS: [&str; 6] = [
-    "complaint",
-    "suggestion",
-    "enquiry",
-    "praise",
-    "observation",
-    "defect",
-];
+pub(crate) const KINDS: [&str; 6] = ["complaint", "suggestion", "enquiry", "praise", "observation", "defect"];
 
 /// Settings of one form.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -139,9 +132,7 @@ impl Settings {
                 problems.push(ConfigProblem::new(format!("fields.{role}"), message));
             }
         }
-        let digits = |code: &String| {
-            (1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit())
-        };
+        let digits = |code: &String| (1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
         if self.country_code.as_ref().is_some_and(|code| !digits(code)) {
             problems.push(ConfigProblem::new(
                 "country-code",

@@ -72,26 +72,21 @@ pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Posted, Pr
         .split(';')
         .map(|part| part.trim().to_ascii_lowercase());
     let media_type = parts.next().unwrap_or_default();
-    if let Some(charset) = parts.find_map(|part| {
-        part.strip_prefix("charset=")
-            .map(|c| c.trim_matches('"').to_owned())
-    }) && charset != "utf-8"
+    if let Some(charset) = parts.find_map(|part| part.strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()))
+        && charset != "utf-8"
     {
         return Err(Problem::new(
             "charset",
             format!("the charset `{charset}` is not read: send UTF-8"),
         ));
     }
-    let text = str::from_utf8(body)
-        .map_err(|e| Problem::new("not-utf8", format!("the body is not UTF-8: {e}")))?;
+    let text = str::from_utf8(body).map_err(|e| Problem::new("not-utf8", format!("the body is not UTF-8: {e}")))?;
     match media_type.as_str() {
         "application/x-www-form-urlencoded" => urlencoded(text).map(Posted::One),
         "application/json" => json(text),
         other => Err(Problem::new(
             "media-type",
-            format!(
-                "`{other}` is not read: send application/json or application/x-www-form-urlencoded"
-            ),
+            format!("`{other}` is not read: send application/json or application/x-www-form-urlencoded"),
         )),
     }
 }
@@ -103,15 +98,10 @@ fn json(text: &str) -> Result<Posted, Problem> {
     }
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(broken)?;
     if items.is_empty() || items.len() > MOST_ITEMS {
-        let message = format!(
-            "a batch holds 1 to {MOST_ITEMS} submissions, not {}",
-            items.len()
-        );
+        let message = format!("a batch holds 1 to {MOST_ITEMS} submissions, not {}", items.len());
         return Err(Problem::new("batch-size", message));
     }
-    Ok(Posted::Batch(
-        items.iter().map(|item| submission(item.get())).collect(),
-    ))
+    Ok(Posted::Batch(items.iter().map(|item| submission(item.get())).collect()))
 }
 
 fn submission(text: &str) -> Result<Submission, Problem> {
@@ -159,22 +149,14 @@ fn urlencoded(text: &str) -> Result<Submission, Problem> {
     let mut fields: Vec<(String, Json)> = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name)
-            .ok_or_else(|| Problem::new("not-utf8", "the name of a field is not UTF-8"))?;
-        let value = decode(value).ok_or_else(|| {
-            Problem::new(
-                "not-utf8",
-                format!("`{name}` is not UTF-8 after percent-decoding"),
-            )
-        })?;
+        let name = decode(name).ok_or_else(|| Problem::new("not-utf8", "the name of a field is not UTF-8"))?;
+        let value = decode(value)
+            .ok_or_else(|| Problem::new("not-utf8", format!("`{name}` is not UTF-8 after percent-decoding")))?;
         let list = name.ends_with("[]");
         match fields.iter_mut().find(|(earlier, _)| *earlier == name) {
             Some((_, Json::Array(items))) if list => items.push(value.into()),
             Some(_) => {
-                return Err(Problem::new(
-                    "duplicated-field",
-                    format!("{DUPLICATED}`{name}`"),
-                ));
+                return Err(Problem::new("duplicated-field", format!("{DUPLICATED}`{name}`")));
             }
             None if list => fields.push((name, Json::Array(vec![value.into()]))),
             None => fields.push((name, value.into())),

@@ -2,18 +2,13 @@
 
 use mihwar_sdk::testing::{self, FakeHost};
 use mihwar_sdk::{
-    Answer, Change, ChannelKind, Details, Feedback, Header, InboundRequest, Outcome, PluginError,
-    Value, Verification,
+    Answer, Change, ChannelKind, Details, Feedback, Header, InboundRequest, Outcome, PluginError, Value, Verification,
 };
 use serde_json::{Value as Json, json};
 
 use crate::FormChannel;
 
-fn post(
-    settings: &Json,
-    content_type: &str,
-    body: impl AsRef<[u8]>,
-) -> Result<Outcome, PluginError> {
+fn post(settings: &Json, content_type: &str, body: impl AsRef<[u8]>) -> Result<Outcome, PluginError> {
     let request = InboundRequest {
         delivery_id: "d-1".into(),
         endpoint: "submit".into(),
@@ -72,11 +67,7 @@ fn an_arabic_form_becomes_a_record() {
         .map(|i| format!("{}:{}", i.scheme, i.id))
         .collect();
     assert_eq!(handles, ["email:sara@example.com", "tel:+966551234567"]);
-    let scores: Vec<(&str, f64)> = feedback
-        .scores
-        .iter()
-        .map(|s| (s.metric.as_str(), s.value))
-        .collect();
+    let scores: Vec<(&str, f64)> = feedback.scores.iter().map(|s| (s.metric.as_str(), s.value)).collect();
     assert_eq!(scores, [("nps", 3.0), ("csat", 2.0), ("ces", 1.0)]);
     assert_eq!(feedback.details, Details::None);
     let raw: Json = serde_json::from_str(&feedback.raw.unwrap()).unwrap();
@@ -86,12 +77,7 @@ fn an_arabic_form_becomes_a_record() {
 #[test]
 fn a_urlencoded_post_is_read_with_its_lists() {
     let body = "message=%D8%B4%D9%83%D8%B1%D8%A7+%D9%84%D9%83%D9%85&nps=10&topic%5B%5D=price&topic%5B%5D=%D8%A7%D9%84%D9%81%D8%B1%D8%B9&odd=100%&email=";
-    let outcome = post(
-        &json!({}),
-        "application/x-www-form-urlencoded; charset=UTF-8",
-        body,
-    )
-    .unwrap();
+    let outcome = post(&json!({}), "application/x-www-form-urlencoded; charset=UTF-8", body).unwrap();
     let feedback = records(outcome).remove(0);
     assert_eq!(feedback.body, "شكرا لكم");
     assert_eq!(feedback.author, None);
@@ -114,7 +100,8 @@ fn fields_questions_and_kinds_come_from_the_settings() {
         "fields": { "id": "response", "message": "التعليق", "nps": "recommend" },
         "questions": { "wait": "كم انتظرت؟" }, "kinds": { "bug": "defect" },
     });
-    let body = r#"{"response": 77, "التعليق": "جيد", "recommend": 9, "wait": 12, "clean": true, "csrf": "x", "kind": "bug"}"#;
+    let body =
+        r#"{"response": 77, "التعليق": "جيد", "recommend": 9, "wait": 12, "clean": true, "csrf": "x", "kind": "bug"}"#;
     let feedback = records(post(&settings, "application/json", body).unwrap()).remove(0);
     assert_eq!(
         feedback.raw.as_deref(),
@@ -176,10 +163,7 @@ fn scores_outside_their_scale_are_refused_by_name_and_without_the_text() {
         assert!(!message.contains("سهل"), "{message}");
     }
     let (_, both) = refused(r#"{"message": "x", "nps": 11, "csat": [1]}"#);
-    assert_eq!(
-        both,
-        "`nps` must be a whole number from 0 to 10; `csat` must be text"
-    );
+    assert_eq!(both, "`nps` must be a whole number from 0 to 10; `csat` must be text");
 }
 
 #[test]
@@ -210,14 +194,9 @@ fn bad_posts_say_what_is_wrong() {
 
 #[test]
 fn charset_media_type_and_signature_are_checked() {
-    let code =
-        |result: Result<Outcome, PluginError>| result.unwrap_err().code().unwrap().to_owned();
+    let code = |result: Result<Outcome, PluginError>| result.unwrap_err().code().unwrap().to_owned();
     assert_eq!(
-        code(post(
-            &json!({}),
-            "application/json; charset=windows-1256",
-            "{}"
-        )),
+        code(post(&json!({}), "application/json; charset=windows-1256", "{}")),
         "charset"
     );
     assert_eq!(
@@ -225,25 +204,13 @@ fn charset_media_type_and_signature_are_checked() {
         "media-type"
     );
     assert_eq!(
-        code(post(
-            &json!({}),
-            "application/json",
-            b"{\"message\": \"\xff\"}"
-        )),
+        code(post(&json!({}), "application/json", b"{\"message\": \"\xff\"}")),
         "not-utf8"
     );
-    let twice = post(
-        &json!({}),
-        "application/x-www-form-urlencoded",
-        "message=a&message=b",
-    );
+    let twice = post(&json!({}), "application/x-www-form-urlencoded", "message=a&message=b");
     assert_eq!(code(twice), "duplicated-field");
     assert_eq!(
-        code(post(
-            &json!({}),
-            "application/x-www-form-urlencoded",
-            "message=%D8"
-        )),
+        code(post(&json!({}), "application/x-www-form-urlencoded", "message=%D8")),
         "not-utf8"
     );
 }
@@ -251,12 +218,7 @@ fn charset_media_type_and_signature_are_checked() {
 #[test]
 fn a_batch_keeps_the_good_beside_the_bad() {
     let body = r#"[{"message": "الأولى"}, {"message": "x", "nps": 12}, {"message": "\ud800"}, 7, {"id": "k", "message": "last"}]"#;
-    let outcome = post(
-        &json!({ "fields": { "id": "id" } }),
-        "application/json",
-        body,
-    )
-    .unwrap();
+    let outcome = post(&json!({ "fields": { "id": "id" } }), "application/json", body).unwrap();
     let refusals: Vec<(String, String)> = outcome
         .refusals
         .iter()
@@ -267,10 +229,7 @@ fn a_batch_keeps_the_good_beside_the_bad() {
         refusals,
         expected.map(|(place, code)| (place.to_owned(), code.to_owned()))
     );
-    let kept: Vec<(String, String)> = records(outcome)
-        .into_iter()
-        .map(|f| (f.external_id, f.body))
-        .collect();
+    let kept: Vec<(String, String)> = records(outcome).into_iter().map(|f| (f.external_id, f.body)).collect();
     assert_eq!(
         kept,
         [
@@ -285,10 +244,7 @@ fn settings_are_checked_beyond_their_schema() {
     let problems = testing::validate::<FormChannel>(&json!({
         "kinds": { "شكوى": "anger" }, "country-code": "+966", "fields": { "subject": "message" },
     }));
-    let paths: Vec<&str> = problems
-        .iter()
-        .map(|problem| problem.path.as_str())
-        .collect();
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["kinds.شكوى", "fields.subject", "country-code"]);
     assert_eq!(
         testing::validate::<FormChannel>(&json!({ "feilds": {} }))[0].path,

@@ -14,11 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .iter()
         .map(|line| testing::stored("", Feedback::new("1", ChannelKind::Form).body(line)))
         .collect();
-    let verdicts = testing::process::<LanguageEnricher>(
-        &FakeHost::new().host(),
-        &serde_json::json!({}),
-        items,
-    )?;
+    let verdicts = testing::process::<LanguageEnricher>(&FakeHost::new().host(), &serde_json::json!({}), items)?;
     let mut out = io::stdout().lock();
     for (line, verdict) in lines.iter().zip(&verdicts) {
         writeln!(out, "{}\t{line}", label(verdict))?;

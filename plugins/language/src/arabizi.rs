@@ -3,12 +3,11 @@
 use crate::words::{LATIN, Words};
 
 const SMALL_WORDS: [&str; 74] = [
-    "ana", "enta", "enti", "inta", "inti", "e7na", "ihna", "ehna", "howa", "heya", "msh", "mesh",
-    "mish", "mush", "moo", "mo", "mafi", "mafeesh", "mafish", "fe", "fi", "fee", "el", "al", "il",
-    "we", "wa", "bas", "bs", "keda", "kda", "kida", "leh", "leih", "lesh", "leish", "eh", "eih",
-    "shu", "wesh", "wallah", "walla", "wallahi", "yalla", "khalas", "shukran", "awi", "awy",
-    "gedan", "jiddan", "jidan", "kteer", "kteir", "kteir", "kol", "kull", "mn", "min", "men", "ma",
-    "da", "di", "dah", "dih", "el-talab", "ya", "hal", "lama", "lamma", "ba3d", "mara", "marra",
+    "ana", "enta", "enti", "inta", "inti", "e7na", "ihna", "ehna", "howa", "heya", "msh", "mesh", "mish", "mush",
+    "moo", "mo", "mafi", "mafeesh", "mafish", "fe", "fi", "fee", "el", "al", "il", "we", "wa", "bas", "bs", "keda",
+    "kda", "kida", "leh", "leih", "lesh", "leish", "eh", "eih", "shu", "wesh", "wallah", "walla", "wallahi", "yalla",
+    "khalas", "shukran", "awi", "awy", "gedan", "jiddan", "jidan", "kteer", "kteir", "kteir", "kol", "kull", "mn",
+    "min", "men", "ma", "da", "di", "dah", "dih", "el-talab", "ya", "hal", "lama", "lamma", "ba3d", "mara", "marra",
     "aywa", "tamam",
 ];
 /// Letters and digits that are no Arabic.
@@ -16,8 +15,8 @@ const FALSE_FRIENDS: [&str; 14] = [
     "mp3", "mp4", "h264", "b2b", "b2c", "k12", "o365", "s3", "3d", "2d", "5g", "p2p", "f2f", "v2",
 ];
 const UNITS: [&str; 30] = [
-    "st", "nd", "rd", "th", "g", "gb", "mb", "kb", "tb", "kg", "km", "cm", "mm", "m", "am", "pm",
-    "k", "x", "d", "h", "hr", "hrs", "min", "mins", "s", "sec", "days", "sar", "usd", "rs",
+    "st", "nd", "rd", "th", "g", "gb", "mb", "kb", "tb", "kg", "km", "cm", "mm", "m", "am", "pm", "k", "x", "d", "h",
+    "hr", "hrs", "min", "mins", "s", "sec", "days", "sar", "usd", "rs",
 ];
 
 /// What speaks for Arabic in Latin letters.
@@ -73,20 +72,11 @@ fn has_digit_letter(word: &str) -> bool {
     let chars: Vec<char> = word.chars().collect();
     let digits = chars.iter().filter(|c| c.is_ascii_digit()).count();
     let letters = chars.iter().filter(|c| c.is_ascii_lowercase()).count();
-    let well_formed =
-        digits + letters + chars.iter().filter(|c| matches!(c, '\'' | '-')).count() == chars.len();
-    if digits == 0
-        || letters < 2
-        || !well_formed
-        || digits > letters
-        || FALSE_FRIENDS.contains(&word)
-    {
+    let well_formed = digits + letters + chars.iter().filter(|c| matches!(c, '\'' | '-')).count() == chars.len();
+    if digits == 0 || letters < 2 || !well_formed || digits > letters || FALSE_FRIENDS.contains(&word) {
         return false;
     }
-    if chars
-        .windows(2)
-        .any(|pair| pair.iter().all(char::is_ascii_digit))
-    {
+    if chars.windows(2).any(|pair| pair.iter().all(char::is_ascii_digit)) {
         return false;
     }
     let behind_digit = word.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -99,15 +89,14 @@ fn has_digit_letter(word: &str) -> bool {
         .enumerate()
         .any(|(at, c)| stands_for_letter(c) && at + 1 < chars.len());
     // At the end only 3 and 7 are common (`yenfa3`, `mafto7`), and a version number could stand there.
-    let at_end =
-        chars.last().is_some_and(|c| matches!(c, '3' | '7')) && letters >= 4 && !is_version(word);
+    let at_end = chars.last().is_some_and(|c| matches!(c, '3' | '7')) && letters >= 4 && !is_version(word);
     inside || at_end
 }
 
 fn is_version(word: &str) -> bool {
     [
-        "step", "version", "level", "type", "item", "page", "room", "gate", "line", "windows",
-        "iphone", "part", "phase",
+        "step", "version", "level", "type", "item", "page", "room", "gate", "line", "windows", "iphone", "part",
+        "phase",
     ]
     .iter()
     .any(|name| word.starts_with(name))
@@ -120,14 +109,12 @@ mod tests {
     #[test]
     fn digits_stand_for_letters() {
         for word in [
-            "3ayez", "a3raf", "7aga", "et2akhar", "msh3arf", "yenfa3", "mafto7", "5alas", "sa2alt",
-            "9abah",
+            "3ayez", "a3raf", "7aga", "et2akhar", "msh3arf", "yenfa3", "mafto7", "5alas", "sa2alt", "9abah",
         ] {
             assert!(has_digit_letter(word), "{word}");
         }
         for word in [
-            "3rd", "5kg", "covid19", "mp3", "24h", "2nd", "iphone7", "step3", "b2b", "123",
-            "hello", "4pm", "1st",
+            "3rd", "5kg", "covid19", "mp3", "24h", "2nd", "iphone7", "step3", "b2b", "123", "hello", "4pm", "1st",
         ] {
             assert!(!has_digit_letter(word), "{word}");
         }

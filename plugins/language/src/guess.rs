@@ -51,8 +51,7 @@ pub(crate) fn judge(subject: &str, body: &str, settings: &Settings) -> Finding {
     let is_arabizi = main == LATIN && signs.speak_for_arabizi();
     let mixes_scripts = mixes_scripts(&words, main, english.own);
     // Two or more English words among Latin-letter Arabic: the author switches between the two.
-    let mixes_in_latin =
-        is_arabizi && english.own >= 2 && signs.confidence(english.own) < settings.min_confidence;
+    let mixes_in_latin = is_arabizi && english.own >= 2 && signs.confidence(english.own) < settings.min_confidence;
     let guess = guess(&words, main, is_arabizi, &signs, english);
     let enough = words.letters >= usize::try_from(settings.min_letters).unwrap_or(usize::MAX);
     let is_mixed = enough && (mixes_scripts || mixes_in_latin);
@@ -68,13 +67,7 @@ pub(crate) fn judge(subject: &str, body: &str, settings: &Settings) -> Finding {
     }
 }
 
-fn guess(
-    words: &Words<'_>,
-    main: Script,
-    is_arabizi: bool,
-    signs: &Signs,
-    english: English,
-) -> Guess {
+fn guess(words: &Words<'_>, main: Script, is_arabizi: bool, signs: &Signs, english: English) -> Guess {
     let found = match main {
         ARABIC => arabic::guess(words),
         LATIN if is_arabizi => Some(Guess {
@@ -98,15 +91,10 @@ fn mixes_scripts(words: &Words<'_>, main: Script, english: usize) -> bool {
     let all = words.letters.max(1);
     match main {
         ARABIC => {
-            let plain = words
-                .of_script(LATIN)
-                .filter(|word| is_plain(word.text))
-                .count();
+            let plain = words.of_script(LATIN).filter(|word| is_plain(word.text)).count();
             (plain >= 2 || english >= 1 && plain >= 1) && ratio(latin, all) >= 0.15
         }
-        LATIN => {
-            words.of_script(ARABIC).any(|word| word.letters >= 3) && ratio(arabic, all) >= 0.12
-        }
+        LATIN => words.of_script(ARABIC).any(|word| word.letters >= 3) && ratio(arabic, all) >= 0.12,
         _ => false,
     }
 }

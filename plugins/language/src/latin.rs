@@ -11,20 +11,18 @@ const MIN_TRIGRAM_CONFIDENCE: f64 = 0.6;
 
 /// Words that no text in another language is likely to hold.
 const ENGLISH_WORDS: [&str; 82] = [
-    "the", "are", "were", "been", "and", "but", "not", "with", "this", "that", "it's", "its", "my",
-    "your", "you", "our", "they", "their", "i'm", "she", "have", "had", "does", "did", "don't",
-    "didn't", "can't", "could", "would", "should", "very", "too", "after", "before", "when", "why",
-    "how", "what", "who", "please", "thanks", "thank", "still", "never", "always", "there", "here",
-    "again", "out", "up", "any", "than", "because", "about", "just", "only", "from", "be", "it",
-    "want", "need", "get", "got", "great", "good", "bad", "nice", "friendly", "late", "slow",
-    "broken", "money", "food", "customer", "delivery", "order", "staff", "nobody", "every", "back",
-    "more", "which",
+    "the", "are", "were", "been", "and", "but", "not", "with", "this", "that", "it's", "its", "my", "your", "you",
+    "our", "they", "their", "i'm", "she", "have", "had", "does", "did", "don't", "didn't", "can't", "could", "would",
+    "should", "very", "too", "after", "before", "when", "why", "how", "what", "who", "please", "thanks", "thank",
+    "still", "never", "always", "there", "here", "again", "out", "up", "any", "than", "because", "about", "just",
+    "only", "from", "be", "it", "want", "need", "get", "got", "great", "good", "bad", "nice", "friendly", "late",
+    "slow", "broken", "money", "food", "customer", "delivery", "order", "staff", "nobody", "every", "back", "more",
+    "which",
 ];
 /// English words that other languages have too: they support the others and prove nothing.
 const SHARED_WORDS: [&str; 30] = [
-    "is", "was", "or", "no", "to", "of", "in", "on", "at", "for", "i", "me", "he", "has", "do",
-    "can", "will", "so", "we", "an", "a", "as", "if", "all", "service", "time", "app", "by", "us",
-    "am",
+    "is", "was", "or", "no", "to", "of", "in", "on", "at", "for", "i", "me", "he", "has", "do", "can", "will", "so",
+    "we", "an", "a", "as", "if", "all", "service", "time", "app", "by", "us", "am",
 ];
 
 /// Small English words among the Latin words of a text.
@@ -69,11 +67,7 @@ pub(crate) fn guess(words: &Words<'_>, english: English) -> Option<Guess> {
     let language = codes::bcp47(info.lang());
     if language == "en" {
         // Two that agree are surer than one.
-        let bonus = if english.own + english.shared >= 1 {
-            0.3
-        } else {
-            0.0
-        };
+        let bonus = if english.own + english.shared >= 1 { 0.3 } else { 0.0 };
         return Some(Guess {
             language,
             confidence: (info.confidence() + bonus).min(1.0),

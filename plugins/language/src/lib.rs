@@ -14,8 +14,7 @@ mod words;
 
 use guess::Finding;
 use mihwar_sdk::{
-    Attribute, ConfigProblem, Edit, Edits, Host, Plugin, PluginError, Processor, StoredFeedback,
-    Value, Verdict,
+    Attribute, ConfigProblem, Edit, Edits, Host, Plugin, PluginError, Processor, StoredFeedback, Value, Verdict,
 };
 
 pub use settings::Settings;
@@ -32,15 +31,8 @@ impl Plugin for LanguageEnricher {
 }
 
 impl Processor for LanguageEnricher {
-    fn process(
-        _: &Host,
-        settings: &Settings,
-        items: Vec<StoredFeedback>,
-    ) -> Result<Vec<Verdict>, PluginError> {
-        Ok(items
-            .into_iter()
-            .map(|item| verdict(item, settings))
-            .collect())
+    fn process(_: &Host, settings: &Settings, items: Vec<StoredFeedback>) -> Result<Vec<Verdict>, PluginError> {
+        Ok(items.into_iter().map(|item| verdict(item, settings)).collect())
     }
 }
 

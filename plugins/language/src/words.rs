@@ -55,11 +55,7 @@ impl<'t> Words<'t> {
             let text = part.trim_matches(|c: char| !c.is_alphanumeric());
             if let Some((script, letters)) = main_script(text) {
                 self.letters += letters;
-                self.list.push(Word {
-                    text,
-                    script,
-                    letters,
-                });
+                self.list.push(Word { text, script, letters });
             }
         }
     }
@@ -105,18 +101,12 @@ fn is_quoted(line: &str) -> bool {
 }
 
 fn is_address(token: &str) -> bool {
-    token.contains('@')
-        || token.contains("://")
-        || token.starts_with("www.")
-        || token.starts_with('#')
+    token.contains('@') || token.contains("://") || token.starts_with("www.") || token.starts_with('#')
 }
 
 fn main_script(text: &str) -> Option<(Script, usize)> {
     let first = text.chars().find_map(script_of)?;
-    let letters = text
-        .chars()
-        .filter(|c| script_of(*c) == Some(first))
-        .count();
+    let letters = text.chars().filter(|c| script_of(*c) == Some(first)).count();
     Some((first, letters))
 }
 
@@ -164,15 +154,8 @@ mod tests {
             "",
             "التطبيق slow جدًا sara@example.com https://a.example/x\n> quoted text\n12 ٣٤",
         );
-        let found: Vec<(&str, &str)> = words
-            .list
-            .iter()
-            .map(|word| (word.text, word.script.0))
-            .collect();
-        assert_eq!(
-            found,
-            [("التطبيق", "Arab"), ("slow", "Latn"), ("جدًا", "Arab")]
-        );
+        let found: Vec<(&str, &str)> = words.list.iter().map(|word| (word.text, word.script.0)).collect();
+        assert_eq!(found, [("التطبيق", "Arab"), ("slow", "Latn"), ("جدًا", "Arab")]);
         assert_eq!(words.letters_in(ARABIC), 10);
     }
 

@@ -1,9 +1,5 @@
 //! How often the enricher is right, on sentences that were written for this test.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what the tests share fails loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails loudly")]
 
 use std::collections::BTreeMap;
 
@@ -70,10 +66,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("ur", "پاس ورڈ تبدیل نہیں ہو رہا"),
     ("ur", "شکریہ، مسئلہ جلدی حل ہو گیا"),
     // English.
-    (
-        "en",
-        "My order has not arrived and nobody answers the phone",
-    ),
+    ("en", "My order has not arrived and nobody answers the phone"),
     ("en", "Thank you for the quick help yesterday"),
     ("en", "The app crashes every time I open the cart"),
     ("en", "Please add a way to pay by card"),
@@ -121,18 +114,9 @@ const SENTENCES: &[(&str, &str)] = &[
         "de",
         "Meine Bestellung ist immer noch nicht angekommen und niemand geht ans Telefon",
     ),
-    (
-        "tr",
-        "Siparişim hâlâ gelmedi ve kimse telefona cevap vermiyor",
-    ),
-    (
-        "es",
-        "Mi pedido todavía no ha llegado y nadie contesta el teléfono",
-    ),
-    (
-        "ru",
-        "Мой заказ до сих пор не пришёл, и никто не отвечает на телефон",
-    ),
+    ("tr", "Siparişim hâlâ gelmedi ve kimse telefona cevap vermiyor"),
+    ("es", "Mi pedido todavía no ha llegado y nadie contesta el teléfono"),
+    ("ru", "Мой заказ до сих пор не пришёл, и никто не отвечает на телефон"),
     ("hi", "मेरा ऑर्डर अभी तक नहीं आया है और कोई फोन नहीं उठाता"),
     ("el", "Η παραγγελία μου δεν έχει φτάσει ακόμα"),
     ("zh", "我的订单还没有到，也没有人接电话，请尽快处理"),
@@ -151,14 +135,8 @@ const SENTENCES: &[(&str, &str)] = &[
     ("unknown", "SKU-4471 XL"),
     ("unknown", "ههههههه"),
     // Kurdish and Pashto share the script and are none of the three.
-    (
-        "unknown",
-        "داواکارییەکەم هێشتا نەگەیشتووە و کەس وەڵام ناداتەوە",
-    ),
-    (
-        "unknown",
-        "زما فرمایش لا تر اوسه نه دی رسېدلی او هیڅوک ځواب نه ورکوي",
-    ),
+    ("unknown", "داواکارییەکەم هێشتا نەگەیشتووە و کەس وەڵام ناداتەوە"),
+    ("unknown", "زما فرمایش لا تر اوسه نه دی رسېدلی او هیڅوک ځواب نه ورکوي"),
     // What somebody else wrote does not count.
     (
         "en",
@@ -172,9 +150,7 @@ const SENTENCES: &[(&str, &str)] = &[
 
 fn finding(text: &str) -> String {
     let item = testing::stored("1", Feedback::new("1", ChannelKind::Form).body(text));
-    let verdicts =
-        testing::process::<LanguageEnricher>(&FakeHost::new().host(), &json!({}), vec![item])
-            .unwrap();
+    let verdicts = testing::process::<LanguageEnricher>(&FakeHost::new().host(), &json!({}), vec![item]).unwrap();
     let Verdict::Edited(edits) = &verdicts[0] else {
         panic!("the enricher does not fail")
     };
@@ -229,10 +205,7 @@ fn languages_are_told_apart() {
     }
     let right = |class: &str| scores[class].right;
     assert_eq!(
-        [
-            "ar", "fa", "ur", "en", "mixed", "ar-Latn", "other", "unknown"
-        ]
-        .map(right),
+        ["ar", "fa", "ur", "en", "mixed", "ar-Latn", "other", "unknown"].map(right),
         [21, 15, 15, 16, 12, 10, 5, 15],
         "the figures of this test set; better ones are welcome here"
     );
@@ -240,9 +213,7 @@ fn languages_are_told_apart() {
 
 fn edits_of(feedback: Feedback, settings: &serde_json::Value) -> Vec<Edit> {
     let item = testing::stored("7", feedback);
-    let mut verdicts =
-        testing::process::<LanguageEnricher>(&FakeHost::new().host(), settings, vec![item])
-            .unwrap();
+    let mut verdicts = testing::process::<LanguageEnricher>(&FakeHost::new().host(), settings, vec![item]).unwrap();
     match verdicts.remove(0) {
         Verdict::Edited(edits) => {
             assert_eq!(edits.id, "7");
@@ -286,11 +257,7 @@ fn mixes_and_arabizi_carry_their_marks() {
 fn a_language_that_the_channel_named_is_kept() {
     const TEXT: &str = "The app crashes every time I open the cart";
     let named = || form(TEXT).language("en-GB");
-    let sets = |edits: &[Edit]| {
-        edits
-            .iter()
-            .any(|edit| matches!(edit, Edit::SetLanguage(_)))
-    };
+    let sets = |edits: &[Edit]| edits.iter().any(|edit| matches!(edit, Edit::SetLanguage(_)));
     assert!(!sets(&edits_of(named(), &json!({}))));
     assert!(sets(&edits_of(named(), &json!({"replace_existing": true}))));
     assert!(sets(&edits_of(form(TEXT), &json!({}))));
@@ -305,8 +272,7 @@ fn settings_move_the_thresholds_and_are_checked() {
     };
     assert!(sets(json!({})));
     assert!(!sets(json!({"min_letters": 50})));
-    let problems =
-        testing::validate::<LanguageEnricher>(&json!({"min_letters": 0, "min_confidence": 2.0}));
+    let problems = testing::validate::<LanguageEnricher>(&json!({"min_letters": 0, "min_confidence": 2.0}));
     assert_eq!(
         problems.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(),
         ["min_letters", "min_confidence"]
@@ -318,8 +284,7 @@ fn a_batch_gets_one_verdict_for_each_item() {
     let items = (0..256)
         .map(|at| testing::stored(&at.to_string(), form(SENTENCES[at % SENTENCES.len()].1)))
         .collect();
-    let verdicts =
-        testing::process::<LanguageEnricher>(&FakeHost::new().host(), &json!({}), items).unwrap();
+    let verdicts = testing::process::<LanguageEnricher>(&FakeHost::new().host(), &json!({}), items).unwrap();
     assert_eq!(verdicts.len(), 256);
 }
 

@@ -59,12 +59,8 @@ fn files_below(folder: PathBuf) -> std::io::Result<Vec<(String, Vec<u8>)>> {
 fn read(summary: &mut Summary, name: &str, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     summary.files += 1;
     summary.bytes += bytes.len();
-    let pages =
-        testing::import_file::<MailChannel>(&FakeHost::new().host(), &json!({}), name, bytes)?;
-    let items: usize = pages
-        .iter()
-        .map(|page| page.changes.len() + page.refusals.len())
-        .sum();
+    let pages = testing::import_file::<MailChannel>(&FakeHost::new().host(), &json!({}), name, bytes)?;
+    let items: usize = pages.iter().map(|page| page.changes.len() + page.refusals.len()).sum();
     if items != 1 {
         println!("{items} messages in {name}");
     }
@@ -83,19 +79,14 @@ fn read(summary: &mut Summary, name: &str, bytes: &[u8]) -> Result<(), Box<dyn s
             };
             summary.records += 1;
             *summary.ids.entry(record.external_id).or_default() += 1;
-            *summary
-                .threads
-                .entry(record.thread_id.unwrap_or_default())
-                .or_default() += 1;
+            *summary.threads.entry(record.thread_id.unwrap_or_default()).or_default() += 1;
             for tag in record.tags {
                 *summary.tags.entry(tag).or_default() += 1;
             }
             let missing = [
                 (
                     "author",
-                    record
-                        .author
-                        .is_none_or(|author| author.identifiers.is_empty()),
+                    record.author.is_none_or(|author| author.identifiers.is_empty()),
                 ),
                 ("time", record.occurred_at.is_none()),
                 ("subject", record.subject.is_none()),
@@ -116,9 +107,7 @@ fn print(summary: &Summary, seconds: f64) {
     let duplicates: usize = summary.ids.values().map(|count| count - 1).sum();
     let mut message_ids: BTreeMap<&str, usize> = BTreeMap::new();
     for id in summary.ids.keys() {
-        *message_ids
-            .entry(id.split('#').next().unwrap_or(id))
-            .or_default() += 1;
+        *message_ids.entry(id.split('#').next().unwrap_or(id)).or_default() += 1;
     }
     let shared = message_ids.values().filter(|count| **count > 1).count();
     println!(

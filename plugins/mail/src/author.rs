@@ -134,18 +134,10 @@ mod tests {
             Some("سارة العلي"),
             &["sara@example.com"],
         );
-        check(
-            "From: sara@example.com (Sara)",
-            Some("Sara"),
-            &["sara@example.com"],
-        );
+        check("From: sara@example.com (Sara)", Some("Sara"), &["sara@example.com"]);
         check("From: SARA@example.com", None, &["sara@example.com"]);
         check("From: root", Some("root"), &[]);
-        check(
-            "From:\nSender: desk@example.com",
-            None,
-            &["desk@example.com"],
-        );
+        check("From:\nSender: desk@example.com", None, &["desk@example.com"]);
         check("Subject: nobody", None, &[]);
     }
 
@@ -161,10 +153,6 @@ mod tests {
             None,
             &["a@x.example"],
         );
-        check(
-            "From: a@x.example\nReply-To: <a@x.example>",
-            None,
-            &["a@x.example"],
-        );
+        check("From: a@x.example\nReply-To: <a@x.example>", None, &["a@x.example"]);
     }
 }

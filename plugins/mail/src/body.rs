@@ -86,15 +86,12 @@ fn decoded<'t, 'a>(leaf: &'t Leaf<'a>, fallback: Fallback) -> Shown<'t, 'a> {
 /// A mail that only forwards another one, or that was cut for its nesting, shows the beginning of that.
 fn use_instead(body: &mut Body, tree: &Tree<'_>, fallback: Fallback) {
     const MAX_BYTES: usize = 64 << 10;
-    let candidate = tree.leaves.iter().find(|leaf| {
-        leaf.media_type == "message/rfc822"
-            || (tree.cut && leaf.name.as_deref() == Some("nested.mime"))
-    });
+    let candidate = tree
+        .leaves
+        .iter()
+        .find(|leaf| leaf.media_type == "message/rfc822" || (tree.cut && leaf.name.as_deref() == Some("nested.mime")));
     if let Some(leaf) = candidate {
-        let start = leaf
-            .bytes
-            .get(..leaf.bytes.len().min(MAX_BYTES))
-            .unwrap_or_default();
+        let start = leaf.bytes.get(..leaf.bytes.len().min(MAX_BYTES)).unwrap_or_default();
         let reading = charset::decode(start, leaf.charset.as_deref(), fallback);
         body.certain &= reading.certain;
         body.text = text::clean_lines(reading.text.trim());
@@ -142,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_page_names_its_own_character_set() {
-        let body = body(b"Content-Type: text/html\n\n<meta charset=windows-1256><p>\xe3\xd1\xcd\xc8\xc7 marhaba marhaba");
+        let body =
+            body(b"Content-Type: text/html\n\n<meta charset=windows-1256><p>\xe3\xd1\xcd\xc8\xc7 marhaba marhaba");
         assert_eq!(
             (body.text.as_str(), body.certain),
             ("\u{645}\u{631}\u{62d}\u{628}\u{627} marhaba marhaba", true)

@@ -28,10 +28,7 @@ impl Fallback {
             Self::Fixed(decoder) => Some(decoder),
             Self::Guess => charset_decoder(guessed(bytes).as_bytes()),
         };
-        decoder.map_or_else(
-            || String::from_utf8_lossy(bytes).into_owned(),
-            |decode| decode(bytes),
-        )
+        decoder.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), |decode| decode(bytes))
     }
 }
 
@@ -63,10 +60,7 @@ pub(crate) fn decode(bytes: &[u8], declared: Option<&str>, fallback: Fallback) -
         .map(|name| name.trim().trim_matches(['"', '\'']).to_ascii_lowercase())
         .filter(|name| !name.is_empty());
     match declared.as_deref() {
-        None => undeclared(bytes, fallback),
-        Some("us-ascii" | "ascii" | "ansi_x3.4-1968" | "7bit" | "8bit") => {
-            undeclared(bytes, fallback)
-        }
+        None | Some("us-ascii" | "ascii" | "ansi_x3.4-1968" | "7bit" | "8bit") => undeclared(bytes, fallback),
         Some(name) if is_utf8(name) => utf8(bytes, fallback),
         Some("iso-8859-1" | "latin1" | "windows-1252" | "cp1252" | "iso-8859-15")
             if !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() =>
@@ -203,12 +197,7 @@ mod tests {
     #[test]
     fn declared_sets_are_used() {
         check(MARHABA_1256, Some("windows-1256"), "مرحبا", true);
-        check(
-            b"\xe5\xd1\xcd\xc8\xc7",
-            Some("\"ISO-8859-6\""),
-            "مرحبا",
-            true,
-        );
+        check(b"\xe5\xd1\xcd\xc8\xc7", Some("\"ISO-8859-6\""), "مرحبا", true);
         check("مرحبا".as_bytes(), Some("UTF-8"), "مرحبا", true);
         check(b"caf\xe9", Some("iso-8859-1"), "café", true);
         check(b"\xcf\xf0\xe8\xe2\xe5\xf2", Some("cp1251"), "Привет", true);
@@ -240,12 +229,7 @@ mod tests {
 
     #[test]
     fn surrogate_pairs_are_joined_and_lone_ones_shown() {
-        check(
-            b"ok \xed\xa0\xbd\xed\xb8\x80",
-            Some("utf-8"),
-            "ok \u{1f600}",
-            false,
-        );
+        check(b"ok \xed\xa0\xbd\xed\xb8\x80", Some("utf-8"), "ok \u{1f600}", false);
         let lone = decode(
             "الخدمة متأخرة "
                 .bytes()
@@ -261,10 +245,7 @@ mod tests {
     #[test]
     fn the_admin_may_name_the_fallback() {
         let fixed = Fallback::from_setting("windows-1251").unwrap();
-        assert_eq!(
-            decode(b"\xcf\xf0\xe8\xe2\xe5\xf2", None, fixed).text,
-            "Привет"
-        );
+        assert_eq!(decode(b"\xcf\xf0\xe8\xe2\xe5\xf2", None, fixed).text, "Привет");
         assert!(Fallback::from_setting("klingon").is_none());
     }
 }

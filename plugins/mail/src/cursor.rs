@@ -17,24 +17,17 @@ impl Cursor {
     pub(crate) fn parse(text: &str) -> Result<Self, PluginError> {
         let number = |part: Option<&str>| part.and_then(|part| part.parse().ok());
         let mut parts = text.split(':');
-        match (
-            number(parts.next()),
-            number(parts.next()),
-            parts.next(),
-            parts.next(),
-        ) {
+        match (number(parts.next()), number(parts.next()), parts.next(), parts.next()) {
             (Some(offset), Some(messages), None, None) => Ok(Self {
                 offset,
                 messages,
                 skipping_from: None,
             }),
-            (Some(offset), Some(messages), Some(start), None) if start.parse::<u64>().is_ok() => {
-                Ok(Self {
-                    offset,
-                    messages,
-                    skipping_from: start.parse().ok(),
-                })
-            }
+            (Some(offset), Some(messages), Some(start), None) if start.parse::<u64>().is_ok() => Ok(Self {
+                offset,
+                messages,
+                skipping_from: start.parse().ok(),
+            }),
             _ => Err(PluginError::permanent(
                 "bad-cursor",
                 "the cursor is not one of this plugin: import the file anew",

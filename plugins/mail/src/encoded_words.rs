@@ -35,11 +35,7 @@ pub(crate) fn readable(value: &[u8], fallback: Fallback) -> (Cow<'_, [u8]>, bool
             at += 1;
             continue;
         };
-        certain &= push_plain(
-            &mut out,
-            value.get(plain_from..at).unwrap_or_default(),
-            fallback,
-        );
+        certain &= push_plain(&mut out, value.get(plain_from..at).unwrap_or_default(), fallback);
         let (charset, bytes, rest) = join_following(first);
         let reading = charset::decode(&bytes, Some(charset), fallback);
         certain &= reading.certain;
@@ -47,11 +43,7 @@ pub(crate) fn readable(value: &[u8], fallback: Fallback) -> (Cow<'_, [u8]>, bool
         at = value.len() - rest.len();
         plain_from = at;
     }
-    certain &= push_plain(
-        &mut out,
-        value.get(plain_from..).unwrap_or_default(),
-        fallback,
-    );
+    certain &= push_plain(&mut out, value.get(plain_from..).unwrap_or_default(), fallback);
     (out.into_bytes().into(), certain)
 }
 
@@ -85,10 +77,7 @@ fn word(text: &[u8]) -> Option<Word<'_>> {
     let bytes = match encoding {
         b"b" | b"B" => base64_decode(payload).unwrap_or_else(|| transfer::base64_lenient(payload)),
         b"q" | b"Q" => {
-            let spaced: Vec<u8> = payload
-                .iter()
-                .map(|b| if *b == b'_' { b' ' } else { *b })
-                .collect();
+            let spaced: Vec<u8> = payload.iter().map(|b| if *b == b'_' { b' ' } else { *b }).collect();
             transfer::quoted_printable(&spaced)
         }
         _ => return None,
@@ -150,23 +139,14 @@ mod tests {
 
     #[test]
     fn raw_bytes_and_unknown_sets_are_readable() {
-        assert_eq!(
-            subject(b"\xe3\xd1\xcd\xc8\xc7"),
-            ("مرحبا".to_owned(), false)
-        );
+        assert_eq!(subject(b"\xe3\xd1\xcd\xc8\xc7"), ("مرحبا".to_owned(), false));
         assert_eq!(subject("مرحبا".as_bytes()), ("مرحبا".to_owned(), true));
-        assert_eq!(
-            subject(b"=?x-klingon?Q?Qapla=27?="),
-            ("Qapla'".to_owned(), false)
-        );
+        assert_eq!(subject(b"=?x-klingon?Q?Qapla=27?="), ("Qapla'".to_owned(), false));
     }
 
     #[test]
     fn damaged_words_stay_as_they_are() {
-        assert_eq!(
-            subject(b"=?utf-8?B?never closed").0,
-            "=?utf-8?B?never closed"
-        );
+        assert_eq!(subject(b"=?utf-8?B?never closed").0, "=?utf-8?B?never closed");
         assert_eq!(subject(b"=?utf-8?X?odd?=").0, "=?utf-8?X?odd?=");
         assert_eq!(
             subject(b"a =?windows-1256?Q?=E3=D1?= =?iso-8859-1?Q?caf=E9?=").0,

@@ -31,10 +31,7 @@ impl<'a> Fields<'a> {
     /// Like [`Fields::split`] for a whole mail: a byte order mark and empty lines before it do not count.
     pub(crate) fn of_mail(mail: &'a [u8]) -> (Self, &'a [u8]) {
         let mail = mail.strip_prefix(b"\xef\xbb\xbf").unwrap_or(mail);
-        let start = mail
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
+        let start = mail.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         Self::split(mail.get(start..).unwrap_or_default())
     }
 
@@ -62,8 +59,7 @@ impl<'a> Fields<'a> {
             } else if !is_envelope_line(line) {
                 // A line that was folded without a blank in front, or the body without a blank line before it.
                 let after = mail.get(next..).unwrap_or_default();
-                let header_goes_on =
-                    !list.is_empty() && (field_name(after).is_some() || is_continuation(after));
+                let header_goes_on = !list.is_empty() && (field_name(after).is_some() || is_continuation(after));
                 if !header_goes_on {
                     return (Self { list }, rest);
                 }
@@ -107,9 +103,7 @@ impl<'a> Fields<'a> {
     /// Free text with encoded words decoded; `None` when missing or empty.
     pub(crate) fn text(&self, name: &str, fallback: Fallback) -> Option<FieldText> {
         let (value, certain) = encoded_words::readable(self.all(name).next()?, fallback);
-        let text = parse(&value, Form::Text, |value| {
-            value.as_text().map(str::to_owned)
-        })?;
+        let text = parse(&value, Form::Text, |value| value.as_text().map(str::to_owned))?;
         Some(FieldText { text, certain })
     }
 
@@ -147,10 +141,7 @@ impl<'a> Fields<'a> {
 
     /// The `Date` of the field, if there is one that a calendar knows.
     pub(crate) fn date(&self, name: &str) -> Option<DateTime> {
-        parse(self.all(name).next()?, Form::Date, |value| {
-            value.as_datetime().copied()
-        })
-        .filter(DateTime::is_valid)
+        parse(self.all(name).next()?, Form::Date, |value| value.as_datetime().copied()).filter(DateTime::is_valid)
     }
 
     /// The time stamp of the topmost `Received` field that has one: when the mail arrived.
@@ -172,21 +163,12 @@ impl<'a> Fields<'a> {
             let content = value.as_content_type()?;
             Some(ContentField {
                 main: content.ctype().trim().to_ascii_lowercase(),
-                sub: content
-                    .subtype()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_ascii_lowercase(),
+                sub: content.subtype().unwrap_or_default().trim().to_ascii_lowercase(),
                 parameters: content
                     .attributes()
                     .unwrap_or_default()
                     .iter()
-                    .map(|attribute| {
-                        (
-                            attribute.name.to_ascii_lowercase(),
-                            attribute.value.to_string(),
-                        )
-                    })
+                    .map(|attribute| (attribute.name.to_ascii_lowercase(), attribute.value.to_string()))
                     .collect(),
             })
         })
@@ -220,11 +202,7 @@ enum Form {
     Content,
 }
 
-fn parse<T>(
-    value: &[u8],
-    form: Form,
-    take: impl FnOnce(&HeaderValue<'_>) -> Option<T>,
-) -> Option<T> {
+fn parse<T>(value: &[u8], form: Form, take: impl FnOnce(&HeaderValue<'_>) -> Option<T>) -> Option<T> {
     // The parsers need a line end to see that a value is complete.
     let value: Cow<'_, [u8]> = if value.ends_with(b"\n") {
         value.into()
@@ -310,8 +288,7 @@ mod tests {
 
     #[test]
     fn stray_lines_do_not_end_the_header() {
-        let (header, body) =
-            fields(">From x\nReceived: from a\nby b; \nSubject: y\nno colon here\nlast");
+        let (header, body) = fields(">From x\nReceived: from a\nby b; \nSubject: y\nno colon here\nlast");
         assert_eq!(header.text("subject", Fallback::Guess).unwrap().text, "y");
         assert_eq!(body, "no colon here\nlast");
     }
@@ -325,8 +302,7 @@ mod tests {
 
     #[test]
     fn ids_that_are_prose_are_left_out() {
-        let (header, _) =
-            fields("In-Reply-To: Your message of Monday\nReferences: <a@x> <b@x>\n\t<c@x>\n\n");
+        let (header, _) = fields("In-Reply-To: Your message of Monday\nReferences: <a@x> <b@x>\n\t<c@x>\n\n");
         assert!(header.ids("in-reply-to").is_empty());
         assert_eq!(header.ids("references"), ["a@x", "b@x", "c@x"]);
     }
@@ -336,10 +312,7 @@ mod tests {
         let (header, _) = fields(
             "Received: from a by b; Thu, 22 Aug 2002 12:36:23 +0100\nReceived: by c; Thu, 22 Aug 2002 01:00:00 GMT\n\n",
         );
-        assert_eq!(
-            header.received().unwrap().to_rfc3339(),
-            "2002-08-22T12:36:23+01:00"
-        );
+        assert_eq!(header.received().unwrap().to_rfc3339(), "2002-08-22T12:36:23+01:00");
     }
 
     #[test]
@@ -351,9 +324,7 @@ mod tests {
         let (from, certain) = header.addresses("from", Fallback::Guess);
         assert_eq!(from[0].name(), Some("سارة"));
         assert!(certain);
-        let content = header
-            .content("content-disposition", Fallback::Guess)
-            .unwrap();
+        let content = header.content("content-disposition", Fallback::Guess).unwrap();
         assert_eq!(
             (content.main.as_str(), content.parameter("filename")),
             ("attachment", Some("فاتورة.pdf"))

@@ -26,10 +26,7 @@ pub(crate) fn charset(page: &[u8]) -> Option<&str> {
         .windows(KEY.len())
         .position(|window| window.eq_ignore_ascii_case(KEY))?;
     let value = head.get(at + KEY.len()..)?;
-    let value = value
-        .strip_prefix(b"\"")
-        .or(value.strip_prefix(b"'"))
-        .unwrap_or(value);
+    let value = value.strip_prefix(b"\"").or(value.strip_prefix(b"'")).unwrap_or(value);
     let length = value
         .iter()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -55,28 +52,19 @@ fn laid_out(html: &str) -> Option<String> {
 /// end by themselves when the next one begins do not nest.
 fn depth_at_most(html: &str) -> usize {
     const FLAT: [&str; 15] = [
-        "br", "img", "hr", "meta", "link", "input", "p", "li", "td", "th", "tr", "dt", "dd",
-        "option", "area",
+        "br", "img", "hr", "meta", "link", "input", "p", "li", "td", "th", "tr", "dt", "dd", "option", "area",
     ];
     let mut depth: usize = 0;
     let mut highest = 0;
     for tag in html.split('<').skip(1) {
-        let (closes, name) = tag
-            .strip_prefix('/')
-            .map_or((false, tag), |name| (true, name));
-        let end = name
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(name.len());
+        let (closes, name) = tag.strip_prefix('/').map_or((false, tag), |name| (true, name));
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
         let name = name.get(..end).unwrap_or_default();
         let is_flat = name.is_empty() || FLAT.iter().any(|flat| flat.eq_ignore_ascii_case(name));
         if is_flat {
             continue;
         }
-        depth = if closes {
-            depth.saturating_sub(1)
-        } else {
-            depth + 1
-        };
+        depth = if closes { depth.saturating_sub(1) } else { depth + 1 };
         highest = highest.max(depth);
     }
     highest
@@ -90,9 +78,7 @@ fn stripped(html: &str) -> String {
         push_words(&mut out, text);
         rest = if let Some(comment) = tail.strip_prefix("!--") {
             comment.split_once("-->").map_or("", |(_, after)| after)
-        } else if tail
-            .starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!' || c == '?')
-        {
+        } else if tail.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!' || c == '?') {
             after_tag(&mut out, tail)
         } else {
             out.push('<');
@@ -138,8 +124,7 @@ fn after_tag<'a>(out: &mut String, tail: &'a str) -> &'a str {
     } else if name == "td" || name == "th" {
         out.push(' ');
     }
-    let hides =
-        !tag.starts_with('/') && matches!(name.as_str(), "script" | "style" | "title" | "template");
+    let hides = !tag.starts_with('/') && matches!(name.as_str(), "script" | "style" | "title" | "template");
     if !hides {
         return after;
     }
@@ -180,13 +165,10 @@ fn push_words(out: &mut String, text: &str) {
 
 /// Line ends in HTML are blanks.
 fn push_spaced(out: &mut String, text: &str) {
-    out.extend(text.chars().map(|c| {
-        if matches!(c, '\n' | '\r' | '\t') {
-            ' '
-        } else {
-            c
-        }
-    }));
+    out.extend(
+        text.chars()
+            .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }),
+    );
 }
 
 fn entity(tail: &str) -> Option<(char, &str)> {
@@ -266,26 +248,15 @@ mod tests {
     #[test]
     fn the_stripper_gives_the_same_words() {
         let html = "<STYLE>p{}</STYLE><p>الخدمة&nbsp;ممتازة<br>2 &lt; 3 &#x2714; &unknown;<!-- hidden <b> --><script>x<y</script>end";
-        assert_eq!(
-            squeeze(&stripped(html)),
-            "الخدمة ممتازة\n2 < 3 ✔ &unknown;end"
-        );
-        assert_eq!(
-            squeeze(&stripped("a < b <script>never closed")),
-            "a < b never closed"
-        );
+        assert_eq!(squeeze(&stripped(html)), "الخدمة ممتازة\n2 < 3 ✔ &unknown;end");
+        assert_eq!(squeeze(&stripped("a < b <script>never closed")), "a < b never closed");
     }
 
     #[test]
     fn deep_and_large_pages_do_not_overflow() {
         let deep = format!("{}عمق", "<div>".repeat(100_000));
         assert_eq!(to_text(&deep), "عمق");
-        for nested in [
-            "<font color=red>",
-            "<div><p></p>",
-            "<b><li></li></li>",
-            "<ul><li>",
-        ] {
+        for nested in ["<font color=red>", "<div><p></p>", "<b><li></li></li>", "<ul><li>"] {
             assert!(
                 to_text(&format!("{}عمق", nested.repeat(20_000))).ends_with("عمق"),
                 "{nested}"

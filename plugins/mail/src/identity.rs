@@ -50,11 +50,7 @@ pub(crate) fn identify(fields: &Fields<'_>, body: &[u8]) -> Identity {
 fn fingerprint(fields: &Fields<'_>, body: &[u8]) -> String {
     let mut hash = Sha256::new();
     for name in ["from", "date", "subject"] {
-        for word in fields
-            .raw(name)
-            .unwrap_or_default()
-            .split(u8::is_ascii_whitespace)
-        {
+        for word in fields.raw(name).unwrap_or_default().split(u8::is_ascii_whitespace) {
             if !word.is_empty() {
                 hash.update(word);
                 hash.update(b" ");
@@ -67,10 +63,7 @@ fn fingerprint(fields: &Fields<'_>, body: &[u8]) -> String {
         hash.update(line.strip_suffix(b"\r").unwrap_or(line));
         hash.update(b"\n");
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -87,11 +80,7 @@ mod tests {
         let direct = identity("Received: by a\r\nMessage-ID: <1@x>\r\nSubject: طلب\r\n\r\nنص\r\n");
         let stored = identity("Message-ID: <1@x>\nSubject:  طلب\n\nنص\n\n");
         assert_eq!(direct, stored);
-        assert!(
-            direct.external_id.starts_with("1@x#"),
-            "{}",
-            direct.external_id
-        );
+        assert!(direct.external_id.starts_with("1@x#"), "{}", direct.external_id);
     }
 
     #[test]

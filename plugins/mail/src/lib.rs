@@ -43,11 +43,7 @@ impl Plugin for MailChannel {
 }
 
 impl Importer for MailChannel {
-    fn read(
-        host: &Host,
-        settings: &Settings,
-        request: ImportRequest,
-    ) -> Result<ImportPage, PluginError> {
+    fn read(host: &Host, settings: &Settings, request: ImportRequest) -> Result<ImportPage, PluginError> {
         source::read_page(host, settings, &request)
     }
 }

@@ -34,10 +34,7 @@ pub(crate) fn next_message(bytes: &[u8], from: usize, is_end: bool) -> Search {
         let is_whole = line.ends_with(b"\n");
         if line.starts_with(b"From ") || (!is_whole && b"From ".starts_with(line)) {
             let after = rest.get(line.len()..).unwrap_or_default();
-            if !is_end
-                && line.len() <= MAX_LINE_BYTES
-                && (!is_whole || after.len() < MAX_LINE_BYTES)
-            {
+            if !is_end && line.len() <= MAX_LINE_BYTES && (!is_whole || after.len() < MAX_LINE_BYTES) {
                 return Search::NotBefore(at);
             }
             if is_separator(line) && (field_name(after).is_some() || after.starts_with(b">From ")) {
@@ -55,8 +52,7 @@ pub(crate) fn next_message(bytes: &[u8], from: usize, is_end: bool) -> Search {
 /// `From sender Thu Aug 22 12:36:23 2002`, in the forms that programs write.
 fn is_separator(line: &[u8]) -> bool {
     const MONTHS: [&[u8]; 12] = [
-        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
-        b"dec",
+        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
     ];
     if line.len() > MAX_LINE_BYTES {
         return false;
@@ -71,9 +67,9 @@ fn is_separator(line: &[u8]) -> bool {
         matches!(word, [h1, h2, b':', m1, m2, ..] | [h1, h2, b':', m1, m2]
             if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()))
     });
-    let has_year = words().any(|word| {
-        matches!(word, [b'1', b'9', a, b] | [b'2', b'0', a, b] if a.is_ascii_digit() && b.is_ascii_digit())
-    });
+    let has_year = words().any(
+        |word| matches!(word, [b'1', b'9', a, b] | [b'2', b'0', a, b] if a.is_ascii_digit() && b.is_ascii_digit()),
+    );
     has_month && has_time && has_year
 }
 
@@ -88,10 +84,7 @@ pub(crate) fn unwrap_message(message: &[u8]) -> Cow<'_, [u8]> {
     while !rest.is_empty() {
         let line = first_line(rest);
         let marks = line.iter().take_while(|byte| **byte == b'>').count();
-        let is_marked = marks > 0
-            && line
-                .get(marks..)
-                .is_some_and(|text| text.starts_with(b"From "));
+        let is_marked = marks > 0 && line.get(marks..).is_some_and(|text| text.starts_with(b"From "));
         out.extend_from_slice(line.get(usize::from(is_marked)..).unwrap_or(line));
         rest = rest.get(line.len()..).unwrap_or_default();
     }
@@ -107,14 +100,8 @@ mod tests {
     #[test]
     fn separators_need_a_date_and_a_header() {
         let found = |text: &str| next_message(text.as_bytes(), 0, true);
-        assert_eq!(
-            found(&format!("نص\n{FROM}Subject: x\n")),
-            Search::Found("نص\n".len())
-        );
-        assert_eq!(
-            found("From - Mon, 3 Mar 2025 09:15:00 +0300\r\nX: y"),
-            Search::Found(0)
-        );
+        assert_eq!(found(&format!("نص\n{FROM}Subject: x\n")), Search::Found("نص\n".len()));
+        assert_eq!(found("From - Mon, 3 Mar 2025 09:15:00 +0300\r\nX: y"), Search::Found(0));
         let text = "From now on it is late\nFrom Aug 22 12:36:23 2002\nno header\n";
         assert_eq!(found(text), Search::NotBefore(text.len()));
     }

@@ -75,14 +75,7 @@ impl<'a> Tree<'a> {
         self.push_leaf(fields, content.as_ref(), body, context, fallback);
     }
 
-    fn walk_parts(
-        &mut self,
-        kind: &str,
-        boundary: &str,
-        body: &'a [u8],
-        context: Context,
-        fallback: Fallback,
-    ) {
+    fn walk_parts(&mut self, kind: &str, boundary: &str, body: &'a [u8], context: Context, fallback: Fallback) {
         let mut inner = Context {
             depth: context.depth + 1,
             in_digest: kind == "digest",
@@ -129,17 +122,13 @@ impl<'a> Tree<'a> {
         let media_type = media_type(content, context);
         let is_text = matches!(media_type.as_str(), "text/plain" | "text/html");
         let is_only_part = context.depth == 0 && media_type.starts_with("text/");
-        let wants_file = disposition
-            .as_ref()
-            .is_some_and(|field| field.main == "attachment");
+        let wants_file = disposition.as_ref().is_some_and(|field| field.main == "attachment");
         self.leaves.push(Leaf {
             is_attachment: wants_file
                 || context.is_companion
                 || !(is_text && (name.is_none() || context.depth == 0) || is_only_part),
             media_type,
-            charset: content
-                .and_then(|field| field.parameter("charset"))
-                .map(str::to_owned),
+            charset: content.and_then(|field| field.parameter("charset")).map(str::to_owned),
             name,
             alternative: context.alternative,
             bytes,
@@ -194,11 +183,7 @@ impl<'a> Parts<'a> {
         let next = find_boundary(body, 0, &boundary)
             .filter(|line| !line.closes)
             .map(|line| line.after);
-        Self {
-            body,
-            boundary,
-            next,
-        }
+        Self { body, boundary, next }
     }
 }
 
@@ -208,10 +193,7 @@ impl<'a> Iterator for Parts<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let start = self.next?;
         let end = find_boundary(self.body, start, &self.boundary);
-        self.next = end
-            .as_ref()
-            .filter(|line| !line.closes)
-            .map(|line| line.after);
+        self.next = end.as_ref().filter(|line| !line.closes).map(|line| line.after);
         let stop = end.map_or(self.body.len(), |line| line.before.max(start));
         self.body.get(start..stop)
     }
@@ -230,9 +212,7 @@ fn find_boundary(body: &[u8], from: usize, boundary: &[u8]) -> Option<BoundaryLi
         let rest = body.get(at..)?;
         let line = first_line(rest);
         if let Some(tail) = line.strip_prefix(boundary) {
-            let (closes, tail) = tail
-                .strip_prefix(b"--")
-                .map_or((false, tail), |tail| (true, tail));
+            let (closes, tail) = tail.strip_prefix(b"--").map_or((false, tail), |tail| (true, tail));
             if tail.trim_ascii().is_empty() {
                 let before = body.get(..at)?;
                 let before = before.strip_suffix(b"\n").unwrap_or(before);
@@ -260,11 +240,7 @@ mod tests {
             .iter()
             .map(|leaf| {
                 let file = if leaf.is_attachment { "file " } else { "" };
-                format!(
-                    "{file}{} {}",
-                    leaf.media_type,
-                    String::from_utf8_lossy(&leaf.bytes)
-                )
+                format!("{file}{} {}", leaf.media_type, String::from_utf8_lossy(&leaf.bytes))
             })
             .collect()
     }
@@ -277,11 +253,7 @@ mod tests {
             --a--\nepilogue";
         assert_eq!(
             outline(mail),
-            [
-                "text/plain نص",
-                "text/html <p>نص",
-                "file application/pdf %PDF"
-            ]
+            ["text/plain نص", "text/html <p>نص", "file application/pdf %PDF"]
         );
     }
 
@@ -292,9 +264,7 @@ mod tests {
             ["text/plain only text"]
         );
         assert_eq!(
-            outline(
-                "Content-Type: multipart/mixed; boundary=a\n\n--a\n\nfirst\n--a\n\nnever closed"
-            ),
+            outline("Content-Type: multipart/mixed; boundary=a\n\n--a\n\nfirst\n--a\n\nnever closed"),
             ["text/plain first", "text/plain never closed"]
         );
         assert_eq!(outline("Content-Type: text\n\nold"), ["text/plain old"]);

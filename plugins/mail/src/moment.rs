@@ -25,9 +25,7 @@ pub(crate) fn written_at(fields: &Fields<'_>) -> Option<i64> {
 
 fn plausible(date: DateTime) -> Option<i64> {
     let seconds = date.to_timestamp();
-    (EARLIEST_SECONDS..LATEST_SECONDS)
-        .contains(&seconds)
-        .then_some(seconds)
+    (EARLIEST_SECONDS..LATEST_SECONDS).contains(&seconds).then_some(seconds)
 }
 
 #[cfg(test)]
@@ -37,20 +35,13 @@ mod tests {
     #[track_caller]
     fn check(header: &str, millis: Option<i64>) {
         let mail = format!("{header}\n\n");
-        assert_eq!(
-            written_at(&Fields::split(mail.as_bytes()).0),
-            millis,
-            "{header}"
-        );
+        assert_eq!(written_at(&Fields::split(mail.as_bytes()).0), millis, "{header}");
     }
 
     #[test]
     fn dates_are_believed_when_they_can_be_true() {
         const RECEIVED: &str = "Received: from a by b; Thu, 22 Aug 2002 12:00:00 +0000";
-        check(
-            "Date: Thu, 22 Aug 2002 12:36:23 +0300",
-            Some(1_030_008_983_000),
-        );
+        check("Date: Thu, 22 Aug 2002 12:36:23 +0300", Some(1_030_008_983_000));
         check(
             &format!("Date: Thu, 22 Aug 2030 12:36:23 +0300\n{RECEIVED}"),
             Some(1_030_017_600_000),
@@ -59,10 +50,7 @@ mod tests {
             &format!("Date: Thu, 01 Jan 1970 00:00:00 +0000\n{RECEIVED}"),
             Some(1_030_017_600_000),
         );
-        check(
-            &format!("Date: يوم الخميس\n{RECEIVED}"),
-            Some(1_030_017_600_000),
-        );
+        check(&format!("Date: يوم الخميس\n{RECEIVED}"), Some(1_030_017_600_000));
         check("Date: never", None);
         check("Date: Thu, 99 Foo 2002 12:00:00 +0000", None);
     }

@@ -50,14 +50,12 @@ impl Reader<'_> {
         let identity = identify(&fields, rest);
         let in_header = header_fallback(&tree, self.fallback);
         let mut certain = body.certain;
-        let mut feedback =
-            Feedback::new(identity.external_id, ChannelKind::Email).thread(identity.thread_id);
+        let mut feedback = Feedback::new(identity.external_id, ChannelKind::Email).thread(identity.thread_id);
         feedback.in_reply_to = identity.in_reply_to;
         feedback.occurred_at = moment::written_at(&fields);
         if let Some(subject) = fields.text("subject", in_header) {
             certain &= subject.certain;
-            feedback.subject =
-                Some(text::clean_line(&subject.text, MAX_SUBJECT_BYTES)).filter(|s| !s.is_empty());
+            feedback.subject = Some(text::clean_line(&subject.text, MAX_SUBJECT_BYTES)).filter(|s| !s.is_empty());
         }
         let mut sender = author(&fields, in_header);
         certain &= sender.certain;
@@ -93,11 +91,7 @@ impl Reader<'_> {
             && feedback.subject.is_none()
             && feedback.body_html.is_none()
             && feedback.attachments.is_empty();
-        if is_empty {
-            Err(Problem::Empty)
-        } else {
-            Ok(feedback)
-        }
+        if is_empty { Err(Problem::Empty) } else { Ok(feedback) }
     }
 
     fn with_body(&self, mut feedback: Feedback, body: Body) -> Result<Feedback, Problem> {
@@ -105,32 +99,22 @@ impl Reader<'_> {
         let mut text = body.text;
         if text.len() > max {
             feedback = self
-                .attach(
-                    feedback,
-                    "body.txt",
-                    "text/plain; charset=utf-8",
-                    text.as_bytes(),
-                )?
+                .attach(feedback, "body.txt", "text/plain; charset=utf-8", text.as_bytes())?
                 .tag("body-cut");
             text.truncate(text.floor_char_boundary(max));
         }
         let quoted = text.lines().filter(|line| line.starts_with('>')).count();
         if quoted > 0 {
-            feedback =
-                feedback.attribute("quoted-lines", i64::try_from(quoted).unwrap_or(i64::MAX));
+            feedback = feedback.attribute("quoted-lines", i64::try_from(quoted).unwrap_or(i64::MAX));
         }
         feedback.body = text;
-        feedback.body_html = body.html.filter(|html| {
-            !html.trim().is_empty() && self.settings.keep_html && html.len() <= MAX_HTML_BYTES
-        });
+        feedback.body_html = body
+            .html
+            .filter(|html| !html.trim().is_empty() && self.settings.keep_html && html.len() <= MAX_HTML_BYTES);
         Ok(feedback)
     }
 
-    fn with_attachments(
-        &self,
-        mut feedback: Feedback,
-        tree: &Tree<'_>,
-    ) -> Result<Feedback, Problem> {
+    fn with_attachments(&self, mut feedback: Feedback, tree: &Tree<'_>) -> Result<Feedback, Problem> {
         let files = tree
             .leaves
             .iter()
@@ -139,31 +123,15 @@ impl Reader<'_> {
             if at >= usize::try_from(self.settings.max_attachments).unwrap_or(usize::MAX) {
                 return Ok(left_out(feedback));
             }
-            feedback = self.attach(
-                feedback,
-                &file_name(leaf, at + 1),
-                &leaf.media_type,
-                &leaf.bytes,
-            )?;
+            feedback = self.attach(feedback, &file_name(leaf, at + 1), &leaf.media_type, &leaf.bytes)?;
         }
         Ok(feedback)
     }
 
     /// Attachments always become blobs: records stay small, and the bytes are stored once however often it is edited.
-    fn attach(
-        &self,
-        feedback: Feedback,
-        name: &str,
-        media_type: &str,
-        bytes: &[u8],
-    ) -> Result<Feedback, Problem> {
+    fn attach(&self, feedback: Feedback, name: &str, media_type: &str, bytes: &[u8]) -> Result<Feedback, Problem> {
         match self.host.blob_put(media_type, bytes) {
-            Ok(blob) => Ok(feedback.attachment(Attachment::blob(
-                name,
-                media_type,
-                bytes.len() as u64,
-                blob,
-            ))),
+            Ok(blob) => Ok(feedback.attachment(Attachment::blob(name, media_type, bytes.len() as u64, blob))),
             Err(BlobError::TooLarge(_)) => Ok(left_out(feedback)),
             Err(BlobError::QuotaExceeded(_)) if self.may_leave_out => Ok(left_out(feedback)),
             Err(BlobError::QuotaExceeded(_)) => Err(Problem::BlobQuota),
@@ -235,11 +203,7 @@ fn file_name(leaf: &Leaf<'_>, number: usize) -> String {
         "text/plain" => "txt",
         "text/html" => "html",
         "image/jpeg" => "jpg",
-        other => other
-            .rsplit('/')
-            .next()
-            .filter(|sub| sub.len() <= 8)
-            .unwrap_or("bin"),
+        other => other.rsplit('/').next().filter(|sub| sub.len() <= 8).unwrap_or("bin"),
     };
     format!("part-{number}.{extension}")
 }

@@ -14,11 +14,7 @@ const CHUNK_BYTES: u32 = 1 << 20;
 const PAGE_BYTES: u64 = 8 << 20;
 
 /// One page of a file: a single mail, or the next mails of an mbox.
-pub(crate) fn read_page(
-    host: &Host,
-    settings: &Settings,
-    request: &ImportRequest,
-) -> Result<ImportPage, PluginError> {
+pub(crate) fn read_page(host: &Host, settings: &Settings, request: &ImportRequest) -> Result<ImportPage, PluginError> {
     let file = &request.file;
     if is_unfinished_delivery(&file.name) {
         host.debug("skipped a file below `tmp/`: its delivery to the Maildir is not finished");
@@ -32,10 +28,7 @@ pub(crate) fn read_page(
         may_leave_out: false,
     };
     if mailbox::is_mailbox(&first) {
-        let cursor = request
-            .cursor
-            .as_deref()
-            .map_or(Ok(Cursor::default()), Cursor::parse)?;
+        let cursor = request.cursor.as_deref().map_or(Ok(Cursor::default()), Cursor::parse)?;
         Page::new(reader, file, cursor, request.max_items)?.read()
     } else {
         single(reader, file)
@@ -90,9 +83,7 @@ fn too_large(place: &str, size: u64, settings: &Settings) -> Refusal {
     Refusal::new(
         place,
         "message-too-large",
-        format!(
-            "the mail has {size} bytes, the limit is {limit}; raise `max_message_bytes` and import the file again"
-        ),
+        format!("the mail has {size} bytes, the limit is {limit}; raise `max_message_bytes` and import the file again"),
     )
 }
 
@@ -142,12 +133,7 @@ enum Piece {
 }
 
 impl<'h> Page<'h> {
-    fn new(
-        reader: Reader<'h>,
-        file: &'h SourceFile,
-        cursor: Cursor,
-        max_items: u32,
-    ) -> Result<Self, PluginError> {
+    fn new(reader: Reader<'h>, file: &'h SourceFile, cursor: Cursor, max_items: u32) -> Result<Self, PluginError> {
         if cursor.offset > file.size {
             return Err(PluginError::permanent(
                 "file-changed",
@@ -237,11 +223,7 @@ impl<'h> Page<'h> {
     /// Finds the end of the message at the cursor, which stays where it is unless the message is too large.
     fn next_piece(&mut self) -> Result<Piece, PluginError> {
         // The message's own `From ` line is not the next one's.
-        let mut searched = if self.cursor.skipping_from.is_some() {
-            0
-        } else {
-            1
-        };
+        let mut searched = if self.cursor.skipping_from.is_some() { 0 } else { 1 };
         loop {
             let is_end = self.file.size <= self.cursor.offset + self.window.len() as u64;
             match mailbox::next_message(&self.window, searched, is_end) {
@@ -249,8 +231,7 @@ impl<'h> Page<'h> {
                 Search::NotBefore(_) if is_end => return Ok(self.piece(self.window.len())),
                 Search::NotBefore(at) => searched = at.max(searched),
             }
-            if self.window.len() as u64 > self.reader.settings.max_message_bytes
-                || self.cursor.skipping_from.is_some()
+            if self.window.len() as u64 > self.reader.settings.max_message_bytes || self.cursor.skipping_from.is_some()
             {
                 self.skip(&mut searched);
                 let has_moved = self.cursor.offset > self.first_offset;
@@ -264,9 +245,7 @@ impl<'h> Page<'h> {
 
     fn piece(&mut self, length: usize) -> Piece {
         match self.cursor.skipping_from {
-            None if length as u64 <= self.reader.settings.max_message_bytes => {
-                Piece::Message(length)
-            }
+            None if length as u64 <= self.reader.settings.max_message_bytes => Piece::Message(length),
             start => {
                 let start = start.unwrap_or(self.cursor.offset);
                 self.cursor.skipping_from = None;
@@ -280,13 +259,8 @@ impl<'h> Page<'h> {
     fn skip(&mut self, searched: &mut usize) {
         self.cursor.skipping_from.get_or_insert(self.cursor.offset);
         // A single endless line holds no beginning of a message: all of it can go.
-        let line_is_endless =
-            self.window.len() - *searched > usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX) / 2;
-        let done = if line_is_endless {
-            self.window.len()
-        } else {
-            *searched
-        };
+        let line_is_endless = self.window.len() - *searched > usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX) / 2;
+        let done = if line_is_endless { self.window.len() } else { *searched };
         self.advance(done);
         *searched = 0;
     }
@@ -298,10 +272,7 @@ impl<'h> Page<'h> {
 
     fn fill(&mut self) -> Result<(), PluginError> {
         let from = self.cursor.offset + self.window.len() as u64;
-        let chunk = self
-            .reader
-            .host
-            .blob_read(&self.file.content, from, CHUNK_BYTES)?;
+        let chunk = self.reader.host.blob_read(&self.file.content, from, CHUNK_BYTES)?;
         if chunk.is_empty() {
             return Err(PluginError::transient(
                 "file-changed",
@@ -326,8 +297,6 @@ mod tests {
         assert!(is_unfinished_delivery("Maildir/tmp/1700000000.M1P2.host"));
         assert!(is_unfinished_delivery("tmp/1700000000.M1P2.host"));
         assert!(!is_unfinished_delivery("tmp/رسالة.eml"));
-        assert!(!is_unfinished_delivery(
-            "Maildir/cur/1700000000.M1P2.host:2,S"
-        ));
+        assert!(!is_unfinished_delivery("Maildir/cur/1700000000.M1P2.host:2,S"));
     }
 }

@@ -59,10 +59,7 @@ pub(crate) fn quoted_printable(bytes: &[u8]) -> Vec<u8> {
 
 /// What follows a soft line break, which may have blanks before its line end.
 fn soft_break(tail: &[u8]) -> Option<&[u8]> {
-    let blanks = tail
-        .iter()
-        .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
-        .count();
+    let blanks = tail.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r')).count();
     match tail.get(blanks..)? {
         [b'\n', after @ ..] => Some(after),
         [] => Some(&[]),
@@ -85,10 +82,7 @@ mod tests {
 
     #[test]
     fn quoted_printable_survives_damage() {
-        assert_eq!(
-            quoted_printable(b"=D9=85=D8=B1=\r\n=D8=AD =\nok"),
-            "مرح ok".as_bytes()
-        );
+        assert_eq!(quoted_printable(b"=D9=85=D8=B1=\r\n=D8=AD =\nok"), "مرح ok".as_bytes());
         assert_eq!(quoted_printable(b"1 + 1 = 2 =ZZ 3="), b"1 + 1 = 2 =ZZ 3");
     }
 

@@ -1,9 +1,5 @@
 //! The channel as the hub calls it: files in, pages out.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what the tests share fails loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails loudly")]
 
 use mihwar_sdk::{
     AttachmentSource, Change, ChannelKind, Feedback, ImportPage, Refusal,
@@ -66,13 +62,7 @@ const COMPLAINT: &str = "Received: from mx.example by hub.example; Sun, 4 Jan 20
 #[test]
 fn a_mail_becomes_a_whole_record() {
     let fake = FakeHost::new();
-    let pages = testing::import_file::<MailChannel>(
-        &fake.host(),
-        &json!({}),
-        "a.eml",
-        COMPLAINT.as_bytes(),
-    )
-    .unwrap();
+    let pages = testing::import_file::<MailChannel>(&fake.host(), &json!({}), "a.eml", COMPLAINT.as_bytes()).unwrap();
     let record = collect(pages).records.remove(0);
     assert_eq!(record.channel, ChannelKind::Email);
     assert!(
@@ -88,18 +78,12 @@ fn a_mail_becomes_a_whole_record() {
     let author = record.author.unwrap();
     assert_eq!(author.display_name.as_deref(), Some("سارة"));
     assert_eq!(
-        (
-            author.identifiers[0].scheme.as_str(),
-            author.identifiers[0].id.as_str()
-        ),
+        (author.identifiers[0].scheme.as_str(), author.identifiers[0].id.as_str()),
         ("email", "sara@mail.example")
     );
     assert_eq!(record.attachments.len(), 1);
     assert_eq!(
-        (
-            record.attachments[0].name.as_str(),
-            record.attachments[0].size
-        ),
+        (record.attachments[0].name.as_str(), record.attachments[0].size),
         ("invoice.pdf", Some(5))
     );
     let AttachmentSource::Blob(blob) = &record.attachments[0].source else {
@@ -129,13 +113,7 @@ fn mbox(bodies: &[&str]) -> String {
 
 #[test]
 fn an_mbox_is_the_same_whatever_the_pages() {
-    let file = mbox(&[
-        "first",
-        ">From here\nFrom text without date",
-        "ثالثة",
-        "",
-        "last",
-    ]);
+    let file = mbox(&["first", ">From here\nFrom text without date", "ثالثة", "", "last"]);
     let whole = import("box.mbox", file.as_bytes());
     assert_eq!(whole.records.len(), 5);
     assert_eq!(whole.records[1].body, "From here\nFrom text without date");
@@ -153,8 +131,7 @@ fn an_mbox_is_the_same_whatever_the_pages() {
 fn short_time_ends_a_page_but_not_the_progress() {
     let file = mbox(&["a", "b", "c"]);
     let host = FakeHost::new().with_remaining_ms(0).host();
-    let pages =
-        testing::import_file::<MailChannel>(&host, &json!({}), "box", file.as_bytes()).unwrap();
+    let pages = testing::import_file::<MailChannel>(&host, &json!({}), "box", file.as_bytes()).unwrap();
     assert_eq!(pages.len(), 3);
     assert_eq!(
         pages[0].cursor.as_deref(),
@@ -172,20 +149,13 @@ fn a_mail_that_is_too_large_does_not_stop_the_others() {
     let size = mbox(&["before", &large]).len() - start;
     for page in [1, 256] {
         let outcome = import_with(&settings, "box", file.as_bytes(), page);
-        let bodies: Vec<&str> = outcome
-            .records
-            .iter()
-            .map(|record| record.body.as_str())
-            .collect();
+        let bodies: Vec<&str> = outcome.records.iter().map(|record| record.body.as_str()).collect();
         assert_eq!(bodies, ["before", "after"]);
         assert_eq!(outcome.refusals.len(), 1);
         let refusal = &outcome.refusals[0];
         assert_eq!(
             (refusal.code.as_str(), refusal.place.as_str()),
-            (
-                "message-too-large",
-                format!("message 2 at byte {start}").as_str()
-            )
+            ("message-too-large", format!("message 2 at byte {start}").as_str())
         );
         assert!(
             refusal.reason.contains(&format!("{size} bytes")) && refusal.reason.contains("4096"),
@@ -194,17 +164,11 @@ fn a_mail_that_is_too_large_does_not_stop_the_others() {
         );
     }
     let host = FakeHost::new().with_remaining_ms(0).host();
-    let hurried =
-        testing::import_file::<MailChannel>(&host, &settings, "box", file.as_bytes()).unwrap();
+    let hurried = testing::import_file::<MailChannel>(&host, &settings, "box", file.as_bytes()).unwrap();
     assert!(hurried.len() > 3, "a page ends inside the large mail");
     assert_eq!(collect(hurried).records.len(), 2);
 
-    let alone = import_with(
-        &settings,
-        "a.eml",
-        format!("Subject: x\n\n{large}").as_bytes(),
-        256,
-    );
+    let alone = import_with(&settings, "a.eml", format!("Subject: x\n\n{large}").as_bytes(), 256);
     assert_eq!(alone.refusals[0].code, "message-too-large");
     assert_eq!(alone.refusals[0].place, "whole file");
 }
@@ -221,10 +185,7 @@ fn what_is_no_mail_is_refused_with_its_place() {
         assert!(outcome.records.is_empty());
         assert_eq!(outcome.refusals.len(), 1, "{bytes:?}");
         assert_eq!(
-            (
-                outcome.refusals[0].code.as_str(),
-                outcome.refusals[0].place.as_str()
-            ),
+            (outcome.refusals[0].code.as_str(), outcome.refusals[0].place.as_str()),
             ("not-a-mail", "whole file")
         );
     }
@@ -246,21 +207,16 @@ fn unfinished_maildir_deliveries_are_not_read() {
     let outcome = import("Maildir/tmp/1767506400.M1P2.host", b"Subject: half");
     assert_eq!((outcome.records.len(), outcome.refusals.len()), (0, 0));
     assert_eq!(
-        import(
-            "Maildir/cur/1767506400.M1P2.host:2,FS",
-            b"Subject: whole\n\nx"
-        )
-        .records
-        .len(),
+        import("Maildir/cur/1767506400.M1P2.host:2,FS", b"Subject: whole\n\nx")
+            .records
+            .len(),
         1
     );
 }
 
 #[test]
 fn bad_bytes_stay_visible() {
-    let record = one(
-        "Subject: شكوى\0\nContent-Type: text/plain; charset=utf-8\n\nقبل\0بعد\u{7}\n".as_bytes(),
-    );
+    let record = one("Subject: شكوى\0\nContent-Type: text/plain; charset=utf-8\n\nقبل\0بعد\u{7}\n".as_bytes());
     assert_eq!(record.subject.as_deref(), Some("شكوى\u{fffd}"));
     assert_eq!(record.body, "قبل\u{fffd}بعد\u{fffd}");
     let lone = one(b"Subject: x\nContent-Type: text/plain; charset=utf-8\n\nab \xed\xa0\xbd cd");
@@ -294,20 +250,12 @@ fn ten_thousand_levels_become_one_flat_record() {
 fn a_long_text_is_cut_and_kept_whole_beside() {
     let text = "سطر طويل\n".repeat(1_000);
     let mail = format!("Subject: x\nContent-Type: text/plain; charset=utf-8\n\n{text}");
-    let outcome = import_with(
-        &json!({"max_body_bytes": 2000}),
-        "a.eml",
-        mail.as_bytes(),
-        256,
-    );
+    let outcome = import_with(&json!({"max_body_bytes": 2000}), "a.eml", mail.as_bytes(), 256);
     let record = &outcome.records[0];
     assert!(record.body.len() <= 2000 && record.body.len() > 1990);
     assert_eq!(record.tags, ["body-cut"]);
     assert_eq!(record.attachments[0].name, "body.txt");
-    assert_eq!(
-        record.attachments[0].size,
-        Some(text.trim_end().len() as u64)
-    );
+    assert_eq!(record.attachments[0].size, Some(text.trim_end().len() as u64));
 }
 
 #[test]
@@ -323,13 +271,8 @@ fn automatic_mail_is_marked() {
 
 #[test]
 fn settings_are_checked() {
-    let problems = testing::validate::<MailChannel>(
-        &json!({"fallback_charset": "klingon", "max_body_bytes": 1}),
-    );
-    let paths: Vec<&str> = problems
-        .iter()
-        .map(|problem| problem.path.as_str())
-        .collect();
+    let problems = testing::validate::<MailChannel>(&json!({"fallback_charset": "klingon", "max_body_bytes": 1}));
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["max_body_bytes", "fallback_charset"]);
     assert_eq!(
         testing::validate::<MailChannel>(&json!({"max_mesage_bytes": 1}))[0].path,

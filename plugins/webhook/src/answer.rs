@@ -53,17 +53,11 @@ fn judge_status(response: &Response, now: i64) -> Judged {
             return Judged { state, go_on: true };
         }
         401 | 403 => (
-            PluginError::unauthorized(
-                code,
-                "the endpoint refuses the signature: check the signing key",
-            ),
+            PluginError::unauthorized(code, "the endpoint refuses the signature: check the signing key"),
             false,
         ),
         410 => (
-            PluginError::unauthorized(
-                code,
-                "the endpoint is gone: set a new url or remove the instance",
-            ),
+            PluginError::unauthorized(code, "the endpoint is gone: set a new url or remove the instance"),
             false,
         ),
         429 => (
@@ -83,10 +77,7 @@ fn judge_status(response: &Response, now: i64) -> Judged {
             PluginError::permanent(code, "the endpoint redirects: set its final address as url"),
             true,
         ),
-        _ => (
-            PluginError::permanent(code, "the endpoint refuses this item"),
-            true,
-        ),
+        _ => (PluginError::permanent(code, "the endpoint refuses this item"), true),
     };
     Judged {
         state: AckState::Failed(error),

@@ -10,8 +10,7 @@ use answer::Judged;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mihwar_sdk::{
-    Ack, AckState, ConfigProblem, Delivery, Destination, Health, Host, Mac, Plugin, PluginError,
-    Request, SecretError,
+    Ack, AckState, ConfigProblem, Delivery, Destination, Health, Host, Mac, Plugin, PluginError, Request, SecretError,
 };
 
 /// Below this the rest of a batch is left for the next call.
@@ -58,11 +57,7 @@ impl Plugin for WebhookDepartment {
                 "must be an address such as https://example.org/feedback",
             ));
         }
-        if settings
-            .source
-            .as_ref()
-            .is_some_and(|source| source.trim().is_empty())
-        {
+        if settings.source.as_ref().is_some_and(|source| source.trim().is_empty()) {
             problems.push(ConfigProblem::new(
                 "source",
                 "must not be empty: leave it out for the default",
@@ -73,24 +68,16 @@ impl Plugin for WebhookDepartment {
 
     fn check(host: &Host, settings: &Settings) -> Result<Health, PluginError> {
         require_key(host)?;
-        let response =
-            host.http(&Request::new("HEAD", &settings.url).timeout_ms(settings.timeout_ms))?;
+        let response = host.http(&Request::new("HEAD", &settings.url).timeout_ms(settings.timeout_ms))?;
         Ok(Health {
             account: None,
-            notes: vec![format!(
-                "{} answers HEAD with {}",
-                settings.url, response.status
-            )],
+            notes: vec![format!("{} answers HEAD with {}", settings.url, response.status)],
         })
     }
 }
 
 impl Destination for WebhookDepartment {
-    fn deliver(
-        host: &Host,
-        settings: &Settings,
-        batch: Vec<Delivery>,
-    ) -> Result<Vec<Ack>, PluginError> {
+    fn deliver(host: &Host, settings: &Settings, batch: Vec<Delivery>) -> Result<Vec<Ack>, PluginError> {
         require_key(host)?;
         let source = settings
             .source

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mihwar_sdk::testing::{self, Answer, FakeHost};
 use mihwar_sdk::{
-    Ack, AckState, Body, ChannelKind, Delivered, Delivery, Event, Feedback, HttpError, Person,
-    PluginError, Request, TransportFailure,
+    Ack, AckState, Body, ChannelKind, Delivered, Delivery, Event, Feedback, HttpError, Person, PluginError, Request,
+    TransportFailure,
 };
 use serde_json::{Value as Json, json};
 
@@ -17,11 +17,7 @@ const KEY: &[u8] = b"a key of at least 24 bytes, for tests";
 fn delivery(id: &str) -> Delivery {
     let feedback = Feedback::new("m-1", ChannelKind::Email)
         .body("لم يصل الطلب \u{2013} order #٤٢ \"late\"")
-        .author(
-            Person::new()
-                .named("خالد")
-                .identifier("email", "khalid@example.com"),
-        );
+        .author(Person::new().named("خالد").identifier("email", "khalid@example.com"));
     let event = Event::Created(testing::stored("fb-1", feedback));
     Delivery {
         id: id.into(),
@@ -47,12 +43,7 @@ fn body(request: &Request) -> &[u8] {
 }
 
 fn headers(request: &Request) -> http::HeaderMap {
-    let pair = |h: &mihwar_sdk::Header| {
-        (
-            h.name.parse::<http::HeaderName>().unwrap(),
-            h.value.parse().unwrap(),
-        )
-    };
+    let pair = |h: &mihwar_sdk::Header| (h.name.parse::<http::HeaderName>().unwrap(), h.value.parse().unwrap());
     request.headers.iter().map(pair).collect()
 }
 
@@ -60,14 +51,8 @@ fn headers(request: &Request) -> http::HeaderMap {
 fn judged(answer: Answer) -> (AckState, usize) {
     let fake = fake().always("POST", URL, answer);
     let acks = deliver(&fake, vec![delivery("d-1"), delivery("d-2")]);
-    assert_eq!(
-        acks[0].state, acks[1].state,
-        "what was not sent shares the reason"
-    );
-    (
-        acks.into_iter().next().unwrap().state,
-        fake.requests().len(),
-    )
+    assert_eq!(acks[0].state, acks[1].state, "what was not sent shares the reason");
+    (acks.into_iter().next().unwrap().state, fake.requests().len())
 }
 
 fn error(answer: Answer) -> (PluginError, usize) {
@@ -106,10 +91,7 @@ fn the_body_is_a_cloud_event() {
     assert_eq!(first["source"], "urn:mihwar:test");
     assert_eq!(first["subject"], "fb-1");
     assert_eq!(first["time"], "2026-01-01T00:00:00.000Z");
-    assert_eq!(
-        first["data"]["body"],
-        "لم يصل الطلب \u{2013} order #٤٢ \"late\""
-    );
+    assert_eq!(first["data"]["body"], "لم يصل الطلب \u{2013} order #٤٢ \"late\"");
     assert_eq!(first["data"]["author"]["name"], "خالد");
     assert_eq!(first.get("externalref"), None);
     assert_eq!(events[1]["externalref"], "CRM-7");
@@ -125,16 +107,10 @@ fn the_body_is_a_cloud_event() {
 
 #[test]
 fn an_independent_verifier_accepts_the_signature_with_the_new_and_the_previous_key() {
-    let now = std::time::UNIX_EPOCH
-        .elapsed()
-        .unwrap()
-        .as_millis()
-        .try_into()
-        .unwrap();
-    let fake = fake().at(now).secret(
-        "signing-previous",
-        b"the key before it, long enough".as_slice(),
-    );
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap();
+    let fake = fake()
+        .at(now)
+        .secret("signing-previous", b"the key before it, long enough".as_slice());
     let fake = fake.always("POST", URL, Answer::status(200));
     deliver(&fake, vec![delivery("d-1")]);
     let request = fake.requests().remove(0);
@@ -191,10 +167,7 @@ fn a_receiver_may_tell_its_own_reference() {
 fn the_endpoint_as_a_whole_stops_the_batch() {
     for status in [401, 403, 410] {
         let (error, sent) = error(Answer::status(status));
-        assert!(
-            matches!(error, PluginError::Unauthorized(_)),
-            "{status}: {error:?}"
-        );
+        assert!(matches!(error, PluginError::Unauthorized(_)), "{status}: {error:?}");
         assert_eq!(sent, 1, "{status}");
     }
     let pause = "Thu, 01 Jan 2026 00:02:00 GMT";
@@ -239,22 +212,13 @@ fn one_item_that_fails_does_not_stop_the_others() {
         (Answer::status(422), false),
     ] {
         let (error, sent) = error(answer);
-        assert_eq!(
-            matches!(error, PluginError::Transient(_)),
-            transient,
-            "{error:?}"
-        );
-        assert_eq!(
-            matches!(error, PluginError::Permanent(_)),
-            !transient,
-            "{error:?}"
-        );
+        assert_eq!(matches!(error, PluginError::Transient(_)), transient, "{error:?}");
+        assert_eq!(matches!(error, PluginError::Permanent(_)), !transient, "{error:?}");
         assert_eq!(sent, 2);
     }
-    let fake =
-        fake()
-            .answer("POST", URL, Answer::status(400))
-            .answer("POST", URL, Answer::status(200));
+    let fake = fake()
+        .answer("POST", URL, Answer::status(400))
+        .answer("POST", URL, Answer::status(200));
     let acks = deliver(&fake, vec![delivery("d-1"), delivery("d-2")]);
     assert!(matches!(acks[0].state, AckState::Failed(_)));
     assert!(matches!(acks[1].state, AckState::Delivered(_)));
@@ -262,33 +226,20 @@ fn one_item_that_fails_does_not_stop_the_others() {
 
 #[test]
 fn what_time_does_not_allow_stays_without_an_ack() {
-    let fake =
-        fake()
-            .with_remaining_ms(10_000)
-            .always("POST", URL, Answer::status(200).takes_ms(4600));
+    let fake = fake()
+        .with_remaining_ms(10_000)
+        .always("POST", URL, Answer::status(200).takes_ms(4600));
     let acks = deliver(&fake, ["d-1", "d-2", "d-3"].map(delivery).to_vec());
     let ids: Vec<&str> = acks.iter().map(|ack| ack.id.as_str()).collect();
     assert_eq!(ids, ["d-1", "d-2"]);
-    let timeouts: Vec<Option<u32>> = fake
-        .requests()
-        .iter()
-        .map(|request| request.timeout_ms)
-        .collect();
-    assert_eq!(
-        timeouts,
-        [Some(9500), Some(4900)],
-        "a request never outlives the call"
-    );
+    let timeouts: Vec<Option<u32>> = fake.requests().iter().map(|request| request.timeout_ms).collect();
+    assert_eq!(timeouts, [Some(9500), Some(4900)], "a request never outlives the call");
 }
 
 #[test]
 fn without_a_key_nothing_is_sent() {
     let fake = FakeHost::new();
-    let result = testing::deliver::<WebhookDepartment>(
-        &fake.host(),
-        &json!({ "url": URL }),
-        vec![delivery("d-1")],
-    );
+    let result = testing::deliver::<WebhookDepartment>(&fake.host(), &json!({ "url": URL }), vec![delivery("d-1")]);
     assert!(matches!(result, Err(PluginError::Unauthorized(_))));
     assert!(fake.requests().is_empty());
 }
@@ -301,19 +252,10 @@ fn settings_and_connection_are_checked() {
             .map(|problem| problem.path)
             .collect()
     };
-    assert_eq!(
-        paths(json!({ "url": "crm.example", "source": " " })),
-        ["url", "source"]
-    );
-    assert_eq!(
-        paths(json!({ "url": URL, "timeout-ms": "long" })),
-        ["timeout-ms"]
-    );
+    assert_eq!(paths(json!({ "url": "crm.example", "source": " " })), ["url", "source"]);
+    assert_eq!(paths(json!({ "url": URL, "timeout-ms": "long" })), ["timeout-ms"]);
     assert!(paths(json!({ "url": URL })).is_empty());
     let fake = fake().answer("HEAD", URL, Answer::status(405));
     let health = testing::check::<WebhookDepartment>(&fake.host(), &json!({ "url": URL })).unwrap();
-    assert_eq!(
-        health.notes,
-        ["https://crm.example/feedback answers HEAD with 405"]
-    );
+    assert_eq!(health.notes, ["https://crm.example/feedback answers HEAD with 405"]);
 }

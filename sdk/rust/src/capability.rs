@@ -1,8 +1,8 @@
 //! The traits that a plugin implements.
 
 use crate::{
-    Ack, ConfigProblem, Delivery, Health, Host, ImportPage, ImportRequest, InboundRequest, Outcome,
-    PluginError, PullPage, PullRequest, StoredFeedback, Verdict,
+    Ack, ConfigProblem, Delivery, Health, Host, ImportPage, ImportRequest, InboundRequest, Outcome, PluginError,
+    PullPage, PullRequest, StoredFeedback, Verdict,
 };
 
 /// Every plugin: its settings and its life around the calls.
@@ -50,11 +50,7 @@ pub trait Importer: Plugin {
     ///
     /// # Errors
     /// Only when the file as a whole cannot be read.
-    fn read(
-        host: &Host,
-        settings: &Self::Settings,
-        request: ImportRequest,
-    ) -> Result<ImportPage, PluginError>;
+    fn read(host: &Host, settings: &Self::Settings, request: ImportRequest) -> Result<ImportPage, PluginError>;
 }
 
 /// A channel that asks another system for news.
@@ -63,11 +59,7 @@ pub trait Puller: Plugin {
     ///
     /// # Errors
     /// The hub repeats the call from the same cursor, when and if the class of the error says so.
-    fn pull(
-        host: &Host,
-        settings: &Self::Settings,
-        request: PullRequest,
-    ) -> Result<PullPage, PluginError>;
+    fn pull(host: &Host, settings: &Self::Settings, request: PullRequest) -> Result<PullPage, PluginError>;
 }
 
 /// A channel (or department) that another system calls.
@@ -77,11 +69,7 @@ pub trait Webhook: Plugin {
     ///
     /// # Errors
     /// `transient` is tried again, `permanent` becomes a dead letter that a person sees.
-    fn handle(
-        host: &Host,
-        settings: &Self::Settings,
-        request: InboundRequest,
-    ) -> Result<Outcome, PluginError>;
+    fn handle(host: &Host, settings: &Self::Settings, request: InboundRequest) -> Result<Outcome, PluginError>;
 }
 
 /// An enricher, classifier, redactor or router.
@@ -90,11 +78,8 @@ pub trait Processor: Plugin {
     ///
     /// # Errors
     /// An outer error counts for all items; a bad single item is a [`Verdict::Failed`].
-    fn process(
-        host: &Host,
-        settings: &Self::Settings,
-        items: Vec<StoredFeedback>,
-    ) -> Result<Vec<Verdict>, PluginError>;
+    fn process(host: &Host, settings: &Self::Settings, items: Vec<StoredFeedback>)
+    -> Result<Vec<Verdict>, PluginError>;
 }
 
 /// A department's tool.
@@ -104,9 +89,5 @@ pub trait Destination: Plugin {
     ///
     /// # Errors
     /// An outer error counts for all items; a bad single item is an ack with `AckState::Failed`.
-    fn deliver(
-        host: &Host,
-        settings: &Self::Settings,
-        batch: Vec<Delivery>,
-    ) -> Result<Vec<Ack>, PluginError>;
+    fn deliver(host: &Host, settings: &Self::Settings, batch: Vec<Delivery>) -> Result<Vec<Ack>, PluginError>;
 }

@@ -5,18 +5,15 @@
 
 use crate::bindings::host::mihwar::plugin as wit;
 use crate::{
-    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError,
-    StateError, StatePage,
+    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateError,
+    StatePage,
 };
 
 /// The way to the hub.
 pub(crate) struct Door;
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 impl Door {
@@ -50,11 +47,7 @@ impl Door {
         wit::http::send(request)
     }
 
-    pub(crate) fn download(
-        &self,
-        request: &Request,
-        max_bytes: u64,
-    ) -> Result<DownloadResult, HttpError> {
+    pub(crate) fn download(&self, request: &Request, max_bytes: u64) -> Result<DownloadResult, HttpError> {
         wit::http::download(request, max_bytes)
     }
 
@@ -62,22 +55,11 @@ impl Door {
         wit::secrets::is_set(name)
     }
 
-    pub(crate) fn sign(
-        &self,
-        name: &str,
-        algorithm: Mac,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, SecretError> {
+    pub(crate) fn sign(&self, name: &str, algorithm: Mac, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
         wit::secrets::sign(name, algorithm, bytes)
     }
 
-    pub(crate) fn verify(
-        &self,
-        name: &str,
-        algorithm: Mac,
-        bytes: &[u8],
-        tag: &[u8],
-    ) -> Result<bool, SecretError> {
+    pub(crate) fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         wit::secrets::verify(name, algorithm, bytes, tag)
     }
 
@@ -93,12 +75,7 @@ impl Door {
         wit::state::delete(key)
     }
 
-    pub(crate) fn state_scan(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<StatePage, StateError> {
+    pub(crate) fn state_scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<StatePage, StateError> {
         wit::state::scan(prefix, after, limit)
     }
 
@@ -110,12 +87,7 @@ impl Door {
         wit::blobs::size(id)
     }
 
-    pub(crate) fn blob_read(
-        &self,
-        id: &str,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, BlobError> {
+    pub(crate) fn blob_read(&self, id: &str, offset: u64, length: u32) -> Result<Vec<u8>, BlobError> {
         wit::blobs::read(id, offset, length)
     }
 

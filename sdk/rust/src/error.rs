@@ -1,8 +1,8 @@
 //! Errors of a call, in the classes that tell the hub what to do next.
 
 use crate::{
-    BlobError, ConfigProblem, Failure, HttpError, PluginError, Refusal, Retry, SecretError,
-    StateError, TransportFailure,
+    BlobError, ConfigProblem, Failure, HttpError, PluginError, Refusal, Retry, SecretError, StateError,
+    TransportFailure,
 };
 
 fn failure(code: impl Into<String>, message: impl Into<String>) -> Failure {
@@ -32,11 +32,7 @@ impl PluginError {
     }
 
     /// The other side asks for a pause of `after_ms` milliseconds (`None`: the hub decides). No failure.
-    pub fn rate_limited(
-        code: impl Into<String>,
-        message: impl Into<String>,
-        after_ms: impl Into<Option<u64>>,
-    ) -> Self {
+    pub fn rate_limited(code: impl Into<String>, message: impl Into<String>, after_ms: impl Into<Option<u64>>) -> Self {
         Self::RateLimited(Retry {
             failure: failure(code, message),
             after_ms: after_ms.into(),
@@ -80,10 +76,7 @@ impl PluginError {
             Self::Transient(retry) | Self::RateLimited(retry) => retry.failure.summary(),
             Self::Permanent(failure) | Self::Unauthorized(failure) => failure.summary(),
             Self::Misconfigured(problems) => {
-                let lines: Vec<String> = problems
-                    .iter()
-                    .map(|p| format!("{}: {}", p.path, p.message))
-                    .collect();
+                let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
                 lines.join("; ")
             }
             Self::Unsupported(what) => format!("not supported: {what}"),
@@ -111,11 +104,7 @@ impl ConfigProblem {
 
 impl Refusal {
     /// A part of the input, at `place`, that could not become a record.
-    pub fn new(
-        place: impl Into<String>,
-        code: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn new(place: impl Into<String>, code: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             code: code.into(),
@@ -143,9 +132,7 @@ impl From<HttpError> for PluginError {
             HttpError::Timeout(failure) => lost("http-timeout", "no answer in time", failure),
             HttpError::Connect(failure) => lost("http-connect", "no connection", failure),
             HttpError::Tls(failure) => lost("http-tls", "no trusted connection", failure),
-            HttpError::Protocol(failure) => {
-                lost("http-protocol", "the answer is not HTTP", failure)
-            }
+            HttpError::Protocol(failure) => lost("http-protocol", "the answer is not HTTP", failure),
             HttpError::RequestTooLarge(limit) => Self::permanent(
                 "http-request-too-large",
                 format!("the request is larger than {limit} bytes"),
@@ -154,11 +141,9 @@ impl From<HttpError> for PluginError {
                 "http-response-too-large",
                 format!("the answer is larger than {limit} bytes"),
             ),
-            HttpError::BudgetExceeded(after_ms) => Self::rate_limited(
-                "http-budget",
-                "the instance's own request budget is used up",
-                after_ms,
-            ),
+            HttpError::BudgetExceeded(after_ms) => {
+                Self::rate_limited("http-budget", "the instance's own request budget is used up", after_ms)
+            }
             HttpError::CredentialMissing(name) => Self::unauthorized(
                 "credential-missing",
                 format!("the secret `{name}` is not set for this instance"),
@@ -170,9 +155,7 @@ impl From<HttpError> for PluginError {
 impl From<StateError> for PluginError {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::KeyTooLong => {
-                Self::permanent("state-key-too-long", "the state key is too long")
-            }
+            StateError::KeyTooLong => Self::permanent("state-key-too-long", "the state key is too long"),
             StateError::ValueTooLarge(limit) => Self::permanent(
                 "state-value-too-large",
                 format!("the state value is larger than {limit} bytes"),
@@ -190,10 +173,9 @@ impl From<BlobError> for PluginError {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::NotFound => Self::permanent("blob-not-found", "the blob does not exist"),
-            BlobError::TooLarge(limit) => Self::permanent(
-                "blob-too-large",
-                format!("the blob is larger than {limit} bytes"),
-            ),
+            BlobError::TooLarge(limit) => {
+                Self::permanent("blob-too-large", format!("the blob is larger than {limit} bytes"))
+            }
             BlobError::QuotaExceeded(limit) => Self::permanent(
                 "blob-quota",
                 format!("the call's blobs are larger than {limit} bytes together"),
@@ -235,13 +217,8 @@ mod tests {
             timeout.summary(),
             "no answer in time: انتهت المهلة; the request may have arrived (http-timeout)"
         );
-        let denied = PluginError::from(HttpError::Denied(
-            "grant.http = [\"https://a.example\"]".into(),
-        ));
-        assert_eq!(
-            denied.summary(),
-            "grant.http: grant.http = [\"https://a.example\"]"
-        );
+        let denied = PluginError::from(HttpError::Denied("grant.http = [\"https://a.example\"]".into()));
+        assert_eq!(denied.summary(), "grant.http: grant.http = [\"https://a.example\"]");
         let budget = PluginError::from(HttpError::BudgetExceeded(1500));
         assert!(matches!(
             budget,

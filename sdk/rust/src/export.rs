@@ -82,22 +82,17 @@ mod guests {
     use crate::bindings::{destination, importer, lifecycle, processor, puller, webhook};
     use crate::door::Door;
     use crate::{
-        Ack, ConfigProblem, Delivery, Destination, Health, Host, ImportPage, ImportRequest,
-        Importer, InboundRequest, Outcome, Plugin, PluginError, Processor, PullPage, PullRequest,
-        Puller, StoredFeedback, Verdict, Webhook, parse_settings, settings_schema,
+        Ack, ConfigProblem, Delivery, Destination, Health, Host, ImportPage, ImportRequest, Importer, InboundRequest,
+        Outcome, Plugin, PluginError, Processor, PullPage, PullRequest, Puller, StoredFeedback, Verdict, Webhook,
+        parse_settings, settings_schema,
     };
 
     fn enter() -> Host {
         std::panic::set_hook(Box::new(|panic| {
             let message = panic.payload_as_str().unwrap_or("panic without a message");
-            let place = panic.location().map(|at| {
-                format!(
-                    "{}:{}:{}",
-                    without_registry(at.file()),
-                    at.line(),
-                    at.column()
-                )
-            });
+            let place = panic
+                .location()
+                .map(|at| format!("{}:{}:{}", without_registry(at.file()), at.line(), at.column()));
             log::panicked(message, &place.unwrap_or_default());
         }));
         Host::new(Door)
@@ -184,10 +179,7 @@ mod tests {
             without_registry("/home/a/.cargo/registry/src/index-1/csv-1.4.0/src/x.rs"),
             "csv-1.4.0/src/x.rs"
         );
-        assert_eq!(
-            without_registry("plugins/form/src/lib.rs"),
-            "plugins/form/src/lib.rs"
-        );
+        assert_eq!(without_registry("plugins/form/src/lib.rs"), "plugins/form/src/lib.rs");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Building records.
 
 use crate::{
-    Answer, Attachment, AttachmentSource, Attribute, Change, ChannelKind, Details, Feedback,
-    Identifier, Person, Score, Value,
+    Answer, Attachment, AttachmentSource, Attribute, Change, ChannelKind, Details, Feedback, Identifier, Person, Score,
+    Value,
 };
 
 impl Feedback {
@@ -212,12 +212,7 @@ impl Attachment {
     }
 
     /// An attachment whose bytes the host already keeps.
-    pub fn blob(
-        name: impl Into<String>,
-        media_type: impl Into<String>,
-        size: u64,
-        blob: impl Into<String>,
-    ) -> Self {
+    pub fn blob(name: impl Into<String>, media_type: impl Into<String>, size: u64, blob: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             media_type: media_type.into(),
@@ -229,11 +224,7 @@ impl Attachment {
 
 impl Answer {
     /// The answer to one survey question.
-    pub fn new(
-        question_id: impl Into<String>,
-        question: Option<String>,
-        value: impl Into<Value>,
-    ) -> Self {
+    pub fn new(question_id: impl Into<String>, question: Option<String>, value: impl Into<Value>) -> Self {
         Self {
             question_id: question_id.into(),
             question,
@@ -280,11 +271,7 @@ mod tests {
     fn a_record_is_built_in_one_expression() {
         let feedback = Feedback::new("7", ChannelKind::Form)
             .body("الخدمة ممتازة")
-            .author(
-                Person::new()
-                    .named("سارة")
-                    .identifier("email", "sara@example.com"),
-            )
+            .author(Person::new().named("سارة").identifier("email", "sara@example.com"))
             .score("nps", 9.0, 0.0, 10.0)
             .attribute("branch", "riyadh-3");
         assert_eq!(feedback.body, "الخدمة ممتازة");

@@ -5,8 +5,8 @@ use crate::door::Door;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::FakeHost as Door;
 use crate::{
-    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError,
-    StateError, StatePage,
+    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateError,
+    StatePage,
 };
 
 /// Most bytes that one [`Host::blob_read`] asks for inside [`Host::read_blob_to_end`].
@@ -112,13 +112,7 @@ impl Host {
     ///
     /// # Errors
     /// As for [`Host::sign`]; a wrong MAC is `Ok(false)`.
-    pub fn verify(
-        &self,
-        name: &str,
-        algorithm: Mac,
-        bytes: &[u8],
-        tag: &[u8],
-    ) -> Result<bool, SecretError> {
+    pub fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         self.door.verify(name, algorithm, bytes, tag)
     }
 
@@ -150,12 +144,7 @@ impl Host {
     ///
     /// # Errors
     /// The storage failed.
-    pub fn state_scan(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<StatePage, StateError> {
+    pub fn state_scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<StatePage, StateError> {
         self.door.state_scan(prefix, after, limit)
     }
 

@@ -46,8 +46,7 @@ impl Request {
     /// Sets a JSON body and its content type.
     #[must_use]
     pub fn json(self, value: &serde_json::Value) -> Self {
-        self.header("content-type", "application/json")
-            .body(value.to_string())
+        self.header("content-type", "application/json").body(value.to_string())
     }
 
     /// Uses the named secret binding instead of the one that the manifest ties to the origin.

@@ -5,8 +5,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    Answer, Attachment, AttachmentSource, CallDetails, ChannelKind, Details, Direction, Identifier,
-    Person, Score, Speaker, StoredFeedback, Utterance, Value, time,
+    Answer, Attachment, AttachmentSource, CallDetails, ChannelKind, Details, Direction, Identifier, Person, Score,
+    Speaker, StoredFeedback, Utterance, Value, time,
 };
 
 /// An object without the entries that hold nothing.
@@ -16,9 +16,7 @@ fn object<const N: usize>(entries: [(&str, Json); N]) -> Json {
         Json::Array(items) => !items.is_empty(),
         _ => true,
     };
-    let entries = entries
-        .into_iter()
-        .filter(|(_, value)| says_something(value));
+    let entries = entries.into_iter().filter(|(_, value)| says_something(value));
     Json::Object(
         entries
             .map(|(name, value)| (name.to_owned(), value))
@@ -63,10 +61,7 @@ impl StoredFeedback {
             ("details", details(&f.details)),
             (
                 "attributes",
-                list(
-                    &f.attributes,
-                    |a| json!({ "name": a.name, "value": a.value.to_json() }),
-                ),
+                list(&f.attributes, |a| json!({ "name": a.name, "value": a.value.to_json() })),
             ),
             ("raw", f.raw.as_deref().map_or(Json::Null, parsed)),
         ])
@@ -163,10 +158,7 @@ fn call_details(call: &CallDetails) -> Json {
         ("duration_ms", json!(call.duration_ms)),
         ("queue", json!(call.queue)),
         ("agent", call.agent.as_ref().map_or(Json::Null, identifier)),
-        (
-            "recording",
-            call.recording.as_ref().map_or(Json::Null, attachment),
-        ),
+        ("recording", call.recording.as_ref().map_or(Json::Null, attachment)),
         ("transcript", list(&call.transcript, utterance)),
     ])
 }

@@ -64,10 +64,7 @@ mod tests {
     #[test]
     fn schema_is_draft_2020_12_and_lists_the_fields() {
         let schema: serde_json::Value = serde_json::from_str(&settings_schema::<Fields>()).unwrap();
-        assert_eq!(
-            schema["$schema"],
-            "https://json-schema.org/draft/2020-12/schema"
-        );
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(schema["properties"]["name"]["type"], "string");
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], serde_json::json!(["name"]));

@@ -27,10 +27,7 @@ fn files(page: &str) -> BTreeMap<String, String> {
                 file.push_str(line);
                 file.push('\n');
             }
-        } else if let Some((_, name)) = line
-            .strip_prefix("```")
-            .and_then(|info| info.split_once(" file="))
-        {
+        } else if let Some((_, name)) = line.strip_prefix("```").and_then(|info| info.split_once(" file=")) {
             if let Some(file) = files.get_mut(name) {
                 file.push('\n');
             }
@@ -67,11 +64,7 @@ fn cargo(project: &Path, arguments: &[&str]) {
         String::from_utf8_lossy(&run.stdout),
         String::from_utf8_lossy(&run.stderr),
     );
-    assert!(
-        run.status.success(),
-        "cargo {}:\n{out}\n{err}",
-        arguments.join(" ")
-    );
+    assert!(run.status.success(), "cargo {}:\n{out}\n{err}", arguments.join(" "));
 }
 
 fn has_wasm_target() -> bool {
@@ -87,10 +80,7 @@ fn the_tutorial_is_complete_short_and_passes_its_own_tests() {
     let page = fs::read_to_string(repository().join("docs/plugin-authors.md")).unwrap();
     let files = files(&page);
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        ["Cargo.toml", "plugin.toml", "src/lib.rs", "src/tests.rs"]
-    );
+    assert_eq!(names, ["Cargo.toml", "plugin.toml", "src/lib.rs", "src/tests.rs"]);
     let lines: usize = files
         .values()
         .map(|file| file.lines().filter(|line| !line.trim().is_empty()).count())
@@ -112,13 +102,8 @@ fn the_tutorial_is_complete_short_and_passes_its_own_tests() {
         &project,
         &["build", "--quiet", "--release", "--target", "wasm32-wasip2"],
     );
-    let component =
-        fs::read(project.join("target/wasm32-wasip2/release/plugin_reviews.wasm")).unwrap();
-    let holds = |text: &str| {
-        component
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    };
+    let component = fs::read(project.join("target/wasm32-wasip2/release/plugin_reviews.wasm")).unwrap();
+    let holds = |text: &str| component.windows(text.len()).any(|window| window == text.as_bytes());
     assert_eq!(
         component.get(..8),
         Some(b"\0asm\x0d\0\x01\0".as_slice()),

@@ -60,8 +60,7 @@ fn line(number: i64, person: &Person, outcome: Outcome<'_>) -> (Moment, String) 
             .unwrap_or("care"),
     };
     // Spread over working hours of seven weeks, by steps that share no factor with the week.
-    let start = Moment::day(2026, 10, 1)
-        .plus((number * 17 % 49) * 86_400 + 8 * 3_600 + number * 2_311 % 43_200);
+    let start = Moment::day(2026, 10, 1).plus((number * 17 % 49) * 86_400 + 8 * 3_600 + number * 2_311 % 43_200);
     let (waited, talked) = (12 + number * 13 % 170, 40 + number * 29 % 400);
     let serial = 28 + number;
     let extension = 101 + number % 6;
@@ -83,14 +82,7 @@ fn line(number: i64, person: &Person, outcome: Outcome<'_>) -> (Moment, String) 
             "NO ANSWER",
             "",
         ),
-        Outcome::Abandoned => (
-            String::new(),
-            "Queue",
-            format!("{queue},t,,,300"),
-            0,
-            "NO ANSWER",
-            "",
-        ),
+        Outcome::Abandoned => (String::new(), "Queue", format!("{queue},t,,,300"), 0, "NO ANSWER", ""),
     };
     let duration = waited + billsec;
     let answer = if billsec > 0 {
@@ -139,9 +131,7 @@ mod tests {
     }
 
     fn note(caller: &str) -> Row {
-        ["billing", caller, "قالت \"شكرًا\" وأغلقت"]
-            .map(str::to_owned)
-            .into()
+        ["billing", caller, "قالت \"شكرًا\" وأغلقت"].map(str::to_owned).into()
     }
 
     #[test]

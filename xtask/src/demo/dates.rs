@@ -71,11 +71,7 @@ impl Moment {
         let year_in_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
         let day_in_year = in_era - (365 * year_in_era + year_in_era / 4 - year_in_era / 100);
         let shifted = (5 * day_in_year + 2) / 153;
-        let month = if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        };
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
         let year = year_in_era + era * 400 + i64::from(month <= 2);
         (year, month, day_in_year - (153 * shifted + 2) / 5 + 1)
     }
@@ -107,13 +103,7 @@ mod tests {
         assert_eq!(moment.mail("+0300"), "Mon, 05 Oct 2026 14:03:00 +0300");
         assert_eq!(moment.mbox(), "Mon Oct  5 14:03:00 2026");
         assert_eq!(moment.rfc3339(), "2026-10-05T14:03:00+03:00");
-        assert_eq!(
-            Moment::day(2024, 2, 29).plus(DAY).cdr(),
-            "2024-03-01 00:00:00"
-        );
-        assert_eq!(
-            Moment::day(2000, 1, 1).plus(-1).cdr(),
-            "1999-12-31 23:59:59"
-        );
+        assert_eq!(Moment::day(2024, 2, 29).plus(DAY).cdr(), "2024-03-01 00:00:00");
+        assert_eq!(Moment::day(2000, 1, 1).plus(-1).cdr(), "1999-12-31 23:59:59");
     }
 }

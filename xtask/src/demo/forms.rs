@@ -29,10 +29,7 @@ fn submission(people: &People, row: &Row, number: i64) -> Result<Value> {
     let at = Moment::day(2026, 10, 2).plus(number * 11 * 3_613 + 7 * 3_600);
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put(
-        "submission-id",
-        format!("waha-{:04}", 1_001 + number).into(),
-    );
+    put("submission-id", format!("waha-{:04}", 1_001 + number).into());
     put("submitted-at", at.rfc3339().into());
     put("topic", theme.as_str().into());
     for score in scores.split_whitespace() {
@@ -57,10 +54,7 @@ fn submission(people: &People, row: &Row, number: i64) -> Result<Value> {
     if let Some(text) = text.first() {
         put("message", text.as_str().into());
         if theme == "thanks" {
-            put(
-                "kind",
-                if is_arabic(text) { "شكر" } else { "praise" }.into(),
-            );
+            put("kind", if is_arabic(text) { "شكر" } else { "praise" }.into());
         }
     }
     Ok(Value::Object(fields))
@@ -78,10 +72,7 @@ mod tests {
             &[vec![row("شكرًا لكم"), row("تسلم")], vec![row("thanks")]],
         )
         .unwrap();
-        let lines: Vec<Value> = file
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(
             (lines[0]["kind"].as_str(), lines[1]["message"].as_str()),

@@ -33,9 +33,7 @@ pub(super) fn conversations(
     let mixed = (0..longest).flat_map(|at| all.iter().filter_map(move |list| list.get(at)));
     let mut mails = Vec::new();
     for (number, conversation) in (0_i64..).zip(mixed) {
-        let author = people
-            .get(&conversation.author)
-            .context("a mail is by nobody")?;
+        let author = people.get(&conversation.author).context("a mail is by nobody")?;
         let at = begin.plus(number * 15 * HOUR + number * 1_237 % (3 * HOUR) + 6 * HOUR);
         mails.extend(thread(
             conversation,
@@ -49,13 +47,7 @@ pub(super) fn conversations(
 }
 
 /// One conversation. The company's own mails are not in its inbox, but customers quote them.
-fn thread(
-    conversation: &Conversation,
-    author: &Person,
-    name: &str,
-    number: i64,
-    begin: Moment,
-) -> Vec<Mail> {
+fn thread(conversation: &Conversation, author: &Person, name: &str, number: i64, begin: Moment) -> Vec<Mail> {
     let arabic = is_arabic(&conversation.subject);
     let mut references: Vec<String> = Vec::new();
     let mut quoted = String::new();
@@ -94,10 +86,7 @@ fn thread(
             } else {
                 format!("{name}-{turn_number}")
             };
-            let bytes = letter.bytes(
-                dress(number + turn_number, arabic),
-                attachment(&turn.text, number),
-            );
+            let bytes = letter.bytes(dress(number + turn_number, arabic), attachment(&turn.text, number));
             mails.push(Mail {
                 name,
                 sender: author.address.clone(),
@@ -135,11 +124,10 @@ fn quote(text: &str, at: Moment, arabic: bool) -> String {
 fn attachment(text: &str, number: i64) -> Option<Attachment> {
     // The smallest picture that every program shows: one grey point.
     const PNG: [u8; 67] = [
-        0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44,
-        0x52, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00, 0x00, 0x3A,
-        0x7E, 0x9B, 0x55, 0x00, 0x00, 0x00, 0x0A, 0x49, 0x44, 0x41, 0x54, 0x08, 0xD7, 0x63, 0x68,
-        0x00, 0x00, 0x00, 0x82, 0x00, 0x81, 0xDD, 0x43, 0x6A, 0xF4, 0x00, 0x00, 0x00, 0x00, 0x49,
-        0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
+        0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52, 0x00, 0x00,
+        0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00, 0x00, 0x3A, 0x7E, 0x9B, 0x55, 0x00, 0x00, 0x00,
+        0x0A, 0x49, 0x44, 0x41, 0x54, 0x08, 0xD7, 0x63, 0x68, 0x00, 0x00, 0x00, 0x82, 0x00, 0x81, 0xDD, 0x43, 0x6A,
+        0xF4, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
     ];
     let picture = |name| {
         Some(Attachment {
@@ -232,7 +220,12 @@ pub(super) fn automatic(begin: Moment) -> Vec<Mail> {
             at.seconds()
         );
         let bytes = [head.into_bytes(), Part::text(Dress::Base64, text, "").bytes()].concat();
-        Mail { name: name.to_owned(), sender: sender.to_owned(), at, bytes }
+        Mail {
+            name: name.to_owned(),
+            sender: sender.to_owned(),
+            at,
+            bytes,
+        }
     });
     let bounces = [
         ("bounce-1", "old.address@example.net"),
@@ -327,10 +320,7 @@ mod tests {
         let mails = thread(&conversation, &author, "m1", 8, Moment::day(2026, 10, 1));
         assert_eq!(mails.len(), 2);
         let reply = String::from_utf8(mails[1].bytes.clone()).unwrap();
-        assert!(
-            reply.contains("It came.") && reply.contains("> On its way."),
-            "{reply}"
-        );
+        assert!(reply.contains("It came.") && reply.contains("> On its way."), "{reply}");
         assert!(reply.contains("Subject: Re: Parcel"));
         let references = reply
             .split("References: ")

@@ -41,9 +41,7 @@ impl Part {
     /// The text of a mail in one of the dresses. `boundary` must not occur in it.
     pub(super) fn text(dress: Dress, text: &str, boundary: &str) -> Self {
         match dress {
-            Dress::Plain => {
-                Self::described("text/plain; charset=utf-8", "8bit", crlf(text).into_bytes())
-            }
+            Dress::Plain => Self::described("text/plain; charset=utf-8", "8bit", crlf(text).into_bytes()),
             Dress::Base64 => Self::base64("text/plain; charset=utf-8", "", text.as_bytes()),
             Dress::QuotedPrintable => Self::described(
                 "text/plain; charset=utf-8",
@@ -65,10 +63,7 @@ impl Part {
     /// A file.
     pub(super) fn attachment(attachment: &Attachment) -> Self {
         let disposition = if attachment.name.is_ascii() {
-            format!(
-                "Content-Disposition: attachment; filename=\"{}\"\r\n",
-                attachment.name
-            )
+            format!("Content-Disposition: attachment; filename=\"{}\"\r\n", attachment.name)
         } else {
             // RFC 2231: the only standard way for a name beyond ASCII in a parameter.
             format!(
@@ -96,9 +91,7 @@ impl Part {
     /// A part with headers of its own, as it is.
     pub(super) fn described(media_type: &str, encoding: &str, content: Vec<u8>) -> Self {
         Self {
-            headers: format!(
-                "Content-Type: {media_type}\r\nContent-Transfer-Encoding: {encoding}\r\n"
-            ),
+            headers: format!("Content-Type: {media_type}\r\nContent-Transfer-Encoding: {encoding}\r\n"),
             content,
         }
     }
@@ -178,9 +171,7 @@ fn crlf(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn percent(text: &str) -> String {
@@ -193,10 +184,7 @@ fn percent(text: &str) -> String {
 }
 
 fn base64_lines(bytes: &[u8]) -> String {
-    bytes
-        .chunks(57)
-        .map(|line| STANDARD.encode(line) + "\r\n")
-        .collect()
+    bytes.chunks(57).map(|line| STANDARD.encode(line) + "\r\n").collect()
 }
 
 fn quoted_printable(text: &str) -> String {
@@ -263,12 +251,7 @@ fn windows_1256(text: &str) -> Option<Vec<u8>> {
             let at = run.chars().position(|own| own == letter)?;
             first.checked_add(u8::try_from(at).ok()?)
         });
-        let single = || {
-            SINGLE
-                .iter()
-                .find(|(own, _)| *own == letter)
-                .map(|(_, code)| *code)
-        };
+        let single = || SINGLE.iter().find(|(own, _)| *own == letter).map(|(_, code)| *code);
         if letter.is_ascii() {
             u8::try_from(letter).ok()
         } else {
@@ -284,10 +267,7 @@ mod tests {
 
     #[test]
     fn windows_1256_has_the_published_codes() {
-        assert_eq!(
-            windows_1256("واحة؟").unwrap(),
-            [0xE6, 0xC7, 0xCD, 0xC9, 0xBF]
-        );
+        assert_eq!(windows_1256("واحة؟").unwrap(), [0xE6, 0xC7, 0xCD, 0xC9, 0xBF]);
         assert_eq!(
             windows_1256("ضطك شيء").unwrap(),
             [0xD6, 0xD8, 0xDF, b' ', 0xD4, 0xED, 0xC1]

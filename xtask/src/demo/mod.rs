@@ -22,8 +22,7 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     for folder in ["mail", "calls", "form"] {
         let folder = to.join(folder);
         if folder.exists() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot empty {}", folder.display()))?;
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -74,35 +73,23 @@ mod tests {
     use super::*;
 
     fn root() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .unwrap()
-            .to_owned()
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
     }
 
     #[test]
     fn the_committed_records_are_those_of_the_texts() {
         for (name, bytes) in files(&root().join("xtask/demo")).unwrap() {
             let committed = fs::read(root().join("config/demo").join(&name)).unwrap_or_default();
-            assert!(
-                committed == bytes,
-                "{name} is stale: run `cargo xtask demo-records`"
-            );
+            assert!(committed == bytes, "{name} is stale: run `cargo xtask demo-records`");
         }
     }
 
     #[test]
     fn there_are_a_few_hundred_records_half_of_them_arabic() {
         let files = files(&root().join("xtask/demo")).unwrap();
-        let forms = files
-            .iter()
-            .find(|(name, _)| name.ends_with(".ndjson"))
-            .unwrap();
+        let forms = files.iter().find(|(name, _)| name.ends_with(".ndjson")).unwrap();
         let forms = String::from_utf8(forms.1.clone()).unwrap();
-        let mails = files
-            .iter()
-            .filter(|(name, _)| name.ends_with(".eml"))
-            .count();
+        let mails = files.iter().filter(|(name, _)| name.ends_with(".eml")).count();
         assert_eq!((mails, forms.lines().count()), (97, 100));
         let arabic = forms
             .lines()

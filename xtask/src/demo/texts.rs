@@ -64,8 +64,7 @@ pub(super) fn people(folder: &Path) -> Result<People> {
 
 /// Reads a table with `|` between its columns; lines that begin with `#` are for readers of the file.
 pub(super) fn table(file: &Path, columns: usize) -> Result<Vec<Row>> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut rows = Vec::new();
     for (number, line) in text
         .lines()
@@ -77,11 +76,7 @@ pub(super) fn table(file: &Path, columns: usize) -> Result<Vec<Row>> {
             .map(|column| column.trim().to_owned())
             .collect();
         if row.len() != columns {
-            bail!(
-                "{} line {}: {columns} columns are needed",
-                file.display(),
-                number + 1
-            );
+            bail!("{} line {}: {columns} columns are needed", file.display(), number + 1);
         }
         rows.push(row);
     }
@@ -90,8 +85,7 @@ pub(super) fn table(file: &Path, columns: usize) -> Result<Vec<Row>> {
 
 /// Reads a file of mails.
 pub(super) fn conversations(file: &Path, people: &People) -> Result<Vec<Conversation>> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut all: Vec<Conversation> = Vec::new();
     for block in text.split("\n@ ").skip(1) {
         let (head, body) = block.split_once('\n').context("a block has no text")?;

@@ -57,10 +57,7 @@ impl Tally {
 
     /// Different records so far, by the id that stays the same over retries.
     pub(crate) fn records(&self) -> usize {
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Requests that were answered with an error on purpose.
@@ -80,12 +77,7 @@ impl Tally {
             return Verdict::FailOnPurpose;
         }
         let id = request.header("webhook-id").unwrap_or("no id").to_owned();
-        match self
-            .records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id)
-        {
+        match self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
             true => Verdict::New,
             false => Verdict::Repeat,
         }
@@ -93,9 +85,7 @@ impl Tally {
 
     fn may_print(&self) -> bool {
         self.lines_left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
     }
 }
@@ -127,9 +117,8 @@ pub(crate) fn start(address: SocketAddr, tally: &Arc<Tally>) -> Result<()> {
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        format!("the receiver cannot listen on {address}; is another one running?")
-    })
+    TcpListener::bind(address)
+        .with_context(|| format!("the receiver cannot listen on {address}; is another one running?"))
 }
 
 fn accept(listener: &TcpListener, tally: &Arc<Tally>) {
@@ -187,17 +176,10 @@ mod tests {
     #[test]
     fn a_repeat_is_one_record_and_failures_come_on_time() {
         let tally = Tally::new(3, 0);
-        let verdicts: Vec<_> = ["a", "a", "b", "b"]
-            .map(|id| tally.note(&request(id)))
-            .into();
+        let verdicts: Vec<_> = ["a", "a", "b", "b"].map(|id| tally.note(&request(id))).into();
         assert_eq!(
             verdicts,
-            [
-                Verdict::New,
-                Verdict::Repeat,
-                Verdict::FailOnPurpose,
-                Verdict::New
-            ]
+            [Verdict::New, Verdict::Repeat, Verdict::FailOnPurpose, Verdict::New]
         );
         assert_eq!(
             (tally.requests(), tally.records(), tally.failed_on_purpose()),

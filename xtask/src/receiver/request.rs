@@ -70,8 +70,8 @@ impl Request {
     fn read_chunks(&mut self, from: &mut impl BufRead) -> Result<()> {
         loop {
             let size = line(from)?.context("the body ends between two chunks")?;
-            let size = u64::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16)
-                .context("a chunk has no size")?;
+            let size =
+                u64::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16).context("a chunk has no size")?;
             if size == 0 {
                 while line(from)?.is_some_and(|trailer| !trailer.is_empty()) {}
                 return Ok(());
@@ -121,8 +121,9 @@ mod tests {
         let plain = read("POST /x HTTP/1.1\r\nContent-Length: 8\r\n\r\nواحة")
             .unwrap()
             .unwrap();
-        let chunked =
-            read("POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nوا\r\n4;a=b\r\nحة\r\n0\r\n\r\n").unwrap().unwrap();
+        let chunked = read("POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nوا\r\n4;a=b\r\nحة\r\n0\r\n\r\n")
+            .unwrap()
+            .unwrap();
         assert_eq!(plain.body, "واحة".as_bytes());
         assert_eq!(chunked.body, plain.body);
     }

@@ -11,12 +11,7 @@ const WORDS_MAX: usize = 72;
 pub(super) fn line(time: &str, verdict: Verdict, request: &Request) -> String {
     let id = printable(request.header("webhook-id").unwrap_or("no id"));
     let event: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    let kind = printable(
-        event
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or("no type"),
-    );
+    let kind = printable(event.get("type").and_then(Value::as_str).unwrap_or("no type"));
     let words = event
         .get("data")
         .and_then(words)
@@ -33,9 +28,7 @@ pub(super) fn line(time: &str, verdict: Verdict, request: &Request) -> String {
 
 /// The first text that says what the record is about, wherever in `data` it stands.
 fn words(data: &Value) -> Option<String> {
-    ["subject", "body", "text"]
-        .iter()
-        .find_map(|key| text_of(data, key))
+    ["subject", "body", "text"].iter().find_map(|key| text_of(data, key))
 }
 
 fn text_of(data: &Value, key: &str) -> Option<String> {
@@ -83,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_record_is_one_readable_line() {
-        let body = r#"{"type":"feedback.created","subject":"0190","data":{"feedback":{"body":"x","subject":"تأخر التوصيل"}}}"#;
+        let body =
+            r#"{"type":"feedback.created","subject":"0190","data":{"feedback":{"body":"x","subject":"تأخر التوصيل"}}}"#;
         let line = line("10:00:00", Verdict::New, &request(body));
         assert_eq!(
             line,
@@ -96,10 +90,7 @@ mod tests {
         let long = "كلمة ".repeat(40);
         let body = serde_json::json!({"type": "t", "data": {"subject": "", "body": format!("{long}\u{1b}[2J")}});
         let line = line("10:00:00", Verdict::Repeat, &request(&body.to_string()));
-        assert!(
-            line.ends_with("…\u{2069}") && !line.contains('\u{1b}'),
-            "{line}"
-        );
+        assert!(line.ends_with("…\u{2069}") && !line.contains('\u{1b}'), "{line}");
         assert!(line.chars().count() < WORDS_MAX + 50);
     }
 

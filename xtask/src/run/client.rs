@@ -19,13 +19,7 @@ pub(super) struct Answer {
 }
 
 /// Sends one request on a connection of its own.
-pub(super) fn send(
-    to: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Result<Answer> {
+pub(super) fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
@@ -41,13 +35,8 @@ pub(super) fn send(
 
 fn parse(answer: &[u8]) -> Result<Answer> {
     let text = String::from_utf8_lossy(answer);
-    let (first, rest) = text
-        .split_once("\r\n")
-        .context("the answer has no status line")?;
-    let status = first
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let (first, rest) = text.split_once("\r\n").context("the answer has no status line")?;
+    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.with_context(|| format!("`{first}` is no status line"))?;
     Ok(Answer {
         status,

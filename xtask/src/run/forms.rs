@@ -26,29 +26,17 @@ pub(super) struct Posted {
 }
 
 /// Posts each line of an NDJSON file. `check` can end it between two posts.
-pub(super) fn post_all(
-    hub: SocketAddr,
-    file: &Path,
-    key: &str,
-    check: impl Fn() -> Result<()>,
-) -> Result<Posted> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+pub(super) fn post_all(hub: SocketAddr, file: &Path, key: &str, check: impl Fn() -> Result<()>) -> Result<Posted> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut posted = Posted::default();
     for (number, body) in text.lines().enumerate() {
         check()?;
-        let answer = post(hub, key, body)
-            .with_context(|| format!("line {} of the form answers", number + 1))?;
+        let answer = post(hub, key, body).with_context(|| format!("line {} of the form answers", number + 1))?;
         if answer.status == 202 {
             posted.accepted += 1;
         } else {
             posted.refused += 1;
-            eprintln!(
-                "line {} was answered {}: {}",
-                number + 1,
-                answer.status,
-                answer.rest
-            );
+            eprintln!("line {} was answered {}: {}", number + 1, answer.status, answer.rest);
         }
     }
     Ok(posted)
@@ -78,10 +66,7 @@ fn signature(key: &str, timestamp: &str, body: &str) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).context("the key cannot sign")?;
     mac.update(timestamp.as_bytes());
     mac.update(body.as_bytes());
-    Ok(format!(
-        "sha256={}",
-        hex::encode(mac.finalize().into_bytes())
-    ))
+    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
 }
 
 #[cfg(test)]
@@ -92,9 +77,6 @@ mod tests {
     fn the_signature_is_the_well_known_one() {
         // RFC 4231, test case 2, cut in two.
         let expected = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(
-            signature("Jefe", "what do ya want ", "for nothing?").unwrap(),
-            expected
-        );
+        assert_eq!(signature("Jefe", "what do ya want ", "for nothing?").unwrap(), expected);
     }
 }

@@ -31,17 +31,9 @@ pub(super) struct Hub {
 
 impl Hub {
     /// Starts the hub that was just built.
-    pub(super) fn start(
-        workspace: &Workspace,
-        listen: SocketAddr,
-        data: &Path,
-        secrets: &Secrets,
-    ) -> Result<Self> {
+    pub(super) fn start(workspace: &Workspace, listen: SocketAddr, data: &Path, secrets: &Secrets) -> Result<Self> {
         // Asked before, because another server there would answer in the hub's name.
-        drop(
-            TcpListener::bind(listen)
-                .with_context(|| format!("the hub cannot listen on {listen}"))?,
-        );
+        drop(TcpListener::bind(listen).with_context(|| format!("the hub cannot listen on {listen}"))?);
         let was_new = secrets.are_new();
         let mut serve = mihwar(workspace, data);
         serve

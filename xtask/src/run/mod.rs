@@ -29,7 +29,7 @@ const DATA: &str = "data";
 /// Lines that the receiver prints while the demo records come in; the rest it counts.
 const RECEIVER_LINES: u64 = 12;
 /// The receiver counts as quiet when nothing came for this long.
-const QUIET: Duration = Duration::from_secs(4);
+const QUIET: Duration = Duration::from_secs(3);
 const QUIET_WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// Options of `cargo xtask run`.
@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Data folder.
     #[arg(long, default_value = DATA)]
     data: PathBuf,
+    /// Start what was built before.
+    #[arg(long)]
+    no_build: bool,
     /// Start without the demo records.
     #[arg(long)]
     no_demo_records: bool,
@@ -57,8 +60,10 @@ pub(crate) struct Options {
 
 /// Builds, starts, fills and then stays until it is interrupted.
 pub(crate) fn run(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
-    plugins::build(workspace, choice)?;
-    build_hub(workspace)?;
+    if !options.no_build {
+        plugins::build(workspace, choice)?;
+        build_hub(workspace)?;
+    }
     let interrupt = Interrupt::install()?;
     let data = workspace.path(&options.data);
     let secrets = Secrets::load_or_make(&data)?;
@@ -82,11 +87,7 @@ pub(crate) fn run(workspace: &Workspace, choice: WasmChoice, options: &Options) 
 /// `--package` some would be fewer, and the biggest dependencies would be built once for each.
 pub(crate) fn build_hub(workspace: &Workspace) -> Result<()> {
     say("building the hub");
-    run_program(
-        workspace
-            .cargo()
-            .args(["build", "--workspace", "--bin", "mihwar"]),
-    )
+    run_program(workspace.cargo().args(["build", "--workspace", "--bin", "mihwar"]))
 }
 
 /// Brings in the demo records over the three channels. Those that are there already add nothing.
@@ -111,9 +112,7 @@ fn fill(
     }
     let records = workspace.path("config/demo/form/submissions.ndjson");
     say("posting the form answers, each signed, to /hooks/form/submit");
-    let posted = forms::post_all(options.listen, &records, secrets.form_signing(), || {
-        interrupt.check()
-    })?;
+    let posted = forms::post_all(options.listen, &records, secrets.form_signing(), || interrupt.check())?;
     say(format!(
         "{} form answers accepted, {} refused",
         posted.accepted, posted.refused
@@ -171,8 +170,7 @@ impl Interrupt {
     fn install() -> Result<Self> {
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&came))
-                .context("cannot watch for Ctrl-C")?;
+            signal_hook::flag::register(signal, Arc::clone(&came)).context("cannot watch for Ctrl-C")?;
         }
         Ok(Self(came))
     }
@@ -184,10 +182,6 @@ impl Interrupt {
 
     /// An error once it came.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.came() {
-            bail!("interrupted")
-        } else {
-            Ok(())
-        }
+        if self.came() { bail!("interrupted") } else { Ok(()) }
     }
 }

@@ -27,14 +27,9 @@ impl Secrets {
     pub(super) fn load_or_make(data: &Path) -> Result<Self> {
         let file = data.join(FILE);
         if file.exists() {
-            let text = fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            return Self::parse(&text).with_context(|| {
-                format!(
-                    "{} is damaged; remove it to get new secrets",
-                    file.display()
-                )
-            });
+            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            return Self::parse(&text)
+                .with_context(|| format!("{} is damaged; remove it to get new secrets", file.display()));
         }
         fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
         let secrets = Self {
@@ -58,9 +53,7 @@ impl Secrets {
 
     fn parse(text: &str) -> Result<Self> {
         let find = |name: &str| {
-            let value = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             match value {
                 Some(value) if !value.is_empty() => Ok(value.to_owned()),
                 _ => bail!("it holds no {name}"),

@@ -12,15 +12,11 @@ use crate::shell::output;
 /// Prints five things to try, with a token and an id that work.
 pub(super) fn print(hub: &Hub, options: &Options) -> Result<()> {
     let url = format!("http://{}", options.listen);
-    let token =
-        output(
-            hub.command()
-                .args(["token", "create", "demo", "--scope", "feedback:read"]),
-        )?;
-    let newest = output(
+    let token = output(
         hub.command()
-            .args(["feedback", "list", "--limit", "1", "--json"]),
+            .args(["token", "create", "demo", "--scope", "feedback:read"]),
     )?;
+    let newest = output(hub.command().args(["feedback", "list", "--limit", "1", "--json"]))?;
     let id = id_of(&newest).unwrap_or_else(|| "ID".to_owned());
     let mihwar = command(&options.data);
     println!(
@@ -67,10 +63,7 @@ mod tests {
 
     #[test]
     fn the_id_is_that_of_the_first_record() {
-        assert_eq!(
-            id_of("{\"id\":\"0190\"}\n{\"id\":\"0191\"}\n").as_deref(),
-            Some("0190")
-        );
+        assert_eq!(id_of("{\"id\":\"0190\"}\n{\"id\":\"0191\"}\n").as_deref(), Some("0190"));
         assert_eq!(id_of(""), None);
     }
 }

@@ -12,11 +12,7 @@ pub(super) async fn run(global: &Global, command: &ConfigCommand) -> anyhow::Res
     match command {
         ConfigCommand::Check => {
             let config = load_config(global, &[])?;
-            let names: Vec<_> = config
-                .instances
-                .iter()
-                .map(|instance| instance.name.as_str())
-                .collect();
+            let names: Vec<_> = config.instances.iter().map(|instance| instance.name.as_str()).collect();
             line(format_args!(
                 "{} is good: instances {}",
                 config.path.display(),
@@ -34,11 +30,7 @@ async fn reload(global: &Global) -> anyhow::Result<()> {
         client.close().await?;
         anyhow::bail!("no hub runs on this data folder; it reads its configuration when it starts");
     };
-    let report: BTreeMap<String, Vec<String>> = client
-        .post("/api/v1/config:reload", &())
-        .await?
-        .json()
-        .await?;
+    let report: BTreeMap<String, Vec<String>> = client.post("/api/v1/config:reload", &()).await?.json().await?;
     if global.json {
         return json(&report);
     }

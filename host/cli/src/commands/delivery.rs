@@ -1,8 +1,8 @@
 //! `mihwar delivery`: where feedback went, and dead letters.
 
 use mihwar_server::wire::{
-    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay,
-    PageQuery, ReplayedView,
+    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay, PageQuery,
+    ReplayedView,
 };
 use serde::Serialize;
 
@@ -15,16 +15,10 @@ use crate::words::counted;
 const PAGE_MAX: u64 = 200;
 
 /// Carries out `mihwar delivery …`.
-pub(super) async fn run(
-    client: &Client,
-    command: Delivery,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Delivery::List {
-            inbound: true,
-            limit,
-            ..
+            inbound: true, limit, ..
         } => list_inbound(client, limit, as_json).await,
         Delivery::List {
             department,
@@ -32,38 +26,18 @@ pub(super) async fn run(
             feedback,
             limit,
             ..
-        } => {
-            list(
-                client,
-                delivery_query(department, state, feedback),
-                limit,
-                as_json,
-            )
-            .await
-        }
+        } => list(client, delivery_query(department, state, feedback), limit, as_json).await,
         Delivery::Replay {
-            id,
-            all,
-            inbound: true,
-            ..
+            id, all, inbound: true, ..
         } => {
             let which = InboundReplay {
                 id,
                 all: all.then_some(true),
             };
-            replay(
-                client,
-                "/api/v1/inbound-dead-letters:replay",
-                &which,
-                as_json,
-            )
-            .await
+            replay(client, "/api/v1/inbound-dead-letters:replay", &which, as_json).await
         }
         Delivery::Replay {
-            id,
-            department,
-            all,
-            ..
+            id, department, all, ..
         } => {
             let which = DeliveryReplay {
                 id,
@@ -83,12 +57,7 @@ struct PagedFilter {
     page: PageQuery,
 }
 
-async fn list(
-    client: &Client,
-    filter: DeliveryQuery,
-    limit: u64,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+async fn list(client: &Client, filter: DeliveryQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
     let mut query = PagedFilter {
         filter,
         page: PageQuery::default(),
@@ -96,17 +65,9 @@ async fn list(
     let mut left = limit;
     while left > 0 {
         query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: DeliveryPageView = client
-            .get_with("/api/v1/deliveries", &query)
-            .await?
-            .json()
-            .await?;
+        let page: DeliveryPageView = client.get_with("/api/v1/deliveries", &query).await?.json().await?;
         for item in &page.items {
-            if as_json {
-                json_line(item)?
-            } else {
-                tell(item)?
-            }
+            if as_json { json_line(item)? } else { tell(item)? }
         }
         left = left.saturating_sub(page.items.len() as u64);
         match page.next {
@@ -129,8 +90,7 @@ pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
         ..
     } = delivery;
     let attempts = counted((*attempts).into(), "attempt", "attempts");
-    let mut text =
-        format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
+    let mut text = format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
     if let Some(reference) = &delivery.reference {
         text.push_str(&format!("  their reference {reference}"));
     }
@@ -179,12 +139,7 @@ async fn list_inbound(client: &Client, limit: u64, as_json: bool) -> anyhow::Res
     Ok(Outcome::Done)
 }
 
-async fn replay(
-    client: &Client,
-    path: &str,
-    which: &impl Serialize,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+async fn replay(client: &Client, path: &str, which: &impl Serialize, as_json: bool) -> anyhow::Result<Outcome> {
     let view: ReplayedView = client.post(path, which).await?.json().await?;
     if as_json {
         json(&view)?;

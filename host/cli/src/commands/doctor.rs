@@ -66,10 +66,7 @@ fn bad(name: &str, detail: impl Into<String>) -> CheckView {
 fn check_clock(clock: &impl Clock) -> CheckView {
     let now = clock.now();
     if now.0 < CLOCK_MIN_MILLIS {
-        return bad(
-            "clock",
-            format!("the machine says it is {now}; set its clock"),
-        );
+        return bad("clock", format!("the machine says it is {now}; set its clock"));
     }
     good("clock", now.to_string())
 }
@@ -90,9 +87,7 @@ fn check_folder(config: &Config) -> Vec<CheckView> {
     } else {
         bad(
             "data folder",
-            format!(
-                "{shown} has mode {mode:o}: others on this machine can look in; run: chmod 700 {shown}"
-            ),
+            format!("{shown} has mode {mode:o}: others on this machine can look in; run: chmod 700 {shown}"),
         )
     }];
     findings.push(check_space(folder, config.storage.free_space_floor.0));
@@ -109,9 +104,7 @@ fn check_space(folder: &Path, floor: u64) -> CheckView {
             let (free, floor) = (bytes(free), bytes(floor));
             bad(
                 "free space",
-                format!(
-                    "{free}, below storage.free-space-floor ({floor}): writes are refused; make room"
-                ),
+                format!("{free}, below storage.free-space-floor ({floor}): writes are refused; make room"),
             )
         }
         Err(error) => bad("free space", error.to_string()),
@@ -135,13 +128,14 @@ async fn check_hub(config: Config, rebuild: bool) -> Vec<CheckView> {
         Ok(client) => client,
         Err(error) => return vec![bad("hub", format!("{error:#}"))],
     };
-    let rebuilt = if rebuild { vec![rebuild_read_models(&client).await] } else { Vec::new() };
+    let rebuilt = if rebuild {
+        vec![rebuild_read_models(&client).await]
+    } else {
+        Vec::new()
+    };
     let mut findings = match &client {
         Client::Running(socket) => {
-            let mut findings = vec![good(
-                "hub",
-                format!("runs, and answers on {}", socket.display()),
-            )];
+            let mut findings = vec![good("hub", format!("runs, and answers on {}", socket.display()))];
             findings.extend(
                 ask_running(&client)
                     .await
@@ -195,10 +189,7 @@ async fn check_plugins(client: &Client) -> anyhow::Result<CheckView> {
     } else {
         bad(
             "plugins",
-            format!(
-                "not running: {}; see: mihwar plugin list",
-                paused.join(", ")
-            ),
+            format!("not running: {}; see: mihwar plugin list", paused.join(", ")),
         )
     })
 }

@@ -3,9 +3,7 @@
 use std::io::{BufWriter, Write};
 
 use anyhow::Context;
-use mihwar_server::wire::{
-    FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, PageQuery,
-};
+use mihwar_server::wire::{FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, PageQuery};
 use serde::Serialize;
 
 use super::delivery;
@@ -19,18 +17,13 @@ const PAGE_MAX: u64 = 200;
 const EXCERPT_CHARS: usize = 160;
 
 /// Carries out `mihwar feedback …`.
-pub(super) async fn run(
-    client: &Client,
-    command: Feedback,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn run(client: &Client, command: Feedback, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Feedback::List { filter, limit } => list(client, filter, limit, as_json).await,
         Feedback::Show { id } => show(client, &id, as_json).await,
         Feedback::Export { filter, out } => match out {
             Some(path) => {
-                let file =
-                    std::fs::File::create(&path).with_context(|| format!("{}", path.display()))?;
+                let file = std::fs::File::create(&path).with_context(|| format!("{}", path.display()))?;
                 export(client, filter, BufWriter::new(file)).await
             }
             None => export(client, filter, BufWriter::new(std::io::stdout())).await,
@@ -46,12 +39,7 @@ struct PagedFilter {
     page: PageQuery,
 }
 
-async fn list(
-    client: &Client,
-    filter: Filter,
-    limit: u64,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+async fn list(client: &Client, filter: Filter, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
     let mut query = PagedFilter {
         filter: filter.into(),
         page: PageQuery::default(),
@@ -59,17 +47,9 @@ async fn list(
     let mut left = limit;
     while left > 0 {
         query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: FeedbackPageView = client
-            .get_with("/api/v1/feedback", &query)
-            .await?
-            .json()
-            .await?;
+        let page: FeedbackPageView = client.get_with("/api/v1/feedback", &query).await?.json().await?;
         for item in &page.items {
-            if as_json {
-                json_line(item)?
-            } else {
-                tell(item)?
-            }
+            if as_json { json_line(item)? } else { tell(item)? }
         }
         left = left.saturating_sub(page.items.len() as u64);
         match page.next {
@@ -101,18 +81,11 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
     line(plain(&facts.join("  ")))?;
     match &item.content {
         Some(content) => {
-            if let Some(subject) = content
-                .subject
-                .as_deref()
-                .filter(|subject| !subject.trim().is_empty())
-            {
+            if let Some(subject) = content.subject.as_deref().filter(|subject| !subject.trim().is_empty()) {
                 line(format_args!("    {}", excerpt(subject, EXCERPT_CHARS)))?;
             }
             if !content.body.trim().is_empty() {
-                line(format_args!(
-                    "    {}",
-                    excerpt(&content.body, EXCERPT_CHARS)
-                ))?;
+                line(format_args!("    {}", excerpt(&content.body, EXCERPT_CHARS)))?;
             }
         }
         None => line("    (the content is gone; the facts remain)")?,
@@ -121,11 +94,7 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
 }
 
 async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcome> {
-    let detail: FeedbackDetailView = client
-        .get(&format!("/api/v1/feedback/{id}"))
-        .await?
-        .json()
-        .await?;
+    let detail: FeedbackDetailView = client.get(&format!("/api/v1/feedback/{id}")).await?.json().await?;
     if as_json {
         json(&detail)?;
         return Ok(Outcome::Done);
@@ -169,10 +138,7 @@ async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcom
 
 async fn export(client: &Client, filter: Filter, mut out: impl Write) -> anyhow::Result<Outcome> {
     let query = FeedbackQuery::from(filter);
-    let mut lines = client
-        .get_with("/api/v1/feedback:export", &query)
-        .await?
-        .lines();
+    let mut lines = client.get_with("/api/v1/feedback:export", &query).await?.lines();
     while let Some(text) = lines.next_text().await? {
         writeln!(out, "{text}")?;
     }

@@ -29,10 +29,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let input = ImportInput {
         instance,
-        paths: paths
-            .iter()
-            .map(|path| absolute(path))
-            .collect::<Result<_, _>>()?,
+        paths: paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
     };
     let mut lines = client.post("/api/v1/imports", &input).await?.lines();
     let mut shown = Shown::new(as_json);
@@ -95,13 +92,8 @@ fn tell(report: &ImportReport, report_file: Option<&Path>) -> anyhow::Result<()>
     if refusals.len() > REFUSALS_SHOWN {
         let more = refusals.len() - REFUSALS_SHOWN;
         match report_file {
-            Some(file) => line(format_args!(
-                "  … and {more} more, all in {}",
-                file.display()
-            ))?,
-            None => line(format_args!(
-                "  … and {more} more; --report FILE writes them all"
-            ))?,
+            Some(file) => line(format_args!("  … and {more} more, all in {}", file.display()))?,
+            None => line(format_args!("  … and {more} more; --report FILE writes them all"))?,
         }
     }
     Ok(())
@@ -123,8 +115,7 @@ impl Shown {
             return Self::Lines(Instant::now());
         }
         let template = "{bar:30} {bytes}/{total_bytes}  {msg}  {elapsed}, {eta} to go";
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self::Bar(ProgressBar::new(0).with_style(style))
     }
 
@@ -143,7 +134,9 @@ impl Shown {
             Self::Bar(bar) => {
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes_done);
-                bar.set_message(format!("{files_done}/{files_total} files, {new} new, {duplicates} known, {refused} refused"));
+                bar.set_message(format!(
+                    "{files_done}/{files_total} files, {new} new, {duplicates} known, {refused} refused"
+                ));
             }
             Self::Lines(last) if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();

@@ -12,11 +12,7 @@ use crate::client::Client;
 use crate::output::{Outcome, json, line, plain};
 
 /// Carries out `mihwar ledger …`.
-pub(super) async fn run(
-    client: &Client,
-    command: &Ledger,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Ledger::Head => head(client, as_json).await,
         Ledger::Verify => verify(client, as_json).await,
@@ -79,23 +75,16 @@ async fn verify(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
 
 fn tell(report: &VerifyReport) -> anyhow::Result<()> {
-    line(format_args!(
-        "{} entries, root {}",
-        report.events, report.root
-    ))?;
+    line(format_args!("{} entries, root {}", report.events, report.root))?;
     line(format_args!(
         "{} checkpoints, {} contents ({} gone by intent), {} open deliveries, {} rows of read models",
-        report.checkpoints,
-        report.contents,
-        report.contents_gone,
-        report.deliveries_open,
-        report.read_model_rows
+        report.checkpoints, report.contents, report.contents_gone, report.deliveries_open, report.read_model_rows
     ))?;
     for finding in &report.findings {
         line(format_args!("  {}", plain(finding)))?;

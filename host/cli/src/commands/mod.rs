@@ -37,11 +37,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
         Command::Doctor { rebuild } => doctor::run(&global, rebuild).await,
-        Command::Plugin(Plugin::Build {
-            folder,
-            out,
-            profile,
-        }) => plugin_build::run(&folder, out, &profile, global.json),
+        Command::Plugin(Plugin::Build { folder, out, profile }) => {
+            plugin_build::run(&folder, out, &profile, global.json)
+        }
         Command::Plugin(Plugin::Inspect { file }) => plugin::inspect(&file, global.json),
         Command::Plugin(Plugin::Install { files }) => {
             plugin::install(&load_config(&global, &[])?, &files, global.json).await
@@ -80,8 +78,7 @@ fn load_config(global: &Global, further: &[(String, String)]) -> anyhow::Result<
     let mut overrides = further.to_vec();
     if let Some(data) = &global.data {
         // Paths in the file are relative to it; on the command line they are relative to where one stands.
-        let absolute =
-            std::path::absolute(data).with_context(|| format!("--data {}", data.display()))?;
+        let absolute = std::path::absolute(data).with_context(|| format!("--data {}", data.display()))?;
         overrides.push(("storage.folder".to_owned(), text_of(&absolute)?));
     }
     Ok(Config::load(&global.config, &overrides, environment())?)
@@ -89,8 +86,7 @@ fn load_config(global: &Global, further: &[(String, String)]) -> anyhow::Result<
 
 /// Variables whose name or value is no text cannot stand for config keys.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {
@@ -101,19 +97,14 @@ fn text_of(path: &Path) -> anyhow::Result<String> {
 
 /// Starts the log, on the standard error.
 fn start_log(log: &LogSection) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&log.level).with_context(|| format!("log.level = \"{}\"", log.level))?;
+    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = \"{}\"", log.level))?;
     let registry = tracing_subscriber::registry().with(filter);
     let writer = std::io::stderr;
     match log.format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
             registry
-                .with(
-                    tracing_subscriber::fmt::layer()
-                        .with_writer(writer)
-                        .with_ansi(colours),
-                )
+                .with(tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours))
                 .try_init()?;
         }
         LogFormat::Json => registry

@@ -29,10 +29,7 @@ pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
 pub(super) fn tell(inspection: &Inspection) -> anyhow::Result<()> {
     let about = &inspection.manifest.plugin;
     line(format_args!("{} {}", about.id, about.version))?;
-    for text in [Some(&about.name), about.description.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for text in [Some(&about.name), about.description.as_ref()].into_iter().flatten() {
         text.languages()
             .try_for_each(|language| line(plain(text.in_language(language))))?;
     }
@@ -63,17 +60,10 @@ fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
         ));
     }
     if !manifest.ask.fields.is_empty() {
-        asks.push(format!(
-            "fields of the record: {}",
-            manifest.ask.fields.join(", ")
-        ));
+        asks.push(format!("fields of the record: {}", manifest.ask.fields.join(", ")));
     }
     for secret in &manifest.secrets {
-        let need = if secret.required {
-            "needed"
-        } else {
-            "optional"
-        };
+        let need = if secret.required { "needed" } else { "optional" };
         asks.push(format!("secret \"{}\" ({need})", secret.name));
     }
     for endpoint in &manifest.webhooks {
@@ -100,11 +90,7 @@ fn list_of(title: &str, items: &[String]) -> anyhow::Result<()> {
 }
 
 /// Installs plugin files, and lets a running hub take them over.
-pub(super) async fn install(
-    config: &Config,
-    files: &[PathBuf],
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn install(config: &Config, files: &[PathBuf], as_json: bool) -> anyhow::Result<Outcome> {
     let mut installed = BTreeMap::new();
     for file in files {
         let inspection = plugin_install(config, file)?;
@@ -120,10 +106,7 @@ pub(super) async fn install(
     if as_json {
         json(&installed)?;
     } else {
-        line(format_args!(
-            "pinned in {}",
-            plugin_lock_path(config).display()
-        ))?;
+        line(format_args!("pinned in {}", plugin_lock_path(config).display()))?;
     }
     let socket = socket_path(config);
     if UnixStream::connect(&socket).await.is_ok() {
@@ -134,10 +117,7 @@ pub(super) async fn install(
             .await?;
         let running: Vec<_> = report.values().flatten().map(String::as_str).collect();
         if !as_json && !running.is_empty() {
-            line(format_args!(
-                "the running hub took it over: {}",
-                running.join(", ")
-            ))?;
+            line(format_args!("the running hub took it over: {}", running.join(", ")))?;
         }
     }
     Ok(Outcome::Done)
@@ -182,10 +162,7 @@ fn tell_instance(instance: &InstanceView) -> anyhow::Result<()> {
         line(format_args!("    {}", excerpt(reason, 300)))?;
     }
     if let (Some(error), Some(at)) = (&instance.last_error, instance.last_error_at) {
-        line(format_args!(
-            "    last failure {at}: {}",
-            excerpt(error, 300)
-        ))?;
+        line(format_args!("    last failure {at}: {}", excerpt(error, 300)))?;
     }
     Ok(())
 }

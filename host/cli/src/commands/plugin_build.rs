@@ -14,22 +14,12 @@ use crate::output::{Outcome, json, line};
 const TARGET: &str = "wasm32-wasip2";
 
 /// Builds the crate in `folder` and copies its component to `out`.
-pub(super) fn run(
-    folder: &Path,
-    out: Option<PathBuf>,
-    profile: &str,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
+pub(super) fn run(folder: &Path, out: Option<PathBuf>, profile: &str, as_json: bool) -> anyhow::Result<Outcome> {
     let built = build(folder, profile)?;
     let content = std::fs::read(&built).with_context(|| format!("{}", built.display()))?;
-    let inspection = Inspection::of(&content).with_context(|| {
-        format!(
-            "{} was built, but the hub would not take it",
-            built.display()
-        )
-    })?;
-    let out =
-        out.unwrap_or_else(|| PathBuf::from(format!("{}.wasm", inspection.manifest.plugin.id)));
+    let inspection = Inspection::of(&content)
+        .with_context(|| format!("{} was built, but the hub would not take it", built.display()))?;
+    let out = out.unwrap_or_else(|| PathBuf::from(format!("{}.wasm", inspection.manifest.plugin.id)));
     std::fs::write(&out, &content).with_context(|| format!("{}", out.display()))?;
     if as_json {
         json(&inspection)?;
@@ -51,11 +41,7 @@ fn build(folder: &Path, profile: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let done = Command::new(cargo)
         .args(["build", "--lib", "--target", TARGET, "--profile", profile])
-        .args([
-            "--message-format",
-            "json-render-diagnostics",
-            "--manifest-path",
-        ])
+        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
         .arg(&manifest)
         .stderr(Stdio::inherit())
         .output()
@@ -88,14 +74,9 @@ fn component(report: &str, manifest: &Path) -> Option<PathBuf> {
     report
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| {
-            message.reason == "compiler-artifact" && message.manifest_path == manifest
-        })
+        .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == manifest)
         .flat_map(|message| message.filenames)
-        .find(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
+        .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 #[cfg(test)]

@@ -28,9 +28,7 @@ pub(super) async fn run(global: &Global, listen: Option<SocketAddr>) -> anyhow::
     let hub = Hub::open(config, Doors::real()).await?;
     let served = async {
         let tcp = TcpListener::bind(address).await.with_context(|| {
-            format!(
-                "cannot listen on {address}; set server.listen, or give --listen with another port"
-            )
+            format!("cannot listen on {address}; set server.listen, or give --listen with another port")
         })?;
         let console = ConsoleSocket::bind(&socket).with_context(|| socket.display().to_string())?;
         let bound = tcp.local_addr()?;

@@ -11,11 +11,7 @@ use crate::output::{Outcome, json, line, plain};
 /// Carries out `mihwar token …`.
 pub(super) async fn run(client: &Client, command: Token, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
-        Token::Create {
-            name,
-            scopes,
-            expires,
-        } => create(client, name, scopes, expires, as_json).await,
+        Token::Create { name, scopes, expires } => create(client, name, scopes, expires, as_json).await,
         Token::List => list(client, as_json).await,
         Token::Revoke { id } => {
             client.delete(&format!("/api/v1/tokens/{id}")).await?;
@@ -38,18 +34,9 @@ async fn create(
         .as_deref()
         .map(Time::parse_rfc3339)
         .transpose()
-        .map_err(|error| {
-            anyhow!("--expires is no RFC 3339 time such as 2027-01-01T00:00:00Z: {error}")
-        })?;
+        .map_err(|error| anyhow!("--expires is no RFC 3339 time such as 2027-01-01T00:00:00Z: {error}"))?;
     let made: NewTokenView = client
-        .post(
-            "/api/v1/tokens",
-            &TokenInput {
-                name,
-                scopes,
-                expires,
-            },
-        )
+        .post("/api/v1/tokens", &TokenInput { name, scopes, expires })
         .await?
         .json()
         .await?;
@@ -58,10 +45,7 @@ async fn create(
     } else {
         line(&made.token)?;
         // Beside the output, so that the token alone can be taken from it.
-        eprintln!(
-            "This is shown once: the hub keeps only a hash. Its id is {}.",
-            made.id
-        );
+        eprintln!("This is shown once: the hub keeps only a hash. Its id is {}.", made.id);
     }
     Ok(Outcome::Done)
 }
@@ -76,12 +60,7 @@ async fn list(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
         let end = token
             .expires
             .map_or_else(|| "no end".to_owned(), |end| format!("until {end}"));
-        let text = format!(
-            "{}  {}  {end}  {}",
-            token.id,
-            token.scopes.join(","),
-            token.name
-        );
+        let text = format!("{}  {}  {end}  {}", token.id, token.scopes.join(","), token.name);
         line(plain(&text))?;
     }
     Ok(Outcome::Done)

@@ -115,7 +115,10 @@ pub struct EngineSection {
 
 impl Default for EngineSection {
     fn default() -> Self {
-        Self { concurrent_calls: 64, memory: ByteSize(128 << 20) }
+        Self {
+            concurrent_calls: 64,
+            memory: ByteSize(128 << 20),
+        }
     }
 }
 
@@ -131,7 +134,10 @@ pub struct LedgerSection {
 
 impl Default for LedgerSection {
     fn default() -> Self {
-        Self { origin: "mihwar.localhost/ledger".into(), checkpoint_every: Span(Duration::from_secs(10)) }
+        Self {
+            origin: "mihwar.localhost/ledger".into(),
+            checkpoint_every: Span(Duration::from_secs(10)),
+        }
     }
 }
 
@@ -147,7 +153,10 @@ pub struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".into() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".into(),
+        }
     }
 }
 
@@ -205,7 +214,11 @@ pub(super) struct RetrySection {
 
 impl Default for RetrySection {
     fn default() -> Self {
-        Self { first: Span(Duration::from_secs(5)), most: Span(Duration::from_secs(6 * 3600)), attempts: 20 }
+        Self {
+            first: Span(Duration::from_secs(5)),
+            most: Span(Duration::from_secs(6 * 3600)),
+            attempts: 20,
+        }
     }
 }
 
@@ -249,7 +262,11 @@ impl InstanceSection {
             grants: self.grant,
             limits: self.limits,
             time_zone: self.time_zone,
-            retry: Retry { first: self.retry.first.0, most: self.retry.most.0, attempts: self.retry.attempts },
+            retry: Retry {
+                first: self.retry.first.0,
+                most: self.retry.most.0,
+                attempts: self.retry.attempts,
+            },
             batch: self.batch,
             every: self.every.0.max(Duration::from_secs(1)),
         })
@@ -261,5 +278,8 @@ fn secret_source(value: &toml::Value, base: &Path) -> Option<SecretSource> {
     if let Some(name) = table.get("env") {
         return name.as_str().map(|name| SecretSource::Variable(name.to_owned()));
     }
-    table.get("file")?.as_str().map(|path| SecretSource::File(base.join(path)))
+    table
+        .get("file")?
+        .as_str()
+        .map(|path| SecretSource::File(base.join(path)))
 }

@@ -15,10 +15,10 @@ use mihwar_model::InstanceName;
 use mihwar_sandbox::{Grants, LimitOverrides};
 use sha2::{Digest, Sha256};
 
-use crate::routing::RuleSet;
+use crate::routing::{RouteSection, RoutingSection, RuleSet};
 
-use file::File;
 pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, ServerSection, StorageSection};
+use file::{File, InstanceSection};
 
 /// Prefix of environment variables that stand for config keys.
 pub const VARIABLE_PREFIX: &str = "MIHWAR__";
@@ -177,7 +177,11 @@ impl Config {
         })?;
         let mut all: Vec<_> = environment
             .filter_map(|(name, value)| {
-                let key = name.strip_prefix(VARIABLE_PREFIX)?.replace("__", ".").replace('_', "-").to_lowercase();
+                let key = name
+                    .strip_prefix(VARIABLE_PREFIX)?
+                    .replace("__", ".")
+                    .replace('_', "-")
+                    .to_lowercase();
                 Some((key, value))
             })
             .collect();
@@ -196,19 +200,33 @@ impl Config {
     fn parse(path: &Path, text: &str, overrides: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let source = path.display().to_string();
         let one = |line, key: String, message: String| ConfigError {
-            problems: vec![ConfigProblem { source: source.clone(), line, key, message }],
+            problems: vec![ConfigProblem {
+                source: source.clone(),
+                line,
+                key,
+                message,
+            }],
         };
         // The text as it stands is checked first, so that its errors carry lines.
         let mut file: File = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| place::line_of(text, span.start));
-            let key = error.span().and_then(|span| place::key_at(text, span.start)).unwrap_or_default();
+            let key = error
+                .span()
+                .and_then(|span| place::key_at(text, span.start))
+                .unwrap_or_default();
             one(line, key, error.message().to_owned())
         })?;
         if !overrides.is_empty() {
-            let mut table: toml::Table = toml::from_str(text).map_err(|error| one(None, String::new(), error.to_string()))?;
+            let mut table: toml::Table =
+                toml::from_str(text).map_err(|error| one(None, String::new(), error.to_string()))?;
             for (key, value) in &overrides {
                 place::set(&mut table, key, value).map_err(|message| ConfigError {
-                    problems: vec![ConfigProblem { source: override_name(key), line: None, key: key.clone(), message }],
+                    problems: vec![ConfigProblem {
+                        source: override_name(key),
+                        line: None,
+                        key: key.clone(),
+                        message,
+                    }],
                 })?;
             }
             file = serde_path_to_error::deserialize(table).map_err(|error| ConfigError {
@@ -224,7 +242,11 @@ impl Config {
     }
 
     fn check(path: &Path, text: &str, overrides: Vec<(String, String)>, file: File) -> Result<Self, ConfigError> {
-        let mut problems = Problems { source: path.display().to_string(), text, found: Vec::new() };
+        let mut problems = Problems {
+            source: path.display().to_string(),
+            text,
+            found: Vec::new(),
+        };
         let base = path.parent().unwrap_or(Path::new("."));
         let listen = file.server.listen.parse().unwrap_or_else(|_| {
             problems.add(&["server", "listen"], "is no address; write it like 127.0.0.1:8480");
@@ -233,47 +255,23 @@ impl Config {
         let plugins: Vec<_> = file
             .plugin
             .iter()
-            .map(|plugin| PluginSource { id: plugin.id.clone(), file: plugin.file.as_ref().map(|file| base.join(file)) })
+            .map(|plugin| PluginSource {
+                id: plugin.id.clone(),
+                file: plugin.file.as_ref().map(|file| base.join(file)),
+            })
             .collect();
         problems.unique("plugin", "id", plugins.iter().map(|plugin| &plugin.id));
-        let names: BTreeSet<_> = plugins.iter().map(|plugin| plugin.id.clone()).collect();
-        let mut instances = Vec::new();
-        for (index, instance) in file.instance.into_iter().enumerate() {
-            if !names.contains(&instance.plugin) {
-                let message = format!("there is no [[plugin]] with id = \"{}\"; the ids are: {}", instance.plugin, list(&names));
-                problems.add_at("instance", index, "plugin", message);
-            }
-            if jiff::tz::TimeZone::get(&instance.time_zone).is_err() {
-                let message = format!("\"{}\" is no time zone; write it like Asia/Riyadh", instance.time_zone);
-                problems.add_at("instance", index, "time-zone", message);
-            }
-            match instance.checked(base) {
-                Ok(instance) => instances.push(instance),
-                Err((key, message)) => problems.add_at("instance", index, key, message),
-            }
-        }
-        problems.unique("instance", "name", instances.iter().map(|instance| &instance.name));
-        let known: BTreeSet<_> = instances.iter().map(|instance| instance.name.clone()).collect();
-        for (index, route) in file.route.iter().enumerate() {
-            for name in route.to.iter().filter(|name| !known.contains(*name)) {
-                let message = format!("there is no [[instance]] named \"{name}\"; the names are: {}", list(&known));
-                problems.add_at("route", index, "to", message);
-            }
-        }
-        for name in file.routing.default.iter().filter(|name| !known.contains(*name)) {
-            problems.add(&["routing", "default"], format!("there is no [[instance]] named \"{name}\""));
-        }
-        let rules = RuleSet::compile(&file.route, &file.routing);
-        let rules = match rules {
-            Ok(rules) => rules,
-            Err((index, message)) => {
-                problems.add_at("route", index, "when", message);
-                RuleSet::default()
-            }
-        };
-        let data = file.storage.folder.as_ref().map_or_else(|| base.join("../data"), |folder| base.join(folder));
+        let instances = check_instances(file.instance, &plugins, base, &mut problems);
+        let rules = check_routes(&file.route, &file.routing, &instances, &mut problems);
+        let data = file
+            .storage
+            .folder
+            .as_ref()
+            .map_or_else(|| base.join("../data"), |folder| base.join(folder));
         if !problems.found.is_empty() {
-            return Err(ConfigError { problems: problems.found });
+            return Err(ConfigError {
+                problems: problems.found,
+            });
         }
         Ok(Self {
             path: path.to_owned(),
@@ -295,7 +293,11 @@ impl Config {
     /// A problem of an instance that showed only when its plugin looked at it.
     #[must_use]
     pub fn instance_problem(&self, instance: &InstanceName, key: &str, message: &str) -> ConfigProblem {
-        let index = self.instances.iter().position(|known| known.name == *instance).unwrap_or_default();
+        let index = self
+            .instances
+            .iter()
+            .position(|known| known.name == *instance)
+            .unwrap_or_default();
         ConfigProblem {
             source: self.path.display().to_string(),
             line: place::line_of_entry(&self.text, "instance", index, key),
@@ -311,8 +313,66 @@ impl Config {
     }
 }
 
+fn check_instances(
+    sections: Vec<InstanceSection>,
+    plugins: &[PluginSource],
+    base: &Path,
+    problems: &mut Problems<'_>,
+) -> Vec<InstanceConfig> {
+    let names: BTreeSet<_> = plugins.iter().map(|plugin| plugin.id.clone()).collect();
+    let mut instances = Vec::new();
+    for (index, instance) in sections.into_iter().enumerate() {
+        if !names.contains(&instance.plugin) {
+            let (plugin, known) = (&instance.plugin, list(&names));
+            let message = format!("there is no [[plugin]] with id = \"{plugin}\"; the ids are: {known}");
+            problems.add_at("instance", index, "plugin", message);
+        }
+        if jiff::tz::TimeZone::get(&instance.time_zone).is_err() {
+            let message = format!("\"{}\" is no time zone; write it like Asia/Riyadh", instance.time_zone);
+            problems.add_at("instance", index, "time-zone", message);
+        }
+        match instance.checked(base) {
+            Ok(instance) => instances.push(instance),
+            Err((key, message)) => problems.add_at("instance", index, key, message),
+        }
+    }
+    problems.unique("instance", "name", instances.iter().map(|instance| &instance.name));
+    instances
+}
+
+fn check_routes(
+    routes: &[RouteSection],
+    routing: &RoutingSection,
+    instances: &[InstanceConfig],
+    problems: &mut Problems<'_>,
+) -> RuleSet {
+    let known: BTreeSet<_> = instances.iter().map(|instance| instance.name.clone()).collect();
+    for (index, route) in routes.iter().enumerate() {
+        for name in route.to.iter().filter(|name| !known.contains(*name)) {
+            let message = format!(
+                "there is no [[instance]] named \"{name}\"; the names are: {}",
+                list(&known)
+            );
+            problems.add_at("route", index, "to", message);
+        }
+    }
+    for name in routing.default.iter().filter(|name| !known.contains(*name)) {
+        problems.add(
+            &["routing", "default"],
+            format!("there is no [[instance]] named \"{name}\""),
+        );
+    }
+    RuleSet::compile(routes, routing).unwrap_or_else(|(index, message)| {
+        problems.add_at("route", index, "when", message);
+        RuleSet::default()
+    })
+}
+
 fn override_name(key: &str) -> String {
-    format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
+    format!(
+        "{VARIABLE_PREFIX}{}",
+        key.replace('.', "__").replace('-', "_").to_uppercase()
+    )
 }
 
 fn list(names: &BTreeSet<InstanceName>) -> String {
@@ -328,13 +388,23 @@ struct Problems<'a> {
 impl Problems<'_> {
     fn add(&mut self, path: &[&str], message: impl Into<String>) {
         let line = place::line_of_path(self.text, path);
-        self.found.push(ConfigProblem { source: self.source.clone(), line, key: path.join("."), message: message.into() });
+        self.found.push(ConfigProblem {
+            source: self.source.clone(),
+            line,
+            key: path.join("."),
+            message: message.into(),
+        });
     }
 
     fn add_at(&mut self, list: &str, index: usize, key: &str, message: impl Into<String>) {
         let line = place::line_of_entry(self.text, list, index, key);
         let key = format!("{list}[{index}].{key}");
-        self.found.push(ConfigProblem { source: self.source.clone(), line, key, message: message.into() });
+        self.found.push(ConfigProblem {
+            source: self.source.clone(),
+            line,
+            key,
+            message: message.into(),
+        });
     }
 
     fn unique<'n>(&mut self, list: &str, key: &str, names: impl Iterator<Item = &'n InstanceName>) {

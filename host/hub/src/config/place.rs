@@ -12,7 +12,10 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 pub(super) fn key_at(text: &str, offset: usize) -> Option<String> {
     let line = text.lines().nth(line_of(text, offset) - 1)?;
     let key = line.split('=').next()?.trim();
-    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '"'));
+    let is_key = !key.is_empty()
+        && key
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '"'));
     is_key.then(|| key.to_owned())
 }
 

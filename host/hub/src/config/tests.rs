@@ -3,14 +3,20 @@ use std::path::Path;
 use super::Config;
 
 fn parse(text: &str, overrides: &[(&str, &str)]) -> Result<Config, String> {
-    let overrides = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let overrides = overrides
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     Config::parse(Path::new("config/mihwar.toml"), text, overrides).map_err(|error| error.to_string())
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_line() {
     let error = parse("# المنفذ\n[server]\nlistn = \"127.0.0.1:1\"\n", &[]).unwrap_err();
-    assert!(error.starts_with("config/mihwar.toml:3: listn: unknown field `listn`"), "{error}");
+    assert!(
+        error.starts_with("config/mihwar.toml:3: listn: unknown field `listn`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -53,14 +59,24 @@ to = ["nobody"]
 fn secrets_never_stand_in_the_file() {
     let text = "[[plugin]]\nid = \"form\"\n[[instance]]\nname = \"form\"\nplugin = \"form\"\n[instance.secrets]\nsigning = \"geheim\"\n";
     let error = parse(text, &[]).unwrap_err();
-    assert!(error.contains("signing = { env = \"NAME\" }") && !error.contains("geheim"), "{error}");
+    assert!(
+        error.contains("signing = { env = \"NAME\" }") && !error.contains("geheim"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_environment_overrides_the_file() {
-    let config = parse("[server]\nlisten = \"127.0.0.1:1\"\n", &[("server.listen", "127.0.0.1:9000"), ("storage.queue", "7")]);
+    let config = parse(
+        "[server]\nlisten = \"127.0.0.1:1\"\n",
+        &[("server.listen", "127.0.0.1:9000"), ("storage.queue", "7")],
+    );
     let config = config.unwrap();
     assert_eq!(config.listen.port(), 9000);
     assert_eq!(config.storage.queue, 7);
-    assert!(parse("", &[("storage.queue", "many")]).unwrap_err().contains("storage.queue"));
+    assert!(
+        parse("", &[("storage.queue", "many")])
+            .unwrap_err()
+            .contains("storage.queue")
+    );
 }

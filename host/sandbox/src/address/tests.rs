@@ -31,27 +31,14 @@ fn inside_v6(v4: Ipv4Addr) -> [IpAddr; 4] {
 fn the_ends_of_every_special_v4_block_are_refused_in_every_notation() {
     for (base, length, rule) in V4_BLOCKS {
         for end in v4_ends(*base, *length) {
-            assert!(
-                refused_because(end.into(), false).is_some(),
-                "{end} of {base}/{length}"
-            );
+            assert!(refused_because(end.into(), false).is_some(), "{end} of {base}/{length}");
             for carried in inside_v6(end) {
-                assert!(
-                    refused_because(carried, false).is_some(),
-                    "{carried} carries {end}"
-                );
+                assert!(refused_because(carried, false).is_some(), "{carried} carries {end}");
             }
             if matches!(rule, AddressRule::Private(_)) {
-                assert_eq!(
-                    refused_because(end.into(), true),
-                    None,
-                    "{end} with private = true"
-                );
+                assert_eq!(refused_because(end.into(), true), None, "{end} with private = true");
             } else {
-                assert!(
-                    refused_because(end.into(), true).is_some(),
-                    "{end} with private = true"
-                );
+                assert!(refused_because(end.into(), true).is_some(), "{end} with private = true");
             }
         }
     }
@@ -59,23 +46,13 @@ fn the_ends_of_every_special_v4_block_are_refused_in_every_notation() {
 
 #[test]
 fn the_ends_of_every_special_v6_block_are_refused() {
-    for (base, length, rule) in V6_BLOCKS
-        .iter()
-        .filter(|(_, _, rule)| *rule != AddressRule::Public)
-    {
+    for (base, length, rule) in V6_BLOCKS.iter().filter(|(_, _, rule)| *rule != AddressRule::Public) {
         let [first, last] = v6_ends(*base, *length);
         for end in [first, last] {
-            assert!(
-                refused_because(end.into(), false).is_some(),
-                "{end} of {base}/{length}"
-            );
+            assert!(refused_because(end.into(), false).is_some(), "{end} of {base}/{length}");
         }
         if matches!(rule, AddressRule::Private(_)) {
-            assert_eq!(
-                refused_because(last.into(), true),
-                None,
-                "{last} with private = true"
-            );
+            assert_eq!(refused_because(last.into(), true), None, "{last} with private = true");
         }
     }
 }
@@ -133,11 +110,7 @@ fn odd_spellings_of_an_address_are_one_address_after_url_has_read_them() {
         "127.0.0.1.",
     ] {
         let url = url::Url::parse(&format!("http://{spelling}/")).unwrap();
-        assert_eq!(
-            url.host(),
-            Some(url::Host::Ipv4(Ipv4Addr::LOCALHOST)),
-            "{spelling}"
-        );
+        assert_eq!(url.host(), Some(url::Host::Ipv4(Ipv4Addr::LOCALHOST)), "{spelling}");
     }
 }
 

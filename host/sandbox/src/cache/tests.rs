@@ -10,9 +10,7 @@ fn engine() -> Engine {
 
 fn filled(folder: &Path) -> Cache {
     let cache = Cache::new(folder.join("compiled"), [1; 32], &engine());
-    cache
-        .write(&PLUGIN, "{\"type\":\"كائن\"}", b"native code")
-        .unwrap();
+    cache.write(&PLUGIN, "{\"type\":\"كائن\"}", b"native code").unwrap();
     cache
 }
 
@@ -29,12 +27,7 @@ fn what_was_written_is_read_and_nothing_else_lies_there() {
         (cached.schema.as_str(), cached.code.as_slice()),
         ("{\"type\":\"كائن\"}", &b"native code"[..])
     );
-    assert_eq!(
-        fs::read_dir(folder.path().join("compiled"))
-            .unwrap()
-            .count(),
-        1
-    );
+    assert_eq!(fs::read_dir(folder.path().join("compiled")).unwrap().count(), 1);
 }
 
 #[cfg(unix)]
@@ -66,11 +59,7 @@ fn another_engine_has_another_file() {
     let cache = filled(folder.path());
     let mut config = wasmtime::Config::new();
     config.epoch_interruption(true);
-    let other = Cache::new(
-        folder.path().join("compiled"),
-        [1; 32],
-        &Engine::new(&config).unwrap(),
-    );
+    let other = Cache::new(folder.path().join("compiled"), [1; 32], &Engine::new(&config).unwrap());
     assert_ne!(other.path(&PLUGIN), file(&cache));
     assert!(other.read(&PLUGIN).is_none());
 }

@@ -21,11 +21,7 @@ pub(crate) struct Clients {
 impl Clients {
     /// The client for a grant. The error says why none could be built.
     pub(crate) fn get(&self, private_granted: bool) -> Result<Client, String> {
-        let slot = if private_granted {
-            &self.private
-        } else {
-            &self.public
-        };
+        let slot = if private_granted { &self.private } else { &self.public };
         slot.get_or_init(|| build(private_granted)).clone()
     }
 }

@@ -67,14 +67,8 @@ impl Exchange<'_> {
         let mut sent = 0;
         loop {
             let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
-            let grant = find_grant(
-                self.asks,
-                self.grants,
-                sending.method.as_str(),
-                &sending.url,
-                &origin,
-            )
-            .map_err(HttpError::Denied)?;
+            let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
+                .map_err(HttpError::Denied)?;
             if self.dry_run && !sending.method.is_safe() {
                 return Ok(held_back(&sending, sent));
             }
@@ -82,9 +76,7 @@ impl Exchange<'_> {
             let mut answered = self.hop(&sending, grant, &origin, until).await?;
             sent += 1;
             answered.sent = sent;
-            let next = (left > 0)
-                .then(|| next_hop(&sending, &answered, &origin))
-                .flatten();
+            let next = (left > 0).then(|| next_hop(&sending, &answered, &origin)).flatten();
             let Some(next) = next else {
                 return Ok(answered);
             };
@@ -100,12 +92,10 @@ impl Exchange<'_> {
         origin: &Origin,
         until: Instant,
     ) -> Result<Answered, HttpError> {
-        let client = self.clients.get(grant.private).map_err(|message| {
-            HttpError::Tls(TransportFailure {
-                message,
-                sent: false,
-            })
-        })?;
+        let client = self
+            .clients
+            .get(grant.private)
+            .map_err(|message| HttpError::Tls(TransportFailure { message, sent: false }))?;
         let mut headers = sending.headers.clone();
         if !headers.contains_key(USER_AGENT)
             && let Ok(agent) = HeaderValue::from_str(self.user_agent)
@@ -200,11 +190,7 @@ fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<S
         _ => return None,
     };
     let same_origin = Origin::of(&url).is_ok_and(|next| next == *origin);
-    let body = if rewritten {
-        Bytes::new()
-    } else {
-        sending.body.clone()
-    };
+    let body = if rewritten { Bytes::new() } else { sending.body.clone() };
     if !same_origin && !body.is_empty() {
         // What the guest wrote for one origin is not for another.
         return None;
@@ -219,11 +205,7 @@ fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<S
         headers.remove(CONTENT_ENCODING);
     }
     Some(Sending {
-        method: if rewritten {
-            Method::GET
-        } else {
-            sending.method.clone()
-        },
+        method: if rewritten { Method::GET } else { sending.method.clone() },
         url,
         headers,
         body,

@@ -27,16 +27,14 @@ pub(crate) fn checked(
 ) -> Result<Vec<SocketAddr>, Blocked> {
     addresses
         .into_iter()
-        .map(
-            |address| match refused_because(address.ip(), private_granted) {
-                None => Ok(address),
-                Some(what) => Err(Blocked {
-                    host: host.to_owned(),
-                    address: address.ip(),
-                    what,
-                }),
-            },
-        )
+        .map(|address| match refused_because(address.ip(), private_granted) {
+            None => Ok(address),
+            Some(what) => Err(Blocked {
+                host: host.to_owned(),
+                address: address.ip(),
+                what,
+            }),
+        })
         .collect()
 }
 
@@ -71,26 +69,17 @@ mod tests {
         let blocked = checked("mixed.example", mixed, false).unwrap_err();
         assert_eq!(blocked.address, "10.0.0.7".parse::<IpAddr>().unwrap());
         assert_eq!(checked("mixed.example", mixed, true).unwrap(), mixed);
-        assert!(
-            checked(
-                "mixed.example",
-                [at("10.0.0.7:0"), at("169.254.169.254:0")],
-                true
-            )
-            .is_err()
-        );
+        assert!(checked("mixed.example", [at("10.0.0.7:0"), at("169.254.169.254:0")], true).is_err());
     }
 
     #[tokio::test]
     async fn the_resolver_itself_refuses_loopback_without_a_private_grant() {
         let name: Name = "localhost".parse().unwrap();
-        let error = CheckedResolver {
-            private_granted: false,
-        }
-        .resolve(name)
-        .await
-        .err()
-        .unwrap();
+        let error = CheckedResolver { private_granted: false }
+            .resolve(name)
+            .await
+            .err()
+            .unwrap();
         assert!(error.downcast_ref::<Blocked>().is_some(), "{error}");
     }
 }

@@ -64,10 +64,7 @@ fn a_refusal_is_the_grant_that_would_allow_it() {
     }
     let asks = [grant("https://شكاوى.example", &["POST"], &["/"])];
     let url = Url::parse("https://شكاوى.example:8443/x").unwrap();
-    let asks = [
-        asks[0].clone(),
-        grant("https://شكاوى.example:8443", &["POST"], &["/"]),
-    ];
+    let asks = [asks[0].clone(), grant("https://شكاوى.example:8443", &["POST"], &["/"])];
     let denied = find_grant(&asks, &[], "POST", &url, &Origin::of(&url).unwrap()).unwrap_err();
     assert!(
         denied.starts_with("[[instance.grant.http]]\norigin = \"https://xn--"),

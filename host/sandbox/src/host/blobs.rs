@@ -35,19 +35,13 @@ impl Host for CallState {
     }
 
     async fn read(&mut self, id: String, offset: u64, length: u32) -> Result<Vec<u8>, BlobError> {
-        self.read_blob(&id, offset, length)
-            .await
-            .map(|bytes| bytes.to_vec())
+        self.read_blob(&id, offset, length).await.map(|bytes| bytes.to_vec())
     }
 }
 
 impl CallState {
     /// Takes a new blob, within the call's quota.
-    pub(super) fn keep_blob(
-        &mut self,
-        media_type: String,
-        bytes: Bytes,
-    ) -> Result<String, BlobError> {
+    pub(super) fn keep_blob(&mut self, media_type: String, bytes: Bytes) -> Result<String, BlobError> {
         let quota = self.bound.limits.blobs;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length > quota {
@@ -68,28 +62,16 @@ impl CallState {
     }
 
     /// Bytes of a blob, at most 8 MiB at once.
-    pub(super) async fn read_blob(
-        &self,
-        id: &str,
-        offset: u64,
-        length: u32,
-    ) -> Result<Bytes, BlobError> {
+    pub(super) async fn read_blob(&self, id: &str, offset: u64, length: u32) -> Result<Bytes, BlobError> {
         let length = length.min(READ_BYTES);
         if let Some(blob) = self.own_blob(id) {
-            let from = usize::try_from(offset)
-                .unwrap_or(usize::MAX)
-                .min(blob.len());
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(blob.len());
             let to = from
                 .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
                 .min(blob.len());
             return Ok(blob.slice(from..to));
         }
-        let bytes = self
-            .call
-            .blobs
-            .read(id, offset, length)
-            .await
-            .map_err(storage)?;
+        let bytes = self.call.blobs.read(id, offset, length).await.map_err(storage)?;
         bytes.ok_or(BlobError::NotFound)
     }
 

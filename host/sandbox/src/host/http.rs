@@ -33,21 +33,14 @@ impl Host for CallState {
         })
     }
 
-    async fn download(
-        &mut self,
-        request: Request,
-        max_bytes: u64,
-    ) -> Result<DownloadResult, HttpError> {
+    async fn download(&mut self, request: Request, max_bytes: u64) -> Result<DownloadResult, HttpError> {
         let room = self.bound.limits.blobs.saturating_sub(self.blob_bytes);
         let answered = self.exchange(request, max_bytes.min(room)).await?;
         let headers = self.masked_headers(&answered.headers);
         let media_type = headers
             .iter()
             .find(|header| header.name == "content-type")
-            .map_or_else(
-                || "application/octet-stream".to_owned(),
-                |header| header.value.clone(),
-            );
+            .map_or_else(|| "application/octet-stream".to_owned(), |header| header.value.clone());
         let body = self.masked_body(answered.body);
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let blob = self
@@ -103,8 +96,7 @@ impl CallState {
         if request.url.len() > URL_BYTES {
             return Err(invalid(format!("the URL is longer than {URL_BYTES} bytes")));
         }
-        let mut url = Url::parse(&request.url)
-            .map_err(|error| invalid(format!("the URL cannot be read: {error}")))?;
+        let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("the URL cannot be read: {error}")))?;
         url.set_fragment(None);
         let method = Method::from_bytes(request.method.to_ascii_uppercase().as_bytes())
             .ok()
@@ -148,9 +140,7 @@ impl CallState {
                 .read_blob(id, offset, u32::MAX)
                 .await
                 .map_err(|error| match error {
-                    BlobError::NotFound => {
-                        HttpError::InvalidRequest("there is no blob of that id".to_owned())
-                    }
+                    BlobError::NotFound => HttpError::InvalidRequest("there is no blob of that id".to_owned()),
                     other => HttpError::InvalidRequest(format!("the blob cannot be read: {other}")),
                 })?;
             if part.is_empty() {
@@ -190,16 +180,12 @@ fn credential(
     origin: &Origin,
 ) -> Result<Option<(HeaderName, HeaderValue)>, HttpError> {
     let manifest = bound.plugin.manifest();
-    let tied = |slot: &SecretSlot| {
-        slot.inject
-            .as_ref()
-            .is_some_and(|inject| fits(bound, inject, origin))
-    };
+    let tied = |slot: &SecretSlot| slot.inject.as_ref().is_some_and(|inject| fits(bound, inject, origin));
     let slot = match named {
         Some(name) => {
-            let slot = manifest.secret(name).ok_or_else(|| {
-                HttpError::CredentialMissing(format!("the manifest declares no secret `{name}`"))
-            })?;
+            let slot = manifest
+                .secret(name)
+                .ok_or_else(|| HttpError::CredentialMissing(format!("the manifest declares no secret `{name}`")))?;
             if !tied(slot) {
                 return Err(HttpError::Denied(format!(
                     "the secret `{name}` is not for {origin}: see `inject` of that [[secret]] in plugin.toml"
@@ -234,11 +220,7 @@ fn fits(bound: &Bound, inject: &Inject, origin: &Origin) -> bool {
     }
 }
 
-fn header_for(
-    bound: &Bound,
-    inject: &Inject,
-    secret: &str,
-) -> Result<(HeaderName, HeaderValue), HttpError> {
+fn header_for(bound: &Bound, inject: &Inject, secret: &str) -> Result<(HeaderName, HeaderValue), HttpError> {
     let unusable = |what: String| HttpError::CredentialMissing(what);
     let name = HeaderName::from_bytes(inject.header.as_bytes())
         .map_err(|_| unusable("`inject.header` is no header name".to_owned()))?;

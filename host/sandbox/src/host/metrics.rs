@@ -71,8 +71,7 @@ impl Host for CallState {
     }
 
     fn observe(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
-        self.samples
-            .take(name, MeasurementKind::Observe(value), labels);
+        self.samples.take(name, MeasurementKind::Observe(value), labels);
     }
 }
 
@@ -88,11 +87,7 @@ mod tests {
     fn names_values_and_samples_are_bounded() {
         let mut samples = Samples::default();
         for number in 0..100 {
-            samples.take(
-                format!("name_{number}"),
-                MeasurementKind::Add(1),
-                Vec::new(),
-            );
+            samples.take(format!("name_{number}"), MeasurementKind::Add(1), Vec::new());
         }
         assert_eq!((samples.taken.len(), samples.dropped), (METRIC_NAMES, 36));
         for number in 0..20 {
@@ -103,18 +98,10 @@ mod tests {
             );
         }
         assert_eq!(samples.dropped, 36 + 12);
-        samples.take(
-            "name_1".to_owned(),
-            MeasurementKind::Set(f64::NAN),
-            Vec::new(),
-        );
+        samples.take("name_1".to_owned(), MeasurementKind::Set(f64::NAN), Vec::new());
         assert_eq!(samples.dropped, 36 + 13);
         for _ in 0..5000 {
-            samples.take(
-                "name_2".to_owned(),
-                MeasurementKind::Observe(1.0),
-                Vec::new(),
-            );
+            samples.take("name_2".to_owned(), MeasurementKind::Observe(1.0), Vec::new());
         }
         assert_eq!(samples.taken.len(), METRIC_SAMPLES);
     }

@@ -77,12 +77,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(
-        bound: &Arc<Bound>,
-        call: Call,
-        admission: Admission,
-        deadline: Instant,
-    ) -> Self {
+    pub(crate) fn new(bound: &Arc<Bound>, call: Call, admission: Admission, deadline: Instant) -> Self {
         let stdio = Ring::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(WASI_HANDLES);

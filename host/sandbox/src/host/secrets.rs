@@ -19,22 +19,11 @@ impl Host for CallState {
         self.secret(&name).is_ok()
     }
 
-    fn sign(
-        &mut self,
-        name: String,
-        algorithm: Mac,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>, SecretError> {
+    fn sign(&mut self, name: String, algorithm: Mac, data: Vec<u8>) -> Result<Vec<u8>, SecretError> {
         Ok(self.secret(&name)?.sign(algorithm, &data))
     }
 
-    fn verify(
-        &mut self,
-        name: String,
-        algorithm: Mac,
-        data: Vec<u8>,
-        tag: Vec<u8>,
-    ) -> Result<bool, SecretError> {
+    fn verify(&mut self, name: String, algorithm: Mac, data: Vec<u8>, tag: Vec<u8>) -> Result<bool, SecretError> {
         Ok(self.secret(&name)?.verify(algorithm, &data, &tag))
     }
 }

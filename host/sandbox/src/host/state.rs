@@ -51,12 +51,7 @@ impl Host for CallState {
         Ok(())
     }
 
-    async fn scan(
-        &mut self,
-        prefix: String,
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<Page, StateError> {
+    async fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, StateError> {
         check_key(&prefix)?;
         let limit = usize::try_from(limit).unwrap_or(PAGE).clamp(1, PAGE);
         let mut entries = Vec::new();
@@ -65,10 +60,7 @@ impl Host for CallState {
             match merge.next().await? {
                 Some(entry) => entries.push(entry),
                 None => {
-                    return Ok(Page {
-                        entries,
-                        next: None,
-                    });
+                    return Ok(Page { entries, next: None });
                 }
             }
         }

@@ -4,8 +4,7 @@ use super::*;
 
 const CORE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-const MANIFEST: &str =
-    "[plugin]\nid = \"x\"\nversion = \"1.0.0\"\nname = \"عدّاد\"\ncontract = \"0.1\"\n";
+const MANIFEST: &str = "[plugin]\nid = \"x\"\nversion = \"1.0.0\"\nname = \"عدّاد\"\ncontract = \"0.1\"\n";
 
 /// A custom section; all lengths here fit into one LEB128 byte or two.
 fn section(name: &str, data: &[u8]) -> Vec<u8> {
@@ -48,15 +47,10 @@ fn what_is_no_plugin_says_what_it_is() {
     assert_eq!(kind(CORE), NotAPlugin::CoreModule);
     assert_eq!(kind(b"  (component (core module))"), NotAPlugin::Text);
     assert_eq!(kind(b"\x7fELF\x02\x01\x01\0"), NotAPlugin::Precompiled);
-    assert!(
-        matches!(kind("مرحبا بكم".as_bytes()), NotAPlugin::Unknown(shown) if shown.contains("مرحبا"))
-    );
+    assert!(matches!(kind("مرحبا بكم".as_bytes()), NotAPlugin::Unknown(shown) if shown.contains("مرحبا")));
     assert!(matches!(kind(b"PK\x03\x04zip"), NotAPlugin::Unknown(_)));
     assert_eq!(kind(COMPONENT), NotAPlugin::NoManifest);
-    assert!(matches!(
-        kind(b"\0asm\x0d\0\x01\0\xff\xff"),
-        NotAPlugin::Damaged(_)
-    ));
+    assert!(matches!(kind(b"\0asm\x0d\0\x01\0\xff\xff"), NotAPlugin::Damaged(_)));
 }
 
 #[test]
@@ -92,10 +86,7 @@ fn a_manifest_that_is_doubled_broken_or_no_text_is_refused() {
     assert!(
         matches!(Inspection::of(&nested(&[bytes])).unwrap_err(), NotAPlugin::Manifest(error) if error.message.contains("UTF-8"))
     );
-    let unknown = section(
-        MANIFEST_SECTION,
-        format!("{MANIFEST}colour = 1\n").as_bytes(),
-    );
+    let unknown = section(MANIFEST_SECTION, format!("{MANIFEST}colour = 1\n").as_bytes());
     assert!(
         matches!(Inspection::of(&nested(&[unknown])).unwrap_err(), NotAPlugin::Manifest(error) if error.line == Some(6))
     );

@@ -14,8 +14,7 @@ use thiserror::Error;
 
 pub(crate) use parts::any_path;
 pub use parts::{
-    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding,
-    Verify, WantedLimits,
+    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, Verify, WantedLimits,
 };
 pub use text::LocalText;
 pub use units::{ByteSize, Span};
@@ -123,10 +122,7 @@ impl Manifest {
         if !is_version(&about.version) {
             return Some((
                 about.version.clone(),
-                format!(
-                    "`plugin.version` is `{}`; write it like `1.4.0`",
-                    about.version
-                ),
+                format!("`plugin.version` is `{}`; write it like `1.4.0`", about.version),
             ));
         }
         if contract_parts(&about.contract).is_none() {

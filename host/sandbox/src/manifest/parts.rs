@@ -90,10 +90,7 @@ pub struct Inject {
 impl Inject {
     pub(crate) fn fault(&self) -> Option<String> {
         if http::HeaderName::from_bytes(self.header.as_bytes()).is_err() {
-            return Some(format!(
-                "`inject.header` is `{}`, which is no header name",
-                self.header
-            ));
+            return Some(format!("`inject.header` is `{}`, which is no header name", self.header));
         }
         if !self.format.contains("{secret}") {
             return Some(format!(
@@ -183,9 +180,7 @@ impl HmacRecipe {
         }
         let timed = self.parts.contains(&Part::Timestamp);
         if (timed || self.max_age.is_some()) && self.timestamp_header.is_none() {
-            return Some(
-                "`timestamp-header` is missing; \"timestamp\" and `max-age` need it".to_owned(),
-            );
+            return Some("`timestamp-header` is missing; \"timestamp\" and `max-age` need it".to_owned());
         }
         if self.max_age.is_some() && !timed {
             return Some("`max-age` protects nothing unless `parts` hold \"timestamp\"".to_owned());

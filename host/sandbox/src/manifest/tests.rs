@@ -40,10 +40,7 @@ fn a_full_manifest_reads() {
     assert_eq!(manifest.plugin.name.in_language("ar-SA"), "نماذج الويب");
     assert_eq!(manifest.plugin.name.in_language("fa"), "Web forms");
     assert_eq!(manifest.ask.http[0].paths, ["/"]);
-    assert_eq!(
-        manifest.secret("signing").unwrap().encoding,
-        Encoding::Base64
-    );
+    assert_eq!(manifest.secret("signing").unwrap().encoding, Encoding::Base64);
     assert_eq!(manifest.limits.memory, Some(ByteSize(64 << 20)));
     let Some(Verify::HmacSha256(recipe)) = &manifest.webhook("submit").unwrap().verify else {
         panic!("no recipe")
@@ -74,19 +71,9 @@ const FAULTS: &[(&str, &str, usize, &str)] = &[
         "which no [[secret]] declares",
     ),
     (", \"body\"]", "]", 25, "anybody could change it"),
-    (
-        "timestamp-header = \"X-Form-Timestamp\", ",
-        "",
-        25,
-        "timestamp-header",
-    ),
+    ("timestamp-header = \"X-Form-Timestamp\", ", "", 25, "timestamp-header"),
     ("Bearer {secret}", "Bearer x", 17, "does not hold"),
-    (
-        "header = \"Authorization\"",
-        "header = \"أ\"",
-        17,
-        "no header name",
-    ),
+    ("header = \"Authorization\"", "header = \"أ\"", 17, "no header name"),
 ];
 
 #[test]
@@ -103,19 +90,9 @@ fn every_fault_names_its_line_and_what_is_right() {
 #[test]
 fn a_secret_or_webhook_declared_twice_is_refused() {
     let secret = format!("{FORM}\n[[secret]]\nname = \"signing\"\n");
-    assert!(
-        Manifest::parse(&secret)
-            .unwrap_err()
-            .message
-            .contains("twice")
-    );
+    assert!(Manifest::parse(&secret).unwrap_err().message.contains("twice"));
     let webhook = format!("{FORM}\n[[webhook]]\nname = \"submit\"\n");
-    assert!(
-        Manifest::parse(&webhook)
-            .unwrap_err()
-            .message
-            .contains("twice")
-    );
+    assert!(Manifest::parse(&webhook).unwrap_err().message.contains("twice"));
 }
 
 #[test]

@@ -21,22 +21,15 @@ fn secret(text: &str) -> Secret {
 #[test]
 fn values_are_decoded_as_the_slot_says() {
     let read = |prefix, encoding, text: &str| {
-        Secret::read(&slot(prefix, encoding), &text.into())
-            .map(|secret| secret.key.expose_secret().to_vec())
+        Secret::read(&slot(prefix, encoding), &text.into()).map(|secret| secret.key.expose_secret().to_vec())
     };
     assert_eq!(
         read(Some("whsec_"), Encoding::Base64, "whsec_c2VjcmV0"),
         Ok(b"secret".to_vec())
     );
-    assert_eq!(
-        read(None, Encoding::Base64, "c2VjcmU"),
-        Ok(b"secre".to_vec())
-    );
+    assert_eq!(read(None, Encoding::Base64, "c2VjcmU"), Ok(b"secre".to_vec()));
     assert_eq!(read(None, Encoding::Hex, "00FFab"), Ok(vec![0, 255, 171]));
-    assert_eq!(
-        read(None, Encoding::Text, "كلمة"),
-        Ok("كلمة".as_bytes().to_vec())
-    );
+    assert_eq!(read(None, Encoding::Text, "كلمة"), Ok("كلمة".as_bytes().to_vec()));
     assert_eq!(
         read(Some("whsec_"), Encoding::Base64, "c2VjcmV0"),
         Err(SecretError::Prefix("whsec_".to_owned()))
@@ -54,10 +47,7 @@ fn macs_are_those_of_the_standards() {
     let key = secret("Jefe");
     let data = b"what do ya want for nothing?";
     let hex = |algorithm| hex::encode(key.sign(algorithm, data));
-    assert_eq!(
-        hex(Algorithm::HmacSha1),
-        "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
-    );
+    assert_eq!(hex(Algorithm::HmacSha1), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
     assert_eq!(
         hex(Algorithm::HmacSha256),
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

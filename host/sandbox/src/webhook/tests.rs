@@ -49,10 +49,7 @@ fn check(recipe: &Verify, pairs: &[(&str, &str)], body: &[u8]) -> Result<(), Ref
 }
 
 fn timed_tag(timestamp: &str, body: &[u8]) -> Vec<u8> {
-    secret().sign(
-        Mac::HmacSha256,
-        &[timestamp.as_bytes(), b".", body].concat(),
-    )
+    secret().sign(Mac::HmacSha256, &[timestamp.as_bytes(), b".", body].concat())
 }
 
 fn timed() -> Verify {
@@ -69,11 +66,7 @@ fn a_good_signature_passes_and_every_changed_byte_fails() {
     let tag = timed_tag(stamp, BODY);
     let good = format!("sha256={}", hex::encode(&tag));
     assert_eq!(
-        check(
-            &timed(),
-            &[("x-signature", &good), ("X-TIMESTAMP", stamp)],
-            BODY
-        ),
+        check(&timed(), &[("x-signature", &good), ("X-TIMESTAMP", stamp)], BODY),
         Ok(())
     );
     for at in 0..tag.len() {
@@ -81,22 +74,14 @@ fn a_good_signature_passes_and_every_changed_byte_fails() {
         bad[at] ^= 1;
         let bad = format!("sha256={}", hex::encode(bad));
         assert_eq!(
-            check(
-                &timed(),
-                &[("x-signature", &bad), ("x-timestamp", stamp)],
-                BODY
-            ),
+            check(&timed(), &[("x-signature", &bad), ("x-timestamp", stamp)], BODY),
             Err(Refusal::Mismatch)
         );
     }
     let mut other = BODY.to_vec();
     other.push(b' ');
     assert_eq!(
-        check(
-            &timed(),
-            &[("x-signature", &good), ("x-timestamp", stamp)],
-            &other
-        ),
+        check(&timed(), &[("x-signature", &good), ("x-timestamp", stamp)], &other),
         Err(Refusal::Mismatch)
     );
 }
@@ -111,38 +96,18 @@ fn old_future_and_odd_times_are_refused() {
         ("1790000400", false),
     ] {
         let tag = format!("sha256={}", hex::encode(timed_tag(stamp, BODY)));
-        let answer = check(
-            &timed(),
-            &[("x-signature", &tag), ("x-timestamp", stamp)],
-            BODY,
-        );
+        let answer = check(&timed(), &[("x-signature", &tag), ("x-timestamp", stamp)], BODY);
         let expected = if fits {
             Ok(())
         } else {
-            Err(Refusal::Stale {
-                allowed_seconds: 300,
-            })
+            Err(Refusal::Stale { allowed_seconds: 300 })
         };
         assert_eq!(answer, expected, "{stamp}");
     }
-    for odd in [
-        "",
-        "yesterday",
-        "١٧٩٠",
-        "1790000000.5",
-        "99999999999999999999",
-    ] {
+    for odd in ["", "yesterday", "١٧٩٠", "1790000000.5", "99999999999999999999"] {
         let tag = format!("sha256={}", hex::encode(timed_tag(odd, BODY)));
-        let answer = check(
-            &timed(),
-            &[("x-signature", &tag), ("x-timestamp", odd)],
-            BODY,
-        );
-        assert_eq!(
-            answer,
-            Err(Refusal::NoTimestamp("X-Timestamp".to_owned())),
-            "{odd}"
-        );
+        let answer = check(&timed(), &[("x-signature", &tag), ("x-timestamp", odd)], BODY);
+        assert_eq!(answer, Err(Refusal::NoTimestamp("X-Timestamp".to_owned())), "{odd}");
     }
 }
 
@@ -157,11 +122,7 @@ fn several_signatures_in_base64_with_a_comma_in_the_prefix() {
     let tag = STANDARD.encode(secret().sign(Mac::HmacSha256, &[b"msg_1.", BODY].concat()));
     let both = format!("v1,AAAA v1a,xx v1,{tag}");
     assert_eq!(
-        check(
-            &recipe,
-            &[("X-Signature", &both), ("webhook-id", "msg_1")],
-            BODY
-        ),
+        check(&recipe, &[("X-Signature", &both), ("webhook-id", "msg_1")], BODY),
         Ok(())
     );
     assert_eq!(
@@ -170,11 +131,7 @@ fn several_signatures_in_base64_with_a_comma_in_the_prefix() {
     );
     let bare = tag.as_str();
     assert_eq!(
-        check(
-            &recipe,
-            &[("X-Signature", bare), ("webhook-id", "msg_1")],
-            BODY
-        ),
+        check(&recipe, &[("X-Signature", bare), ("webhook-id", "msg_1")], BODY),
         Err(Refusal::Mismatch)
     );
 }

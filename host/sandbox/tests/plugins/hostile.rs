@@ -129,10 +129,7 @@ async fn a_gigabyte_is_never_taken_over() {
         ),
         "{large}"
     );
-    assert_eq!(
-        told(&acting("gigabyte", 4 << 20).pull().await.unwrap()).len(),
-        4 << 20
-    );
+    assert_eq!(told(&acting("gigabyte", 4 << 20).pull().await.unwrap()).len(), 4 << 20);
 }
 
 #[tokio::test]
@@ -150,13 +147,7 @@ async fn too_many_items_are_refused_with_the_setting() {
         "{error}"
     );
     assert_eq!(
-        acting("many-items", 10_000)
-            .pull()
-            .await
-            .unwrap()
-            .value
-            .changes
-            .len(),
+        acting("many-items", 10_000).pull().await.unwrap().value.changes.len(),
         10_000
     );
 }
@@ -174,14 +165,8 @@ async fn a_panic_names_message_place_and_functions() {
         panic!("{error}")
     };
     assert_eq!(*during, "puller.pull");
-    assert_eq!(
-        message,
-        "index out of bounds: the len is 3 but the index is 7"
-    );
-    assert!(
-        place.as_deref().unwrap().contains("src/acts.rs:"),
-        "{place:?}"
-    );
+    assert_eq!(message, "index out of bounds: the len is 3 but the index is 7");
+    assert!(place.as_deref().unwrap().contains("src/acts.rs:"), "{place:?}");
     assert!(
         frames[0].starts_with("mihwar_sdk::") || frames[0].starts_with("guest_hostile::"),
         "{frames:?}"
@@ -206,10 +191,7 @@ async fn endless_recursion_and_exit_are_traps_and_the_host_lives() {
 #[tokio::test]
 async fn a_flood_of_log_lines_is_cut_counted_and_masked() {
     let done = acting("flood-log", 1000).pull().await.unwrap();
-    assert_eq!(
-        (done.effects.log.len(), done.effects.log_dropped),
-        (200, 800)
-    );
+    assert_eq!((done.effects.log.len(), done.effects.log_dropped), (200, 800));
     for line in &done.effects.log {
         let bytes = line.message.len()
             + line
@@ -302,10 +284,7 @@ async fn no_call_finds_what_another_left_in_its_memory() {
 
 #[tokio::test]
 async fn secrets_sign_without_being_read() {
-    assert_eq!(
-        told(&acting("sign", 0).pull().await.unwrap()),
-        "32 Ok(true) Ok(false)"
-    );
+    assert_eq!(told(&acting("sign", 0).pull().await.unwrap()), "32 Ok(true) Ok(false)");
 }
 
 #[tokio::test]
@@ -365,10 +344,7 @@ async fn an_echo_of_the_credential_is_masked() {
     };
     let done = setup.pull().await.unwrap();
     let sent = echo.join().unwrap().to_lowercase();
-    assert!(
-        sent.contains("authorization: bearer s3cret-token-value"),
-        "{sent}"
-    );
+    assert!(sent.contains("authorization: bearer s3cret-token-value"), "{sent}");
     assert!(
         told(&done).starts_with("200 GET / HTTP/1.1") && told(&done).contains("•••"),
         "{}",
@@ -385,15 +361,10 @@ async fn settings_that_do_not_fit_are_named_by_key() {
         ..Setup::default()
     };
     let problems = wrong.configure(&plugin()).unwrap_err();
-    let paths: Vec<&str> = problems
-        .iter()
-        .map(|problem| problem.path.as_str())
-        .collect();
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert!(paths.contains(&"settings.act"), "{problems:?}");
     assert!(
-        problems
-            .iter()
-            .any(|problem| problem.message.contains("colour")),
+        problems.iter().any(|problem| problem.message.contains("colour")),
         "{problems:?}"
     );
 }
@@ -416,17 +387,7 @@ async fn more_calls_than_slots_wait_and_all_are_answered() {
 #[tokio::test]
 async fn what_a_plugin_does_not_offer_is_said() {
     let (instance, _) = acting("answer", 0).configure(&plugin()).unwrap();
-    let error = instance
-        .deliver(Vec::new(), Call::empty())
-        .await
-        .unwrap_err();
+    let error = instance.deliver(Vec::new(), Call::empty()).await.unwrap_err();
     assert_eq!(error.code(), "not-offered");
-    assert!(
-        instance
-            .validate(Call::empty())
-            .await
-            .unwrap()
-            .value
-            .is_empty()
-    );
+    assert!(instance.validate(Call::empty()).await.unwrap().value.is_empty());
 }

@@ -33,10 +33,7 @@ fn with_manifest(from: &str, to: &str) -> Vec<u8> {
 async fn a_real_component_says_what_it_is_without_running() {
     let inspection = Inspection::of(hostile()).unwrap();
     assert_eq!(inspection.manifest.plugin.id, "hostile");
-    assert_eq!(
-        inspection.manifest.plugin.name.in_language("ar"),
-        "ضيف عدائي"
-    );
+    assert_eq!(inspection.manifest.plugin.name.in_language("ar"), "ضيف عدائي");
     assert!(
         inspection
             .exports
@@ -45,26 +42,14 @@ async fn a_real_component_says_what_it_is_without_running() {
         "{inspection:?}"
     );
     let used: Vec<&str> = inspection.capabilities().collect();
+    assert!(used.contains(&"http") && used.contains(&"state"), "{used:?}");
     assert!(
-        used.contains(&"http") && used.contains(&"state"),
-        "{used:?}"
-    );
-    assert!(
-        inspection
-            .sdk
-            .as_deref()
-            .is_some_and(|sdk| sdk.starts_with("rust ")),
+        inspection.sdk.as_deref().is_some_and(|sdk| sdk.starts_with("rust ")),
         "{inspection:?}"
     );
     let plugin = engine().load(hostile()).await.unwrap();
-    assert_eq!(
-        plugin.capabilities().collect::<Vec<_>>(),
-        [Capability::Pull]
-    );
-    assert_eq!(
-        plugin.settings_schema()["properties"]["act"]["type"],
-        "string"
-    );
+    assert_eq!(plugin.capabilities().collect::<Vec<_>>(), [Capability::Pull]);
+    assert_eq!(plugin.settings_schema()["properties"]["act"]["type"], "string");
 }
 
 #[tokio::test]
@@ -81,10 +66,7 @@ async fn files_that_are_no_plugin_are_refused_before_anything_is_compiled() {
     };
     assert_eq!(refused(b"").await, NotAPlugin::Empty);
     assert_eq!(refused(b"\0asm\x01\0\0\0").await, NotAPlugin::CoreModule);
-    assert!(matches!(
-        refused("نص".as_bytes()).await,
-        NotAPlugin::Unknown(_)
-    ));
+    assert!(matches!(refused("نص".as_bytes()).await, NotAPlugin::Unknown(_)));
     let half = &hostile()[..hostile().len() / 2];
     assert!(matches!(
         engine.load(half).await.unwrap_err(),
@@ -98,10 +80,7 @@ async fn another_contract_version_is_refused_with_both_versions() {
         .load(&with_manifest("contract = \"0.1\"", "contract = \"0.9\""))
         .await
         .unwrap_err();
-    let LoadError::Contract {
-        built_for, offered, ..
-    } = &error
-    else {
+    let LoadError::Contract { built_for, offered, .. } = &error else {
         panic!("{error}")
     };
     assert_eq!((built_for.as_str(), *offered), ("0.9", "0.1"));
@@ -163,11 +142,7 @@ async fn compiled_code_is_kept_and_a_damaged_missing_or_foreign_file_only_costs_
 #[tokio::test]
 async fn a_cache_that_cannot_be_written_does_not_keep_a_plugin_from_loading() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(
-        folder.path().join("compiled"),
-        "a file where the folder should be",
-    )
-    .unwrap();
+    fs::write(folder.path().join("compiled"), "a file where the folder should be").unwrap();
     assert!(cached(folder.path(), 1).load(hostile()).await.is_ok());
 }
 

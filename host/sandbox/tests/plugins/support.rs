@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use mihwar_sandbox::contract::puller::{PullMode, PullPage, PullRequest};
 use mihwar_sandbox::contract::types::Change;
 use mihwar_sandbox::{
-    Call, CallError, Done, Engine, EngineSettings, Grants, HttpGrant, Instance, InstanceSettings,
-    LimitOverrides, Plugin, Problem, SecretSet,
+    Call, CallError, Done, Engine, EngineSettings, Grants, HttpGrant, Instance, InstanceSettings, LimitOverrides,
+    Plugin, Problem, SecretSet,
 };
 use serde_json::{Value, json};
 
@@ -90,10 +90,7 @@ pub(crate) fn acting(act: &str, amount: u32) -> Setup {
 }
 
 impl Setup {
-    pub(crate) fn configure(
-        self,
-        plugin: &Arc<Plugin>,
-    ) -> Result<(Instance, Vec<Problem>), Vec<Problem>> {
+    pub(crate) fn configure(self, plugin: &Arc<Plugin>) -> Result<(Instance, Vec<Problem>), Vec<Problem>> {
         let mut secrets = SecretSet::new();
         secrets.insert("token", "s3cret-token-value".into());
         secrets.insert("signing", "00ff00ff".into());

@@ -23,13 +23,8 @@ pub(crate) async fn reload_config(
     _: Allowed<Admin>,
     State(surface): State<Surface>,
 ) -> Result<Json<ReloadReport>, Problem> {
-    surface
-        .hub
-        .reload()
-        .await
-        .map(Json)
-        .map_err(|error| match error {
-            ReloadError::Config(error) => Problem::new(Sort::InvalidConfig, error.to_string()),
-            ReloadError::Fault(fault) => fault.into(),
-        })
+    surface.hub.reload().await.map(Json).map_err(|error| match error {
+        ReloadError::Config(error) => Problem::new(Sort::InvalidConfig, error.to_string()),
+        ReloadError::Fault(fault) => fault.into(),
+    })
 }

@@ -137,9 +137,7 @@ pub(crate) async fn list_deliveries(
     State(surface): State<Surface>,
     uri: Uri,
 ) -> Result<Json<DeliveryPageView>, Problem> {
-    let (filter, page) = read_query(&uri, |fields| {
-        (read_filter(fields), PageWanted::read(fields))
-    })?;
+    let (filter, page) = read_query(&uri, |fields| (read_filter(fields), PageWanted::read(fields)))?;
     let found = surface
         .hub
         .delivery_page(&filter, page.cursor.as_deref(), page.limit)
@@ -168,18 +166,13 @@ pub(crate) async fn replay_deliveries(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Json<ReplayedView>, Problem> {
     let selection = read_object(value, selection).map_err(Problem::fields)?;
-    let replayed = surface
-        .hub
-        .delivery_replay(&caller.actor, &selection)
-        .await?;
+    let replayed = surface.hub.delivery_replay(&caller.actor, &selection).await?;
     Ok(Json(ReplayedView { replayed }))
 }
 
 fn selection(fields: &mut Fields<'_>) -> Option<ReplaySelection> {
     let id = fields.parsed("id").map(ReplaySelection::Id);
-    let department = fields
-        .parsed("department")
-        .map(ReplaySelection::Destination);
+    let department = fields.parsed("department").map(ReplaySelection::Destination);
     let all = fields.chosen("all").then_some(ReplaySelection::All);
     let mut given = [id, department, all].into_iter().flatten();
     match (given.next(), given.next()) {

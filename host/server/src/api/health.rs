@@ -89,10 +89,7 @@ pub(crate) async fn ready(State(surface): State<Surface>, visitor: Visitor) -> R
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn read_metrics(
-    State(surface): State<Surface>,
-    visitor: Visitor,
-) -> Result<Response, Problem> {
+pub(crate) async fn read_metrics(State(surface): State<Surface>, visitor: Visitor) -> Result<Response, Problem> {
     if !visitor.may_see_figures() {
         return Err(Problem::new(
             Sort::Unauthenticated,
@@ -137,9 +134,7 @@ const fn exact(value: u64) -> f64 {
 /// Memory that the process holds, where the system tells.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -78,10 +78,7 @@ fn inbound(instance: InstanceName, endpoint: String, parts: &Parts) -> InboundRe
         header::TRAILER,
         header::UPGRADE,
     ];
-    let headers = parts
-        .headers
-        .iter()
-        .filter(|(name, _)| !HOP_BY_HOP.contains(name));
+    let headers = parts.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name));
     InboundRequest {
         instance,
         endpoint,
@@ -96,9 +93,7 @@ fn inbound(instance: InstanceName, endpoint: String, parts: &Parts) -> InboundRe
 }
 
 fn query_pairs(uri: &Uri) -> Vec<(String, String)> {
-    Query::try_from_uri(uri)
-        .map(|Query(pairs)| pairs)
-        .unwrap_or_default()
+    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
 }
 
 fn refused(error: InboundError) -> Problem {
@@ -107,18 +102,14 @@ fn refused(error: InboundError) -> Problem {
         InboundError::UnknownInstance(_) | InboundError::UnknownEndpoint(_) => {
             Problem::not_found("such endpoint").with_private(error)
         }
-        InboundError::MethodNotAllowed { allowed } => {
-            Problem::method_not_allowed(allowed.join(", "))
-        }
+        InboundError::MethodNotAllowed { allowed } => Problem::method_not_allowed(allowed.join(", ")),
         InboundError::BodyTooLarge { limit } => Problem::new(
             Sort::TooLarge,
             format!("this endpoint takes bodies of up to {limit} bytes"),
         ),
-        InboundError::NotVerified { reason } => Problem::new(
-            Sort::NotVerified,
-            "the request carries no signature that fits",
-        )
-        .with_private(reason),
+        InboundError::NotVerified { reason } => {
+            Problem::new(Sort::NotVerified, "the request carries no signature that fits").with_private(reason)
+        }
         InboundError::Fault(fault) => fault.into(),
     }
 }

@@ -85,18 +85,11 @@ pub(crate) async fn list_inbound_dead_letters(
 ) -> Result<Json<InboundPageView>, Problem> {
     let page = read_query(&uri, PageWanted::read)?;
     let after = page.cursor.as_deref().map(str::parse).transpose();
-    let after = after.map_err(|_| {
-        Problem::new(
-            Sort::InvalidCursor,
-            "the cursor is not one that this list handed out",
-        )
-    })?;
+    let after =
+        after.map_err(|_| Problem::new(Sort::InvalidCursor, "the cursor is not one that this list handed out"))?;
     let found = surface.hub.inbound_dead_page(after, page.limit).await?;
     let is_full = found.len() == usize::from(page.limit);
-    let next = found
-        .last()
-        .filter(|_| is_full)
-        .map(|last| last.inbound.to_string());
+    let next = found.last().filter(|_| is_full).map(|last| last.inbound.to_string());
     Ok(Json(InboundPageView {
         items: found.into_iter().map(InboundView::from).collect(),
         next,

@@ -37,10 +37,7 @@ pub enum VerifyLine {
         headers(("mihwar-verifier-key" = String, description = "Public key of the signer, as a C2SP verifier key.")))),
     security(("token" = ["feedback:read"])),
 )]
-pub(crate) async fn get_checkpoint(
-    _: Allowed<Read>,
-    State(surface): State<Surface>,
-) -> Result<Response, Problem> {
+pub(crate) async fn get_checkpoint(_: Allowed<Read>, State(surface): State<Surface>) -> Result<Response, Problem> {
     let note = surface.hub.checkpoint().await?;
     let key = http::HeaderValue::try_from(surface.hub.verifier_key()).map_err(Problem::internal)?;
     let headers = [

@@ -54,20 +54,13 @@ pub struct InstanceView {
 
 impl From<InstanceStatus> for InstanceView {
     fn from(status: InstanceStatus) -> Self {
-        let state = if status.paused.is_some() {
-            "paused"
-        } else {
-            "running"
-        };
+        let state = if status.paused.is_some() { "paused" } else { "running" };
         let role = match status.role {
             Role::Channel => "channel",
             Role::Enricher => "enricher",
             Role::Department => "department",
         };
-        let (last_error_at, last_error) = status
-            .last_error
-            .map(|error| (error.at, error.message))
-            .unzip();
+        let (last_error_at, last_error) = status.last_error.map(|error| (error.at, error.message)).unzip();
         Self {
             name: status.name.to_string(),
             plugin: status.plugin.to_string(),

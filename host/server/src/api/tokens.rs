@@ -99,10 +99,7 @@ pub(crate) async fn create_token(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Response, Problem> {
     let (name, scopes, expires) = read_object(value, wanted).map_err(Problem::fields)?;
-    let made = surface
-        .hub
-        .token_create(caller.actor, &name, scopes, expires)
-        .await?;
+    let made = surface.hub.token_create(caller.actor, &name, scopes, expires).await?;
     let view = NewTokenView {
         id: made.id.to_string(),
         token: made.token,
@@ -120,10 +117,7 @@ fn wanted(fields: &mut Fields<'_>) -> Option<(String, Vec<Scope>, Option<Time>)>
     }
     let scopes: Vec<Scope> = fields.each_parsed("scopes");
     if scopes.is_empty() {
-        fields.fault(
-            "scopes",
-            "name at least one of feedback:read, feedback:write and admin",
-        );
+        fields.fault("scopes", "name at least one of feedback:read, feedback:write and admin");
     }
     let expires = fields.time("expires");
     (!scopes.is_empty()).then_some((name, scopes, expires))

@@ -54,30 +54,19 @@ pub struct Accepted {
 
 impl Accepted {
     /// What the caller learns about an intake, and the status that goes with it; `Err` holds the bad fields.
-    pub(crate) fn from_intake(
-        draft: &Draft,
-        intake: Intake,
-    ) -> Result<(StatusCode, Self), Problem> {
+    pub(crate) fn from_intake(draft: &Draft, intake: Intake) -> Result<(StatusCode, Self), Problem> {
         match (Self::of(&intake), intake) {
             (Some(accepted), _) => Ok(accepted),
-            (None, Intake::Refused { problems }) => {
-                Err(Problem::fields(wire_problems(draft, problems)))
-            }
-            (None, _) => Err(Problem::internal(
-                "an intake that was not refused has no answer",
-            )),
+            (None, Intake::Refused { problems }) => Err(Problem::fields(wire_problems(draft, problems))),
+            (None, _) => Err(Problem::internal("an intake that was not refused has no answer")),
         }
     }
 
     fn of(intake: &Intake) -> Option<(StatusCode, Self)> {
         let (status, result, feedback, revision) = match intake {
             Intake::New { feedback, revision } => (StatusCode::CREATED, "new", feedback, revision),
-            Intake::Revised { feedback, revision } => {
-                (StatusCode::OK, "revised", feedback, revision)
-            }
-            Intake::Duplicate { feedback, revision } => {
-                (StatusCode::OK, "duplicate", feedback, revision)
-            }
+            Intake::Revised { feedback, revision } => (StatusCode::OK, "revised", feedback, revision),
+            Intake::Duplicate { feedback, revision } => (StatusCode::OK, "duplicate", feedback, revision),
             Intake::Refused { .. } => return None,
         };
         Some((
@@ -175,9 +164,7 @@ async fn idempotency(
         .ok()
         .filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
     let Some(key) = key else {
-        let detail = format!(
-            "Idempotency-Key should be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
-        );
+        let detail = format!("Idempotency-Key should be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
         return Err(Problem::new(Sort::InvalidRequest, detail));
     };
     let state = surface
@@ -186,9 +173,7 @@ async fn idempotency(
         .await?;
     match state {
         IdempotencyState::Fresh(ticket) => Ok(Idempotency::Open(Some(ticket))),
-        IdempotencyState::Replay { status, body } => {
-            Ok(Idempotency::Answered(replay(status, body)))
-        }
+        IdempotencyState::Replay { status, body } => Ok(Idempotency::Answered(replay(status, body))),
         IdempotencyState::Mismatch => {
             let detail = "this idempotency key came with another request in the last 24 hours";
             Err(Problem::new(Sort::IdempotencyMismatch, detail))
@@ -207,10 +192,7 @@ fn fingerprint(uri: &Uri, body: &[u8]) -> [u8; 32] {
 fn replay(status: u16, body: Vec<u8>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = [
-        (
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (IDEMPOTENT_REPLAY, HeaderValue::from_static("true")),
     ];
     (status, headers, body).into_response()

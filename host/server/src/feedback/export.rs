@@ -40,18 +40,10 @@ pub(crate) async fn export_feedback(
     Ok(response)
 }
 
-async fn export(
-    surface: &Surface,
-    filter: &FeedbackFilter,
-    lines: &mut Lines,
-) -> Result<(), ReaderGone> {
+async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
     let mut cursor = None;
     loop {
-        match surface
-            .hub
-            .feedback_page(filter, cursor.as_deref(), PAGE_MAX)
-            .await
-        {
+        match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
             Ok(page) => {
                 page.items
                     .into_iter()

@@ -3,9 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mihwar_model::{
-    Answer, AttachmentBytes, Attribute, Author, CallContent, Channel, Details, Direction, Draft,
-    DraftAttachment, FieldProblem, Identifier, Scalar, Score, SocialContent, Speaker,
-    SurveyContent, Tag, Utterance,
+    Answer, AttachmentBytes, Attribute, Author, CallContent, Channel, Details, Direction, Draft, DraftAttachment,
+    FieldProblem, Identifier, Scalar, Score, SocialContent, Speaker, SurveyContent, Tag, Utterance,
 };
 use serde_json::Value;
 
@@ -20,8 +19,7 @@ const DEFAULT_CHANNEL: &str = "api";
 /// Everything that is wrong, under the names that the fields have on the wire.
 pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
     let mut problems = Vec::new();
-    let usual = Tag::new(DEFAULT_CHANNEL)
-        .map_err(|error| vec![FieldProblem::new("channel", error.to_string())])?;
+    let usual = Tag::new(DEFAULT_CHANNEL).map_err(|error| vec![FieldProblem::new("channel", error.to_string())])?;
     let mut fields = Fields::of(value, String::new(), &mut problems);
     let draft = draft(&mut fields, usual);
     fields.finish();
@@ -30,9 +28,7 @@ pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
     }
     // The checks of the domain too, so that the caller sees all at once; but one fault per field is enough.
     for further in wire_problems(&draft, draft.problems()) {
-        let known = |p: &FieldProblem| {
-            p.field.starts_with(&further.field) || further.field.starts_with(&p.field)
-        };
+        let known = |p: &FieldProblem| p.field.starts_with(&further.field) || further.field.starts_with(&p.field);
         if !problems.iter().any(known) {
             problems.push(further);
         }
@@ -62,10 +58,7 @@ fn wire_path(draft: &Draft, path: &str) -> String {
         .strip_prefix("attributes[")
         .and_then(|rest| rest.split_once(']'))
         .and_then(|(index, _)| draft.attributes.get(index.parse::<usize>().ok()?));
-    attribute.map_or_else(
-        || path.to_owned(),
-        |attribute| format!("attributes.{}", attribute.name),
-    )
+    attribute.map_or_else(|| path.to_owned(), |attribute| format!("attributes.{}", attribute.name))
 }
 
 fn draft(fields: &mut Fields<'_>, usual_channel: Tag) -> Draft {
@@ -134,10 +127,7 @@ fn score(fields: &mut Fields<'_>) -> Score {
         }
         given.unwrap_or(f64::NAN)
     };
-    let (min, max) = (
-        bound("min", scale.map(|s| s.0)),
-        bound("max", scale.map(|s| s.1)),
-    );
+    let (min, max) = (bound("min", scale.map(|s| s.0)), bound("max", scale.map(|s| s.1)));
     let missing = !fields.has("value");
     let value = fields.number("value").unwrap_or(f64::NAN);
     if missing {
@@ -187,9 +177,7 @@ fn details(fields: &mut Fields<'_>) -> Details {
     let call = fields.object("call", call).map(Details::Call);
     let survey = fields.object("survey", survey).map(Details::Survey);
     let social = fields.object("social", social).map(Details::Social);
-    let other = fields
-        .any("other")
-        .map(|value| Details::Other(value.to_string()));
+    let other = fields.any("other").map(|value| Details::Other(value.to_string()));
     let mut given = [call, survey, social, other].into_iter().flatten();
     let first = given.next().unwrap_or_default();
     if given.next().is_some() {
@@ -203,10 +191,7 @@ fn call(fields: &mut Fields<'_>) -> CallContent {
         "outbound" => Direction::Outbound,
         "inbound" | "" => Direction::Inbound,
         other => {
-            fields.fault(
-                "direction",
-                format!("should be inbound or outbound, not {other}"),
-            );
+            fields.fault("direction", format!("should be inbound or outbound, not {other}"));
             Direction::Inbound
         }
     };

@@ -46,14 +46,8 @@ fn a_complete_record_is_read_whole() {
     assert_eq!(draft.external_id.as_deref(), Some("ticket-1042"));
     assert_eq!(draft.channel.as_str(), "branch-visit");
     assert_eq!(draft.kind, Some(Kind::Complaint));
-    assert_eq!(
-        draft.occurred_at.unwrap().to_rfc3339(),
-        "2026-11-22T06:30:00.000Z"
-    );
-    assert_eq!(
-        draft.author.as_ref().unwrap().name.as_deref(),
-        Some("ليلى حداد")
-    );
+    assert_eq!(draft.occurred_at.unwrap().to_rfc3339(), "2026-11-22T06:30:00.000Z");
+    assert_eq!(draft.author.as_ref().unwrap().name.as_deref(), Some("ليلى حداد"));
     assert_eq!((draft.scores[0].min, draft.scores[0].max), (0.0, 10.0));
     assert_eq!(
         draft.attachments[1].bytes,
@@ -69,12 +63,7 @@ fn a_complete_record_is_read_whole() {
 #[test]
 fn the_document_names_exactly_the_fields_that_are_read() {
     let schema = serde_json::to_value(FeedbackInput::schema()).unwrap();
-    let documented: Vec<_> = schema["properties"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
+    let documented: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
     let mut read: Vec<_> = complete().as_object().unwrap().keys().cloned().collect();
     read.sort();
     let mut documented_sorted = documented;
@@ -140,8 +129,6 @@ fn details_are_one_thing() {
         json!({"body": "x", "details": {"other": 1, "social": {"network": "n"}}}),
         &["details.call"],
     );
-    let draft =
-        read_feedback(json!({"details": {"call": {"direction": "outbound", "duration_ms": 5000}}}))
-            .unwrap();
+    let draft = read_feedback(json!({"details": {"call": {"direction": "outbound", "duration_ms": 5000}}})).unwrap();
     assert!(matches!(draft.details, Details::Call(call) if call.duration_ms == Some(5000)));
 }

@@ -31,9 +31,7 @@ pub(crate) async fn list_feedback(
     State(surface): State<Surface>,
     uri: Uri,
 ) -> Result<Json<FeedbackPageView>, Problem> {
-    let (filter, page) = read_query(&uri, |fields| {
-        (read_filter(fields), PageWanted::read(fields))
-    })?;
+    let (filter, page) = read_query(&uri, |fields| (read_filter(fields), PageWanted::read(fields)))?;
     let found = surface
         .hub
         .feedback_page(&filter, page.cursor.as_deref(), page.limit)
@@ -63,19 +61,12 @@ pub(crate) async fn get_feedback(
     Path(id): Path<String>,
 ) -> Result<Json<FeedbackDetailView>, Problem> {
     // What is no id leads to nothing, just as an unknown id does.
-    let id: FeedbackId = id
-        .parse()
-        .map_err(|_| Problem::not_found("such feedback"))?;
+    let id: FeedbackId = id.parse().map_err(|_| Problem::not_found("such feedback"))?;
     let detail = detail(&surface, id).await?;
-    detail
-        .map(Json)
-        .ok_or_else(|| Problem::not_found("such feedback"))
+    detail.map(Json).ok_or_else(|| Problem::not_found("such feedback"))
 }
 
-async fn detail(
-    surface: &Surface,
-    id: FeedbackId,
-) -> Result<Option<FeedbackDetailView>, QueryError> {
+async fn detail(surface: &Surface, id: FeedbackId) -> Result<Option<FeedbackDetailView>, QueryError> {
     let Some(record) = surface.hub.feedback(id).await? else {
         return Ok(None);
     };

@@ -6,8 +6,7 @@ use crate::http::problem::PROBLEM_JSON;
 use crate::testing::{Bench, Got, far_away};
 
 fn record(external_id: &str, body: &str) -> String {
-    json!({"external_id": external_id, "kind": "complaint", "language": "ar", "body": body})
-        .to_string()
+    json!({"external_id": external_id, "kind": "complaint", "language": "ar", "body": body}).to_string()
 }
 
 async fn keyed(bench: &Bench, key: &str, body: String) -> Got {
@@ -48,10 +47,7 @@ async fn one_record_goes_in_and_comes_out_in_its_own_words() {
         .await
         .json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
-    assert_eq!(
-        list["items"][0]["content"]["body"],
-        "التطبيق يتوقف عند الدفع"
-    );
+    assert_eq!(list["items"][0]["content"]["body"], "التطبيق يتوقف عند الدفع");
     assert_eq!(list["items"][0]["instance"], "kiosk");
     assert_eq!(list["next"], Value::Null);
     assert_eq!(
@@ -80,30 +76,15 @@ async fn one_record_goes_in_and_comes_out_in_its_own_words() {
 async fn bad_bodies_are_refused_each_with_its_own_problem() {
     let bench = Bench::new().await;
     for (body, status, kind, said) in [
-        (
-            r#"{"body": "مرحبا""#,
-            400,
-            "/problems/invalid-json",
-            "column",
-        ),
+        (r#"{"body": "مرحبا""#, 400, "/problems/invalid-json", "column"),
         (
             r#"{"body":"a","body":"b"}"#,
             400,
             "/problems/invalid-json",
             "stands twice",
         ),
-        (
-            r#"{"body":"\ud800"}"#,
-            400,
-            "/problems/invalid-json",
-            "surrogate",
-        ),
-        (
-            r#"{"body":"نص\u0000"}"#,
-            422,
-            "/problems/invalid-field",
-            "NUL",
-        ),
+        (r#"{"body":"\ud800"}"#, 400, "/problems/invalid-json", "surrogate"),
+        (r#"{"body":"نص\u0000"}"#, 422, "/problems/invalid-field", "NUL"),
         (r#"{"bdoy":"x"}"#, 422, "/problems/invalid-field", "bdoy"),
         ("", 400, "/problems/invalid-json", "EOF"),
     ] {
@@ -130,9 +111,7 @@ async fn bad_bodies_are_refused_each_with_its_own_problem() {
         bench.send(crate::Peer::Console, form).await.status,
         StatusCode::UNSUPPORTED_MEDIA_TYPE
     );
-    let query = bench
-        .get("/api/v1/feedback?limt=5&score_min=3&received_from=now")
-        .await;
+    let query = bench.get("/api/v1/feedback?limt=5&score_min=3&received_from=now").await;
     let fields: Vec<_> = query.json()["errors"]
         .as_array()
         .unwrap()
@@ -164,9 +143,7 @@ async fn an_idempotency_key_answers_the_same_request_with_the_same_answer() {
         StatusCode::UNPROCESSABLE_ENTITY
     );
     assert_eq!(
-        keyed(&bench, "k-2", json!({"body": "تم"}).to_string())
-            .await
-            .status,
+        keyed(&bench, "k-2", json!({"body": "تم"}).to_string()).await.status,
         StatusCode::CREATED
     );
     assert_eq!(
@@ -215,12 +192,7 @@ async fn a_batch_keeps_what_stands_beside_a_bad_line() {
         "{}",
         got.text
     );
-    assert!(
-        results[1]["problem"]["detail"]
-            .as_str()
-            .unwrap()
-            .starts_with("column ")
-    );
+    assert!(results[1]["problem"]["detail"].as_str().unwrap().starts_with("column "));
     assert_eq!(results[2]["problem"]["errors"].as_array().unwrap().len(), 2);
     assert_eq!(results[3]["problem"]["type"], "/problems/too-large");
     assert_eq!(results[5]["id"], results[0]["id"]);
@@ -240,39 +212,27 @@ async fn a_batch_keeps_what_stands_beside_a_bad_line() {
 async fn a_slow_stream_is_answered_while_it_goes_on() {
     let bench = Bench::new().await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body =
-        futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
     let mut request = Request::post("/api/v1/feedback:batch")
         .body(axum::body::Body::from_stream(body))
         .unwrap();
     request.extensions_mut().insert(crate::Peer::Console);
-    let response = tower::ServiceExt::oneshot(bench.routes.clone(), request)
-        .await
-        .unwrap();
+    let response = tower::ServiceExt::oneshot(bench.routes.clone(), request).await.unwrap();
     let mut answers = response.into_body().into_data_stream();
     for number in 1..=3 {
         sender
             .send(Ok(format!("{}\n", record(&number.to_string(), "شكوى"))))
             .await
             .unwrap();
-        let answer = futures_util::StreamExt::next(&mut answers)
-            .await
-            .unwrap()
-            .unwrap();
+        let answer = futures_util::StreamExt::next(&mut answers).await.unwrap().unwrap();
         assert!(
             answer.starts_with(format!("{{\"line\":{number},\"result\":\"new\"").as_bytes()),
             "{answer:?}"
         );
     }
     // A caller that breaks off loses nothing that was answered, and is told so.
-    sender
-        .send(Err(std::io::Error::other("cut")))
-        .await
-        .unwrap();
-    let last = futures_util::StreamExt::next(&mut answers)
-        .await
-        .unwrap()
-        .unwrap();
+    sender.send(Err(std::io::Error::other("cut"))).await.unwrap();
+    let last = futures_util::StreamExt::next(&mut answers).await.unwrap().unwrap();
     assert!(last.starts_with(b"{\"problem\":"), "{last:?}");
     assert_eq!(bench.get("/api/v1/overview").await.json()["feedback"], 3);
 }
@@ -295,22 +255,12 @@ async fn an_export_holds_everything_page_after_page() {
         .map(|r| r["content"]["external_id"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(ids.len(), 450);
-    assert_eq!(
-        bench
-            .get("/api/v1/feedback:export?text=order")
-            .await
-            .lines()
-            .len(),
-        225
-    );
+    assert_eq!(bench.get("/api/v1/feedback:export?text=order").await.lines().len(), 225);
 
     let mut seen = 0;
     let mut cursor = String::new();
     loop {
-        let page = bench
-            .get(&format!("/api/v1/feedback?limit=100{cursor}"))
-            .await
-            .json();
+        let page = bench.get(&format!("/api/v1/feedback?limit=100{cursor}")).await.json();
         seen += page["items"].as_array().unwrap().len();
         let Some(next) = page["next"].as_str() else {
             break;
@@ -330,27 +280,16 @@ async fn a_token_may_do_what_its_scopes_say_until_it_is_revoked() {
             .uri(path)
             .header("authorization", format!("Bearer {token}"));
         let request = request.header("content-type", "application/json");
-        bench.send(
-            far_away(),
-            request.body("{\"body\":\"مرحبا\"}".into()).unwrap(),
-        )
+        bench.send(far_away(), request.body("{\"body\":\"مرحبا\"}".into()).unwrap())
     };
-    assert_eq!(
-        ask(Method::POST, "/api/v1/feedback").await.status,
-        StatusCode::CREATED
-    );
+    assert_eq!(ask(Method::POST, "/api/v1/feedback").await.status, StatusCode::CREATED);
     let refused = ask(Method::GET, "/api/v1/feedback").await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.text.contains("feedback:read"));
     let tokens = bench.get("/api/v1/tokens").await.json();
-    assert!(
-        !tokens.to_string().contains(&token),
-        "a list must not hold secrets"
-    );
+    assert!(!tokens.to_string().contains(&token), "a list must not hold secrets");
     let id = tokens["items"][0]["id"].as_str().unwrap().to_owned();
-    let revoked = bench
-        .ask(Method::DELETE, &format!("/api/v1/tokens/{id}"), "")
-        .await;
+    let revoked = bench.ask(Method::DELETE, &format!("/api/v1/tokens/{id}"), "").await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
     assert_eq!(
         ask(Method::POST, "/api/v1/feedback").await.status,

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use mihwar_hub::{DeliveryRecord, FeedbackRecord, Head, LedgerEvent};
 use mihwar_model::{
-    Actor, AttachmentContent, Content, Details, Direction, FactValue, Identifier, Scalar, Score,
-    Speaker, Time,
+    Actor, AttachmentContent, Content, Details, Direction, FactValue, Identifier, Scalar, Score, Speaker, Time,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, IdentifierWire, ScalarWire,
-    ScoreWire, SocialWire, SurveyWire, UtteranceWire,
+    AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, IdentifierWire, ScalarWire, ScoreWire, SocialWire,
+    SurveyWire, UtteranceWire,
 };
 use crate::api::deliveries::DeliveryView;
 
@@ -218,11 +217,7 @@ impl From<Content> for ContentView {
             body_html: content.body_html,
             attachments: content.attachments.into_iter().map(attachment).collect(),
             details: details(content.details),
-            attributes: content
-                .attributes
-                .into_iter()
-                .map(|a| (a.name, a.value))
-                .collect(),
+            attributes: content.attributes.into_iter().map(|a| (a.name, a.value)).collect(),
             raw: content.raw.map(json_or_text),
         }
     }

@@ -23,8 +23,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         demand_json(request.headers())?;
         let bytes = whole_body(request, state).await?;
-        let value = json::parse(&bytes)
-            .map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
+        let value = json::parse(&bytes).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
         Ok(Self { value, bytes })
     }
 }
@@ -33,21 +32,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 ///
 /// # Errors
 /// The body is larger than the limit, or the caller broke off.
-pub(crate) async fn whole_body<S: Send + Sync>(
-    request: Request,
-    state: &S,
-) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| {
-            let text = rejection.body_text();
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(Sort::TooLarge, "the body is larger than this address takes")
-                    .with_private(text)
-            } else {
-                Problem::new(Sort::InvalidRequest, "the body ended early").with_private(text)
-            }
-        })
+pub(crate) async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        let text = rejection.body_text();
+        if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::new(Sort::TooLarge, "the body is larger than this address takes").with_private(text)
+        } else {
+            Problem::new(Sort::InvalidRequest, "the body ended early").with_private(text)
+        }
+    })
 }
 
 fn demand_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -55,15 +48,8 @@ fn demand_json(headers: &HeaderMap) -> Result<(), Problem> {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let essence = given
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
-    {
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
     }
     let detail = "this address takes a body of the media type application/json";

@@ -40,16 +40,11 @@ impl Caller {
 
     /// Whether they may do what `scope` stands for.
     pub(crate) fn may(&self, scope: Scope) -> bool {
-        self.actor == Actor::Console
-            || self.scopes.contains(&scope)
-            || self.scopes.contains(&Scope::Admin)
+        self.actor == Actor::Console || self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
     /// Recognises whoever sent a request with these headers; `None` for nobody.
-    async fn recognise(
-        surface: &Surface,
-        presented: Option<String>,
-    ) -> Result<Option<Self>, Problem> {
+    async fn recognise(surface: &Surface, presented: Option<String>) -> Result<Option<Self>, Problem> {
         let Some(presented) = presented else {
             return Ok(None);
         };
@@ -141,8 +136,7 @@ impl FromRequestParts<Surface> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, surface: &Surface) -> Result<Self, Problem> {
         let peer = Peer::of(&parts.extensions);
-        let behind_proxy =
-            surface.config().server.public_url.is_some() || speaks_for_another(&parts.headers);
+        let behind_proxy = surface.config().server.public_url.is_some() || speaks_for_another(&parts.headers);
         let local = match peer {
             Some(Peer::Console) => true,
             Some(peer) => peer.is_this_machine() && !behind_proxy && names_this_machine(parts),
@@ -162,35 +156,18 @@ impl FromRequestParts<Surface> for Visitor {
 /// to resolve to this machine (DNS rebinding) could read along.
 fn names_this_machine(parts: &Parts) -> bool {
     let host = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = host.or_else(|| {
-        parts
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-    });
+    let host = host.or_else(|| parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()));
     let Some(Ok(authority)) = host.map(str::parse::<http::uri::Authority>) else {
         return false;
     };
-    let name = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn speaks_for_another(headers: &HeaderMap) -> bool {
-    [
-        "forwarded",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-real-ip",
-        "via",
-    ]
-    .iter()
-    .any(|name| headers.contains_key(*name))
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -200,15 +177,13 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 fn basic_password(headers: &HeaderMap) -> Option<String> {
     let decoded = BASE64.decode(credential(headers, "basic")?).ok()?;
     let text = String::from_utf8(decoded).ok()?;
-    text.split_once(':')
-        .map(|(_, password)| password.to_owned())
+    text.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 fn credential<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (given, credential) = text.split_once(' ')?;
-    (given.eq_ignore_ascii_case(scheme) && credential.len() <= CREDENTIAL_BYTES_MAX)
-        .then(|| credential.trim())
+    (given.eq_ignore_ascii_case(scheme) && credential.len() <= CREDENTIAL_BYTES_MAX).then(|| credential.trim())
 }
 
 #[cfg(test)]
@@ -222,19 +197,10 @@ mod tests {
 
     #[test]
     fn credentials_are_read_in_their_usual_spellings() {
-        assert_eq!(
-            bearer(&authorised("Bearer mhw_1_2")).as_deref(),
-            Some("mhw_1_2")
-        );
-        assert_eq!(
-            bearer(&authorised("bearer  mhw_1_2 ")).as_deref(),
-            Some("mhw_1_2")
-        );
+        assert_eq!(bearer(&authorised("Bearer mhw_1_2")).as_deref(), Some("mhw_1_2"));
+        assert_eq!(bearer(&authorised("bearer  mhw_1_2 ")).as_deref(), Some("mhw_1_2"));
         assert_eq!(bearer(&authorised("Bearer")), None);
-        assert_eq!(
-            bearer(&authorised(&format!("Bearer {}", "a".repeat(600)))),
-            None
-        );
+        assert_eq!(bearer(&authorised(&format!("Bearer {}", "a".repeat(600)))), None);
         assert_eq!(
             basic_password(&authorised("Basic Om1od18xXzI=")).as_deref(),
             Some("mhw_1_2")
@@ -254,11 +220,7 @@ mod tests {
             names_this_machine(&parts)
         };
         assert!(asked("localhost:8080") && asked("127.0.0.1") && asked("[::1]:8080"));
-        assert!(
-            !asked("evil.example")
-                && !asked("127.0.0.1.evil.example")
-                && !asked("localhost.evil.example")
-        );
+        assert!(!asked("evil.example") && !asked("127.0.0.1.evil.example") && !asked("localhost.evil.example"));
     }
 
     #[test]

@@ -29,17 +29,10 @@ const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Bounds a short exchange: its time and its body.
-pub(crate) fn bound_exchange(
-    router: Router<Surface>,
-    timeout: Duration,
-    body_limit: usize,
-) -> Router<Surface> {
+pub(crate) fn bound_exchange(router: Router<Surface>, timeout: Duration, body_limit: usize) -> Router<Surface> {
     router
         .layer(DefaultBodyLimit::max(body_limit))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            timeout,
-        ))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout))
 }
 
 /// Bounds a stream: it may last and grow, but may not rest for ever.
@@ -53,9 +46,7 @@ pub(crate) fn bound_stream(router: Router<Surface>) -> Router<Surface> {
 pub(crate) fn shed_load(router: Router<Surface>, concurrent_max: usize) -> Router<Surface> {
     router.layer(
         ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(async |error: BoxError| {
-                turned_away(&error)
-            }))
+            .layer(HandleErrorLayer::new(async |error: BoxError| turned_away(&error)))
             .layer(LoadShedLayer::new())
             .layer(GlobalConcurrencyLimitLayer::new(concurrent_max.max(1))),
     )
@@ -86,10 +77,7 @@ fn turned_away(error: &BoxError) -> Problem {
     Problem::internal(error)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the layer hands over the box"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
 fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let text = payload
         .downcast_ref::<String>()

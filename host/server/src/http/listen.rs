@@ -76,8 +76,7 @@ impl ConsoleSocket {
             _ => {}
         }
         if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-            let message =
-                "the path is too long for a socket; use a data folder with a shorter path (--data)";
+            let message = "the path is too long for a socket; use a data folder with a shorter path (--data)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         // Bound under another name and moved into place only once its mode is right: nobody can slip in between.
@@ -111,9 +110,7 @@ pub(crate) async fn accept_until(
         router,
         builder: connection_settings(bounds.header_read_max),
         graceful: GracefulShutdown::new(),
-        room: Arc::new(Semaphore::new(
-            bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS),
-        )),
+        room: Arc::new(Semaphore::new(bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
     };
     let Listeners { tcp, console } = listeners;
     tokio::select! {

@@ -119,10 +119,7 @@ async fn connections_beyond_the_bound_wait_and_the_console_does_not() {
     let running = start(1).await;
     let held = TcpStream::connect(running.address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let waiting = tokio::spawn(exchange(
-        TcpStream::connect(running.address).await.unwrap(),
-        "/",
-    ));
+    let waiting = tokio::spawn(exchange(TcpStream::connect(running.address).await.unwrap(), "/"));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!waiting.is_finished());
     assert!(
@@ -136,11 +133,7 @@ async fn connections_beyond_the_bound_wait_and_the_console_does_not() {
 
 #[tokio::test]
 async fn headers_that_never_end_close_the_connection() {
-    for start_of_request in [
-        "",
-        "GET / HT",
-        "GET / HTTP/1.1\r\nhost: localhost\r\nx-endless: ",
-    ] {
+    for start_of_request in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: localhost\r\nx-endless: "] {
         let bounds = ConnectionBounds {
             connections_max: 8,
             header_read_max: Duration::from_millis(200),
@@ -149,8 +142,7 @@ async fn headers_that_never_end_close_the_connection() {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(start_of_request.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        let ended =
-            tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "still open after {start_of_request:?}");
     }
 }

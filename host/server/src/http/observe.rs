@@ -24,13 +24,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status().as_u16(), start.elapsed());
-    span.in_scope(|| {
-        tracing::debug!(
-            status,
-            duration_ms = elapsed.as_secs_f64() * 1e3,
-            "answered {status}"
-        )
-    });
+    span.in_scope(|| tracing::debug!(status, duration_ms = elapsed.as_secs_f64() * 1e3, "answered {status}"));
     let status = status.to_string();
     metrics::counter!("mihwar_http_requests_total", "route" => route.clone(), "method" => method, "status" => status)
         .increment(1);

@@ -43,11 +43,7 @@ mod tests {
             ("10.0.0.1:9", false),
             ("[::ffff:10.0.0.1]:9", false),
         ] {
-            assert_eq!(
-                Peer::Tcp(text.parse().unwrap()).is_this_machine(),
-                here,
-                "{text}"
-            );
+            assert_eq!(Peer::Tcp(text.parse().unwrap()).is_this_machine(), here, "{text}");
         }
         assert!(Peer::Console.is_this_machine());
     }

@@ -86,10 +86,7 @@ impl Problem {
     pub(crate) fn fields(problems: Vec<FieldProblem>) -> Self {
         let detail = match problems.as_slice() {
             [only] => only.to_string(),
-            many => format!(
-                "{} fields are wrong; each is listed in \"errors\"",
-                many.len()
-            ),
+            many => format!("{} fields are wrong; each is listed in \"errors\"", many.len()),
         };
         let errors = problems.into_iter().map(FieldError::from).collect();
         Self {
@@ -177,11 +174,9 @@ impl From<Fault> for Problem {
         match fault {
             Fault::Busy { retry_after } => Self::busy(retry_after),
             Fault::Contended => Self::busy(CONTENDED_RETRY_AFTER),
-            Fault::NoSpace { .. } => Self::new(
-                Sort::NoSpace,
-                "the disk of the hub is nearly full; nothing was kept",
-            )
-            .with_private(fault),
+            Fault::NoSpace { .. } => {
+                Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
+            }
             Fault::TooLarge(detail) => Self::new(Sort::TooLarge, detail),
             other => Self::internal(other),
         }
@@ -207,10 +202,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(after) = retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(after.as_secs().max(1)),
-            );
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
         if let Some(allow) = allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
             headers.insert(header::ALLOW, allow);
@@ -243,11 +235,7 @@ mod tests {
     fn every_bad_field_is_listed_and_one_alone_is_said_in_the_detail() {
         let one = Problem::fields(vec![FieldProblem::new("subject", "NUL")]).into_view();
         assert_eq!(one.detail, "subject: NUL");
-        let two = Problem::fields(vec![
-            FieldProblem::new("a", "x"),
-            FieldProblem::new("b", "y"),
-        ])
-        .into_view();
+        let two = Problem::fields(vec![FieldProblem::new("a", "x"), FieldProblem::new("b", "y")]).into_view();
         assert_eq!(two.errors.len(), 2);
         assert_eq!(two.kind, "/problems/invalid-field");
     }

@@ -42,10 +42,7 @@ impl PageWanted {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn read_query<T>(
-    uri: &Uri,
-    read: impl FnOnce(&mut Fields<'_>) -> T,
-) -> Result<T, Problem> {
+pub(crate) fn read_query<T>(uri: &Uri, read: impl FnOnce(&mut Fields<'_>) -> T) -> Result<T, Problem> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|error| Problem::new(Sort::InvalidQuery, error.body_text()))?;
     let mut problems = Vec::new();
@@ -75,8 +72,7 @@ mod tests {
     fn page(query: &str) -> Result<PageWanted, Vec<String>> {
         let uri = format!("/x?{query}").parse().unwrap();
         let read = |fields: &mut Fields<'_>| PageWanted::read(fields);
-        read_query(&uri, read)
-            .map_err(|p| p.into_view().errors.into_iter().map(|e| e.field).collect())
+        read_query(&uri, read).map_err(|p| p.into_view().errors.into_iter().map(|e| e.field).collect())
     }
 
     #[test]

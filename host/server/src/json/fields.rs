@@ -40,10 +40,7 @@ impl<'p> Fields<'p> {
         let object = match value {
             Value::Object(object) => object,
             other => {
-                problems.push(FieldProblem::new(
-                    path.clone(),
-                    expected("an object", &other),
-                ));
+                problems.push(FieldProblem::new(path.clone(), expected("an object", &other)));
                 Map::new()
             }
         };
@@ -72,8 +69,7 @@ impl<'p> Fields<'p> {
 
     /// Notes a fault of the field `key`.
     pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.problems
-            .push(FieldProblem::new(join(&self.path, key), message));
+        self.problems.push(FieldProblem::new(join(&self.path, key), message));
     }
 
     /// Whether the field is there and is not null.
@@ -121,9 +117,7 @@ impl<'p> Fields<'p> {
     pub(crate) fn time(&mut self, key: &'static str) -> Option<Time> {
         let text = self.text(key)?;
         let message = "is no RFC 3339 time with its offset, such as 2026-11-22T09:30:00+03:00";
-        Time::parse_rfc3339(&text)
-            .map_err(|_| self.fault(key, message))
-            .ok()
+        Time::parse_rfc3339(&text).map_err(|_| self.fault(key, message)).ok()
     }
 
     /// A number.
@@ -161,9 +155,7 @@ impl<'p> Fields<'p> {
     /// A text, number, or true or false.
     pub(crate) fn scalar(&mut self, key: &'static str) -> Option<Scalar> {
         let value = self.any(key)?;
-        scalar(value)
-            .map_err(|message| self.fault(key, message))
-            .ok()
+        scalar(value).map_err(|message| self.fault(key, message)).ok()
     }
 
     /// An object of names and scalars.
@@ -188,21 +180,13 @@ impl<'p> Fields<'p> {
     }
 
     /// A nested object.
-    pub(crate) fn object<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Fields<'_>) -> T,
-    ) -> Option<T> {
+    pub(crate) fn object<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Fields<'_>) -> T) -> Option<T> {
         let value = self.any(key)?;
         Some(self.nested(value, key, read))
     }
 
     /// A list of objects.
-    pub(crate) fn each<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Fields<'_>) -> T,
-    ) -> Vec<T> {
+    pub(crate) fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Fields<'_>) -> T) -> Vec<T> {
         let items = self.list(key);
         items
             .into_iter()

@@ -16,11 +16,7 @@ pub(crate) struct JsonFault {
 
 impl fmt::Display for JsonFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            reason,
-        } = self;
+        let Self { line, column, reason } = self;
         match line {
             // A stream of lines counts its own lines: within one, only the column says something.
             0 | 1 => write!(f, "column {column}: {reason}"),
@@ -40,10 +36,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, JsonFault> {
         .map_err(|error| {
             let text = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
-            let reason = text
-                .strip_suffix(place.as_str())
-                .unwrap_or(&text)
-                .to_owned();
+            let reason = text.strip_suffix(place.as_str()).unwrap_or(&text).to_owned();
             JsonFault {
                 line: error.line(),
                 column: error.column(),
@@ -152,12 +145,7 @@ mod tests {
         );
         assert!(fault("{\"a\":1,\n\"ب\":}").starts_with("line 2, column "));
         assert!(fault(&"[".repeat(10_000)).contains("recursion limit"));
-        assert!(
-            parse(b"{\"a\":\"\xff\"}")
-                .unwrap_err()
-                .to_string()
-                .contains("unicode")
-        );
+        assert!(parse(b"{\"a\":\"\xff\"}").unwrap_err().to_string().contains("unicode"));
         assert!(fault("{} {}").contains("trailing"));
     }
 

@@ -49,12 +49,11 @@ pub(crate) async fn style() -> Response {
 
 /// Browsers ask for the password; the token is the password, the name does not matter.
 fn ask_for_token() -> Response {
-    let detail = "this page shows what customers say: from elsewhere it asks for a token, as the password of any user name";
+    let detail =
+        "this page shows what customers say: from elsewhere it asks for a token, as the password of any user name";
     let mut response = Problem::new(Sort::Unauthenticated, detail).into_response();
     let challenge = HeaderValue::from_static("Basic realm=\"mihwar\", charset=\"UTF-8\"");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 

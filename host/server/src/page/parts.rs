@@ -94,26 +94,16 @@ pub(super) struct PluginRow {
 
 impl Page {
     /// Gathers the page as it is at `now`.
-    pub(super) async fn gather(
-        surface: &Surface,
-        settings: Settings,
-        now: Time,
-    ) -> Result<Self, QueryError> {
+    pub(super) async fn gather(surface: &Surface, settings: Settings, now: Time) -> Result<Self, QueryError> {
         let hub = &surface.hub;
         let teller = Teller { settings, now };
         let overview = OverviewView::from(hub.overview().await?);
         let mut came_in = Vec::new();
-        for record in hub
-            .feedback_page(&FeedbackFilter::default(), None, ROWS)
-            .await?
-            .items
-        {
+        for record in hub.feedback_page(&FeedbackFilter::default(), None, ROWS).await?.items {
             let deliveries = hub.feedback_deliveries(record.head.feedback).await?;
             came_in.push(teller.heard(record, deliveries.into_iter().map(DeliveryView::from)));
         }
-        let sent = hub
-            .delivery_page(&DeliveryFilter::default(), None, ROWS)
-            .await?;
+        let sent = hub.delivery_page(&DeliveryFilter::default(), None, ROWS).await?;
         let bad: Vec<_> = surface
             .readiness()
             .await

@@ -108,14 +108,7 @@ pub(super) const DEAD: Counted = Counted {
 };
 /// Seconds of a call.
 pub(super) const SECONDS: Counted = Counted {
-    ar: [
-        "أقل من ثانية",
-        "ثانية",
-        "ثانيتان",
-        "{} ثوانٍ",
-        "{} ثانية",
-        "{} ثانية",
-    ],
+    ar: ["أقل من ثانية", "ثانية", "ثانيتان", "{} ثوانٍ", "{} ثانية", "{} ثانية"],
     en: ["{} second", "{} seconds"],
 };
 
@@ -197,10 +190,7 @@ mod tests {
         ] {
             assert_eq!(ar.counted(count, &DAYS_AGO), text);
         }
-        assert_eq!(
-            settings(Tongue::Arabic, true).counted(12, &MINUTES_AGO),
-            "قبل ١٢ دقيقة"
-        );
+        assert_eq!(settings(Tongue::Arabic, true).counted(12, &MINUTES_AGO), "قبل ١٢ دقيقة");
     }
 
     #[test]

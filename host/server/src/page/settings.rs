@@ -38,9 +38,7 @@ impl Settings {
                 }
             };
             let arabic_digits = fields.text("digits").is_some_and(|digits| digits == "arab");
-            let refresh = fields
-                .text("refresh")
-                .is_some_and(|refresh| refresh == "on");
+            let refresh = fields.text("refresh").is_some_and(|refresh| refresh == "on");
             Self {
                 tongue,
                 arabic_digits,
@@ -55,11 +53,7 @@ impl Settings {
             Tongue::Arabic => "ar",
             Tongue::English => "en",
         };
-        let digits = if self.arabic_digits {
-            "&digits=arab"
-        } else {
-            ""
-        };
+        let digits = if self.arabic_digits { "&digits=arab" } else { "" };
         let refresh = if self.refresh { "&refresh=on" } else { "" };
         format!("/?lang={lang}{digits}{refresh}")
     }
@@ -93,17 +87,13 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     fn settings(address: &str, accept: &'static str) -> Settings {
-        let headers =
-            HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(accept))]);
+        let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(accept))]);
         Settings::read(&address.parse().unwrap(), &headers).unwrap()
     }
 
     #[test]
     fn the_address_goes_before_the_browser() {
-        assert_eq!(
-            settings("/", "fr, en;q=0.5, ar-SA;q=0.9").tongue,
-            Tongue::Arabic
-        );
+        assert_eq!(settings("/", "fr, en;q=0.5, ar-SA;q=0.9").tongue, Tongue::Arabic);
         assert_eq!(settings("/", "en-GB,ar;q=0.9").tongue, Tongue::English);
         assert_eq!(settings("/", "fr").tongue, Tongue::English);
         assert_eq!(settings("/?lang=ar", "en").tongue, Tongue::Arabic);

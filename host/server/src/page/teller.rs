@@ -4,9 +4,7 @@ use mihwar_hub::FeedbackRecord;
 use mihwar_model::{Details, Time};
 
 use super::parts::{Badge, Figure, Heard, Moment, PluginRow, Sent};
-use super::plural::{
-    ATTEMPTS, CALLS, DAYS_AGO, DEAD, FAILED, HOURS_AGO, MINUTES_AGO, SECONDS, WAITING,
-};
+use super::plural::{ATTEMPTS, CALLS, DAYS_AGO, DEAD, FAILED, HOURS_AGO, MINUTES_AGO, SECONDS, WAITING};
 use super::settings::{Settings, Tongue};
 use super::words::Words;
 use crate::api::deliveries::DeliveryView;
@@ -71,8 +69,7 @@ impl Teller {
     }
 
     fn moment(self, time: Time) -> Moment {
-        let minutes =
-            u64::try_from(self.now.0.saturating_sub(time.0).max(0) / 60_000).unwrap_or_default();
+        let minutes = u64::try_from(self.now.0.saturating_sub(time.0).max(0) / 60_000).unwrap_or_default();
         let ago = match minutes {
             0 => self.words().just_now.to_owned(),
             1..=59 => self.settings.counted(minutes, &MINUTES_AGO),
@@ -85,15 +82,9 @@ impl Teller {
         }
     }
 
-    pub(super) fn heard(
-        self,
-        record: FeedbackRecord,
-        deliveries: impl Iterator<Item = DeliveryView>,
-    ) -> Heard {
+    pub(super) fn heard(self, record: FeedbackRecord, deliveries: impl Iterator<Item = DeliveryView>) -> Heard {
         let FeedbackRecord { head, content } = record;
-        let destinations = deliveries
-            .map(|d| self.badge(&d.destination, &d.state))
-            .collect();
+        let destinations = deliveries.map(|d| self.badge(&d.destination, &d.state)).collect();
         let score = |score: mihwar_model::Score| {
             let text = format!("{} {}/{}", score.metric, score.value, score.max);
             self.settings.digits(&text)
@@ -102,10 +93,7 @@ impl Teller {
             moment: self.moment(head.received_at),
             kind: head.kind.map(|kind| self.term(kind.as_str())),
             channel: head.channel.to_string(),
-            language: head
-                .language
-                .as_ref()
-                .map(|language| self.language(language.as_str())),
+            language: head.language.as_ref().map(|language| self.language(language.as_str())),
             language_tag: head.language.map(|language| language.to_string()),
             scores: head.scores.into_iter().map(score).collect(),
             tags: head.tags.iter().take(5).map(ToString::to_string).collect(),
@@ -143,11 +131,7 @@ impl Teller {
     fn instead_of_words(self, details: &Details) -> String {
         match details {
             Details::Call(call) => match call.duration_ms {
-                Some(ms) => format!(
-                    "{} · {}",
-                    self.words().call,
-                    self.settings.counted(ms / 1000, &SECONDS)
-                ),
+                Some(ms) => format!("{} · {}", self.words().call, self.settings.counted(ms / 1000, &SECONDS)),
                 None => self.words().call.to_owned(),
             },
             _ => self.words().without_words.to_owned(),
@@ -187,8 +171,7 @@ impl Teller {
             version: instance.version,
             work,
             reason: instance.reason,
-            last_failure: last_failure
-                .map(|(text, at)| format!("{} · {}", excerpt(&text), self.moment(at).ago)),
+            last_failure: last_failure.map(|(text, at)| format!("{} · {}", excerpt(&text), self.moment(at).ago)),
         }
     }
 }

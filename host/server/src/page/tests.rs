@@ -8,10 +8,10 @@ use crate::testing::{Bench, Got, far_away, next_door};
 async fn look(bench: &Bench, peer: Peer, path: &str, headers: &[(&str, &str)]) -> Got {
     let mut request = Request::get(path).header("host", "localhost:8480");
     for (name, value) in headers {
-        request.headers_mut().unwrap().insert(
-            http::HeaderName::try_from(*name).unwrap(),
-            value.parse().unwrap(),
-        );
+        request
+            .headers_mut()
+            .unwrap()
+            .insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
     }
     bench.send(peer, request.body("".into()).unwrap()).await
 }
@@ -24,10 +24,7 @@ async fn fill(bench: &Bench) {
         json!({"details": {"call": {"direction": "inbound", "duration_ms": 11_000}}}),
     ] {
         assert_eq!(
-            bench
-                .post("/api/v1/feedback", record.to_string())
-                .await
-                .status,
+            bench.post("/api/v1/feedback", record.to_string()).await.status,
             StatusCode::CREATED
         );
     }
@@ -51,9 +48,7 @@ async fn the_page_speaks_both_languages_and_shows_customers_words_as_text() {
         assert!(arabic.text.contains(part), "lacks {part}: {}", arabic.text);
     }
     assert!(!arabic.text.contains("<script"));
-    let english = look(&bench, next_door(), "/", &[("accept-language", "en")])
-        .await
-        .text;
+    let english = look(&bench, next_door(), "/", &[("accept-language", "en")]).await.text;
     for part in [
         "<html lang=\"en\" dir=\"ltr\">",
         "What came in last",
@@ -89,12 +84,7 @@ async fn only_this_machine_sees_the_page_without_a_token() {
     ] {
         let got = look(&bench, peer, "/", headers).await;
         assert_eq!(got.status, StatusCode::UNAUTHORIZED, "{headers:?}");
-        assert!(
-            got.headers["www-authenticate"]
-                .to_str()
-                .unwrap()
-                .starts_with("Basic")
-        );
+        assert!(got.headers["www-authenticate"].to_str().unwrap().starts_with("Basic"));
         assert!(!got.text.contains("Great service"));
     }
     let basic = |token: &str| {
@@ -119,13 +109,7 @@ async fn only_this_machine_sees_the_page_without_a_token() {
         StatusCode::UNAUTHORIZED
     );
     // What a browser sends by itself opens the page and nothing else.
-    let api = look(
-        &bench,
-        far_away(),
-        "/api/v1/feedback",
-        &[("authorization", &reader)],
-    )
-    .await;
+    let api = look(&bench, far_away(), "/api/v1/feedback", &[("authorization", &reader)]).await;
     assert_eq!(api.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -136,10 +120,7 @@ async fn behind_a_proxy_nobody_is_local() {
         look(&bench, next_door(), "/", &[]).await.status,
         StatusCode::UNAUTHORIZED
     );
-    assert_eq!(
-        look(&bench, Peer::Console, "/", &[]).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(look(&bench, Peer::Console, "/", &[]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -68,9 +68,7 @@ impl Counters {
     }
 
     fn lock_views(&self) -> MutexGuard<'_, OpenViews> {
-        self.open_views
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.open_views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

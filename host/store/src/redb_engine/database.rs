@@ -3,13 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
-};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
 
-use super::schema::{
-    FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, opening,
-};
+use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, opening};
 use super::writer::Committed;
 use crate::StoreError;
 use crate::tree::Tree;
@@ -19,26 +15,17 @@ use crate::tree::Tree;
 pub(crate) struct SharedDatabase(Arc<RwLock<Option<Database>>>);
 
 impl SharedDatabase {
-    pub(crate) fn open(
-        backend: impl StorageBackend,
-        path: &Path,
-        cache_bytes: usize,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn open(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let database = Database::builder()
             .set_cache_size(cache_bytes)
             .set_repair_callback(|repair| {
                 // Parts per cent of a float below 1: exact enough for a log.
-                tracing::warn!(
-                    progress = repair.progress(),
-                    "repairing the store after a crash"
-                );
+                tracing::warn!(progress = repair.progress(), "repairing the store after a crash");
             })
             .create_with_backend(backend)
             .map_err(|error| match error {
                 DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                    StoreError::AlreadyOpen {
-                        path: path.to_owned(),
-                    }
+                    StoreError::AlreadyOpen { path: path.to_owned() }
                 }
                 error => StoreError::engine("opening the file")(error.into()),
             })?;
@@ -116,20 +103,13 @@ impl SharedDatabase {
         Ok(transaction)
     }
 
-    fn with<T>(
-        &self,
-        begin: impl FnOnce(&Database) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
         begin(database.as_ref().ok_or(StoreError::Closed)?)
     }
 
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let database = self
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let database = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
         match database {
             Some(database) => database
                 .close()

@@ -50,8 +50,7 @@ impl Head {
             .ok_or_else(|| StoreError::corrupt("the head of the journal is cut short"))?;
         Ok(Self {
             version: u64::from_be_bytes(*version),
-            frontier: Frontier::from_bytes(frontier)
-                .map_err(|error| StoreError::corrupt(error.to_string()))?,
+            frontier: Frontier::from_bytes(frontier).map_err(|error| StoreError::corrupt(error.to_string()))?,
         })
     }
 }
@@ -87,8 +86,7 @@ impl Present for Table<'_, &[u8], &[u8]> {
 
     fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let row = self.get(key.as_bytes()).map_err(engine("reading a row"))?;
-        row.map(|row| decode_row(row.value()).map(|row| row.bytes))
-            .transpose()
+        row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
     }
 }
 
@@ -129,9 +127,7 @@ impl TreeRows for Snapshot {
             .ok_or_else(|| StoreError::corrupt(format!("tile {id:?} is missing")))?;
         let (hashes, rest) = tile.value().as_chunks();
         if !rest.is_empty() || hashes.len() != mihwar_ledger::TILE_WIDTH {
-            return Err(StoreError::corrupt(format!(
-                "tile {id:?} has a wrong length"
-            )));
+            return Err(StoreError::corrupt(format!("tile {id:?} has a wrong length")));
         }
         Ok(hashes.iter().copied().map(Hash).collect())
     }

@@ -19,9 +19,7 @@ use super::settings::RedbSettings;
 use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
 use crate::queue::{PushError, Queue};
-use crate::{
-    ApplyError, Batch, Commit, FolderSpace, FreeSpace, Statistics, Store, StoreError, View,
-};
+use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Statistics, Store, StoreError, View};
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.
@@ -78,10 +76,7 @@ impl RedbStore {
         let database = SharedDatabase::open(backend, path, settings.cache_bytes)?;
         database.prepare()?;
         let committed = database.load()?;
-        let queue = Arc::new(Queue::new(
-            settings.queue_batches.max(1),
-            settings.queue_bytes,
-        ));
+        let queue = Arc::new(Queue::new(settings.queue_batches.max(1), settings.queue_bytes));
         let writer = Writer {
             database: database.clone(),
             queue: Arc::clone(&queue),
@@ -180,10 +175,7 @@ impl Inner {
         // Held until the end, so that a second caller waits for the first.
         let mut threads = self.threads();
         self.queue.close();
-        let writer_sound = threads
-            .writer
-            .take()
-            .is_none_or(|writer| writer.join().is_ok());
+        let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
         self.readers.close();
         for reader in threads.readers.drain(..) {
             // A reader catches panics, so there is nothing to learn from how it ended.

@@ -51,8 +51,7 @@ impl View for RedbView {
     }
 
     async fn scan(&self, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {
-        self.read(move |snapshot| scan(snapshot, range, order, limit))
-            .await
+        self.read(move |snapshot| scan(snapshot, range, order, limit)).await
     }
 
     async fn journal(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
@@ -84,12 +83,7 @@ fn get(snapshot: &Snapshot, key: &Key) -> Result<Option<Versioned>, StoreError> 
         .transpose()
 }
 
-fn scan(
-    snapshot: &Snapshot,
-    range: KeyRange,
-    order: Order,
-    limit: usize,
-) -> Result<Page, StoreError> {
+fn scan(snapshot: &Snapshot, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {
     if range.is_empty() {
         return Ok(Page {
             rows: Vec::new(),
@@ -98,13 +92,9 @@ fn scan(
     }
     let failed = engine("scanning rows");
     let bounds = range.clone();
-    let rows = snapshot
-        .rows
-        .range::<&[u8]>(bounds.bounds())
-        .map_err(&failed)?;
+    let rows = snapshot.rows.range::<&[u8]>(bounds.bounds()).map_err(&failed)?;
     let row = |row: Result<_, redb::StorageError>| {
-        let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) =
-            row.map_err(&failed)?;
+        let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) = row.map_err(&failed)?;
         Ok(Row {
             key: Key::from_bytes(key.value().to_vec()),
             value: decode_row(value.value())?,

@@ -11,9 +11,7 @@ use tokio::sync::oneshot;
 
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{
-    Head, JOURNAL, META, META_HEAD, ROWS, TILES, encode_row, encode_tile, engine, opening,
-};
+use super::schema::{Head, JOURNAL, META, META_HEAD, ROWS, TILES, encode_row, encode_tile, engine, opening};
 use crate::plan::plan;
 use crate::queue::Queue;
 use crate::tree::{FullTile, Tree};
@@ -68,17 +66,14 @@ impl Writer {
             None => self.space.refusal(),
         };
         let started = Instant::now();
-        let (answers, batches): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.answer, job.batch)).unzip();
+        let (answers, batches): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.answer, job.batch)).unzip();
         let outcomes = match refusal {
             Some(refusal) => vec![Err(refusal); batches.len()],
             None => self.commit_group(batches),
         };
         let took = started.elapsed();
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.counters
-            .last_commit_micros
-            .store(micros, Ordering::Relaxed);
+        self.counters.last_commit_micros.store(micros, Ordering::Relaxed);
         metrics::histogram!("mihwar_store_commit_seconds").record(took.as_secs_f64());
         self.count(&outcomes);
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
@@ -113,12 +108,8 @@ impl Writer {
         let entries = next.tree.size() - self.committed.tree.size();
         self.committed = next;
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters
-            .rows_written
-            .fetch_add(rows, Ordering::Relaxed);
-        self.counters
-            .journal_entries
-            .fetch_add(entries, Ordering::Relaxed);
+        self.counters.rows_written.fetch_add(rows, Ordering::Relaxed);
+        self.counters.journal_entries.fetch_add(entries, Ordering::Relaxed);
         metrics::counter!("mihwar_store_commits_total").increment(1);
         metrics::counter!("mihwar_store_rows_written_total").increment(rows);
         metrics::counter!("mihwar_store_journal_entries_total").increment(entries);
@@ -189,9 +180,7 @@ impl<'transaction> Tables<'transaction> {
             match value {
                 Some(value) => {
                     let row = encode_row(version, &value);
-                    self.rows
-                        .insert(key.as_bytes(), row.as_slice())
-                        .map_err(&failed)?;
+                    self.rows.insert(key.as_bytes(), row.as_slice()).map_err(&failed)?;
                 }
                 None => {
                     self.rows.remove(key.as_bytes()).map_err(&failed)?;

@@ -28,15 +28,9 @@ pub(crate) async fn a_failed_guard_leaves_nothing_behind(store: Shared) {
     assert_eq!(value(&store, &free).await, None);
     assert_eq!(value(&store, &key("n")).await, None);
     let after = view(&store).await;
-    assert_eq!(
-        (after.tree(), after.version()),
-        (before.tree(), before.version())
-    );
+    assert_eq!((after.tree(), after.version()), (before.tree(), before.version()));
     // The same edits go through when the guards are right.
-    let right = vec![
-        Guard::At(taken.clone(), first.version),
-        Guard::Absent(free.clone()),
-    ];
+    let right = vec![Guard::At(taken.clone(), first.version), Guard::Absent(free.clone())];
     apply(&store, guarded(right, vec![put(&free, "3")])).await;
 }
 
@@ -66,10 +60,7 @@ async fn increase(store: &Shared, counter: &Key) {
         let row = view(store).await.get(counter).await.unwrap();
         let (guard, number) = match row {
             Some(row) => {
-                let number = String::from_utf8(row.bytes)
-                    .unwrap()
-                    .parse::<u32>()
-                    .unwrap();
+                let number = String::from_utf8(row.bytes).unwrap().parse::<u32>().unwrap();
                 (Guard::At(counter.clone(), row.version), number)
             }
             None => (Guard::Absent(counter.clone()), 0),
@@ -105,10 +96,7 @@ pub(crate) async fn only_one_of_many_claims_an_absent_row(store: Shared) {
         for number in 0..8_u8 {
             let (store, claim) = (Arc::clone(&store), claim.clone());
             writers.spawn(async move {
-                let batch = guarded(
-                    vec![Guard::Absent(claim.clone())],
-                    vec![put(&claim, vec![number])],
-                );
+                let batch = guarded(vec![Guard::Absent(claim.clone())], vec![put(&claim, vec![number])]);
                 (number, store.apply(batch).await)
             });
         }
@@ -121,13 +109,7 @@ pub(crate) async fn only_one_of_many_claims_an_absent_row(store: Shared) {
         assert_eq!(winners.len(), 1, "round {round}");
         assert_eq!(value(&store, &claim).await, Some(winners));
         let stale = |outcome: &Result<_, _>| matches!(outcome, Err(ApplyError::Stale(key)) if *key == claim);
-        assert_eq!(
-            outcomes
-                .iter()
-                .filter(|(_, outcome)| stale(outcome))
-                .count(),
-            7
-        );
+        assert_eq!(outcomes.iter().filter(|(_, outcome)| stale(outcome)).count(), 7);
     }
 }
 
@@ -154,11 +136,7 @@ pub(crate) async fn guarded_reads_prevent_write_skew(store: Shared) {
         }
         leaving.join_all().await;
         let rows = view(&store).await.get_many(&people).await.unwrap();
-        let on = rows
-            .iter()
-            .flatten()
-            .filter(|row| row.bytes == b"on")
-            .count();
+        let on = rows.iter().flatten().filter(|row| row.bytes == b"on").count();
         assert_eq!(on, 1, "round {round}");
     }
 }
@@ -180,8 +158,5 @@ pub(crate) async fn one_batch_waiting_behind_another_is_judged_after_it(store: S
     }
     let outcomes = waiting.join_all().await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert_eq!(
-        value(&store, &key("sum")).await,
-        Some(1_i64.to_le_bytes().to_vec())
-    );
+    assert_eq!(value(&store, &key("sum")).await, Some(1_i64.to_le_bytes().to_vec()));
 }

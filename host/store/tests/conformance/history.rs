@@ -51,18 +51,12 @@ fn any_step() -> impl Strategy<Value = Step> {
         prop::collection::vec((0..8_u8, edit), 0..6),
         0..3_u8,
     )
-        .prop_map(|(guards, edits, entries)| Step {
-            guards,
-            edits,
-            entries,
-        })
+        .prop_map(|(guards, edits, entries)| Step { guards, edits, entries })
 }
 
 fn row_key(org: OrgId, number: u8) -> Key {
     // Different lengths, so that some keys begin with others.
-    Key::space(SPACE, org)
-        .text(&"ش".repeat(usize::from(number)))
-        .finish()
+    Key::space(SPACE, org).text(&"ش".repeat(usize::from(number))).finish()
 }
 
 fn to_batch(step: &Step, org: OrgId, model: &Model) -> Batch {
@@ -114,10 +108,7 @@ fn expected(model: &Model, batch: &Batch, version: u64) -> Result<Model, Key> {
             Edit::Add(key, amount) => {
                 let zero = 0_i64.to_le_bytes().to_vec();
                 let before = after.get(key).map_or(zero, |(_, value)| value.clone());
-                let before = before
-                    .try_into()
-                    .map(i64::from_le_bytes)
-                    .map_err(|_| key.clone())?;
+                let before = before.try_into().map(i64::from_le_bytes).map_err(|_| key.clone())?;
                 let sum = before.checked_add(*amount).ok_or_else(|| key.clone())?;
                 after.insert(key.clone(), (version, sum.to_le_bytes().to_vec()));
             }
@@ -137,10 +128,7 @@ async fn replay(store: &Shared, org: OrgId, steps: &[Step]) -> Result<(), TestCa
                 let commit = outcome.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert_eq!(commit.version, before.version() + 1);
                 prop_assert_eq!(commit.first_sequence, before.tree().size());
-                prop_assert_eq!(
-                    commit.tree_size,
-                    before.tree().size() + u64::from(step.entries)
-                );
+                prop_assert_eq!(commit.tree_size, before.tree().size() + u64::from(step.entries));
                 model = after;
             }
             Err(key) => match outcome {

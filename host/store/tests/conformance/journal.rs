@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use mihwar_ledger::{
-    Frontier, Hash, TILE_WIDTH, TileId, leaf_hash, node_hash, verify_consistency, verify_inclusion,
-};
+use mihwar_ledger::{Frontier, Hash, TILE_WIDTH, TileId, leaf_hash, node_hash, verify_consistency, verify_inclusion};
 use mihwar_store::{Guard, MAX_PAGE_ROWS, View, prove_consistency, prove_inclusion};
 use tokio::task::JoinSet;
 
@@ -19,11 +17,7 @@ pub(crate) async fn sequences_have_no_gaps_as_a_tailer_sees_them(store: Shared) 
         async move {
             let mut seen = Vec::new();
             while (seen.len() as u64) < total {
-                let new = view(&store)
-                    .await
-                    .journal(seen.len() as u64, 7)
-                    .await
-                    .unwrap();
+                let new = view(&store).await.journal(seen.len() as u64, 7).await.unwrap();
                 for entry in new {
                     // Never a later entry before an earlier one, not even for a moment.
                     assert_eq!(entry.sequence, seen.len() as u64);
@@ -54,11 +48,7 @@ pub(crate) async fn sequences_have_no_gaps_as_a_tailer_sees_them(store: Shared) 
         let first = usize::try_from(commit.first_sequence).unwrap();
         assert_eq!(seen[first..first + 2], *pair);
     }
-    let mut commits: Vec<_> = acknowledged
-        .iter()
-        .flatten()
-        .map(|(commit, _)| *commit)
-        .collect();
+    let mut commits: Vec<_> = acknowledged.iter().flatten().map(|(commit, _)| *commit).collect();
     commits.sort_by_key(|commit| commit.version);
     // Commit order is journal order.
     assert!(commits.is_sorted_by_key(|commit| commit.first_sequence));
@@ -104,9 +94,7 @@ pub(crate) async fn reading_starts_and_stops_where_told(store: Shared) {
 
 /// Appends `count` entries in batches of different sizes and gives their leaf hashes.
 async fn fill(store: &Shared, count: usize) -> Vec<Hash> {
-    let all: Vec<Vec<u8>> = (0..count)
-        .map(|number| format!("قيد {number}").into_bytes())
-        .collect();
+    let all: Vec<Vec<u8>> = (0..count).map(|number| format!("قيد {number}").into_bytes()).collect();
     let mut rest = all.as_slice();
     for size in [1, 2, 252, 1, 1, 300].into_iter().cycle() {
         let (batch, after) = rest.split_at(size.min(rest.len()));

@@ -2,8 +2,8 @@
 
 use mihwar_model::OrgId;
 use mihwar_store::{
-    ApplyError, Batch, Edit, Guard, Key, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_BYTES, MAX_KEY_BYTES,
-    MAX_VALUE_BYTES, Space,
+    ApplyError, Batch, Edit, Guard, Key, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+    Space,
 };
 
 use crate::support::{SPACE, Shared, apply, edits, entries, key, put, refused, value, view};
@@ -19,11 +19,7 @@ fn key_of(length: usize) -> Key {
 pub(crate) async fn the_largest_of_everything_is_kept_whole(store: Shared) {
     let row = key_of(MAX_KEY_BYTES);
     let largest: Vec<u8> = (0..=u8::MAX).cycle().take(MAX_VALUE_BYTES).collect();
-    let entry: Vec<u8> = (0..=u8::MAX)
-        .rev()
-        .cycle()
-        .take(MAX_JOURNAL_ENTRY_BYTES)
-        .collect();
+    let entry: Vec<u8> = (0..=u8::MAX).rev().cycle().take(MAX_JOURNAL_ENTRY_BYTES).collect();
     let batch = Batch {
         guards: vec![Guard::Absent(row.clone())],
         edits: vec![put(&row, largest.clone())],
@@ -40,16 +36,8 @@ pub(crate) async fn one_byte_more_is_refused(store: Shared) {
     let long = key_of(MAX_KEY_BYTES + 1);
     let cases = [
         (edits(vec![put(&long, "")]), "key", MAX_KEY_BYTES),
-        (
-            edits(vec![Edit::Delete(long.clone())]),
-            "key",
-            MAX_KEY_BYTES,
-        ),
-        (
-            edits(vec![Edit::Add(long.clone(), 1)]),
-            "key",
-            MAX_KEY_BYTES,
-        ),
+        (edits(vec![Edit::Delete(long.clone())]), "key", MAX_KEY_BYTES),
+        (edits(vec![Edit::Add(long.clone(), 1)]), "key", MAX_KEY_BYTES),
         (
             Batch {
                 guards: vec![Guard::Absent(long.clone())],

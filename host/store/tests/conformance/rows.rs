@@ -3,20 +3,12 @@
 use mihwar_model::OrgId;
 use mihwar_store::{ApplyError, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, Space};
 
-use crate::support::{
-    SPACE, Shared, apply, edits, everything, key, put, refused, scan_all, value, values, view,
-};
+use crate::support::{SPACE, Shared, apply, edits, everything, key, put, refused, scan_all, value, values, view};
 
 pub(crate) async fn what_was_put_is_read_back(store: Shared) {
     let all_bytes: Vec<u8> = (0..=255).collect();
-    let cases = [
-        ("شكوى", "الطلب متأخر".into()),
-        ("", vec![]),
-        ("bytes", all_bytes),
-    ];
-    let puts = cases
-        .iter()
-        .map(|(name, bytes)| put(&key(name), bytes.clone()));
+    let cases = [("شكوى", "الطلب متأخر".into()), ("", vec![]), ("bytes", all_bytes)];
+    let puts = cases.iter().map(|(name, bytes)| put(&key(name), bytes.clone()));
     let commit = apply(&store, edits(puts.collect())).await;
     let view = view(&store).await;
     let mut keys: Vec<Key> = cases.iter().map(|(name, _)| key(name)).collect();
@@ -77,10 +69,7 @@ pub(crate) async fn scans_follow_byte_order_and_half_open_ranges(store: Shared) 
 
     let between = |start: &str, end: &str| KeyRange::between(key(start), key(end));
     assert_eq!(scan(between("a", "b"), Order::Ascending).await, ["a", "aa"]);
-    assert_eq!(
-        scan(between("a", "b"), Order::Descending).await,
-        ["aa", "a"]
-    );
+    assert_eq!(scan(between("a", "b"), Order::Descending).await, ["aa", "a"]);
     assert!(scan(between("b", "b"), Order::Ascending).await.is_empty());
     assert!(scan(between("b", "a"), Order::Descending).await.is_empty());
     let prefix = Key::space(SPACE, OrgId::FIRST).text_prefix("ش").finish();
@@ -103,21 +92,14 @@ pub(crate) async fn pages_join_to_the_whole_range_in_both_orders(store: Shared) 
         let range = everything();
         // One row a page is a thousand pages; a part of the range does for that.
         let (range, skip) = if limit == 1 {
-            (
-                range.after(&numbered(count - 20)),
-                usize::try_from(count - 19).unwrap(),
-            )
+            (range.after(&numbered(count - 20)), usize::try_from(count - 19).unwrap())
         } else {
             (range, 0)
         };
         let up = scan_all(&*view, range.clone(), Order::Ascending, limit).await;
         assert_eq!(values(&up), ascending[skip..], "limit {limit}");
         let down = scan_all(&*view, range, Order::Descending, limit).await;
-        assert_eq!(
-            values(&down),
-            descending[..descending.len() - skip],
-            "limit {limit}"
-        );
+        assert_eq!(values(&down), descending[..descending.len() - skip], "limit {limit}");
     }
     let none = view.scan(everything(), Order::Ascending, 0).await.unwrap();
     assert_eq!(none.rows.len(), 1, "a limit of 0 still moves on");
@@ -132,10 +114,7 @@ pub(crate) async fn a_page_ends_early_when_its_bytes_are_many(store: Shared) {
     let puts = (0..count).map(|number| put(&numbered(number), vec![b'x'; 99_000]));
     apply(&store, edits(puts.collect())).await;
     let view = view(&store).await;
-    let page = view
-        .scan(everything(), Order::Ascending, 1_000)
-        .await
-        .unwrap();
+    let page = view.scan(everything(), Order::Ascending, 1_000).await.unwrap();
     assert!(page.next.is_some());
     assert!(page.rows.len() * 99_000 <= mihwar_store::MAX_PAGE_BYTES);
     let all = scan_all(&*view, everything(), Order::Ascending, 1_000).await;
@@ -172,16 +151,11 @@ pub(crate) async fn counters_add_up_and_refuse_nonsense(store: Shared) {
 
     let other = key("other");
     let overflow = edits(vec![put(&other, "x"), Edit::Add(counter.clone(), 3)]);
-    assert!(
-        matches!(refused(&store, overflow).await, ApplyError::Invalid { key, .. } if key == counter)
-    );
+    assert!(matches!(refused(&store, overflow).await, ApplyError::Invalid { key, .. } if key == counter));
     assert_eq!(value(&store, &other).await, None);
     assert_eq!(value(&store, &counter).await.as_ref(), Some(&expected));
 
     apply(&store, edits(vec![put(&other, "not a counter")])).await;
     let nonsense = edits(vec![Edit::Add(other.clone(), 1)]);
-    assert!(matches!(
-        refused(&store, nonsense).await,
-        ApplyError::Invalid { .. }
-    ));
+    assert!(matches!(refused(&store, nonsense).await, ApplyError::Invalid { .. }));
 }

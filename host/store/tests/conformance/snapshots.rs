@@ -23,11 +23,7 @@ pub(crate) async fn a_view_never_changes(store: Shared) {
     let first_page = old.scan(everything(), Order::Ascending, 10).await.unwrap();
     // Between two pages of one scan, everything changes.
     for name in &names {
-        apply(
-            &store,
-            edits(vec![Edit::Delete(key(name)), put(&key("new"), "new")]),
-        )
-        .await;
+        apply(&store, edits(vec![Edit::Delete(key(name)), put(&key("new"), "new")])).await;
     }
     apply(&store, entries(["second"])).await;
 
@@ -51,20 +47,13 @@ pub(crate) async fn a_view_never_shows_half_a_batch(store: Shared) {
     let (left, right) = (key("يمين"), key("يسار"));
     let write = |number: u32| Batch {
         journal: vec![number.to_be_bytes().to_vec()],
-        ..edits(vec![
-            put(&left, number.to_string()),
-            put(&right, number.to_string()),
-        ])
+        ..edits(vec![put(&left, number.to_string()), put(&right, number.to_string())])
     };
     apply(&store, write(0)).await;
     let done = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();
     for _ in 0..3 {
-        let (store, done, keys) = (
-            Arc::clone(&store),
-            Arc::clone(&done),
-            [left.clone(), right.clone()],
-        );
+        let (store, done, keys) = (Arc::clone(&store), Arc::clone(&done), [left.clone(), right.clone()]);
         readers.spawn(async move {
             let mut seen = 0;
             while !done.load(Ordering::Relaxed) {
@@ -124,10 +113,7 @@ pub(crate) async fn a_closed_store_refuses(store: Shared) {
     assert_eq!(commit.version, 1);
     store.close().await.unwrap();
     store.close().await.unwrap();
-    let error = store
-        .apply(edits(vec![put(&key("b"), "1")]))
-        .await
-        .unwrap_err();
+    let error = store.apply(edits(vec![put(&key("b"), "1")])).await.unwrap_err();
     assert_eq!(error, ApplyError::Broken(StoreError::Closed));
     assert_eq!(store.view().await.err(), Some(StoreError::Closed));
 }

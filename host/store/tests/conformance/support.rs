@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mihwar_model::OrgId;
 use mihwar_store::{
-    ApplyError, Batch, Commit, Edit, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings,
-    RedbStore, Row, Space, Store, View,
+    ApplyError, Batch, Commit, Edit, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row, Space,
+    Store, View,
 };
 
 #[derive(Clone, Copy)]
@@ -91,21 +91,13 @@ pub(crate) async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
 }
 
 /// All rows of a range, page by page.
-pub(crate) async fn scan_all(
-    view: &dyn View,
-    range: KeyRange,
-    order: Order,
-    limit: usize,
-) -> Vec<Row> {
+pub(crate) async fn scan_all(view: &dyn View, range: KeyRange, order: Order, limit: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut next = Some(range);
     while let Some(range) = next {
         let page = view.scan(range, order, limit).await.unwrap();
         assert!(page.rows.len() <= limit.clamp(1, mihwar_store::MAX_PAGE_ROWS));
-        assert!(
-            page.next.is_none() || !page.rows.is_empty(),
-            "a scan stands still"
-        );
+        assert!(page.next.is_none() || !page.rows.is_empty(), "a scan stands still");
         rows.extend(page.rows);
         next = page.next;
     }

@@ -107,10 +107,7 @@ impl Disk {
     fn operation(&self) -> io::Result<MutexGuard<'_, Contents>> {
         let mut contents = self.lock();
         contents.operations += 1;
-        if contents
-            .fail_at
-            .is_some_and(|fail_at| contents.operations >= fail_at)
-        {
+        if contents.fail_at.is_some_and(|fail_at| contents.operations >= fail_at) {
             return Err(io::Error::other("the disk is dead"));
         }
         Ok(contents)
@@ -147,9 +144,7 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut contents = self.operation()?;
-        let Contents {
-            durable, unsynced, ..
-        } = &mut *contents;
+        let Contents { durable, unsynced, .. } = &mut *contents;
         for change in unsynced.drain(..) {
             change.apply(durable);
         }
@@ -197,11 +192,7 @@ impl Gate {
     /// Waits until a sync stands before the shut gate. Blocks.
     pub(crate) fn until_waiting(&self) {
         let state = self.state.lock().unwrap();
-        drop(
-            self.changed
-                .wait_while(state, |state| !state.waiting)
-                .unwrap(),
-        );
+        drop(self.changed.wait_while(state, |state| !state.waiting).unwrap());
     }
 
     fn pass(&self) {

@@ -21,18 +21,12 @@ fn batch(number: u32) -> Batch {
     Batch {
         guards: vec![Guard::Absent(key(&format!("صف {number}")))],
         edits: vec![
-            Edit::Put(
-                key(&format!("صف {number}")),
-                vec![u8::try_from(number).unwrap(); size],
-            ),
+            Edit::Put(key(&format!("صف {number}")), vec![u8::try_from(number).unwrap(); size]),
             Edit::Put(key("last"), number.to_be_bytes().to_vec()),
             Edit::Add(key("count"), 1),
             Edit::Delete(key(&format!("صف {}", number.wrapping_sub(3)))),
         ],
-        journal: vec![
-            format!("قيد {number}").into_bytes(),
-            number.to_be_bytes().to_vec(),
-        ],
+        journal: vec![format!("قيد {number}").into_bytes(), number.to_be_bytes().to_vec()],
     }
 }
 
@@ -105,17 +99,9 @@ async fn check(image: Vec<u8>, told: &Told, moment: &str) {
     for number in 0..BATCHES {
         let row = view.get(&key(&format!("صف {number}"))).await.unwrap();
         let deleted = number + 3 < written;
-        assert_eq!(
-            row.is_some(),
-            number < written && !deleted,
-            "{moment}: row {number}"
-        );
+        assert_eq!(row.is_some(), number < written && !deleted, "{moment}: row {number}");
         if let (Some(row), Some(Edit::Put(_, value))) = (row, batch(number).edits.first()) {
-            assert_eq!(
-                (&row.bytes, row.version),
-                (value, u64::from(number) + 1),
-                "{moment}"
-            );
+            assert_eq!((&row.bytes, row.version), (value, u64::from(number) + 1), "{moment}");
         }
     }
     let count = view.get(&key("count")).await.unwrap();
@@ -124,14 +110,10 @@ async fn check(image: Vec<u8>, told: &Told, moment: &str) {
 
     let mut frontier = Frontier::new();
     let journal = view.journal(0, 1_000).await.unwrap();
-    let expected: Vec<Vec<u8>> = (0..written)
-        .flat_map(|number| batch(number).journal)
-        .collect();
+    let expected: Vec<Vec<u8>> = (0..written).flat_map(|number| batch(number).journal).collect();
     let found: Vec<Vec<u8>> = journal.into_iter().map(|entry| entry.bytes).collect();
     assert_eq!(found, expected, "{moment}");
-    found
-        .iter()
-        .for_each(|entry| frontier.append(leaf_hash(entry)));
+    found.iter().for_each(|entry| frontier.append(leaf_hash(entry)));
     assert_eq!(*view.tree(), frontier, "{moment}");
     drop(view);
 
@@ -171,18 +153,10 @@ async fn acknowledged_batches_survive_a_disk_that_dies_at_any_moment() {
             ("nothing unsynced kept", disk.after_power_cut(|| Luck::Lost)),
             ("all unsynced kept", disk.after_power_cut(|| Luck::Kept)),
             ("some unsynced kept", disk.after_power_cut(luck(fail_at))),
-            (
-                "other unsynced kept",
-                disk.after_power_cut(luck(fail_at + 1_000_000)),
-            ),
+            ("other unsynced kept", disk.after_power_cut(luck(fail_at + 1_000_000))),
         ];
         for (kept, image) in images {
-            check(
-                image,
-                &told,
-                &format!("disk dead at operation {fail_at}, {kept}"),
-            )
-            .await;
+            check(image, &told, &format!("disk dead at operation {fail_at}, {kept}")).await;
         }
         if told.passed {
             assert_eq!(told.acknowledged, BATCHES);

@@ -28,11 +28,7 @@ fn open(settings: RedbSettings) -> (Arc<RedbStore>, Arc<Gate>) {
 }
 
 /// Sends a first batch and waits until the writer stands in its sync, so that what is sent next has to wait.
-async fn occupy(
-    store: &Arc<RedbStore>,
-    gate: &Arc<Gate>,
-    sent: &mut JoinSet<Result<u64, ApplyError>>,
-) {
+async fn occupy(store: &Arc<RedbStore>, gate: &Arc<Gate>, sent: &mut JoinSet<Result<u64, ApplyError>>) {
     gate.shut();
     send(store, batch(0), sent);
     let gate = Arc::clone(gate);
@@ -74,11 +70,7 @@ async fn batches_that_wait_together_share_one_commit() {
     let outcomes = sent.join_all().await;
 
     let after = store.statistics();
-    assert_eq!(
-        after.commits - before.commits,
-        2,
-        "one alone, then 200 together"
-    );
+    assert_eq!(after.commits - before.commits, 2, "one alone, then 200 together");
     assert_eq!(after.fsyncs - before.fsyncs, 2 * syncs_per_commit);
     assert_eq!(after.batches - before.batches, 201);
     assert_eq!(after.rows_written - before.rows_written, 201);
@@ -107,10 +99,7 @@ async fn losers_in_a_group_are_told_and_the_others_committed() {
         .filter(|outcome| matches!(outcome, Err(ApplyError::Stale(_))));
     assert_eq!(stale.count(), 49);
     let statistics = store.statistics();
-    assert_eq!(
-        (statistics.commits, statistics.batches, statistics.refused),
-        (2, 2, 49)
-    );
+    assert_eq!((statistics.commits, statistics.batches, statistics.refused), (2, 2, 49));
     assert_eq!(store.view().await.unwrap().tree().size(), 2);
 }
 
@@ -121,10 +110,7 @@ async fn a_group_of_losers_costs_no_sync() {
     let guards = vec![Guard::At(key(1), 1)];
     assert!(store.apply(Batch { guards, ..batch(1) }).await.is_err());
     let after = store.statistics();
-    assert_eq!(
-        (after.fsyncs, after.commits),
-        (before.fsyncs, before.commits)
-    );
+    assert_eq!((after.fsyncs, after.commits), (before.fsyncs, before.commits));
 }
 
 #[tokio::test]
@@ -147,10 +133,7 @@ async fn a_full_queue_pushes_back_and_loses_nothing() {
     gate.open();
     assert!(sent.join_all().await.iter().all(Result::is_ok));
     // After waiting there is room again, and the refused batch left no trace.
-    assert_eq!(
-        store.view().await.unwrap().get(&key(6)).await.unwrap(),
-        None
-    );
+    assert_eq!(store.view().await.unwrap().get(&key(6)).await.unwrap(), None);
     store.apply(batch(6)).await.unwrap();
 }
 
@@ -168,10 +151,7 @@ async fn bytes_fill_the_queue_as_well() {
     occupy(&store, &gate, &mut sent).await;
     send(&store, large(1), &mut sent);
     until_waiting(&store, 1).await;
-    assert!(matches!(
-        store.apply(large(2)).await,
-        Err(ApplyError::Busy { .. })
-    ));
+    assert!(matches!(store.apply(large(2)).await, Err(ApplyError::Busy { .. })));
     gate.open();
     assert!(sent.join_all().await.iter().all(Result::is_ok));
     store.apply(large(2)).await.unwrap();

@@ -19,9 +19,7 @@ fn batch(number: u32) -> Batch {
             Edit::Put(key(&format!("صف {number}")), number.to_be_bytes().to_vec()),
             Edit::Add(key("sum"), i64::from(number)),
         ],
-        journal: (0..3)
-            .map(|part| format!("قيد {number}.{part}").into_bytes())
-            .collect(),
+        journal: (0..3).map(|part| format!("قيد {number}.{part}").into_bytes()).collect(),
         ..Batch::default()
     }
 }
@@ -38,11 +36,7 @@ async fn check(store: &RedbStore, count: u32, version: u64) {
     let view = store.view().await.unwrap();
     assert_eq!(view.version(), version);
     for number in 0..count {
-        let row = view
-            .get(&key(&format!("صف {number}")))
-            .await
-            .unwrap()
-            .unwrap();
+        let row = view.get(&key(&format!("صف {number}"))).await.unwrap().unwrap();
         assert_eq!(
             (row.bytes, row.version),
             (number.to_be_bytes().to_vec(), u64::from(number) + 1)
@@ -137,13 +131,7 @@ fn a_file_of_another_format_is_left_alone() {
     transaction.commit().unwrap();
     drop(database);
     let error = RedbStore::open(&path, settings()).err();
-    assert_eq!(
-        error,
-        Some(StoreError::Format {
-            found: 7,
-            expected: 1
-        })
-    );
+    assert_eq!(error, Some(StoreError::Format { found: 7, expected: 1 }));
 }
 
 #[tokio::test]
@@ -157,19 +145,12 @@ async fn a_changed_journal_is_noticed_on_opening() {
     let database = Database::open(&path).unwrap();
     let transaction = database.try_begin_write().unwrap();
     let forged = "قيد آخر".as_bytes();
-    transaction
-        .open_table(JOURNAL)
-        .unwrap()
-        .insert(3, forged)
-        .unwrap();
+    transaction.open_table(JOURNAL).unwrap().insert(3, forged).unwrap();
     transaction.commit().unwrap();
     assert!(database.begin_read().is_ok());
     drop(database);
     let error = RedbStore::open(&path, settings()).err();
-    assert!(
-        matches!(error, Some(StoreError::Corrupt { .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Some(StoreError::Corrupt { .. })), "{error:?}");
 }
 
 #[test]
@@ -187,9 +168,7 @@ fn a_file_that_is_no_store_is_an_error() {
 async fn a_file_whose_making_was_cut_off_is_in_nobodys_way() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let unfinished = folder
-        .path()
-        .join(format!("store.redb.{}.new", std::process::id()));
+    let unfinished = folder.path().join(format!("store.redb.{}.new", std::process::id()));
     std::fs::write(&unfinished, [0; 4096]).unwrap();
     let store = open(&path);
     let version = write(&store, 0..1).await;

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mihwar_model::OrgId;
-use mihwar_store::{
-    ApplyError, Batch, Edit, FolderSpace, FreeSpace, Key, RedbSettings, RedbStore, Space, Store,
-};
+use mihwar_store::{ApplyError, Batch, Edit, FolderSpace, FreeSpace, Key, RedbSettings, RedbStore, Space, Store};
 
 use crate::disk::{Disk, settings};
 
@@ -60,10 +58,7 @@ async fn below_the_floor_writing_stops_and_above_it_goes_on() {
         }
     );
     let after = store.statistics();
-    assert_eq!(
-        (after.fsyncs, after.commits),
-        (before.fsyncs, before.commits)
-    );
+    assert_eq!((after.fsyncs, after.commits), (before.fsyncs, before.commits));
     let view = store.view().await.unwrap();
     assert_eq!(view.version(), 1, "reading goes on");
 
@@ -94,14 +89,5 @@ async fn the_floor_is_asked_of_the_folder_of_the_file() {
     };
     let store = RedbStore::open(folder.path().join("store.redb"), unreachable).unwrap();
     let error = store.apply(batch()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ApplyError::NoSpace {
-                floor: u64::MAX,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, ApplyError::NoSpace { floor: u64::MAX, .. }), "{error}");
 }

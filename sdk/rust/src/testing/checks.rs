@@ -6,14 +6,7 @@ const EXTERNAL_ID_MAX: usize = 1024;
 const BODY_MAX: usize = 4 << 20;
 const TEXT_MAX: usize = 64 << 10;
 const INLINE_MAX: usize = 256 << 10;
-const KINDS: [&str; 6] = [
-    "complaint",
-    "suggestion",
-    "enquiry",
-    "praise",
-    "observation",
-    "defect",
-];
+const KINDS: [&str; 6] = ["complaint", "suggestion", "enquiry", "praise", "observation", "defect"];
 
 /// Everything for which the hub would refuse the record, field by field; empty when it is sound.
 #[must_use]
@@ -30,11 +23,7 @@ pub fn record_problems(feedback: &Feedback) -> Vec<String> {
     text("external_id", Some(&feedback.external_id), EXTERNAL_ID_MAX);
     text("revision", feedback.revision.as_deref(), EXTERNAL_ID_MAX);
     text("thread_id", feedback.thread_id.as_deref(), EXTERNAL_ID_MAX);
-    text(
-        "in_reply_to",
-        feedback.in_reply_to.as_deref(),
-        EXTERNAL_ID_MAX,
-    );
+    text("in_reply_to", feedback.in_reply_to.as_deref(), EXTERNAL_ID_MAX);
     text("subject", feedback.subject.as_deref(), TEXT_MAX);
     text("body", Some(&feedback.body), BODY_MAX);
     text("body_html", feedback.body_html.as_deref(), BODY_MAX);
@@ -42,11 +31,7 @@ pub fn record_problems(feedback: &Feedback) -> Vec<String> {
     if feedback.external_id.trim().is_empty() {
         problems.push("external_id: must not be empty".into());
     }
-    if let Some(kind) = feedback
-        .kind
-        .as_deref()
-        .filter(|kind| !KINDS.contains(kind))
-    {
+    if let Some(kind) = feedback.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
         problems.push(format!("kind: `{kind}` is none of {}", KINDS.join(", ")));
     }
     for tag in feedback.tags.iter().filter(|tag| !is_slug(tag)) {
@@ -56,22 +41,15 @@ pub fn record_problems(feedback: &Feedback) -> Vec<String> {
     }
     problems.extend(feedback.scores.iter().filter_map(score_problem));
     for attachment in &feedback.attachments {
-        if matches!(&attachment.source, AttachmentSource::Inline(bytes) if bytes.len() > INLINE_MAX)
-        {
+        if matches!(&attachment.source, AttachmentSource::Inline(bytes) if bytes.len() > INLINE_MAX) {
             problems.push(format!(
                 "attachments: `{}` is too large to be inline, use a blob",
                 attachment.name
             ));
         }
     }
-    let silent = feedback.body.trim().is_empty()
-        && feedback
-            .subject
-            .as_deref()
-            .is_none_or(|s| s.trim().is_empty());
-    let bare = feedback.scores.is_empty()
-        && feedback.attachments.is_empty()
-        && feedback.details == Details::None;
+    let silent = feedback.body.trim().is_empty() && feedback.subject.as_deref().is_none_or(|s| s.trim().is_empty());
+    let bare = feedback.scores.is_empty() && feedback.attachments.is_empty() && feedback.details == Details::None;
     if silent && bare && feedback.body_html.is_none() {
         problems.push("body: nothing is said and nothing else is there".into());
     }
@@ -79,8 +57,7 @@ pub fn record_problems(feedback: &Feedback) -> Vec<String> {
 }
 
 fn is_slug(tag: &str) -> bool {
-    let allowed =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b':');
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b':');
     (1..=64).contains(&tag.len()) && tag.bytes().all(allowed)
 }
 
@@ -91,9 +68,8 @@ fn score_problem(score: &Score) -> Option<String> {
         "ces" => (1.0, 7.0),
         _ => (score.min, score.max),
     };
-    let sound = (score.min, score.max) == scale
-        && score.min < score.max
-        && (score.min..=score.max).contains(&score.value);
+    let sound =
+        (score.min, score.max) == scale && score.min < score.max && (score.min..=score.max).contains(&score.value);
     (!sound).then(|| {
         format!(
             "scores: `{}` = {} on {} to {}",

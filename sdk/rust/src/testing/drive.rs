@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 use super::checks::assert_sound;
 
 use crate::{
-    Ack, ConfigProblem, Delivery, Destination, Feedback, Health, Host, ImportPage, ImportRequest,
-    Importer, InboundRequest, Outcome, Plugin, PluginError, Processor, PullMode, PullPage,
-    PullRequest, Puller, SourceFile, StoredFeedback, Verdict, Webhook, parse_settings,
+    Ack, ConfigProblem, Delivery, Destination, Feedback, Health, Host, ImportPage, ImportRequest, Importer,
+    InboundRequest, Outcome, Plugin, PluginError, Processor, PullMode, PullPage, PullRequest, Puller, SourceFile,
+    StoredFeedback, Verdict, Webhook, parse_settings,
 };
 
 /// Most pages that a test reads; more means that a cursor does not move.
@@ -68,9 +68,7 @@ pub fn import_file_by<P: Importer>(
             cursor: cursor.clone(),
             max_items,
         };
-        let page = call::<P, _>(host, settings, |host, settings| {
-            P::read(host, settings, request)
-        })?;
+        let page = call::<P, _>(host, settings, |host, settings| P::read(host, settings, request))?;
         assert_sound(&page.changes);
         let (more, next) = (page.more, page.cursor.clone());
         pages.push(page);
@@ -95,11 +93,7 @@ pub fn import_file_by<P: Importer>(
 ///
 /// # Panics
 /// When the plugin says `more` without moving its cursor, or returns a record that the hub would refuse.
-pub fn pull<P: Puller>(
-    host: &Host,
-    settings: &Json,
-    cursor: Option<&str>,
-) -> Result<Vec<PullPage>, PluginError> {
+pub fn pull<P: Puller>(host: &Host, settings: &Json, cursor: Option<&str>) -> Result<Vec<PullPage>, PluginError> {
     let mut pages: Vec<PullPage> = Vec::new();
     let mut cursor = cursor.map(str::to_owned);
     while pages.len() < MOST_PAGES {
@@ -108,9 +102,7 @@ pub fn pull<P: Puller>(
             cursor: cursor.clone(),
             max_items: 256,
         };
-        let page = call::<P, _>(host, settings, |host, settings| {
-            P::pull(host, settings, request)
-        })?;
+        let page = call::<P, _>(host, settings, |host, settings| P::pull(host, settings, request))?;
         assert_sound(&page.changes);
         let (more, next) = (page.more, page.cursor.clone());
         pages.push(page);
@@ -135,14 +127,8 @@ pub fn pull<P: Puller>(
 ///
 /// # Panics
 /// When the plugin returns a record that the hub would refuse.
-pub fn handle<P: Webhook>(
-    host: &Host,
-    settings: &Json,
-    request: InboundRequest,
-) -> Result<Outcome, PluginError> {
-    let outcome = call::<P, _>(host, settings, |host, settings| {
-        P::handle(host, settings, request)
-    })?;
+pub fn handle<P: Webhook>(host: &Host, settings: &Json, request: InboundRequest) -> Result<Outcome, PluginError> {
+    let outcome = call::<P, _>(host, settings, |host, settings| P::handle(host, settings, request))?;
     assert_sound(&outcome.changes);
     Ok(outcome)
 }
@@ -156,23 +142,15 @@ pub fn process<P: Processor>(
     settings: &Json,
     items: Vec<StoredFeedback>,
 ) -> Result<Vec<Verdict>, PluginError> {
-    call::<P, _>(host, settings, |host, settings| {
-        P::process(host, settings, items)
-    })
+    call::<P, _>(host, settings, |host, settings| P::process(host, settings, items))
 }
 
 /// Delivers one batch.
 ///
 /// # Errors
 /// The plugin's error; settings that do not parse.
-pub fn deliver<P: Destination>(
-    host: &Host,
-    settings: &Json,
-    batch: Vec<Delivery>,
-) -> Result<Vec<Ack>, PluginError> {
-    call::<P, _>(host, settings, |host, settings| {
-        P::deliver(host, settings, batch)
-    })
+pub fn deliver<P: Destination>(host: &Host, settings: &Json, batch: Vec<Delivery>) -> Result<Vec<Ack>, PluginError> {
+    call::<P, _>(host, settings, |host, settings| P::deliver(host, settings, batch))
 }
 
 /// "Test connection".

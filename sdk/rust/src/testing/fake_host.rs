@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::script::Answer;
 use super::world::{Blob, World, mac};
 use crate::{
-    BlobError, DownloadResult, Host, HttpError, InstanceInfo, Level, Mac, Request, Response,
-    SecretError, StateEntry, StateError, StatePage,
+    BlobError, DownloadResult, Host, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateEntry,
+    StateError, StatePage,
 };
 
 /// One log record that the plugin wrote.
@@ -40,10 +40,7 @@ pub struct FakeHost {
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 /// Setting the scene.
@@ -171,10 +168,7 @@ impl FakeHost {
     }
 
     /// Runs one call as a transaction: on an error, state and metrics are as before.
-    pub(super) fn transaction<T, E>(
-        &self,
-        call: impl FnOnce(&Host) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub(super) fn transaction<T, E>(&self, call: impl FnOnce(&Host) -> Result<T, E>) -> Result<T, E> {
         let (state, metrics) = {
             let world = self.world();
             (world.state.clone(), world.metrics.len())
@@ -233,23 +227,13 @@ impl FakeHost {
         answer.result
     }
 
-    pub(crate) fn download(
-        &self,
-        request: &Request,
-        max_bytes: u64,
-    ) -> Result<DownloadResult, HttpError> {
-        let Response {
-            status,
-            headers,
-            body,
-        } = self.http(request)?;
+    pub(crate) fn download(&self, request: &Request, max_bytes: u64) -> Result<DownloadResult, HttpError> {
+        let Response { status, headers, body } = self.http(request)?;
         let size = body.len() as u64;
         if size > max_bytes {
             return Err(HttpError::ResponseTooLarge(max_bytes));
         }
-        let media_type = headers
-            .iter()
-            .find(|h| h.name.eq_ignore_ascii_case("content-type"));
+        let media_type = headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-type"));
         let media_type = media_type
             .map_or("application/octet-stream", |h| h.value.as_str())
             .to_owned();
@@ -269,24 +253,13 @@ impl FakeHost {
         self.world().secrets.contains_key(name)
     }
 
-    pub(crate) fn sign(
-        &self,
-        name: &str,
-        algorithm: Mac,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, SecretError> {
+    pub(crate) fn sign(&self, name: &str, algorithm: Mac, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
         let world = self.world();
         let key = world.secrets.get(name).ok_or(SecretError::NotSet)?;
         Ok(mac(algorithm, key, bytes))
     }
 
-    pub(crate) fn verify(
-        &self,
-        name: &str,
-        algorithm: Mac,
-        bytes: &[u8],
-        tag: &[u8],
-    ) -> Result<bool, SecretError> {
+    pub(crate) fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         Ok(self.sign(name, algorithm, bytes)? == tag)
     }
 
@@ -304,32 +277,20 @@ impl FakeHost {
         Ok(())
     }
 
-    pub(crate) fn state_scan(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<StatePage, StateError> {
+    pub(crate) fn state_scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<StatePage, StateError> {
         let limit = limit.min(1000) as usize;
         let world = self.world();
         let mut entries = world
             .state
             .iter()
-            .filter(|(key, _)| {
-                key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
-            })
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after))
             .map(|(key, value)| StateEntry {
                 key: key.clone(),
                 value: value.clone(),
             });
         let page: Vec<StateEntry> = entries.by_ref().take(limit).collect();
-        let next = entries
-            .next()
-            .and(page.last().map(|entry| entry.key.clone()));
-        Ok(StatePage {
-            entries: page,
-            next,
-        })
+        let next = entries.next().and(page.last().map(|entry| entry.key.clone()));
+        Ok(StatePage { entries: page, next })
     }
 
     pub(crate) fn blob_put(&self, media_type: &str, bytes: &[u8]) -> Result<String, BlobError> {
@@ -347,17 +308,10 @@ impl FakeHost {
             .ok_or(BlobError::NotFound)
     }
 
-    pub(crate) fn blob_read(
-        &self,
-        id: &str,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, BlobError> {
+    pub(crate) fn blob_read(&self, id: &str, offset: u64, length: u32) -> Result<Vec<u8>, BlobError> {
         let world = self.world();
         let bytes = &world.blobs.get(id).ok_or(BlobError::NotFound)?.bytes;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(length as usize).min(bytes.len());
         Ok(bytes[start..end].to_vec())
     }

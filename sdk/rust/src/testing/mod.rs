@@ -27,8 +27,6 @@ mod world;
 mod tests;
 
 pub use checks::record_problems;
-pub use drive::{
-    check, deliver, handle, import_file, import_file_by, process, pull, stored, validate,
-};
+pub use drive::{check, deliver, handle, import_file, import_file_by, process, pull, stored, validate};
 pub use fake_host::{FakeHost, LogRecord, MetricRecord};
 pub use script::Answer;

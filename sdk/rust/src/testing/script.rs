@@ -101,9 +101,7 @@ impl Script {
 
     /// The first unused line for this method and URL, or else a line that always answers.
     pub(super) fn play(&mut self, request: &Request) -> Answer {
-        let fits = |rule: &Rule| {
-            rule.method.eq_ignore_ascii_case(&request.method) && rule.url == request.url
-        };
+        let fits = |rule: &Rule| rule.method.eq_ignore_ascii_case(&request.method) && rule.url == request.url;
         let once = self
             .rules
             .iter()

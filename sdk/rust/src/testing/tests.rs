@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Answer, FakeHost, import_file_by, pull, record_problems};
 use crate::{
-    ChannelKind, Feedback, Host, HttpError, ImportPage, ImportRequest, Importer, Mac, Plugin,
-    PluginError, PullPage, PullRequest, Puller, Refusal, Request, SecretError,
+    ChannelKind, Feedback, Host, HttpError, ImportPage, ImportRequest, Importer, Mac, Plugin, PluginError, PullPage,
+    PullRequest, Puller, Refusal, Request, SecretError,
 };
 
 struct Lines;
@@ -21,14 +21,9 @@ impl Plugin for Lines {
 }
 
 impl Importer for Lines {
-    fn read(
-        host: &Host,
-        settings: &Settings,
-        request: ImportRequest,
-    ) -> Result<ImportPage, PluginError> {
+    fn read(host: &Host, settings: &Settings, request: ImportRequest) -> Result<ImportPage, PluginError> {
         let bytes = host.read_blob_to_end(&request.file.content, 1 << 20)?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| PluginError::permanent("not-utf8", "no text"))?;
+        let text = String::from_utf8(bytes).map_err(|_| PluginError::permanent("not-utf8", "no text"))?;
         let from: usize = request.cursor.as_deref().unwrap_or("0").parse().unwrap();
         let most = request.max_items as usize;
         let (mut changes, mut refusals) = (Vec::new(), Vec::new());
@@ -39,17 +34,9 @@ impl Importer for Lines {
                 return Err(PluginError::transient("asked", "as asked"));
             }
             if line.is_empty() {
-                refusals.push(Refusal::new(
-                    format!("line {}", number + 1),
-                    "empty",
-                    "nothing here",
-                ));
+                refusals.push(Refusal::new(format!("line {}", number + 1), "empty", "nothing here"));
             } else {
-                changes.push(
-                    Feedback::new(number.to_string(), ChannelKind::Review)
-                        .body(line)
-                        .into(),
-                );
+                changes.push(Feedback::new(number.to_string(), ChannelKind::Review).body(line).into());
             }
         }
         let next = from + most;
@@ -85,30 +72,20 @@ const TEXT: &str = "الأول\n\nsecond\nالثالث\nlast";
 #[test]
 fn a_file_is_read_page_by_page_to_its_end() {
     let fake = FakeHost::new();
-    let pages =
-        import_file_by::<Lines>(&fake.host(), &json!({}), "book.txt", TEXT.as_bytes(), 2).unwrap();
+    let pages = import_file_by::<Lines>(&fake.host(), &json!({}), "book.txt", TEXT.as_bytes(), 2).unwrap();
     let sizes: Vec<(usize, usize)> = pages
         .iter()
         .map(|page| (page.changes.len(), page.refusals.len()))
         .collect();
     assert_eq!(sizes, [(1, 1), (2, 0), (1, 0)]);
-    assert_eq!(
-        fake.state_entries(),
-        [("last".to_owned(), b"last".to_vec())]
-    );
+    assert_eq!(fake.state_entries(), [("last".to_owned(), b"last".to_vec())]);
     assert_eq!(fake.metrics().len(), 5);
 }
 
 #[test]
 fn a_call_that_fails_leaves_state_and_metrics_as_they_were() {
     let fake = FakeHost::new();
-    let failed = import_file_by::<Lines>(
-        &fake.host(),
-        &json!({ "fail_at": 3 }),
-        "book.txt",
-        TEXT.as_bytes(),
-        2,
-    );
+    let failed = import_file_by::<Lines>(&fake.host(), &json!({ "fail_at": 3 }), "book.txt", TEXT.as_bytes(), 2);
     assert_eq!(failed.unwrap_err().code(), Some("asked"));
     assert_eq!(
         fake.state_entries(),
@@ -126,11 +103,8 @@ fn a_record_that_the_hub_would_refuse_fails_the_test() {
 
 #[test]
 fn settings_that_do_not_parse_fail_like_in_the_hub() {
-    let problem =
-        pull::<Lines>(&FakeHost::new().host(), &json!({ "fail_at": "ثلاثة" }), None).unwrap_err();
-    assert!(
-        matches!(problem, PluginError::Misconfigured(problems) if problems[0].path == "fail_at")
-    );
+    let problem = pull::<Lines>(&FakeHost::new().host(), &json!({ "fail_at": "ثلاثة" }), None).unwrap_err();
+    assert!(matches!(problem, PluginError::Misconfigured(problems) if problems[0].path == "fail_at"));
 }
 
 #[test]
@@ -162,10 +136,7 @@ fn downloads_become_blobs_within_their_limit() {
         Answer::body(200, vec![7; 10]).header("Content-Type", "audio/ogg"),
     );
     let got = fake.host().download(&Request::get(url), 10).unwrap();
-    assert_eq!(
-        fake.blob(&got.blob),
-        Some(("audio/ogg".to_owned(), vec![7; 10]))
-    );
+    assert_eq!(fake.blob(&got.blob), Some(("audio/ogg".to_owned(), vec![7; 10])));
     assert_eq!(
         fake.host().download(&Request::get(url), 9).unwrap_err(),
         HttpError::ResponseTooLarge(9)
@@ -177,22 +148,14 @@ fn macs_are_those_of_the_published_vectors() {
     // RFC 4231, test case 2; RFC 2202, test case 2.
     let host = FakeHost::new().secret("k", "Jefe").host();
     let hex = |algorithm| {
-        let tag = host
-            .sign("k", algorithm, b"what do ya want for nothing?")
-            .unwrap();
-        tag.iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        let tag = host.sign("k", algorithm, b"what do ya want for nothing?").unwrap();
+        tag.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     assert_eq!(hex(Mac::HmacSha256), "5bdcc146");
     assert_eq!(hex(Mac::HmacSha512), "164b7a7b");
     assert_eq!(hex(Mac::HmacSha1), "effcdf6a");
     assert!(!host.verify("k", Mac::HmacSha256, b"x", b"y").unwrap());
-    assert_eq!(
-        host.sign("other", Mac::HmacSha1, b"").unwrap_err(),
-        SecretError::NotSet
-    );
+    assert_eq!(host.sign("other", Mac::HmacSha1, b"").unwrap_err(), SecretError::NotSet);
 }
 
 #[test]
@@ -205,10 +168,7 @@ fn state_is_scanned_in_pages_and_randomness_repeats() {
     assert_eq!(first.next.as_deref(), Some("أ/2"));
     let rest = host.state_scan("أ/", first.next.as_deref(), 2).unwrap();
     assert_eq!((rest.entries.len(), rest.next), (1, None));
-    let (one, two) = (
-        FakeHost::new().seed(7).host(),
-        FakeHost::new().seed(7).host(),
-    );
+    let (one, two) = (FakeHost::new().seed(7).host(), FakeHost::new().seed(7).host());
     assert_eq!(one.random(20), two.random(20));
     assert_eq!(one.uuid(), two.uuid());
     assert_ne!(one.uuid(), one.uuid());

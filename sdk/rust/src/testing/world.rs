@@ -78,19 +78,10 @@ impl World {
 
     /// A UUID version 7 of the fake clock.
     pub(super) fn uuid(&mut self) -> String {
-        let hex: Vec<String> = self
-            .random(9)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: Vec<String> = self.random(9).iter().map(|byte| format!("{byte:02x}")).collect();
         let time = format!("{:012x}", self.now);
         let (high, low) = time.split_at(8);
-        format!(
-            "{high}-{low}-70{}-80{}-{}",
-            hex[0],
-            hex[1],
-            hex[2..8].concat()
-        )
+        format!("{high}-{low}-70{}-80{}-{}", hex[0], hex[1], hex[2..8].concat())
     }
 }
 
@@ -98,8 +89,7 @@ impl World {
 pub(super) fn mac(algorithm: Mac, key: &[u8], bytes: &[u8]) -> Vec<u8> {
     macro_rules! hmac {
         ($hash:ty) => {{
-            let mut mac =
-                Hmac::<$hash>::new_from_slice(key).expect("HMAC takes keys of any length");
+            let mut mac = Hmac::<$hash>::new_from_slice(key).expect("HMAC takes keys of any length");
             mac.update(bytes);
             mac.finalize().into_bytes().to_vec()
         }};

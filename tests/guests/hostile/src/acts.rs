@@ -3,19 +3,12 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use mihwar_sdk::{
-    Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginError, PullPage, PullRequest,
-    Request,
-};
+use mihwar_sdk::{Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginError, PullPage, PullRequest, Request};
 
 use crate::Settings;
 
 /// Does what the settings name.
-pub(crate) fn perform(
-    host: &Host,
-    settings: &Settings,
-    request: PullRequest,
-) -> Result<PullPage, PluginError> {
+pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) -> Result<PullPage, PluginError> {
     let amount = settings.amount;
     match settings.act.as_str() {
         "answer" => return answer(host, request),
@@ -33,10 +26,7 @@ pub(crate) fn perform(
         "exit" => std::process::exit(3),
         "many-items" => return Ok(page((0..amount).map(|number| item(number, "ok")).collect())),
         "gigabyte" => {
-            return Ok(page(vec![item(
-                0,
-                &"x".repeat(usize::try_from(amount).unwrap_or(0)),
-            )]));
+            return Ok(page(vec![item(0, &"x".repeat(usize::try_from(amount).unwrap_or(0)))]));
         }
         "blob" => return blob(host, amount),
         "state" => return state(host, amount),
@@ -45,10 +35,7 @@ pub(crate) fn perform(
         "fetch" => return fetch(host, settings),
         "sign" => return sign(host),
         "confess" => {
-            return Err(PluginError::permanent(
-                "confession",
-                "the token is s3cret-token-value",
-            ));
+            return Err(PluginError::permanent("confession", "the token is s3cret-token-value"));
         }
         other => return Err(PluginError::permanent("unknown-act", other)),
     }
@@ -81,11 +68,7 @@ fn answer(host: &Host, request: PullRequest) -> Result<PullPage, PluginError> {
 fn spin() {
     let mut number = 1_u64;
     loop {
-        number = black_box(
-            number
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1),
-        );
+        number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
     }
 }
 
@@ -114,10 +97,7 @@ fn flood(host: &Host, amount: u32) {
 
 fn blob(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
     let id = host
-        .blob_put(
-            "text/plain",
-            &vec![b'b'; usize::try_from(amount).unwrap_or(0)],
-        )
+        .blob_put("text/plain", &vec![b'b'; usize::try_from(amount).unwrap_or(0)])
         .map_err(|error| PluginError::permanent("blob", format!("{error:?}")))?;
     let size = host
         .blob_size(&id)
@@ -139,11 +119,7 @@ fn state(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
         found
             .entries
             .iter()
-            .map(|entry| {
-                Feedback::new(&*entry.key, ChannelKind::Form)
-                    .body("")
-                    .into()
-            })
+            .map(|entry| Feedback::new(&*entry.key, ChannelKind::Form).body("").into())
             .collect(),
     ))
 }
@@ -164,8 +140,7 @@ fn remnants() -> String {
 fn environment() -> Result<PullPage, PluginError> {
     let variables = std::env::vars().count();
     let arguments = std::env::args().count();
-    let files = std::fs::read_dir("/").map_or(0, Iterator::count)
-        + usize::from(std::fs::read("/etc/passwd").is_ok());
+    let files = std::fs::read_dir("/").map_or(0, Iterator::count) + usize::from(std::fs::read("/etc/passwd").is_ok());
     let connected = std::net::TcpStream::connect("127.0.0.1:22").is_ok();
     let resolved = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok();
     Ok(page(vec![item(
@@ -185,11 +160,7 @@ fn fetch(host: &Host, settings: &Settings) -> Result<PullPage, PluginError> {
         redirects: 0,
     });
     let told = match answer {
-        Ok(response) => format!(
-            "{} {}",
-            response.status,
-            String::from_utf8_lossy(&response.body)
-        ),
+        Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
         Err(error) => format!("{error:?}"),
     };
     Ok(page(vec![item(0, &told)]))

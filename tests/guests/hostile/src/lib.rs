@@ -31,11 +31,7 @@ impl Plugin for Hostile {
 }
 
 impl Puller for Hostile {
-    fn pull(
-        host: &Host,
-        settings: &Settings,
-        request: PullRequest,
-    ) -> Result<PullPage, PluginError> {
+    fn pull(host: &Host, settings: &Settings, request: PullRequest) -> Result<PullPage, PluginError> {
         acts::perform(host, settings, request)
     }
 }

@@ -29,7 +29,10 @@ async fn instance() -> Instance {
         time_zone: "UTC".into(),
         hub_version: "bench".into(),
     };
-    Instance::configure(&plugin, settings).map_err(|problems| format!("{problems:?}")).unwrap().0
+    Instance::configure(&plugin, settings)
+        .map_err(|problems| format!("{problems:?}"))
+        .unwrap()
+        .0
 }
 
 /// `validate` parses `{}` and compares two numbers: what is left is the cost of a fresh instance.
@@ -44,7 +47,11 @@ pub(crate) async fn fresh_call() {
         }
     }
     let p99 = quantile(&mut samples, 0.99);
-    figure("fresh instance per call, p50", &format!("{:.1?}", quantile(&mut samples, 0.5)), "60 µs");
+    figure(
+        "fresh instance per call, p50",
+        &format!("{:.1?}", quantile(&mut samples, 0.5)),
+        "60 µs",
+    );
     figure("fresh instance per call, p99", &format!("{p99:.1?}"), "-");
 }
 
@@ -69,7 +76,13 @@ fn item(index: usize) -> StoredFeedback {
         attributes: vec![],
         raw: None,
     };
-    StoredFeedback { id: index.to_string(), connector: "form".into(), received_at: 0, version: 1, feedback }
+    StoredFeedback {
+        id: index.to_string(),
+        connector: "form".into(),
+        received_at: 0,
+        version: 1,
+        feedback,
+    }
 }
 
 /// The same code over the same 256 texts: in the sandbox and natively.
@@ -84,12 +97,15 @@ pub(crate) async fn enricher_batch() {
         assert_eq!(done.value.len(), 256);
         let host = FakeHost::new().host();
         let texts = (0..256).map(|index| {
-            let feedback = mihwar_sdk::Feedback::new(index.to_string(), mihwar_sdk::ChannelKind::Form).body(TEXTS[index % TEXTS.len()]);
+            let feedback = mihwar_sdk::Feedback::new(index.to_string(), mihwar_sdk::ChannelKind::Form)
+                .body(TEXTS[index % TEXTS.len()]);
             mihwar_sdk::testing::stored(&index.to_string(), feedback)
         });
         let texts: Vec<_> = texts.collect();
         let started = Instant::now();
-        let verdicts = mihwar_sdk::testing::process::<plugin_language::LanguageEnricher>(&host, &serde_json::json!({}), texts).unwrap();
+        let verdicts =
+            mihwar_sdk::testing::process::<plugin_language::LanguageEnricher>(&host, &serde_json::json!({}), texts)
+                .unwrap();
         let natively = started.elapsed();
         assert_eq!(verdicts.len(), 256);
         if round >= 10 {
@@ -98,7 +114,19 @@ pub(crate) async fn enricher_batch() {
         }
     }
     let (inside, native) = (quantile(&mut inside, 0.5), quantile(&mut native, 0.5));
-    figure("256 texts through the language enricher, sandboxed", &format!("{inside:.1?}"), "-");
-    figure("256 texts through the language enricher, native", &format!("{native:.1?}"), "-");
-    figure("sandboxed to native", &format!("{:.2} x", inside.as_secs_f64() / native.as_secs_f64()), "3 x");
+    figure(
+        "256 texts through the language enricher, sandboxed",
+        &format!("{inside:.1?}"),
+        "-",
+    );
+    figure(
+        "256 texts through the language enricher, native",
+        &format!("{native:.1?}"),
+        "-",
+    );
+    figure(
+        "sandboxed to native",
+        &format!("{:.2} x", inside.as_secs_f64() / native.as_secs_f64()),
+        "3 x",
+    );
 }

@@ -21,7 +21,11 @@ pub(crate) fn mail() {
     let report = site.json(&["import", "mail", &corpus.display().to_string()]);
     let took = started.elapsed();
     let files = report["files"].as_u64().unwrap_or_default();
-    figure(&format!("import of {files} mails in {took:.2?}"), &format!("{:.0} mails/s", rate(files, took)), "1 500 mails/s");
+    figure(
+        &format!("import of {files} mails in {took:.2?}"),
+        &format!("{:.0} mails/s", rate(files, took)),
+        "1 500 mails/s",
+    );
     let overview = site.json(&["ledger", "verify"]);
     assert_eq!(overview["ok"], true, "{overview}");
 }
@@ -45,10 +49,14 @@ pub(crate) async fn bulk(records: u64) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let started = Instant::now();
     let streams = (0..STREAMS).map(|stream| {
-        let request = client.post(format!("http://{}/api/v1/feedback:batch", site.listen)).bearer_auth(&token);
+        let request = client
+            .post(format!("http://{}/api/v1/feedback:batch", site.listen))
+            .bearer_auth(&token);
         let request = request.header("content-type", "application/x-ndjson");
         let share = records / STREAMS;
-        let pieces = futures_util::stream::iter((0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))));
+        let pieces = futures_util::stream::iter(
+            (0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))),
+        );
         async move {
             let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
             assert_eq!(answer.status(), 200);
@@ -60,12 +68,24 @@ pub(crate) async fn bulk(records: u64) {
     let took = started.elapsed();
     let overview = site.json(&["ledger", "head"]);
     assert!(accepted >= records, "{accepted} of {records} accepted; {overview}");
-    figure(&format!("bulk NDJSON, {records} records durable in {took:.1?}"), &format!("{:.0} records/s", rate(records, took)), "15 000 records/s");
+    figure(
+        &format!("bulk NDJSON, {records} records durable in {took:.1?}"),
+        &format!("{:.0} records/s", rate(records, took)),
+        "15 000 records/s",
+    );
     let drained = drained(&client, &site, &token, records).await;
-    figure("  until all were enriched, routed and in the read models", &format!("{:.1?} more", drained), "-");
+    figure(
+        "  until all were enriched, routed and in the read models",
+        &format!("{drained:.1?} more"),
+        "-",
+    );
     let resident = running.resident_bytes();
     let mib = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);
-    figure("  resident memory: idle, then after it", &format!("{}, {}", mib(idle), mib(resident)), "150 MB after 1 000 000");
+    figure(
+        "  resident memory: idle, then after it",
+        &format!("{}, {}", mib(idle), mib(resident)),
+        "150 MB after 1 000 000",
+    );
     let file = std::fs::metadata(site.data().join("mihwar.redb")).map_or(0, |metadata| metadata.len());
     figure("  bytes on disk per record", &format!("{}", file / records), "-");
     assert!(running.stop());
@@ -75,9 +95,17 @@ pub(crate) async fn bulk(records: u64) {
 async fn drained(client: &reqwest::Client, site: &Site, token: &str, records: u64) -> Duration {
     let started = Instant::now();
     loop {
-        let answer = client.get(format!("http://{}/api/v1/overview", site.listen)).bearer_auth(token).send().await.unwrap();
+        let answer = client
+            .get(format!("http://{}/api/v1/overview", site.listen))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
         let overview: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
-        let ledger = overview.pointer("/ledger/size").or_else(|| overview.get("ledger_size")).and_then(serde_json::Value::as_u64);
+        let ledger = overview
+            .pointer("/ledger/size")
+            .or_else(|| overview.get("ledger_size"))
+            .and_then(serde_json::Value::as_u64);
         // Contact, received, enriched, routed.
         if ledger.unwrap_or_default() >= records * 3 || started.elapsed() > Duration::from_secs(900) {
             return started.elapsed();

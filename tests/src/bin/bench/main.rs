@@ -1,5 +1,10 @@
 //! Figures: measured with the real binary and the real plugins, printed with what was measured.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark prints, and stops where it cannot go on")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark prints, and stops where it cannot go on"
+)]
 
 mod calls;
 mod intake;
@@ -15,7 +20,11 @@ pub(crate) fn figure(name: &str, measured: &str, to_reach: &str) {
 /// The value at this share of sorted samples.
 pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
     samples.sort_unstable();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the samples")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index into the samples"
+    )]
     let index = ((samples.len() as f64 - 1.0) * share).round() as usize;
     samples.get(index).copied().unwrap_or_default()
 }

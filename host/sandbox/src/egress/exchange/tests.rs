@@ -23,8 +23,7 @@ fn server(answers: Vec<String>) -> (SocketAddr, mpsc::Receiver<String>) {
                     break;
                 }
             }
-            tell.send(String::from_utf8_lossy(&request).into_owned())
-                .unwrap();
+            tell.send(String::from_utf8_lossy(&request).into_owned()).unwrap();
             drop(connection.write_all(answer.as_bytes()));
         }
     });
@@ -119,11 +118,7 @@ async fn a_granted_request_arrives_with_its_credential() {
     );
     let request = asked.recv().unwrap().to_lowercase();
     assert!(request.starts_with("post /a?b=c http/1.1"), "{request}");
-    for line in [
-        "x-mine: kept",
-        "x-key: s3cret-value",
-        "user-agent: mihwar/test",
-    ] {
+    for line in ["x-mine: kept", "x-key: s3cret-value", "user-agent: mihwar/test"] {
         assert!(request.contains(line), "{line} in {request}");
     }
     assert!(request.ends_with("نص"));
@@ -231,10 +226,7 @@ async fn nothing_goes_along_to_another_origin() {
         .unwrap();
     assert_eq!((answered.body.as_ref(), answered.sent), (&b"there"[..], 2));
     let request = asked_second.recv().unwrap().to_lowercase();
-    assert!(
-        !request.contains("x-mine") && !request.contains("s3cret"),
-        "{request}"
-    );
+    assert!(!request.contains("x-mine") && !request.contains("s3cret"), "{request}");
 }
 
 #[tokio::test]
@@ -269,14 +261,10 @@ async fn a_dry_run_sends_nothing_that_changes_something() {
         dry_run: true,
         ..Setup::default()
     };
-    let held = run(&rules, setup(), sending(Method::POST, &origin, "x"))
-        .await
-        .unwrap();
+    let held = run(&rules, setup(), sending(Method::POST, &origin, "x")).await.unwrap();
     assert_eq!((held.status, held.sent), (StatusCode::ACCEPTED, 0));
     assert_eq!(held.held_back, Some(format!("POST {origin}/")));
-    let read = run(&rules, setup(), sending(Method::GET, &origin, ""))
-        .await
-        .unwrap();
+    let read = run(&rules, setup(), sending(Method::GET, &origin, "")).await.unwrap();
     assert_eq!(read.body.as_ref(), b"read");
     assert_eq!(asked.iter().count(), 1);
 }
@@ -301,13 +289,9 @@ async fn too_long_an_answer_and_too_slow_an_answer_are_typed_errors() {
         time: Some(Duration::from_millis(200)),
         ..Setup::default()
     };
-    let slow = run(
-        &[rule(&origin, true)],
-        setup,
-        sending(Method::GET, &origin, ""),
-    )
-    .await
-    .err();
+    let slow = run(&[rule(&origin, true)], setup, sending(Method::GET, &origin, ""))
+        .await
+        .err();
     assert!(
         matches!(&slow, Some(HttpError::Timeout(failure)) if failure.sent),
         "{slow:?}"
@@ -317,11 +301,7 @@ async fn too_long_an_answer_and_too_slow_an_answer_are_typed_errors() {
 
 #[tokio::test]
 async fn nobody_listening_means_nothing_was_sent() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let origin = format!("http://127.0.0.1:{port}");
     let refused = run(
         &[rule(&origin, true)],

@@ -57,8 +57,7 @@ impl Group {
                 read_line(text)
             }
             LineText::TooLong(bytes) => {
-                let detail =
-                    format!("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are read");
+                let detail = format!("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are read");
                 Err(Problem::new(Sort::TooLarge, detail))
             }
         };
@@ -67,8 +66,7 @@ impl Group {
 }
 
 fn read_line(text: &[u8]) -> Result<Draft, Problem> {
-    let value =
-        json::parse(text).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
+    let value = json::parse(text).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
     read_feedback(value).map_err(Problem::fields)
 }
 
@@ -99,13 +97,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(
-        hub: Hub,
-        actor: Actor,
-        instance: InstanceName,
-        all: bool,
-        lines: Lines,
-    ) -> Self {
+    pub(super) fn new(hub: Hub, actor: Actor, instance: InstanceName, all: bool, lines: Lines) -> Self {
         Self {
             hub,
             actor,
@@ -119,13 +111,7 @@ impl Run {
     /// Takes the whole stream in and answers it.
     pub(super) async fn drive(mut self, body: Body) {
         let last = match self.take_in(body.into_data_stream()).await {
-            Ok(()) => {
-                self.lines
-                    .send(&BatchSummary {
-                        summary: self.counts,
-                    })
-                    .await
-            }
+            Ok(()) => self.lines.send(&BatchSummary { summary: self.counts }).await,
             Err(Broken::Stopped(problem)) => {
                 self.lines
                     .send(&Stopped {
@@ -187,10 +173,7 @@ impl Run {
         ))
     }
 
-    async fn answer(
-        &mut self,
-        written: Result<Written, tokio::task::JoinError>,
-    ) -> Result<(), Broken> {
+    async fn answer(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Broken> {
         let results = written
             .map_err(|error| Broken::Stopped(Problem::internal(error)))?
             .map_err(Broken::Stopped)?;
@@ -211,11 +194,7 @@ impl Run {
                     _ => self.counts.duplicates += 1,
                 }
                 if self.all {
-                    let Accepted {
-                        id,
-                        revision,
-                        result,
-                    } = accepted;
+                    let Accepted { id, revision, result } = accepted;
                     self.lines.push(&LineResult {
                         line,
                         result,
@@ -261,9 +240,7 @@ async fn write(hub: Hub, actor: Actor, instance: InstanceName, group: Group) -> 
         .filter_map(|(_, entry)| entry.as_ref().ok())
         .cloned()
         .collect();
-    let mut intakes = accept_when_free(&hub, &actor, &instance, drafts)
-        .await?
-        .into_iter();
+    let mut intakes = accept_when_free(&hub, &actor, &instance, drafts).await?.into_iter();
     let mut missing = || Problem::internal("an intake gave fewer results than it had records");
     let result = |(number, entry): (u64, Result<Draft, Problem>)| {
         let accepted = entry.and_then(|draft| {
