@@ -24,6 +24,7 @@ use crate::hub::Shared;
 use crate::instances::Running;
 use crate::keys;
 use crate::lent;
+use crate::projection;
 use crate::query;
 use crate::rows::{self, DeadRow, OutboxRow, ReferenceContent};
 
@@ -94,6 +95,10 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>) -> Result<S
         });
         return Ok(Step::Idle(pause));
     }
+    drop(view);
+    // What a department sees is the record with all that enrichers found: the read models must have seen that.
+    projection::catch_up(core).await?;
+    let view = core.store.view().await?;
     let (batch, gone, owners) = prepare(core, &*view, department, &due).await?;
     drop(view);
     let mut outcomes: HashMap<DeliveryId, Outcome> = gone.into_iter().map(|id| (id, Outcome::Gone)).collect();
@@ -169,10 +174,14 @@ async fn prepare(core: &Core, view: &dyn View, department: &Running, due: &[Due]
     for due in due {
         let row = &due.row;
         let content = core.content(view, row.feedback, row.revision, row.contact).await?;
-        let (Some(head), Some(opened)) = (heads.get(&row.feedback), content) else {
+        let Some(opened) = content else {
             gone.push(due.delivery);
             continue;
         };
+        let head = heads.get(&row.feedback).ok_or_else(|| Fault::Damaged {
+            what: "a read model",
+            detail: format!("feedback {} has a delivery but no facts", row.feedback),
+        })?;
         for attachment in opened.content.attachments.iter().filter_map(|a| a.id) {
             owners.insert(attachment.to_string(), row.contact);
         }

@@ -83,8 +83,6 @@ pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
 /// The department of a dead letter's row.
 pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
     let mut parts = key.read();
-    parts.u8().ok()?;
-    parts.u32().ok()?;
     InstanceName::new(parts.text().ok()?).ok()
 }
 
@@ -111,8 +109,6 @@ pub(crate) fn state_of(instance: &InstanceName) -> KeyRange {
 /// The plugin's own name of a state row.
 pub(crate) fn state_name(key: &Key) -> Option<String> {
     let mut parts = key.read();
-    parts.u8().ok()?;
-    parts.u32().ok()?;
     parts.text().ok()?;
     parts.text().ok()
 }
@@ -233,7 +229,5 @@ pub(crate) fn count(name: &str, of: &str) -> Key {
 /// The names of a count's row.
 pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     let mut parts = key.read();
-    parts.u8().ok()?;
-    parts.u32().ok()?;
     Some((parts.text().ok()?, parts.text().ok()?))
 }

@@ -63,7 +63,7 @@ fn operations() -> Vec<Operation> {
             let Some(id) = operation["operationId"].as_str() else {
                 continue;
             };
-            let (id, path) = (id.to_owned(), path.replace('{', "").replace('}', ""));
+            let (id, path) = (id.to_owned(), path.replace(['{', '}'], ""));
             found.push(Operation {
                 id,
                 method,

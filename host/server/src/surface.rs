@@ -10,6 +10,9 @@ use tokio::time::{Duration, Instant};
 /// How long an answer about readiness may be given again. Each new one writes to the disk, and anybody may ask.
 const READINESS_FRESH: Duration = Duration::from_millis(100);
 
+/// When readiness was last looked at, and what was found.
+type Looked = Option<(Instant, Vec<Check>)>;
+
 /// The hub behind the handlers, and where its metrics are read.
 #[derive(Clone)]
 pub(crate) struct Surface {
@@ -17,7 +20,7 @@ pub(crate) struct Surface {
     pub(crate) hub: Hub,
     /// Where metrics are read; `None` when nobody installed a recorder.
     pub(crate) metrics: Option<Arc<PrometheusHandle>>,
-    readiness: Arc<Mutex<Option<(Instant, Vec<Check>)>>>,
+    readiness: Arc<Mutex<Looked>>,
 }
 
 impl Surface {

@@ -221,7 +221,6 @@ impl IntoResponse for Problem {
 mod tests {
     use super::{Problem, Sort};
     use axum::response::IntoResponse;
-    use mihwar_hub::{Fault, QueryError};
     use mihwar_model::FieldProblem;
 
     #[test]
