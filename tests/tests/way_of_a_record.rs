@@ -119,6 +119,16 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
     let items = page["items"].as_array().or_else(|| page.as_array()).unwrap();
     assert_eq!(items.len(), 1, "{page:#}");
     assert_eq!(items[0]["language"], "ar");
+    let admin = site.json(&["token", "create", "admin", "--scope", "admin"]);
+    let overview = http
+        .get(format!("http://{}/api/v1/overview", site.listen))
+        .bearer_auth(admin["token"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let overview: Value = serde_json::from_slice(&overview.bytes().await.unwrap()).unwrap();
+    assert_eq!(overview["feedback"], 3, "{overview:#}");
+    assert_eq!(overview["deliveries"]["billing"]["delivered"], 1, "{overview:#}");
     assert!(running.stop());
 
     // Everything is there after a restart, and nothing is sent again.
@@ -207,4 +217,42 @@ fn a_wrong_configuration_is_named_by_line_and_changes_nothing() {
         !site.data().join("mihwar.redb").exists(),
         "nothing may be made before the configuration is read"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_says_why_and_arrives_under_its_id_once_the_cause_is_gone() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let site = Site::new(receiver.address).unwrap();
+    let right = std::fs::read_to_string(site.config()).unwrap();
+    // Nobody answers there: 404, which no repetition can help.
+    std::fs::write(site.config(), right.replace("/service\"", "/no/such/place\"")).unwrap();
+    std::fs::write(
+        site.path().join("a.eml"),
+        "From: a@example.com\r\nMessage-ID: <d@example.com>\r\nSubject: عطل\r\n\r\nالتطبيق لا يفتح\r\n",
+    )
+    .unwrap();
+    let running = site.serve().unwrap();
+    site.json(&["import", "mail", &site.path().join("a.eml").display().to_string()]);
+    let dead = until("a dead letter", || {
+        let output = site.run(&["--json", "delivery", "list", "--state", "dead"]).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.contains("\"dead\"").then_some(text)
+    })
+    .await;
+    assert!(dead.contains("404"), "the reason is told: {dead}");
+    assert!(running.stop());
+    std::fs::write(site.config(), right).unwrap();
+    let running = site.serve().unwrap();
+    let replayed = site.run(&["delivery", "replay", "--all"]).unwrap();
+    assert!(
+        replayed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&replayed.stderr)
+    );
+    let seen = until("the delivery", || Some(receiver.seen()).filter(|seen| !seen.is_empty())).await;
+    let (id, seen) = seen.iter().next().unwrap();
+    assert!(dead.contains(id.as_str()), "it keeps its id");
+    assert_eq!(seen.answers, [200]);
+    assert!(running.stop());
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
 }
