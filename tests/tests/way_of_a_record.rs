@@ -75,7 +75,8 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
         http.post(format!("http://{}/api/v1/feedback", site.listen))
             .bearer_auth(&token)
             .header("idempotency-key", key)
-            .json(&record)
+            .header("content-type", "application/json")
+            .body(record.to_string())
             .send()
     };
     let first = post("k1", record.clone()).await.unwrap();
@@ -232,7 +233,8 @@ async fn a_dead_letter_says_why_and_arrives_under_its_id_once_the_cause_is_gone(
     )
     .unwrap();
     let running = site.serve().unwrap();
-    site.json(&["import", "mail", &site.path().join("a.eml").display().to_string()]);
+    let imported = site.json(&["import", "mail", &site.path().join("a.eml").display().to_string()]);
+    assert_eq!(imported["new"], 1, "{imported:#}");
     let dead = until("a dead letter", || {
         let output = site.run(&["--json", "delivery", "list", "--state", "dead"]).unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -18,9 +18,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const CARGO: &str = "/usr/bin/cargo";
 const RUSTC: &str = "/usr/bin/rustc";
 
-/// What our crates use that was stable later than Debian's 1.85 and is there under a feature's name.
-const LATER_STABLE: &str =
-    "let_chains,panic_payload_as_str,unsigned_is_multiple_of,slice_as_chunks,duration_constructors";
+/// What our plugins use that was stable later than Debian's 1.85 and is there under a feature's name.
+const PLUGINS_AHEAD: &str = "let_chains,unsigned_is_multiple_of,slice_as_chunks,duration_constructors";
+/// The same of other crates. Those without the standard library know only features of the core.
+const OTHERS_AHEAD: [(&str, &str); 3] = [
+    ("mihwar-sdk", "let_chains,panic_payload_as_str"),
+    ("encoding_rs", "let_chains,slice_as_chunks"),
+    ("sha2", "slice_as_chunks"),
+];
 
 const PACKAGES: [Package; 4] = [
     Package {
@@ -113,8 +118,9 @@ fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
         ])
         .args(["-Zbuild-std=std,panic_abort", "-Zprofile-rustflags"]);
     let packages: Vec<_> = names.iter().map(|name| plugins::package(name)).collect();
-    for package in packages.iter().map(String::as_str).chain(["mihwar-sdk"]) {
-        command.args(["--config", &unlock(package)]);
+    let plugins = packages.iter().map(|package| (package.as_str(), PLUGINS_AHEAD));
+    for (package, features) in plugins.chain(OTHERS_AHEAD) {
+        command.args(["--config", &unlock(package, features)]);
     }
     for package in &packages {
         command.args(["--package", package]);
@@ -122,9 +128,9 @@ fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
     command
 }
 
-/// Lets one of our crates use what its Rust version has made stable since.
-fn unlock(package: &str) -> String {
-    format!("profile.plugin.package.{package}.rustflags=[\"-Zcrate-attr=feature({LATER_STABLE})\"]")
+/// Lets one crate use features that its Rust version has made stable since.
+fn unlock(package: &str, features: &str) -> String {
+    format!("profile.plugin.package.{package}.rustflags=[\"-Zcrate-attr=feature({features})\"]")
 }
 
 #[cfg(test)]
@@ -133,8 +139,10 @@ mod tests {
 
     #[test]
     fn features_are_unlocked_for_one_crate_at_a_time() {
-        let config = unlock("plugin-form");
-        assert!(config.starts_with("profile.plugin.package.plugin-form.rustflags=[\"-Zcrate-attr=feature("));
-        assert!(config.contains("let_chains") && config.ends_with(")\"]"));
+        let config = unlock("plugin-form", "let_chains");
+        assert_eq!(
+            config,
+            "profile.plugin.package.plugin-form.rustflags=[\"-Zcrate-attr=feature(let_chains)\"]"
+        );
     }
 }

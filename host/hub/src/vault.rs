@@ -247,14 +247,14 @@ mod tests {
         assert_eq!(vault.open_for(&key, b"here", &sealed).unwrap(), "نص الشكوى".as_bytes());
         assert!(vault.open_for(&key, b"there", &sealed).is_err());
         assert!(vault.open_for(&other, b"here", &sealed).is_err());
-        let again = super::Vault::new(&[1; 32], Arc::new(SeededRandomness::new(9)));
+        let again = Vault::new(&[1; 32], Arc::new(SeededRandomness::new(9)));
         let reopened = again.open_contact_key(contact, &sealed_key).unwrap();
         assert_eq!(
             again.open_for(&reopened, b"here", &sealed).unwrap(),
             "نص الشكوى".as_bytes()
         );
         assert!(
-            super::Vault::new(&[2; 32], Arc::new(SeededRandomness::new(9)))
+            Vault::new(&[2; 32], Arc::new(SeededRandomness::new(9)))
                 .open_contact_key(contact, &sealed_key)
                 .is_err()
         );
@@ -277,7 +277,7 @@ mod tests {
         assert_ne!(name("tel", "+9665"), name("te", "l+9665"));
         assert_ne!(
             name("tel", "+9665"),
-            super::Vault::new(&[4; 32], Arc::new(SeededRandomness::new(1))).identifier_hash(&Identifier {
+            Vault::new(&[4; 32], Arc::new(SeededRandomness::new(1))).identifier_hash(&Identifier {
                 scheme: "tel".into(),
                 id: "+9665".into()
             })

@@ -206,10 +206,10 @@ async fn what_is_not_there_is_refused_as_a_problem() {
         assert_eq!(got.headers["content-type"], "application/problem+json", "{path}");
         assert_eq!(got.json()["status"], status, "{path}");
     }
-    assert_eq!(
-        bench.ask(Method::PUT, "/api/v1/feedback", "").await.headers["allow"],
-        "GET,HEAD,POST"
-    );
+    let answer = bench.ask(Method::PUT, "/api/v1/feedback", "").await;
+    let mut allowed: Vec<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
 }
 
 #[tokio::test]

@@ -59,7 +59,8 @@ async fn an_endless_loop_ends_near_its_deadline() {
         );
         assert!(error.to_string().contains("200ms"), "{error}");
         assert!(
-            took >= Duration::from_millis(200) && took < Duration::from_secs(2),
+            // Not how fast: that it ends by the deadline's doing and not by the test's patience, on a busy machine too.
+            took >= Duration::from_millis(200) && took < Duration::from_secs(30),
             "{act}: {took:?}"
         );
     }

