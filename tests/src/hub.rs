@@ -139,6 +139,25 @@ impl Site {
         })
     }
 
+    /// Runs a command that must succeed and print one JSON value a line, or nothing.
+    ///
+    /// # Panics
+    /// When it fails or prints anything else; says what it printed.
+    #[must_use]
+    #[expect(clippy::panic, reason = "tests report by panic")]
+    pub fn json_lines(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let arguments = [&["--json"], arguments].concat();
+        let output = self
+            .run(&arguments)
+            .unwrap_or_else(|error| panic!("mihwar {arguments:?}: {error}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mihwar {arguments:?}: {said}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines().map(serde_json::from_str);
+        let lines: Result<_, _> = lines.collect();
+        lines.unwrap_or_else(|error| panic!("mihwar {arguments:?}: {error}\n{text}"))
+    }
+
     /// Starts `mihwar serve` and waits until it is ready.
     ///
     /// # Errors

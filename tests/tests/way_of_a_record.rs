@@ -116,9 +116,8 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
         assert_eq!(seen.body["specversion"], "1.0", "a CloudEvent: {}", seen.body);
     }
 
-    let page = site.json(&["feedback", "list", "--text", "الفاتورة".trim_start_matches("ال")]);
-    let items = page["items"].as_array().or_else(|| page.as_array()).unwrap();
-    assert_eq!(items.len(), 1, "{page:#}");
+    let items = site.json_lines(&["feedback", "list", "--text", "فاتوره"]);
+    assert_eq!(items.len(), 1, "{items:#?}");
     assert_eq!(items[0]["language"], "ar");
     let admin = site.json(&["token", "create", "admin", "--scope", "admin"]);
     let overview = http

@@ -19,11 +19,13 @@ const CARGO: &str = "/usr/bin/cargo";
 const RUSTC: &str = "/usr/bin/rustc";
 
 /// What our plugins use that was stable later than Debian's 1.85 and is there under a feature's name.
-const PLUGINS_AHEAD: &str = "let_chains,unsigned_is_multiple_of,slice_as_chunks,duration_constructors";
+const PLUGINS_AHEAD: &str =
+    "let_chains,unsigned_is_multiple_of,slice_as_chunks,duration_constructors,round_char_boundary";
 /// The same of other crates. Those without the standard library know only features of the core.
-const OTHERS_AHEAD: [(&str, &str); 3] = [
+const OTHERS_AHEAD: [(&str, &str); 4] = [
     ("mihwar-sdk", "let_chains,panic_payload_as_str"),
     ("encoding_rs", "let_chains,slice_as_chunks"),
+    ("mail-parser", "let_chains,slice_as_chunks"),
     ("sha2", "slice_as_chunks"),
 ];
 
