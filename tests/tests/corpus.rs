@@ -1,4 +1,11 @@
 //! Six thousand real mails: all of them go in, none twice, none is lost, whatever kills the import.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test reports by panic, its helpers too"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

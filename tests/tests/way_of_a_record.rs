@@ -1,4 +1,11 @@
 //! From a signed form post, a file and the API to a department, and back to whoever asks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test reports by panic, its helpers too"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -151,6 +151,7 @@ async fn collect(body: Body) -> anyhow::Result<Bytes> {
     Ok(body.collect().await.map_err(broke_off)?.to_bytes())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn broke_off(error: BoxError) -> anyhow::Error {
     anyhow!("the answer of the hub broke off: {error}")
 }

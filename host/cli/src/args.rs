@@ -38,6 +38,7 @@ pub(crate) struct Global {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value, read once at the start")]
 pub(crate) enum Command {
     /// Run the hub.
     Serve {

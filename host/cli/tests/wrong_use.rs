@@ -1,4 +1,10 @@
 //! The exit status says what happened: 0 all done, 1 refused, 2 wrong use.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test reports by panic, its helpers too"
+)]
 
 use std::process::{Command, Output};
 

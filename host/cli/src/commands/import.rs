@@ -49,9 +49,9 @@ pub(super) async fn run(
         std::fs::write(file, text).with_context(|| format!("{}", file.display()))?;
     }
     if as_json {
-        json(&report)?
+        json(&report)?;
     } else {
-        tell(&report, report_file)?
+        tell(&report, report_file)?;
     }
     Ok(Outcome::of(report.refused == 0))
 }

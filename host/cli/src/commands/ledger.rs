@@ -67,9 +67,9 @@ async fn verify(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
         bar.finish_and_clear();
     }
     if as_json {
-        json(&report)?
+        json(&report)?;
     } else {
-        tell(&report)?
+        tell(&report)?;
     }
     Ok(Outcome::of(report.ok))
 }

@@ -18,9 +18,9 @@ pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
     let content = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
     let inspection = Inspection::of(&content).with_context(|| format!("{}", file.display()))?;
     if as_json {
-        json(&inspection)?
+        json(&inspection)?;
     } else {
-        tell(&inspection)?
+        tell(&inspection)?;
     }
     Ok(Outcome::Done)
 }
