@@ -91,7 +91,10 @@ async fn what_is_said_on_three_channels_reaches_its_departments() {
     let first: Value = serde_json::from_slice(&first.bytes().await.unwrap()).unwrap();
     let repeat = post("k1", record.clone()).await.unwrap();
     assert_eq!(
-        repeat.headers().get("idempotent-replay").map(|value| value.as_bytes()),
+        repeat
+            .headers()
+            .get("idempotent-replay")
+            .map(reqwest::header::HeaderValue::as_bytes),
         Some(&b"true"[..])
     );
     let repeat: Value = serde_json::from_slice(&repeat.bytes().await.unwrap()).unwrap();
