@@ -80,7 +80,8 @@ pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Posted, Pr
             format!("the charset `{charset}` is not read: send UTF-8"),
         ));
     }
-    let text = std::str::from_utf8(body).map_err(|e| Problem::new("not-utf8", format!("the body is not UTF-8: {e}")))?;
+    let text =
+        std::str::from_utf8(body).map_err(|e| Problem::new("not-utf8", format!("the body is not UTF-8: {e}")))?;
     match media_type.as_str() {
         "application/x-www-form-urlencoded" => urlencoded(text).map(Posted::One),
         "application/json" => json(text),
