@@ -170,7 +170,7 @@ type Prepared = (Vec<Delivery>, Vec<DeliveryId>, HashMap<String, ContactId>);
 
 async fn prepare(core: &Core, view: &dyn View, department: &Running, due: &[Due]) -> Result<Prepared, Fault> {
     let (mut batch, mut gone, mut owners) = (Vec::with_capacity(due.len()), Vec::new(), HashMap::new());
-    let heads = query::heads(core, view, due.iter().map(|due| due.row.feedback).collect()).await?;
+    let heads = query::heads(view, due.iter().map(|due| due.row.feedback).collect()).await?;
     for due in due {
         let row = &due.row;
         let content = core.content(view, row.feedback, row.revision, row.contact).await?;

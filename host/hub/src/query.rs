@@ -147,12 +147,7 @@ fn cursor_id(text: &str) -> Result<[u8; 16], QueryError> {
 }
 
 /// Heads by id.
-pub(crate) async fn heads(
-    core: &Core,
-    view: &dyn View,
-    ids: Vec<FeedbackId>,
-) -> Result<HashMap<FeedbackId, Head>, Fault> {
-    let _ = core;
+pub(crate) async fn heads(view: &dyn View, ids: Vec<FeedbackId>) -> Result<HashMap<FeedbackId, Head>, Fault> {
     let lookups: Vec<Key> = ids.iter().map(|id| keys::head(*id)).collect();
     let mut found = HashMap::with_capacity(ids.len());
     for (id, row) in ids.into_iter().zip(view.get_many(&lookups).await?) {
@@ -346,7 +341,7 @@ async fn record(core: &Core, view: &dyn View, head: Head) -> Result<FeedbackReco
 pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<FeedbackRecord>, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
-    match heads(core, &*view, vec![id]).await?.remove(&id) {
+    match heads(&*view, vec![id]).await?.remove(&id) {
         Some(head) => Ok(Some(record(core, &*view, head).await?)),
         None => Ok(None),
     }
@@ -444,7 +439,7 @@ async fn delivery_record(
     delivery: DeliveryId,
     row: DeliveryRow,
 ) -> Result<DeliveryRecord, Fault> {
-    let head = heads(core, view, vec![row.feedback]).await?.remove(&row.feedback);
+    let head = heads(view, vec![row.feedback]).await?.remove(&row.feedback);
     let contact = head.as_ref().map(|head| head.contact);
     let reference = match contact {
         Some(contact) => delivery::reference(core, view, row.feedback, contact, &row.destination).await?,
