@@ -21,25 +21,32 @@ pub fn workspace() -> PathBuf {
         .unwrap_or_default()
 }
 
-/// Where the built plugins lie.
-#[must_use]
-pub fn plugins_folder() -> PathBuf {
-    workspace().join("target/plugins")
-}
-
 /// A built plugin.
 ///
 /// # Panics
 /// When the plugins were not built.
 #[must_use]
+pub fn plugin_file(name: &str) -> PathBuf {
+    component_file("target/plugins", name)
+}
+
+/// A plugin that only tests run.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn guest_file(name: &str) -> PathBuf {
+    component_file("target/guests", name)
+}
+
 #[expect(
     clippy::panic,
     reason = "a test that lacks its plugins must fail, and say what to do"
 )]
-pub fn plugin_file(name: &str) -> PathBuf {
-    let file = plugins_folder().join(format!("{name}.wasm"));
+fn component_file(folder: &str, name: &str) -> PathBuf {
+    let file = workspace().join(folder).join(format!("{name}.wasm"));
     if !file.exists() {
-        panic!("{} is not built; run: cargo xtask plugins", file.display());
+        panic!("{} is not built; run: cargo xtask test", file.display());
     }
     file
 }
@@ -92,6 +99,26 @@ impl Site {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Changes the configuration by replacing the first piece of text with the second.
+    ///
+    /// # Panics
+    /// When the first piece is not in it, or it cannot be written.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).unwrap_or_default();
+        assert!(text.contains(from), "the configuration does not hold {from}:\n{text}");
+        let written = fs::write(self.config(), text.replace(from, to));
+        assert!(written.is_ok(), "{written:?}");
+    }
+
+    /// Adds to the end of the configuration.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure_also(&self, more: &str) -> std::io::Result<()> {
+        let text = fs::read_to_string(self.config())?;
+        fs::write(self.config(), format!("{text}\n{more}"))
     }
 
     /// A command of the binary for this site.

@@ -2,6 +2,8 @@
 
 mod hub;
 mod receiver;
+mod script;
 
-pub use hub::{Running, Site, plugin_file, plugins_folder, workspace};
+pub use hub::{Running, Site, guest_file, plugin_file, workspace};
 pub use receiver::{Receiver, Seen};
+pub use script::Script;

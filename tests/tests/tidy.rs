@@ -189,6 +189,7 @@ fn no_file_knows_the_machine_it_was_written_on() {
     let paths = ["work", "root", "tmp"].map(|folder| format!("/{folder}/"));
     let kinds = [
         "rs", "toml", "md", "html", "css", "js", "svg", "wit", "json", "lock", "csv", "ndjson", "txt", "run", "yml",
+        "eml", "mbox", "lang", "sh",
     ];
     let mut found = Vec::new();
     for file in files(&["."], &kinds).into_iter().chain([workspace().join(".ci/run")]) {
@@ -248,7 +249,7 @@ fn holds_word(line: &str, word: &str) -> bool {
 fn holds_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        !before.is_some_and(|letter| letter.is_alphanumeric() || "_-./}`".contains(letter))
+        !before.is_some_and(|letter| letter.is_alphanumeric() || "_-./}".contains(letter))
     })
 }
 
@@ -339,5 +340,6 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(without_unit_tests("a\n#[cfg(test)]\nmod tests {\n}"), "a");
     let path = format!("/{}/", "tmp");
     assert!(holds_path(&format!("see {path}x"), &path) && !holds_path(&format!("a{path}b"), &path));
+    assert!(holds_path(&format!("see `{path}x`"), &path) && !holds_path(&format!("`a{path}b`"), &path));
     assert!(is_test("host/hub/src/config/tests.rs") && !is_test("host/hub/src/hub.rs"));
 }

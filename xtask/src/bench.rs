@@ -19,7 +19,7 @@ pub(crate) struct Options {
 
 /// Builds the plugins, prints the machine and runs the measurements.
 pub(crate) fn bench(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
-    plugins::build(workspace, choice)?;
+    plugins::build(workspace, choice, &plugins::shipped(workspace)?)?;
     run(workspace
         .cargo()
         .args(["build", "--workspace", "--bin", "mihwar", "--bin", "bench"]))?;

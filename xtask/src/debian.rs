@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::plugins;
+use crate::plugins::Component;
 use crate::setup::{Package, apt};
 use crate::shell::{Workspace, output, run, say};
 
@@ -71,18 +71,21 @@ pub(crate) fn install(workspace: &Workspace) -> Result<Toolchain> {
 }
 
 /// Builds the plugins as core modules and makes components of them.
-pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, names: &[String]) -> Result<Vec<PathBuf>> {
+pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, components: &[Component]) -> Result<Vec<PathBuf>> {
     say(format!(
         "building {} plugins and the standard library with {}",
-        names.len(),
+        components.len(),
         toolchain.version
     ));
     // A folder of its own: two compilers in one target folder would throw out each other's work.
     let target = workspace.target().join("debian-wasm");
-    run(&mut cargo(workspace, &target, names))?;
+    run(&mut cargo(workspace, &target, components))?;
     let folder = target.join(TARGET).join("plugin");
-    let modules: Vec<_> = names.iter().map(|name| folder.join(plugins::artefact(name))).collect();
-    let components: Vec<_> = modules
+    let modules: Vec<_> = components
+        .iter()
+        .map(|component| folder.join(component.artefact()))
+        .collect();
+    let encoded: Vec<_> = modules
         .iter()
         .map(|module| module.with_extension("component.wasm"))
         .collect();
@@ -98,10 +101,10 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, names: &[Strin
         "componentize",
     ]);
     run(encode.args(&modules))?;
-    Ok(components)
+    Ok(encoded)
 }
 
-fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
+fn cargo(workspace: &Workspace, target: &Path, components: &[Component]) -> Command {
     let mut command = workspace.cargo_at(CARGO);
     command
         .env("RUSTC", RUSTC)
@@ -119,12 +122,12 @@ fn cargo(workspace: &Workspace, target: &Path, names: &[String]) -> Command {
             "--ignore-rust-version",
         ])
         .args(["-Zbuild-std=std,panic_abort", "-Zprofile-rustflags"]);
-    let packages: Vec<_> = names.iter().map(|name| plugins::package(name)).collect();
-    let plugins = packages.iter().map(|package| (package.as_str(), PLUGINS_AHEAD));
+    let packages = || components.iter().map(|component| component.package.as_str());
+    let plugins = packages().map(|package| (package, PLUGINS_AHEAD));
     for (package, features) in plugins.chain(OTHERS_AHEAD) {
         command.args(["--config", &unlock(package, features)]);
     }
-    for package in &packages {
+    for package in packages() {
         command.args(["--package", package]);
     }
     command

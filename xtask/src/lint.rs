@@ -19,8 +19,8 @@ pub(crate) fn lint(workspace: &Workspace, choice: WasmChoice) -> Result<()> {
     }
     let mut cargo = workspace.cargo();
     cargo.args(["clippy", "--target", WASM_TARGET, "--lib"]);
-    for name in plugins::names(workspace)? {
-        cargo.args(["--package", &plugins::package(&name)]);
+    for component in plugins::shipped(workspace)? {
+        cargo.args(["--package", &component.package]);
     }
     run(cargo.args(["--", "-D", "warnings"]))
 }

@@ -80,7 +80,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(options) => bench::bench(&workspace, choice, &options),
         Command::Lint => lint::lint(&workspace, choice),
         Command::Setup => setup::wasm_toolchain(&workspace, choice).map(drop),
-        Command::Plugins => plugins::build(&workspace, choice).map(drop),
+        Command::Plugins => plugins::build(&workspace, choice, &plugins::shipped(&workspace)?),
         Command::Corpus => corpus::install(&workspace).map(drop),
         Command::Receiver(options) => receiver::serve(&options),
         Command::DemoRecords => demo::write(&workspace),

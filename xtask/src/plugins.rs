@@ -1,4 +1,5 @@
-//! Builds each folder of `plugins/` into `target/plugins/NAME.wasm`.
+//! Builds the crates that become components: each folder of `plugins/` into `target/plugins/NAME.wasm`, each of
+//! `tests/guests/` into `target/guests/NAME.wasm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,66 +10,85 @@ use crate::debian;
 use crate::setup::{self, WASM_TARGET, WasmChoice, WasmToolchain};
 use crate::shell::{Workspace, run, say};
 
-/// Builds every plugin and returns the files. A file whose content did not change is left alone, so
-/// that the hub's compiled copy stays valid.
-pub(crate) fn build(workspace: &Workspace, choice: WasmChoice) -> Result<Vec<PathBuf>> {
-    let names = names(workspace)?;
+/// A crate that becomes a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// The cargo package.
+    pub(crate) package: String,
+    /// The file that it is built into.
+    file: PathBuf,
+}
+
+impl Component {
+    /// The file that cargo makes of it.
+    pub(crate) fn artefact(&self) -> String {
+        format!("{}.wasm", self.package.replace('-', "_"))
+    }
+}
+
+/// The plugins that are shipped, by name.
+pub(crate) fn shipped(workspace: &Workspace) -> Result<Vec<Component>> {
+    components(workspace, "plugins", "plugin", "target/plugins")
+}
+
+/// The plugins that only tests run, by name.
+pub(crate) fn guests(workspace: &Workspace) -> Result<Vec<Component>> {
+    components(workspace, "tests/guests", "guest", "target/guests")
+}
+
+/// Builds components. A file whose content did not change is left alone, so that the hub's compiled copy stays valid.
+pub(crate) fn build(workspace: &Workspace, choice: WasmChoice, components: &[Component]) -> Result<()> {
     let built = match setup::wasm_toolchain(workspace, choice)? {
-        WasmToolchain::Rustup => build_for_wasip2(workspace, &names)?,
-        WasmToolchain::Debian(toolchain) => debian::build(workspace, &toolchain, &names)?,
+        WasmToolchain::Rustup => build_for_wasip2(workspace, components)?,
+        WasmToolchain::Debian(toolchain) => debian::build(workspace, &toolchain, components)?,
     };
-    let folder = workspace.path("target/plugins");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut changed = 0;
-    let mut files = Vec::new();
-    for (name, from) in names.iter().zip(&built) {
-        let to = folder.join(format!("{name}.wasm"));
-        changed += usize::from(copy_if_changed(from, &to)?);
-        files.push(to);
+    for (component, from) in components.iter().zip(&built) {
+        if let Some(folder) = component.file.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        changed += usize::from(copy_if_changed(from, &component.file)?);
     }
     say(format!(
-        "{} plugins in target/plugins, {changed} of them new or changed",
-        files.len()
+        "{} plugins in target/, {changed} of them new or changed",
+        components.len()
     ));
-    Ok(files)
+    Ok(())
 }
 
-/// The folders of `plugins/`, sorted.
-pub(crate) fn names(workspace: &Workspace) -> Result<Vec<String>> {
-    let folder = workspace.path("plugins");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+/// The crates below `folder`, sorted.
+fn components(workspace: &Workspace, folder: &str, prefix: &str, to: &str) -> Result<Vec<Component>> {
+    let path = workspace.path(folder);
+    let mut components = Vec::new();
+    for entry in fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))? {
         let entry = entry?;
         if entry.path().join("Cargo.toml").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            components.push(Component {
+                package: format!("{prefix}-{name}"),
+                file: workspace.path(to).join(format!("{name}.wasm")),
+            });
         }
     }
-    if names.is_empty() {
-        bail!("{} holds no plugin", folder.display());
+    if components.is_empty() {
+        bail!("{} holds no plugin", path.display());
     }
-    names.sort();
-    Ok(names)
+    components.sort_by(|a, b| a.package.cmp(&b.package));
+    Ok(components)
 }
 
-/// The cargo package of a plugin's folder.
-pub(crate) fn package(name: &str) -> String {
-    format!("plugin-{name}")
-}
-
-/// The file that cargo makes of a plugin.
-pub(crate) fn artefact(name: &str) -> String {
-    format!("{}.wasm", package(name).replace('-', "_"))
-}
-
-fn build_for_wasip2(workspace: &Workspace, names: &[String]) -> Result<Vec<PathBuf>> {
+fn build_for_wasip2(workspace: &Workspace, components: &[Component]) -> Result<Vec<PathBuf>> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--profile", "plugin", "--target", WASM_TARGET]);
-    for name in names {
-        cargo.args(["--package", &package(name)]);
+    for component in components {
+        cargo.args(["--package", &component.package]);
     }
     run(&mut cargo)?;
     let folder = workspace.target().join(WASM_TARGET).join("plugin");
-    Ok(names.iter().map(|name| folder.join(artefact(name))).collect())
+    Ok(components
+        .iter()
+        .map(|component| folder.join(component.artefact()))
+        .collect())
 }
 
 fn copy_if_changed(from: &Path, to: &Path) -> Result<bool> {
@@ -88,9 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_folder_names_its_package_and_file() {
-        assert_eq!(package("call-notes"), "plugin-call-notes");
-        assert_eq!(artefact("call-notes"), "plugin_call_notes.wasm");
+    fn cargo_writes_an_underscore_for_a_hyphen() {
+        let component = Component {
+            package: "plugin-call-notes".to_owned(),
+            file: PathBuf::from("call-notes.wasm"),
+        };
+        assert_eq!(component.artefact(), "plugin_call_notes.wasm");
     }
 
     #[test]

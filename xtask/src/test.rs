@@ -8,19 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::run::build_hub;
-use crate::setup::{Package, WasmChoice, apt};
+use crate::setup::WasmChoice;
 use crate::shell::{Workspace, installed, say};
 use crate::{corpus, plugins};
-
-/// Test files that need a package of the system.
-const NEEDS: [(&str, Package, &str); 1] = [(
-    "tests/tests/browser.rs",
-    Package {
-        name: "chromium",
-        file: "/usr/bin/chromium",
-    },
-    "the tests in a browser",
-)];
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -34,12 +24,8 @@ pub(crate) struct Options {
 
 /// Installs what tests need, builds the plugins and runs every test.
 pub(crate) fn test(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
-    plugins::build(workspace, choice)?;
-    for (file, package, why) in NEEDS {
-        if workspace.path(file).exists() {
-            apt(workspace, &[package], why)?;
-        }
-    }
+    let components = [plugins::shipped(workspace)?, plugins::guests(workspace)?].concat();
+    plugins::build(workspace, choice, &components)?;
     corpus::install(workspace)?;
     // Tests that start the real binary find it beside themselves.
     build_hub(workspace)?;

@@ -23,6 +23,15 @@ pub(crate) fn socket_path(config: &Config) -> PathBuf {
     config.data.join(SOCKET)
 }
 
+/// How much of a hub is opened for a command when none runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// The records of a hub that is there, without plugins and therefore without their secrets. Nothing is made.
+    Existing,
+    /// All of it, with its plugins; it is made where there is none yet.
+    Whole,
+}
+
 /// Speaks to a hub: to the one that runs on the data folder, or to one opened here for this command.
 pub(crate) enum Client {
     /// Over the socket of a running hub.
@@ -37,13 +46,27 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Finds the running hub, or opens the data folder.
-    pub(crate) async fn connect(config: Config) -> anyhow::Result<Self> {
-        let socket = socket_path(&config);
-        if UnixStream::connect(&socket).await.is_ok() {
-            return Ok(Self::Running(socket));
+    /// Finds the hub that runs on the data folder; `None` when none answers there.
+    pub(crate) async fn running(config: &Config) -> Option<Self> {
+        let socket = socket_path(config);
+        UnixStream::connect(&socket).await.ok()?;
+        Some(Self::Running(socket))
+    }
+
+    /// Finds the running hub, or opens as much as is needed of the one in the data folder.
+    ///
+    /// # Errors
+    /// The folder cannot be opened; for [`Opening::Existing`] among others with [`OpenError::NoHub`].
+    pub(crate) async fn connect(config: Config, opening: Opening) -> anyhow::Result<Self> {
+        if let Some(running) = Self::running(&config).await {
+            return Ok(running);
         }
-        let hub = Hub::open(config, Doors::real()).await.map_err(|error| match error {
+        let socket = socket_path(&config);
+        let opened = match opening {
+            Opening::Existing => Hub::open_existing(config, Doors::real()).await,
+            Opening::Whole => Hub::open(config, Doors::real()).await,
+        };
+        let hub = opened.map_err(|error| match error {
             OpenError::AlreadyServed { path } => anyhow!(
                 "another process has {} open, but does not answer on {}; if a hub has just been started, try again",
                 path.display(),
@@ -150,6 +173,13 @@ fn query_text(query: &impl Serialize) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Any text as one segment of an address's path.
+pub(crate) fn segment(text: &str) -> String {
+    let mut encoded = String::new();
+    text.bytes().for_each(|byte| percent_encode(byte, &mut encoded));
+    encoded
+}
+
 fn percent_encode(byte: u8, text: &mut String) {
     if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
         text.push(char::from(byte));
@@ -160,7 +190,7 @@ fn percent_encode(byte: u8, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::query_text;
+    use super::{query_text, segment};
     use mihwar_server::wire::FeedbackQuery;
 
     #[test]
@@ -174,5 +204,12 @@ mod tests {
             "?text=%D8%AA%D8%A3%D8%AE%D8%B1%20%26%205%25"
         );
         assert_eq!(query_text(&FeedbackQuery::default()).unwrap(), "");
+    }
+
+    #[test]
+    fn an_id_leads_nowhere_else_whatever_was_typed() {
+        assert_eq!(segment("0192-ab"), "0192-ab");
+        assert_eq!(segment("../tokens?x#y"), "..%2Ftokens%3Fx%23y");
+        assert_eq!(segment("رقم 7"), "%D8%B1%D9%82%D9%85%207");
     }
 }

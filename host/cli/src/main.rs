@@ -1,7 +1,8 @@
 //! `mihwar`: the feedback hub and everything an admin does with it, in one binary.
 //!
 //! One door: every command that needs the hub speaks its HTTP API, written once. If a hub serves the data folder, over
-//! its socket there; if none does, the command opens the hub itself and asks the same routes in this process.
+//! its socket there; if none does, the command opens the hub itself, as much of it as it needs, and asks the same routes
+//! in this process.
 
 mod answer;
 mod args;
@@ -27,13 +28,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(commands::run(args)) {
+    let ended = runtime.block_on(commands::run(args));
+    // Whatever still runs is not waited for: a hub that was to be closed is closed, and one that was told to stop at once
+    // must.
+    runtime.shutdown_background();
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::FAILURE,
         // Whoever read our output has seen enough: `mihwar feedback export | head`.
-        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed_output(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mihwar: {error:#}");
+            eprintln!("mihwar: {}", output::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! What is printed, and how a command ends.
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -22,9 +22,56 @@ impl Outcome {
     }
 }
 
+/// The standard output. When nobody reads it any more its errors say that it was this stream and no other: a pipe to
+/// the hub may break too, and that is no quiet end.
+pub(crate) struct Output(io::Stdout);
+
+impl Output {
+    /// The process's own.
+    pub(crate) fn standard() -> Self {
+        Self(io::stdout())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(mark_closed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(mark_closed)
+    }
+}
+
+/// Nobody reads the standard output any more.
+#[derive(Debug)]
+struct OutputClosed;
+
+impl Display for OutputClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads the output any more")
+    }
+}
+
+impl std::error::Error for OutputClosed {}
+
+fn mark_closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ io::ErrorKind::BrokenPipe => io::Error::new(kind, OutputClosed),
+        _ => error,
+    }
+}
+
+/// Whether a command ended because nobody reads its output any more.
+pub(crate) fn is_closed_output(error: &anyhow::Error) -> bool {
+    let marked = |cause: &io::Error| matches!(cause.get_ref(), Some(inner) if inner.is::<OutputClosed>());
+    let mut causes = error.chain();
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(marked))
+}
+
 /// Prints one line.
 pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")?;
+    writeln!(Output::standard(), "{text}")?;
     Ok(())
 }
 
@@ -48,33 +95,61 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A stranger's text within a line of ours: as [`plain`], and neither can it begin a line of its own nor turn round what
+/// stands after it (as embeddings and overrides of the writing direction would; marks and letters keep theirs).
+pub(crate) fn one_line(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => None,
+        c if c.is_control() => Some('\u{FFFD}'),
+        c => Some(c),
+    };
+    text.chars().filter_map(shown).collect()
+}
+
 /// The beginning of a stranger's text, on one line.
 pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = plain(&joined).chars().take(chars_max).collect();
+    let joined = one_line(&joined);
+    let mut short: String = joined.chars().take(chars_max).collect();
     if joined.chars().count() > chars_max {
         short.push('…');
     }
     short
 }
 
-/// Whether a command ended because nobody reads its output any more.
-pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{excerpt, plain};
+    use super::{excerpt, is_closed_output, mark_closed, one_line, plain};
+    use anyhow::Context;
+    use std::io;
 
     #[test]
     fn text_of_strangers_gives_the_terminal_no_orders() {
         assert_eq!(plain("شكرًا\u{1b}]0;title\u{7}!\n"), "شكرًا\u{FFFD}]0;title\u{FFFD}!\n");
         assert_eq!(plain("خدمة ممتازة"), "خدمة ممتازة");
         assert_eq!(excerpt("  الخدمة\n ممتازة جدًا ", 9), "الخدمة مم…");
+    }
+
+    #[test]
+    fn a_name_stays_within_its_line_and_turns_nothing_round() {
+        assert_eq!(one_line("ليلى\ngood  clock: fine"), "ليلى good  clock: fine");
+        assert_eq!(one_line("a\r\nb\u{2028}c\td"), "a  b c d");
+        assert_eq!(one_line("\u{202E}gnp.exe\u{202C} \u{2067}هدى\u{2069}"), "gnp.exe هدى");
+        assert_eq!(one_line("\u{1b}[2J"), "\u{FFFD}[2J");
+        // What Arabic text needs stays: joiners and the marks that only give a neighbour its side.
+        assert_eq!(one_line("می\u{200C}خواهم\u{200F}"), "می\u{200C}خواهم\u{200F}");
+        assert_eq!(excerpt("\u{202E}مرحبا", 10), "مرحبا");
+    }
+
+    #[test]
+    fn only_a_closed_output_is_a_quiet_end() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let of_output = Err::<(), _>(mark_closed(broken())).context("export").unwrap_err();
+        assert!(is_closed_output(&of_output));
+        let of_socket = Err::<(), _>(broken()).context("the hub went away").unwrap_err();
+        assert!(!is_closed_output(&of_socket));
+        let other = anyhow::Error::new(mark_closed(io::Error::from(io::ErrorKind::NotFound)));
+        assert!(!is_closed_output(&other));
     }
 }

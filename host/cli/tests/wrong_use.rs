@@ -47,5 +47,6 @@ fn a_file_that_is_no_plugin_is_named() {
     let output = mihwar(&["plugin", "inspect", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("component"), "{said}");
+    assert!(said.contains("ليس-إضافة.wasm"), "{said}");
+    assert!(said.contains("not a component"), "{said}");
 }

@@ -2,33 +2,24 @@
 
 use std::path::PathBuf;
 
-use mihwar_model::{Actor, DeliveryId, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
+use mihwar_model::{Actor, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
 use tokio::sync::mpsc;
 
+use crate::delivery::{self, ReplaySelection};
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::idempotency::{self, IdempotencyState, IdempotencyTicket};
 use crate::import::{self, ImportError, ImportProgress, ImportReport};
-use crate::inbound::{self, InboundError, InboundRecord, InboundRequest};
+use crate::inbound::{self, InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 use crate::intake::{self, Arrival, Intake, Rider};
-use crate::ledger::{self, VerifyProgress, VerifyReport};
+use crate::ledger;
+use crate::projection;
 use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
 };
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
-use crate::{hub, projection};
-
-/// Which dead letters are sent on their way again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplaySelection {
-    /// One.
-    Id(DeliveryId),
-    /// All of one department.
-    Destination(InstanceName),
-    /// All.
-    All,
-}
+use crate::verification::{self, VerifyProgress, VerifyReport};
 
 impl Hub {
     /// Takes drafts in. All good ones become durable together before this answers; each bad one is refused
@@ -163,7 +154,20 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn delivery_replay(&self, actor: &Actor, which: &ReplaySelection) -> Result<u64, Fault> {
-        hub::replay_deliveries(&self.shared, actor, which).await
+        delivery::replay(&self.shared.core, actor, which).await
+    }
+
+    /// Whether an address takes requests, before its body is read.
+    ///
+    /// # Errors
+    /// No such instance, endpoint or method.
+    pub fn inbound_endpoint(
+        &self,
+        instance: &InstanceName,
+        endpoint: &str,
+        method: &str,
+    ) -> Result<InboundEndpoint, InboundError> {
+        inbound::endpoint(&self.shared, instance, endpoint, method).map(|(_, endpoint)| endpoint)
     }
 
     /// Requests that could not become feedback, newest first, older than `after`.
@@ -171,7 +175,7 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read.
     pub async fn inbound_dead_page(&self, after: Option<InboundId>, limit: u16) -> Result<Vec<InboundRecord>, Fault> {
-        inbound::dead_page(&self.shared, after, usize::from(limit.clamp(1, 1000))).await
+        inbound::dead_page(&self.shared.core, after, usize::from(limit.clamp(1, 1000))).await
     }
 
     /// Gives one such request, or all of them, to their plugins again. Answers how many.
@@ -179,7 +183,7 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn inbound_replay(&self, actor: &Actor, which: Option<InboundId>) -> Result<u64, Fault> {
-        inbound::replay(&self.shared, actor, which).await
+        inbound::replay(&self.shared.core, actor, which).await
     }
 
     /// Signs the present head of the ledger: a C2SP checkpoint.
@@ -203,7 +207,7 @@ impl Hub {
     /// When the store cannot be read. What does not fit stands in the report.
     pub async fn verify(&self, progress: mpsc::Sender<VerifyProgress>) -> Result<VerifyReport, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
-        ledger::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
+        verification::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
     }
 
     /// Drops every read model and folds it from the ledger again.

@@ -1,114 +1,206 @@
-//! What a channel plugin returned, as arrivals for the intake and edits beside them.
+//! What a channel plugin returned, as arrivals for the intake, in the order in which the plugin told them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use mihwar_model::{AttachmentId, Event, EventBody, FieldProblem, Withdrawn};
+use mihwar_model::FieldProblem;
 use mihwar_sandbox::Effects;
 use mihwar_sandbox::contract::types::Change;
-use mihwar_store::Edit;
 
-use crate::content::blob_of;
 use crate::convert;
-use crate::core::Core;
-use crate::fault::Fault;
-use crate::instances::Running;
-use crate::intake::Arrival;
-use crate::keys;
-use crate::rows::{self, SeenRow};
+use crate::intake::{Arrival, Files};
 
 /// What changes came to.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
+    /// What can be stored.
     pub(crate) arrivals: Vec<Arrival>,
-    /// External id and what is wrong, for items that are no record.
+    /// External id and everything that is wrong, for items that are no record.
     pub(crate) refused: Vec<(String, Vec<FieldProblem>)>,
-    pub(crate) edits: Vec<Edit>,
-    pub(crate) events: Vec<Event>,
-    /// Files of withdrawn items: destroyed once the withdrawal is durable.
-    pub(crate) doomed: Vec<AttachmentId>,
 }
 
-/// Destroys the files of items whose withdrawal is durable now.
-pub(crate) async fn destroy(core: &Core, doomed: &[AttachmentId]) {
-    for file in doomed {
-        if let Err(error) = core.blobs.delete(file.0).await {
-            tracing::error!(%file, "a file of a withdrawn item could not be destroyed: {error}");
-        }
-    }
-}
-
-/// Sorts changes out. Withdrawals destroy the content at once, in the same transaction.
-pub(crate) async fn arrivals(
-    core: &Core,
-    instance: &Running,
-    changes: Vec<Change>,
-    effects: &Effects,
-) -> Result<Taken, Fault> {
-    let files: HashMap<String, Vec<u8>> = effects
-        .blobs
-        .iter()
-        .map(|blob| (blob.id.clone(), blob.bytes.to_vec()))
-        .collect();
+/// Sorts changes out: every item that the intake would refuse is refused here, by name and with every reason.
+pub(crate) fn arrivals(changes: Vec<Change>, effects: &Effects) -> Taken {
+    let blobs = effects.blobs.iter();
+    let files: Files = blobs.map(|blob| (blob.id.clone(), blob.bytes.clone())).collect();
     let files = Arc::new(files);
     let mut taken = Taken::default();
     for change in changes {
-        match change {
-            Change::Upsert(feedback) => {
-                let external_id = feedback.external_id.clone();
-                match convert::draft(feedback) {
-                    Ok(draft) => taken.arrivals.push(Arrival {
-                        draft,
-                        files: files.clone(),
-                    }),
-                    Err(problems) => taken.refused.push((external_id, problems)),
-                }
-            }
-            Change::Erase(external_id) => withdraw(core, instance, &external_id, &mut taken).await?,
-            Change::Status(status) => {
-                let problem = FieldProblem::new("status", "this hub does not take status reports from channels yet");
-                taken.refused.push((status.external_ref, vec![problem]));
-            }
+        let (item, arrival) = arrival(change, &files);
+        match arrival.and_then(checked) {
+            Ok(arrival) => taken.arrivals.push(arrival),
+            Err(problems) => taken.refused.push((item, problems)),
         }
     }
-    Ok(taken)
+    taken
 }
 
-/// Finds an item by its external id alone: it may lie under any date.
-async fn withdraw(core: &Core, instance: &Running, external_id: &str, taken: &mut Taken) -> Result<(), Fault> {
-    let hash = core.vault.external_hash(external_id);
-    let view = core.store.view().await?;
-    let mut range = keys::seen_of(&instance.name);
-    loop {
-        let page = view.scan(range, mihwar_store::Order::Ascending, 1000).await?;
-        for row in page.rows.iter().filter(|row| keys::last_id(&row.key) == Some(hash)) {
-            let seen: SeenRow = rows::decode("a de-duplication row", &row.value.bytes)?;
-            for revision in 1..=u32::try_from(seen.revisions.len()).unwrap_or(u32::MAX) {
-                let key = keys::content(seen.feedback, revision);
-                let Some(stored) = view.get(&key).await? else {
-                    continue;
-                };
-                taken.doomed.extend(blob_of(&stored.bytes));
-                if let Some(opened) = core.content(&*view, seen.feedback, revision, seen.contact).await? {
-                    taken
-                        .doomed
-                        .extend(opened.content.attachments.iter().filter_map(|attachment| attachment.id));
-                }
-                taken.edits.push(Edit::Delete(key));
-            }
-            let body = EventBody::Withdrawn(Withdrawn {
-                feedback: seen.feedback,
+/// The external id of a change, and what it is or what is wrong with it.
+fn arrival(change: Change, files: &Arc<Files>) -> (String, Result<Arrival, Vec<FieldProblem>>) {
+    match change {
+        Change::Upsert(feedback) => {
+            let item = feedback.external_id.clone();
+            let draft = convert::draft(feedback).map(|draft| Arrival::Draft {
+                draft: Box::new(draft),
+                files: files.clone(),
             });
-            let actor = mihwar_model::Actor::Instance(instance.name.clone());
-            taken.events.push(Event {
-                at: core.clock.now(),
-                actor,
-                body,
-            });
+            (item, draft)
         }
-        match page.next {
-            Some(next) => range = next,
-            None => return Ok(()),
+        Change::Erase(external_id) => (external_id.clone(), Ok(Arrival::Withdrawal { external_id })),
+        Change::Status(status) => {
+            let problem = FieldProblem::new("status", "this hub does not take status reports from channels yet");
+            (status.external_ref, Err(vec![problem]))
+        }
+    }
+}
+
+fn checked(arrival: Arrival) -> Result<Arrival, Vec<FieldProblem>> {
+    let problems = arrival.problems();
+    if problems.is_empty() {
+        Ok(arrival)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Problems in one line.
+pub(crate) fn list(problems: &[FieldProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What a plugin says, cut to at most `bytes` between two letters before it is kept.
+pub(crate) fn cut(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::Scalar;
+    use mihwar_sandbox::contract::types::{
+        Attachment, AttachmentSource, Attribute, CallDetails, Change, ChannelKind, Details, Direction, Feedback,
+        StatusUpdate, Value, WorkState,
+    };
+    use mihwar_sandbox::{Effects, NewBlob};
+
+    use super::{arrivals, cut, list};
+    use crate::intake::Arrival;
+
+    fn note(id: &str, body: &str) -> Feedback {
+        Feedback {
+            external_id: id.to_owned(),
+            revision: None,
+            channel: ChannelKind::Form,
+            kind: None,
+            occurred_at: None,
+            author: None,
+            thread_id: None,
+            in_reply_to: None,
+            subject: None,
+            body: body.to_owned(),
+            body_html: None,
+            language: None,
+            scores: Vec::new(),
+            tags: Vec::new(),
+            attachments: Vec::new(),
+            details: Details::None,
+            attributes: Vec::new(),
+            raw: None,
+        }
+    }
+
+    fn with_file(id: &str, handle: &str) -> Feedback {
+        let recording = Attachment {
+            name: "مكالمة.wav".to_owned(),
+            media_type: "audio/wav".to_owned(),
+            size: None,
+            source: AttachmentSource::Blob(handle.to_owned()),
+        };
+        Feedback {
+            attachments: vec![recording],
+            ..note(id, "")
+        }
+    }
+
+    #[test]
+    fn the_order_is_kept_and_every_refusal_has_its_reasons() {
+        let effects = Effects {
+            blobs: vec![NewBlob {
+                id: "new:0".to_owned(),
+                media_type: "audio/wav".to_owned(),
+                bytes: vec![1_u8, 2, 3].into(),
+            }],
+            ..Effects::default()
+        };
+        let status = StatusUpdate {
+            external_ref: "T-9".to_owned(),
+            state: WorkState::Resolved,
+            note: None,
+            url: None,
+            changed_at: 0,
+        };
+        let taken = arrivals(
+            vec![
+                Change::Upsert(note("١", "الموظف كان لطيفاً")),
+                Change::Erase("٢".to_owned()),
+                Change::Upsert(with_file("3", "new:1")),
+                Change::Upsert(with_file("4", "new:0")),
+                Change::Upsert(note("5", " ")),
+                Change::Status(status),
+            ],
+            &effects,
+        );
+        let shown: Vec<String> = taken
+            .arrivals
+            .iter()
+            .map(|arrival| match arrival {
+                Arrival::Draft { draft, files } => format!("{:?} {}", draft.external_id, files.len()),
+                Arrival::Withdrawal { external_id } => format!("- {external_id}"),
+            })
+            .collect();
+        assert_eq!(shown, ["Some(\"١\") 1", "- ٢", "Some(\"4\") 1"]);
+        let refused: Vec<_> = taken
+            .refused
+            .iter()
+            .map(|(item, problems)| (item.as_str(), list(problems)))
+            .collect();
+        assert_eq!(refused[0].0, "3");
+        assert!(refused[0].1.contains("attachments[0]: names a blob"), "{refused:?}");
+        assert!(refused[1].0 == "5" && refused[1].1.contains("body"), "{refused:?}");
+        assert!(refused[2].0 == "T-9" && refused[2].1.contains("status"), "{refused:?}");
+        assert_eq!(refused.len(), 3);
+    }
+
+    #[test]
+    fn a_call_brings_its_recording_and_a_time_stays_a_time() {
+        let mut recorded = with_file("٦", "new:0");
+        let call = CallDetails {
+            direction: Direction::Inbound,
+            duration_ms: None,
+            queue: Some("الدعم الفني".to_owned()),
+            agent: None,
+            recording: recorded.attachments.pop(),
+            transcript: Vec::new(),
+        };
+        recorded.details = Details::Call(call);
+        recorded.attributes = vec![Attribute {
+            name: "answered-at".to_owned(),
+            value: Value::Timestamp(0),
+        }];
+        let draft = crate::convert::draft(recorded).unwrap();
+        assert_eq!(draft.attachments.len(), 1);
+        assert_eq!(draft.attachments[0].name, "مكالمة.wav");
+        assert_eq!(
+            draft.attributes[0].value,
+            Scalar::Text("1970-01-01T00:00:00.000Z".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_letter() {
+        let text = "شكوى عاجلة";
+        for bytes in 0..text.len() + 2 {
+            let short = cut(text.to_owned(), bytes);
+            assert!(short.len() <= bytes && text.starts_with(&short) && short.len() + 1 >= bytes.min(text.len()));
         }
     }
 }

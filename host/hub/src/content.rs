@@ -57,6 +57,8 @@ pub(crate) fn weight(row: &[u8]) -> usize {
 pub(crate) struct Opened {
     pub(crate) content: Content,
     pub(crate) commitment: [u8; 32],
+    /// How long it is.
+    pub(crate) bytes: usize,
 }
 
 impl Core {
@@ -105,6 +107,7 @@ impl Core {
         Ok(Opened {
             content: rows::decode("content", bytes)?,
             commitment: commitment(salt, bytes),
+            bytes: bytes.len(),
         })
     }
 }

@@ -40,7 +40,12 @@ pub(crate) fn draft(feedback: contract::Feedback) -> Result<Draft, Vec<FieldProb
             name: attribute.name,
         })
         .collect();
-    let details = details(feedback.details, &mut problems);
+    let (mut given, mut attachments) = (feedback.details, feedback.attachments);
+    if let contract::Details::Call(call) = &mut given {
+        // The model knows one place for files.
+        attachments.extend(call.recording.take());
+    }
+    let details = details(given, &mut problems);
     let Some(channel) = channel.filter(|_| problems.is_empty()) else {
         return Err(problems);
     };
@@ -59,7 +64,7 @@ pub(crate) fn draft(feedback: contract::Feedback) -> Result<Draft, Vec<FieldProb
         language,
         scores: feedback.scores.into_iter().map(score).collect(),
         tags,
-        attachments: feedback.attachments.into_iter().map(attachment).collect(),
+        attachments: attachments.into_iter().map(attachment).collect(),
         details,
         attributes,
         raw: feedback.raw,
@@ -113,7 +118,9 @@ fn attachment(attachment: contract::Attachment) -> DraftAttachment {
 fn scalar(value: contract::Value) -> Result<Scalar, String> {
     Ok(match value {
         contract::Value::Text(text) => Scalar::Text(text),
-        contract::Value::Integer(number) | contract::Value::Timestamp(number) => Scalar::Integer(number),
+        contract::Value::Integer(number) => Scalar::Integer(number),
+        // The model has no time among its scalars; as a text it is still a time to whoever reads it.
+        contract::Value::Timestamp(millis) => Scalar::Text(Time(millis).to_rfc3339()),
         contract::Value::Decimal(number) => Scalar::Decimal(number),
         contract::Value::Boolean(value) => Scalar::Boolean(value),
         contract::Value::Json(json) => return Err(json),
@@ -218,6 +225,11 @@ impl GrantedFields {
             *field = true;
         }
         Ok(granted)
+    }
+
+    /// Whether attachments may be read.
+    pub(crate) const fn attachments(self) -> bool {
+        self.attachments
     }
 }
 

@@ -88,6 +88,11 @@ impl Core {
         Err(Fault::Contended)
     }
 
+    /// By how much a pause is shortened at random.
+    pub(crate) fn jitter(&self) -> u16 {
+        u16::from_be_bytes(self.vault.random())
+    }
+
     /// The ledger bytes of something that happens now.
     pub(crate) fn event(&self, actor: Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
         Event {

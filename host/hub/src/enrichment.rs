@@ -2,11 +2,14 @@
 //! same function applies an event in the pipeline, where routing looks at the result, and in the read
 //! models, so that both always agree.
 
-use mihwar_model::{Enriched, FactValue, FeedbackId, InstanceName, Kind, Language, Tag};
+use mihwar_model::{ATTRIBUTES_MAX, Enriched, FactValue, FeedbackId, InstanceName, Kind, Language, TAGS_MAX, Tag};
 use mihwar_sandbox::contract::processor::Edit;
 use mihwar_sandbox::contract::types::Value;
 
 use crate::rows::Head;
+
+/// Departments that one enricher may ask for.
+const ROUTES_MAX: usize = 32;
 
 /// Applies an enrichment to the facts it was made for; one for an older revision changes nothing.
 pub(crate) fn apply(head: &mut Head, enriched: Enriched) {
@@ -26,15 +29,16 @@ pub(crate) fn apply(head: &mut Head, enriched: Enriched) {
         head.quarantine = enriched.quarantine;
     }
     for tag in enriched.tags_added {
-        if !head.tags.contains(&tag) {
+        if !head.tags.contains(&tag) && head.tags.len() < TAGS_MAX {
             head.tags.push(tag);
         }
     }
     head.tags.retain(|tag| !enriched.tags_removed.contains(tag));
     for (name, value) in enriched.attributes {
-        match head.attributes.iter_mut().find(|(known, _)| *known == name) {
-            Some(known) => known.1 = value,
-            None => head.attributes.push((name, value)),
+        if let Some(known) = head.attributes.iter_mut().find(|(known, _)| *known == name) {
+            known.1 = value;
+        } else if head.attributes.len() < ATTRIBUTES_MAX {
+            head.attributes.push((name, value));
         }
     }
 }
@@ -59,7 +63,7 @@ pub(crate) fn nothing(feedback: FeedbackId, revision: u32, instance: InstanceNam
 /// Turns a plugin's edits into an event.
 ///
 /// # Errors
-/// Names the first edit that is no fact: an unknown kind, free text where a code belongs.
+/// Names the first edit that is no fact (an unknown kind, free text where a code belongs), or what is too many.
 pub(crate) fn from_edits(mut enriched: Enriched, edits: Vec<Edit>) -> Result<Enriched, String> {
     for edit in edits {
         match edit {
@@ -88,7 +92,16 @@ pub(crate) fn from_edits(mut enriched: Enriched, edits: Vec<Edit>) -> Result<Enr
             Edit::Quarantine(reason) => enriched.quarantine = Some(Tag::new(reason).map_err(|e| e.to_string())?),
         }
     }
-    Ok(enriched)
+    let most = [
+        ("tags added", enriched.tags_added.len(), TAGS_MAX),
+        ("tags removed", enriched.tags_removed.len(), TAGS_MAX),
+        ("attributes", enriched.attributes.len(), ATTRIBUTES_MAX),
+        ("routes", enriched.routes.len(), ROUTES_MAX),
+    ];
+    match most.iter().find(|(_, count, most)| count > most) {
+        Some((what, count, most)) => Err(format!("{count} {what}, of which at most {most} are taken")),
+        None => Ok(enriched),
+    }
 }
 
 /// Whether there is anything to record.

@@ -55,6 +55,26 @@ pub enum Fault {
     Encoding(String),
 }
 
+impl Fault {
+    /// Whether something at rest cannot be read, and will not be by trying again. Others must not suffer from it.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Vault(_) | Self::Damaged { .. } | Self::Blob(_))
+    }
+}
+
+/// The code of events that tell of content that cannot be read.
+pub(crate) const UNREADABLE: &str = "content-unreadable";
+
+/// A plugin's failure code as it may stand in the ledger for ever: a slug, since anything else could name a person.
+pub(crate) fn event_code(code: &str) -> String {
+    let slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=64).contains(&code.len()) && code.bytes().all(slug) {
+        code.to_owned()
+    } else {
+        "plugin-error".to_owned()
+    }
+}
+
 impl From<ApplyError> for Fault {
     fn from(error: ApplyError) -> Self {
         match error {
@@ -64,6 +84,19 @@ impl From<ApplyError> for Fault {
             ApplyError::Unknown => Self::Unknown,
             ApplyError::Broken(error) => Self::Store(error),
             other => Self::TooLarge(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event_code;
+
+    #[test]
+    fn only_a_slug_stands_in_the_ledger() {
+        assert_eq!(event_code("http-503"), "http-503");
+        for free_text in ["huda@example.com", "هدى", "not found", "", &"x".repeat(65)] {
+            assert_eq!(event_code(free_text), "plugin-error");
         }
     }
 }

@@ -1,19 +1,17 @@
 //! A hub: opened on a data folder, started, asked, closed.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use mihwar_ledger::Signer;
 use mihwar_model::{
     Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock,
 };
-use mihwar_sandbox::{Capability, Engine, EngineError, EngineSettings};
-use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
+use mihwar_sandbox::{Engine, EngineError, EngineSettings};
+use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, Store, StoreError};
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
@@ -22,7 +20,8 @@ use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
 use crate::vault::Vault;
-use crate::{delivery, idempotency, inbound, keys, ledger, pipeline, poll, projection, rows};
+use crate::workers::Workers;
+use crate::{keys, ledger, projection};
 
 /// Why a hub does not open.
 #[derive(Debug, Error)]
@@ -38,6 +37,12 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("another hub runs on {path}; stop it, or use another folder (--data)", path = path.display())]
     AlreadyServed {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Nobody has made a hub here.
+    #[error("{path} holds no hub yet; start one with: mihwar serve (or name another folder with --data)", path = path.display())]
+    NoHub {
         /// The folder.
         path: PathBuf,
     },
@@ -121,13 +126,8 @@ impl Shared {
 #[derive(Clone)]
 pub struct Hub {
     pub(crate) shared: Arc<Shared>,
-    stop: CancellationToken,
-    workers: Arc<Mutex<Workers>>,
-}
-
-#[derive(Default)]
-struct Workers {
-    named: Vec<(&'static str, JoinHandle<()>)>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) workers: Arc<Mutex<Workers>>,
 }
 
 impl fmt::Debug for Hub {
@@ -137,60 +137,58 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// Opens the data folder and loads the plugins. Nothing works yet: see [`Hub::start`].
+    /// Opens the data folder, or makes it, and loads the plugins. Nothing works yet: see [`Hub::start`].
     ///
     /// # Errors
-    /// Says what is in the way, and changes nothing.
+    /// Says what is in the way. Records that are there are not touched.
     pub async fn open(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        let folder = config.data.clone();
-        let is_new = prepare_folder(&folder).map_err(|source| OpenError::Folder {
-            path: folder.clone(),
-            source,
-        })?;
-        let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
-        let settings = RedbSettings {
-            queue_batches: config.storage.queue,
-            readers: config.storage.readers,
-            free_space_floor: config.storage.free_space_floor.0,
-            cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
-            ..RedbSettings::default()
-        };
-        let path = folder.join("mihwar.redb");
-        // The lock on the store comes first: whoever has it may make the key.
-        let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
-        let store = match opened {
-            Ok(Ok(store)) => store,
-            Ok(Err(StoreError::AlreadyOpen { .. })) => {
-                return Err(OpenError::AlreadyServed { path: folder });
-            }
-            Ok(Err(error)) => return Err(OpenError::Store(error)),
-            Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
-        };
-        let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
-        let core = Core {
-            store: Arc::new(store),
-            blobs: BlobFolder::open(folder.join("blobs"))?,
-            vault: Vault::new(&master, doors.randomness.clone()),
-            ids: Ids::new(doors.clock.clone(), doors.randomness.clone()),
-            clock: doors.clock.clone(),
-            wake: Wake::default(),
-        };
-        Self::assemble(Arc::new(core), config, doors).await
+        let core = open_core(&config, &doors).await?;
+        let engine = engine(&config, Some(&core), doors)?;
+        let built = instances::build(&engine, &config, &Instances::default()).await?;
+        Self::assemble(core, config, engine, built).await
     }
 
-    async fn assemble(core: Arc<Core>, config: Config, doors: Doors) -> Result<Self, OpenError> {
+    /// Opens a data folder that holds a hub already, without any plugin and therefore without their secrets: to read,
+    /// to verify, to manage tokens.
+    ///
+    /// # Errors
+    /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
+    pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
+        if !config.data.join(STORE).exists() {
+            return Err(OpenError::NoHub { path: config.data });
+        }
+        let core = open_core(&config, &doors).await?;
+        let engine = engine(&config, None, doors)?;
+        Self::assemble(core, config, engine, Instances::default()).await
+    }
+
+    /// Builds the instances of a configuration as a start would, without a data folder. Answers what is not wrong but
+    /// worth a thought.
+    ///
+    /// # Errors
+    /// Every problem, with file, line and key.
+    pub async fn check_config(config: &Config) -> Result<Vec<String>, OpenError> {
+        let engine = engine(config, None, Doors::real())?;
+        let built = instances::build(&engine, config, &Instances::default()).await?;
+        let warnings = built
+            .by_name
+            .values()
+            .flat_map(|running| running.warnings.iter().cloned());
+        Ok(warnings.collect())
+    }
+
+    /// A hub without plugins over a core that is made already.
+    #[cfg(test)]
+    pub(crate) async fn over(core: Arc<Core>, config: Config, doors: Doors) -> Result<Self, OpenError> {
+        let engine = engine(&config, None, doors)?;
+        Self::assemble(core, config, engine, Instances::default()).await
+    }
+
+    async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
         ledger::check_format(&core).await?;
+        check_origin(&core, &config).await?;
+        projection::finish_drop(&core.store).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
-        let engine = Engine::new(EngineSettings {
-            cache_folder: Some(config.data.join("compiled")),
-            cache_key: core.vault.purpose_key(b"compiled code"),
-            concurrent_calls: u32::try_from(config.engine.concurrent_calls).unwrap_or(u32::MAX),
-            memory_ceiling: config.engine.memory.0,
-            clock: doors.clock,
-            randomness: doors.randomness,
-            ..EngineSettings::default()
-        })?;
-        let built = instances::build(&engine, &config, &Instances::default()).await?;
         let shared = Shared {
             core,
             engine,
@@ -208,80 +206,6 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Starts the workers: read models, enrichment and routing, deliveries, stored requests, checkpoints,
-    /// watching the configuration.
-    pub fn start(&self) {
-        let (shared, stop) = (&self.shared, &self.stop);
-        let ledger = shared.config().ledger.clone();
-        let core = shared.core.clone();
-        self.spawn("read models", projection::run(core.clone(), stop.clone()));
-        self.spawn("pipeline", pipeline::run(shared.clone(), stop.clone()));
-        self.spawn("stored requests", inbound::run(shared.clone(), stop.clone()));
-        self.spawn(
-            "checkpoints",
-            ledger::run(
-                core.clone(),
-                shared.signer.clone(),
-                ledger.origin,
-                ledger.checkpoint_every.0,
-                stop.clone(),
-            ),
-        );
-        self.spawn("configuration", watch(self.clone(), stop.clone()));
-        self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
-        self.spawn("idempotency", sweep(core, stop.clone()));
-    }
-
-    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let handle = tokio::spawn(work);
-        self.workers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .named
-            .push((name, handle));
-    }
-
-    /// Names of workers that ended although nobody stopped them.
-    pub(crate) fn fallen_workers(&self) -> Vec<&'static str> {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let stopped = self.stop.is_cancelled();
-        workers
-            .named
-            .iter()
-            .filter(|(_, handle)| !stopped && handle.is_finished())
-            .map(|(name, _)| *name)
-            .collect()
-    }
-
-    /// Whether the workers were started.
-    pub(crate) fn is_started(&self) -> bool {
-        !self
-            .workers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .named
-            .is_empty()
-    }
-
-    /// Stops the workers, lets them finish what they began, signs the ledger and closes the store.
-    ///
-    /// # Errors
-    /// When the store cannot be closed cleanly; what was acknowledged is safe all the same.
-    pub async fn close(&self) -> Result<(), Fault> {
-        self.stop.cancel();
-        let named = std::mem::take(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner).named);
-        for (name, handle) in named {
-            if tokio::time::timeout(Duration::from_secs(20), handle).await.is_err() {
-                tracing::warn!("{name} did not stop in time; its work is kept and goes on at the next start");
-            }
-        }
-        let origin = self.shared.config().ledger.origin.clone();
-        if let Err(error) = ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await {
-            tracing::warn!("the ledger could not be signed at the end: {error}");
-        }
-        self.shared.core.store.close().await.map_err(Fault::from)
-    }
-
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
@@ -295,6 +219,7 @@ impl Hub {
     /// Every problem of the file.
     pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
         let config = self.shared.config().reload()?;
+        check_origin(&self.shared.core, &config).await?;
         let before = self.shared.instances();
         let built = instances::build(&self.shared.engine, &config, &before).await?;
         let report = difference(&before, &built);
@@ -371,144 +296,126 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
     report
 }
 
-/// Makes the data folder if it is not there; answers whether it holds no records yet.
-fn prepare_folder(folder: &std::path::Path) -> std::io::Result<bool> {
-    use std::os::unix::fs::DirBuilderExt;
-    let is_new = !folder.join("mihwar.redb").exists();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    Ok(is_new)
-}
+/// The store's file in the data folder.
+const STORE: &str = "mihwar.redb";
 
-/// Runs one delivery worker per department and one poller per channel that can be asked, as they come
-/// and go.
-async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut running: BTreeMap<InstanceName, JoinHandle<()>> = BTreeMap::new();
-    loop {
-        running.retain(|_, handle| !handle.is_finished());
-        for department in shared.instances().departments() {
-            let name = department.name.clone();
-            running
-                .entry(name.clone())
-                .or_insert_with(|| tokio::spawn(delivery::run(shared.clone(), name, stop.clone())));
-        }
-        for channel in shared
-            .instances()
-            .by_name
-            .values()
-            .filter(|running| running.can(Capability::Pull))
-        {
-            let name = channel.name.clone();
-            running
-                .entry(name.clone())
-                .or_insert_with(|| tokio::spawn(poll::run(shared.clone(), name, stop.clone())));
-        }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
-    for (name, handle) in running {
-        if handle.await.is_err() {
-            tracing::error!(instance = %name, "a worker fell");
-        }
-    }
-}
-
-/// Reloads the configuration when its file changes.
-async fn watch(hub: Hub, stop: CancellationToken) {
-    let path = hub.config().path.clone();
-    let stamp = |path: &std::path::Path| std::fs::metadata(path).and_then(|m| Ok((m.modified()?, m.len()))).ok();
-    let mut seen = stamp(&path);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-        }
-        let now = stamp(&path);
-        if now.is_none() || now == seen {
-            continue;
-        }
-        seen = now;
-        match hub.reload().await {
-            Ok(report) => {
-                tracing::info!(added = ?report.added, changed = ?report.changed, removed = ?report.removed, "the configuration was reloaded");
-            }
-            Err(error) => {
-                tracing::error!("the changed configuration is not taken over, the old one stays in force:\n{error}");
-            }
-        }
-    }
-}
-
-async fn sweep(core: Arc<Core>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-        }
-        if let Err(error) = idempotency::sweep(&core).await {
-            tracing::warn!("old idempotency keys could not be removed: {error}");
-        }
-    }
-}
-
-/// Puts dead letters back into the outbox.
-pub(crate) async fn replay_deliveries(
-    shared: &Shared,
-    actor: &Actor,
-    which: &crate::ReplaySelection,
-) -> Result<u64, Fault> {
-    let core = &shared.core;
-    let mut replayed = 0;
-    let mut range = match which {
-        crate::ReplaySelection::Destination(name) => keys::dead_of(name),
-        crate::ReplaySelection::Id(_) | crate::ReplaySelection::All => keys::all(keys::DEAD),
+/// Opens store, keys and files of a data folder.
+async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
+    let folder = config.data.clone();
+    let unusable = |source| OpenError::Folder {
+        path: folder.clone(),
+        source,
     };
-    loop {
-        let page = core
-            .store
-            .view()
-            .await?
-            .scan(range, mihwar_store::Order::Ascending, 500)
-            .await?;
-        let mut batch = Batch::default();
-        for row in page.rows {
-            let Some(id) = keys::last_id(&row.key).map(mihwar_model::DeliveryId::from_bytes) else {
-                continue;
-            };
-            if matches!(which, crate::ReplaySelection::Id(wanted) if *wanted != id) {
-                continue;
-            }
-            let Some(destination) = keys::dead_destination(&row.key) else {
-                continue;
-            };
-            let dead: rows::DeadRow = rows::decode("a dead letter", &row.value.bytes)?;
-            let body = mihwar_model::Replayed {
-                delivery: id,
-                feedback: dead.entry.feedback,
-                destination: destination.clone(),
-            };
-            let entry = crate::query::replayed(dead, core.clock.now());
-            batch
-                .guards
-                .push(mihwar_store::Guard::At(row.key.clone(), row.value.version));
-            batch.edits.push(Edit::Delete(row.key));
-            batch
-                .edits
-                .push(Edit::Put(keys::outbox(&destination, id), rows::encode(&entry)?));
-            batch
-                .journal
-                .push(core.event(actor.clone(), EventBody::DeliveryReplayed(body))?);
-            replayed += 1;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(unusable)?;
+    let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
+    let settings = RedbSettings {
+        queue_batches: config.storage.queue,
+        readers: config.storage.readers,
+        free_space_floor: config.storage.free_space_floor.0,
+        cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
+        ..RedbSettings::default()
+    };
+    let path = folder.join(STORE);
+    // The lock on the store comes first: whoever has it may make the key.
+    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
+    let store = match opened {
+        Ok(Ok(store)) => store,
+        Ok(Err(StoreError::AlreadyOpen { .. })) => {
+            return Err(OpenError::AlreadyServed { path: folder });
         }
-        if !batch.edits.is_empty() {
-            core.apply_patiently(batch).await?;
+        Ok(Err(error)) => return Err(OpenError::Store(error)),
+        Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
+    };
+    // A start that was cut off before its first row left nothing that a key would be missed for.
+    let is_new = store
+        .view()
+        .await
+        .map_err(OpenError::Store)?
+        .get(&ledger::format_key())
+        .await
+        .map_err(OpenError::Store)?
+        .is_none();
+    let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
+    Ok(Arc::new(Core {
+        store: Arc::new(store),
+        blobs: BlobFolder::open(folder.join("blobs"))?,
+        vault: Vault::new(&master, doors.randomness.clone()),
+        ids: Ids::new(doors.clock.clone(), doors.randomness.clone()),
+        clock: doors.clock.clone(),
+        wake: Wake::default(),
+    }))
+}
+
+/// The sandbox. With a core, compiled code is kept beside the data.
+fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Engine, EngineError> {
+    Engine::new(EngineSettings {
+        cache_folder: core.map(|_| config.data.join("compiled")),
+        cache_key: core.map_or_else(Default::default, |core| core.vault.purpose_key(b"compiled code")),
+        concurrent_calls: u32::try_from(config.engine.concurrent_calls).unwrap_or(u32::MAX),
+        memory_ceiling: config.engine.memory.0,
+        clock: doors.clock,
+        randomness: doors.randomness,
+        ..EngineSettings::default()
+    })
+}
+
+/// The origin is the ledger's name for ever: under another one no checkpoint that was handed out would verify.
+async fn check_origin(core: &Core, config: &Config) -> Result<(), OriginError> {
+    let key = keys::setting("ledger-origin");
+    let wanted = &config.ledger.origin;
+    match core
+        .store
+        .view()
+        .await
+        .map_err(Fault::from)?
+        .get(&key)
+        .await
+        .map_err(Fault::from)?
+    {
+        Some(row) if row.bytes == wanted.as_bytes() => Ok(()),
+        Some(row) => {
+            let known = String::from_utf8_lossy(&row.bytes);
+            let message =
+                format!("this folder's ledger is called \"{known}\" since its first start and cannot be renamed");
+            Err(config.problem(&["ledger", "origin"], message).into())
         }
-        match page.next {
-            Some(next) => range = next,
-            None => break,
+        None => {
+            let batch = Batch {
+                edits: vec![Edit::Put(key, wanted.clone().into_bytes())],
+                ..Batch::default()
+            };
+            Ok(core.apply_patiently(batch).await?)
         }
     }
-    core.wake.deliveries();
-    Ok(replayed)
+}
+
+/// Why an origin is not taken.
+#[derive(Debug, Error)]
+enum OriginError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<OriginError> for OpenError {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::Config(error) => error.into(),
+            OriginError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<OriginError> for ReloadError {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::Config(error) => error.into(),
+            OriginError::Fault(fault) => fault.into(),
+        }
+    }
 }

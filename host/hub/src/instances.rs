@@ -1,7 +1,7 @@
 //! The plugins that run and the instances made of them. A set is built whole and swapped whole; calls
 //! that run go on with what they began with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,13 +9,16 @@ use mihwar_model::{InstanceName, Time};
 use mihwar_sandbox::manifest::Answer;
 use mihwar_sandbox::{
     Call, CallError, Capability, Engine, Instance, InstanceSettings, LoadError, Measurement, MeasurementKind, Plugin,
-    SecretSet, Severity,
+    Problem, SecretSet, Severity,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSource};
 use crate::convert::{FIELD_NAMES, GrantedFields};
+
+/// Series of its own metrics that one instance may have, over all its calls.
+const SERIES_MAX: usize = 500;
 
 /// What an instance is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,6 +42,8 @@ pub(crate) struct Running {
     pub(crate) fingerprint: [u8; 32],
     /// Changes when a secret's value does; never leaves memory.
     secrets: [u8; 32],
+    /// What is not wrong with its configuration but worth a thought.
+    pub(crate) warnings: Vec<String>,
     pub(crate) record: Arc<CallRecord>,
 }
 
@@ -52,6 +57,8 @@ pub(crate) struct CallCounts {
     pub(crate) failed: u64,
     pub(crate) last_error: Option<(Time, String)>,
     pub(crate) last_success: Option<Time>,
+    /// Series of the plugin's own metrics that exist by now.
+    series: HashSet<String>,
     /// Set when the instance may not be called until someone acts.
     pub(crate) paused: Option<String>,
 }
@@ -73,6 +80,13 @@ impl CallRecord {
 
     pub(crate) fn pause(&self, reason: Option<String>) {
         self.change(|counts| counts.paused = reason);
+    }
+
+    /// Whether a series of the plugin's own metrics is known or may become so: what is once recorded stays in memory.
+    fn may_measure(&self, name: &str, labels: &[(String, String)]) -> bool {
+        let series = format!("{name} {labels:?}");
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.series.contains(&series) || counts.series.len() < SERIES_MAX && counts.series.insert(series)
     }
 
     pub(crate) fn counts(&self) -> CallCounts {
@@ -104,6 +118,10 @@ impl Running {
                 .filter(|(name, _)| name != "instance")
                 .cloned(),
         );
+        if !self.record.may_measure(&name, &labels) {
+            metrics::counter!("mihwar_plugin_series_refused_total", "instance" => self.name.to_string()).increment(1);
+            return;
+        }
         match measurement.kind {
             MeasurementKind::Add(by) => metrics::counter!(name, &labels).increment(by),
             MeasurementKind::Set(to) => metrics::gauge!(name, &labels).set(to),
@@ -142,7 +160,9 @@ impl Running {
             Err(error) => {
                 self.record.failed(at, &error.to_string());
                 metrics::counter!("mihwar_plugin_call_failures_total", &labels).increment(1);
-                tracing::warn!(instance = %self.name, function, code = error.code(), "plugin call failed: {error}");
+                // What the plugin says may quote a customer: it is shown to admins, and in the log only on request.
+                tracing::warn!(instance = %self.name, function, code = error.code(), "a plugin call failed; see: mihwar plugin list");
+                tracing::debug!(instance = %self.name, function, "{error}");
                 &error.log
             }
         };
@@ -165,12 +185,14 @@ impl Instances {
         self.by_name.get(name).cloned()
     }
 
-    pub(crate) fn departments(&self) -> impl Iterator<Item = &Arc<Running>> {
-        self.by_name.values().filter(|running| running.can(Capability::Deliver))
+    pub(crate) fn is_department(&self, name: &InstanceName) -> bool {
+        self.by_name
+            .get(name)
+            .is_some_and(|running| running.can(Capability::Deliver))
     }
 }
 
-/// Builds the instances of a configuration. Instances that did not change keep running as they are.
+/// Builds the instances of a configuration. The record of their calls, and a pause, outlive what did not change.
 ///
 /// # Errors
 /// Every problem, with file, line and key; nothing is changed by it.
@@ -188,7 +210,13 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
             .zip(hash.bytes().cycle())
             .for_each(|(a, b)| *a ^= b);
         match configure(config, wanted, plugin) {
-            Ok((sandbox, fields, secrets)) => {
+            Ok(configured) => {
+                let Configured {
+                    sandbox,
+                    fields,
+                    secrets,
+                    warnings,
+                } = configured;
                 problems.extend(validate(config, wanted, &sandbox).await);
                 let known = before.get(&wanted.name);
                 let unchanged = known
@@ -205,6 +233,7 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
                     fields,
                     fingerprint,
                     secrets,
+                    warnings,
                     record,
                 });
                 if running.can(Capability::Process) {
@@ -216,10 +245,30 @@ pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) 
         }
     }
     if problems.is_empty() {
+        problems.extend(no_departments(config, &instances));
+    }
+    if problems.is_empty() {
         Ok(instances)
     } else {
         Err(ConfigError { problems })
     }
+}
+
+/// Routes to instances that nothing can be delivered to: what is sent there would wait for ever.
+fn no_departments(config: &Config, instances: &Instances) -> Vec<ConfigProblem> {
+    let named = config
+        .rules
+        .destinations()
+        .filter(|name| !instances.is_department(name));
+    let unfit: BTreeSet<_> = named.collect();
+    let problem = |name: &InstanceName| {
+        config.instance_problem(
+            name,
+            "name",
+            "a route leads here, but its plugin is no department: it cannot deliver",
+        )
+    };
+    unfit.into_iter().map(problem).collect()
 }
 
 type Loaded = HashMap<InstanceName, (Arc<Plugin>, String)>;
@@ -292,7 +341,13 @@ async fn validate(config: &Config, wanted: &InstanceConfig, instance: &Instance)
     }
 }
 
-type Configured = (Instance, GrantedFields, [u8; 32]);
+/// An instance that can run.
+struct Configured {
+    sandbox: Instance,
+    fields: GrantedFields,
+    secrets: [u8; 32],
+    warnings: Vec<String>,
+}
 
 fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> Result<Configured, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
@@ -324,12 +379,17 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
         hub_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     match Instance::configure(plugin, settings) {
-        Ok((instance, warnings)) => {
-            for warning in &warnings {
-                tracing::warn!(instance = %wanted.name, "{}: {}", warning.path, warning.message);
-            }
+        Ok((sandbox, warnings)) => {
+            let told = |warning: &Problem| format!("instance.{}.{}: {}", wanted.name, warning.path, warning.message);
+            let warnings: Vec<String> = warnings.iter().map(told).collect();
+            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             if problems.is_empty() {
-                Ok((instance, fields, digest))
+                Ok(Configured {
+                    sandbox,
+                    fields,
+                    secrets: digest,
+                    warnings,
+                })
             } else {
                 Err(problems)
             }

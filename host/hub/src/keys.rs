@@ -1,7 +1,9 @@
-//! Where everything lies: one space per sort of row. Authoritative rows are below `0x20`; read models,
+//! Where everything lies: one space per sort of row. Authoritative rows are below `0x20` and from `0x30`; read models,
 //! which can be dropped and folded from the ledger again, are from `0x20` to `0x2F`.
 
-use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId};
+use mihwar_model::{
+    AttachmentId, ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId,
+};
 use mihwar_store::{Key, KeyRange, Space};
 
 const ORG: OrgId = OrgId::FIRST;
@@ -30,6 +32,8 @@ pub(crate) const DELIVERY: Space = Space(0x23);
 pub(crate) const INDEX: Space = Space(0x24);
 pub(crate) const COUNT: Space = Space(0x25);
 
+pub(crate) const DOOMED: Space = Space(0x30);
+
 /// All read models, in the order in which they are compared.
 pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
 
@@ -49,7 +53,7 @@ pub(crate) fn identifier(hash: [u8; 16]) -> Key {
     Key::space(IDENTIFIER, ORG).id(hash).finish()
 }
 
-/// Begins with the record's own date, so that inserts stay local although the hash is random.
+/// Begins with the record's own date, so that inserts stay close together in the tree although the hash is random.
 pub(crate) fn seen(instance: &InstanceName, day: u32, hash: [u8; 16]) -> Key {
     Key::space(SEEN, ORG).text(instance.as_str()).u32(day).id(hash).finish()
 }
@@ -82,16 +86,67 @@ pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
 
 /// The department of a dead letter's row.
 pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
-    let mut parts = key.read();
-    InstanceName::new(parts.text().ok()?).ok()
+    InstanceName::new(key.read().text().ok()?).ok()
 }
 
 pub(crate) fn dead_of(destination: &InstanceName) -> KeyRange {
     KeyRange::prefix(Key::space(DEAD, ORG).text(destination.as_str()).finish())
 }
 
-pub(crate) fn inbox(inbound: InboundId) -> Key {
-    Key::space(INBOX, ORG).id(inbound.to_bytes()).finish()
+/// Requests to one instance that nobody has worked on yet.
+const FRESH: u8 = 0;
+/// Requests to one instance that are put off.
+const PUT_OFF: u8 = 1;
+
+/// A stored request: those to one instance lie in the order of their ids.
+pub(crate) fn inbox(instance: &InstanceName, inbound: InboundId) -> Key {
+    Key::space(INBOX, ORG)
+        .text(instance.as_str())
+        .u8(FRESH)
+        .id(inbound.to_bytes())
+        .finish()
+}
+
+/// A stored request that is put off until a time, after some attempts: those to one instance lie in the order in which
+/// they become due.
+pub(crate) fn inbox_put_off(instance: &InstanceName, due: Time, attempts: u32, inbound: InboundId) -> Key {
+    Key::space(INBOX, ORG)
+        .text(instance.as_str())
+        .u8(PUT_OFF)
+        .u64(u64::try_from(due.0).unwrap_or(0))
+        .u32(attempts)
+        .id(inbound.to_bytes())
+        .finish()
+}
+
+/// All requests to one instance.
+pub(crate) fn inbox_of(instance: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(INBOX, ORG).text(instance.as_str()).finish())
+}
+
+/// Requests to one instance that nobody has worked on yet.
+pub(crate) fn inbox_fresh(instance: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(INBOX, ORG).text(instance.as_str()).u8(FRESH).finish())
+}
+
+/// Requests to one instance that were put off and are due now.
+pub(crate) fn inbox_due(instance: &InstanceName, now: Time) -> KeyRange {
+    let put_off = || Key::space(INBOX, ORG).text(instance.as_str()).u8(PUT_OFF);
+    let end = u64::try_from(now.0).unwrap_or(0).saturating_add(1);
+    KeyRange::between(put_off().finish(), put_off().u64(end).finish())
+}
+
+/// The instance of a stored request, and how many attempts were made of it.
+pub(crate) fn inbox_parts(key: &Key) -> Option<(InstanceName, u32)> {
+    let mut parts = key.read();
+    let instance = InstanceName::new(parts.text().ok()?).ok()?;
+    let attempts = if parts.u8().ok()? == PUT_OFF {
+        parts.u64().ok()?;
+        parts.u32().ok()?
+    } else {
+        0
+    };
+    Some((instance, attempts))
 }
 
 pub(crate) fn inbox_dead(inbound: InboundId) -> Key {
@@ -138,6 +193,16 @@ pub(crate) fn reference(feedback: FeedbackId, destination: &InstanceName) -> Key
         .id(feedback.to_bytes())
         .text(destination.as_str())
         .finish()
+}
+
+/// What all departments call an item.
+pub(crate) fn references_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(REFERENCE, ORG).id(feedback.to_bytes()).finish())
+}
+
+/// A file that is to be destroyed.
+pub(crate) fn doomed(file: AttachmentId) -> Key {
+    Key::space(DOOMED, ORG).id(file.to_bytes()).finish()
 }
 
 /// How far a channel was asked for news.
@@ -230,4 +295,28 @@ pub(crate) fn count(name: &str, of: &str) -> Key {
 pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     let mut parts = key.read();
     Some((parts.text().ok()?, parts.text().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{InboundId, InstanceName, Time};
+
+    use super::{inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+
+    #[test]
+    fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {
+        let (form, forms) = (InstanceName::new("form").unwrap(), InstanceName::new("form-2").unwrap());
+        let (early, late) = (InboundId::from_bytes([1; 16]), InboundId::from_bytes([2; 16]));
+        let put_off = inbox_put_off(&form, Time(5_000), 3, early);
+        assert!(inbox(&form, early) < inbox(&form, late) && inbox(&form, late) < put_off);
+        assert!(inbox_put_off(&form, Time(4_999), 9, late) < put_off);
+        assert!(inbox_of(&form).contains(&put_off) && !inbox_of(&form).contains(&inbox(&forms, early)));
+        assert!(inbox_fresh(&form).contains(&inbox(&form, late)) && !inbox_fresh(&form).contains(&put_off));
+        assert!(inbox_due(&form, Time(5_000)).contains(&put_off));
+        assert!(!inbox_due(&form, Time(4_999)).contains(&put_off));
+        assert!(!inbox_due(&form, Time(i64::MAX)).contains(&inbox(&form, late)));
+        assert_eq!(inbox_parts(&put_off), Some((form.clone(), 3)));
+        assert_eq!(inbox_parts(&inbox(&forms, early)), Some((forms, 0)));
+        assert_eq!(last_id(&put_off), Some(early.to_bytes()));
+    }
 }

@@ -1,8 +1,9 @@
 //! What a call may borrow: the durable state of its instance, and blobs.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 
-/// A call of an instance that reads its state and no blobs.
+/// A call of an instance: it reads its state, and the blobs that are lent to it.
 pub(crate) fn call(core: &Arc<Core>, instance: &InstanceName, blobs: Arc<dyn BlobSource>) -> Call {
     let state = InstanceState {
         core: core.clone(),
@@ -35,7 +36,10 @@ pub(crate) fn state_edits(core: &Core, instance: &InstanceName, effects: &Effect
         .map(|write| {
             let key = keys::state(instance, &write.key);
             Ok(match &write.value {
-                Some(value) => Edit::Put(key, core.vault.seal_own(write.key.as_bytes(), value)?),
+                Some(value) => {
+                    let sealed = core.vault.seal_own(key.as_bytes(), value)?;
+                    Edit::Put(key, sealed)
+                }
                 None => Edit::Delete(key),
             })
         })
@@ -55,7 +59,8 @@ fn fault(error: impl std::fmt::Display) -> SourceError {
 impl StateSource for InstanceState {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let view = self.core.store.view().await.map_err(fault)?;
-        let row = view.get(&keys::state(&self.instance, key)).await.map_err(fault)?;
+        let key = keys::state(&self.instance, key);
+        let row = view.get(&key).await.map_err(fault)?;
         row.map(|row| self.core.vault.open_own(key.as_bytes(), &row.bytes).map_err(fault))
             .transpose()
     }
@@ -80,7 +85,7 @@ impl StateSource for InstanceState {
                     let value = self
                         .core
                         .vault
-                        .open_own(key.as_bytes(), &row.value.bytes)
+                        .open_own(row.key.as_bytes(), &row.value.bytes)
                         .map_err(fault)?;
                     entries.push((key, value));
                     if entries.len() >= limit {
@@ -170,16 +175,37 @@ impl BlobSource for ImportedFile {
 
 /// The attachments of the records in a batch, for a department that was granted them.
 pub(crate) struct Attachments {
-    pub(crate) core: Arc<Core>,
+    core: Arc<Core>,
     /// Attachment id and whose it is.
-    pub(crate) owners: std::collections::HashMap<String, ContactId>,
+    owners: HashMap<String, ContactId>,
+    /// The one that was read last: a plugin reads a long file in pieces.
+    last: Mutex<Option<(String, Bytes)>>,
 }
 
 impl Attachments {
-    async fn open(&self, id: &str) -> Result<Option<Vec<u8>>, SourceError> {
+    pub(crate) fn new(core: Arc<Core>, owners: HashMap<String, ContactId>) -> Self {
+        Self {
+            core,
+            owners,
+            last: Mutex::new(None),
+        }
+    }
+
+    async fn open(&self, id: &str) -> Result<Option<Bytes>, SourceError> {
         let Some(contact) = self.owners.get(id) else {
             return Ok(None);
         };
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, bytes)) = last.filter(|(last, _)| last == id) {
+            return Ok(Some(bytes));
+        }
+        let bytes = self.decrypt(id, contact).await?;
+        let kept = bytes.clone().map(|bytes| (id.to_owned(), bytes));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(bytes)
+    }
+
+    async fn decrypt(&self, id: &str, contact: &ContactId) -> Result<Option<Bytes>, SourceError> {
         let attachment: mihwar_model::AttachmentId = id.parse().map_err(fault)?;
         let view = self.core.store.view().await.map_err(fault)?;
         let keys = self.core.contact_keys(&*view, vec![*contact]).await.map_err(fault)?;
@@ -190,7 +216,7 @@ impl Attachments {
         self.core
             .vault
             .open_for(key, &attachment.to_bytes(), &sealed)
-            .map(Some)
+            .map(|bytes| Some(Bytes::from(bytes)))
             .map_err(fault)
     }
 }
@@ -205,7 +231,6 @@ impl BlobSource for Attachments {
         let Some(bytes) = self.open(id).await? else {
             return Ok(None);
         };
-        let bytes = Bytes::from(bytes);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = start.saturating_add(length as usize).min(bytes.len());
         Ok(Some(bytes.slice(start..end)))

@@ -36,20 +36,24 @@ mod status;
 mod text;
 mod tokens;
 mod vault;
+mod verification;
+#[cfg(test)]
+mod way_tests;
+mod withdrawal;
+mod workers;
 
-pub use api::ReplaySelection;
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
+pub use delivery::ReplaySelection;
 pub use fault::Fault;
 pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
-pub use inbound::{InboundError, InboundRecord, InboundRequest};
+pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 pub use instances::Role;
 pub use intake::Intake;
-pub use ledger::{VerifyProgress, VerifyReport};
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
@@ -62,3 +66,4 @@ pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;
+pub use verification::{VerifyProgress, VerifyReport};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use mihwar_model::{
     Actor, Content, DeliveryId, EnrichmentFailed, Event, EventBody, InstanceName, Received, Route, Routed, Time,
 };
-use mihwar_sandbox::CallFailure;
 use mihwar_sandbox::contract::processor::{Edit as PluginEdit, Verdict};
+use mihwar_sandbox::{CallFailure, Effects};
 use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, View};
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +18,9 @@ use crate::content::weight;
 use crate::convert;
 use crate::core::Core;
 use crate::enrichment;
-use crate::fault::Fault;
+use crate::fault::{Fault, UNREADABLE, event_code};
 use crate::hub::Shared;
-use crate::instances::Running;
+use crate::instances::{Instances, Running};
 use crate::keys;
 use crate::lent;
 use crate::rows::{self, Head, OutboxRow, QueueRow};
@@ -32,13 +32,19 @@ const CONTENT_BYTES_MAX: usize = 16 << 20;
 
 /// Works the queue off until told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut most = RECORDS_MAX;
     loop {
-        let pause = match step(&shared).await {
+        let pause = match step(&shared, most).await {
             Ok(0) => Duration::from_secs(1),
             Ok(_) => {
+                most = RECORDS_MAX;
                 if stop.is_cancelled() {
                     return;
                 }
+                continue;
+            }
+            Err(Fault::TooLarge(_)) if most > 1 => {
+                most = (most / 4).max(1);
                 continue;
             }
             Err(Fault::Contended) => continue,
@@ -68,28 +74,29 @@ struct Item {
 
 type EventOf = (Actor, EventBody);
 
-/// Takes one batch through. Answers how many records.
-pub(crate) async fn step(shared: &Shared) -> Result<usize, Fault> {
+/// Takes one batch of up to `most` records through. Answers how many.
+pub(crate) async fn step(shared: &Shared, most: usize) -> Result<usize, Fault> {
     let core = &shared.core;
     let view = core.store.view().await?;
-    let page = view.scan(keys::all(keys::QUEUE), Order::Ascending, RECORDS_MAX).await?;
+    let page = view.scan(keys::all(keys::QUEUE), Order::Ascending, most).await?;
     if page.rows.is_empty() {
         return Ok(0);
     }
-    let (mut items, gone, read) = load(core, &*view, page.rows).await?;
+    let Loaded {
+        mut items,
+        mut batch,
+        read,
+    } = load(core, &*view, page.rows).await?;
     drop(view);
     let instances = shared.instances();
     for enricher in &instances.enrichers {
-        enrich(shared, enricher, &mut items).await;
+        let state = enrich(shared, enricher, &mut items).await?;
+        batch.edits.extend(state);
     }
     let rules = shared.config().rules.clone();
     let now = core.clock.now();
-    let mut batch = Batch::default();
-    for (key, version) in gone {
-        batch.guards.push(Guard::At(key.clone(), version));
-        batch.edits.push(Edit::Delete(key));
-    }
-    for item in items {
+    for mut item in items {
+        forget_unknown(&instances, &mut item);
         route(core, &rules, now, item, &mut batch)?;
     }
     core.store.apply(batch).await?;
@@ -98,20 +105,18 @@ pub(crate) async fn step(shared: &Shared) -> Result<usize, Fault> {
     Ok(read)
 }
 
-type Loaded = (Vec<Item>, Vec<(Key, u64)>, usize);
+/// What is worked on at once, and what is decided already.
+struct Loaded {
+    items: Vec<Item>,
+    batch: Batch,
+    /// Queue entries that end with this batch.
+    read: usize,
+}
 
+/// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
+/// answer by its id.
 async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, Fault> {
-    let mut received: Vec<(Row, Time, Received)> = Vec::with_capacity(queued.len());
-    for row in queued {
-        let queue: QueueRow = rows::decode("a queue entry", &row.value.bytes)?;
-        let event = Event::from_bytes(&queue.event).map_err(|detail| Fault::Damaged {
-            what: "a queue entry",
-            detail,
-        })?;
-        if let EventBody::Received(body) = event.body {
-            received.push((row, event.at, body));
-        }
-    }
+    let received = received(queued)?;
     let content_keys: Vec<Key> = received
         .iter()
         .map(|(_, _, r)| keys::content(r.feedback, r.revision))
@@ -120,38 +125,102 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
     let contact_keys = core
         .contact_keys(view, received.iter().map(|(_, _, r)| r.contact).collect())
         .await?;
-    let (mut items, mut gone, mut bytes, mut read) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut items, mut batch, mut bytes, mut read) = (Vec::new(), Batch::default(), 0, 0);
     for ((row, at, received), content) in received.into_iter().zip(contents) {
         let (Some(content), Some(key)) = (content, contact_keys.get(&received.contact)) else {
             // Withdrawn or erased since: nothing is left to enrich or deliver.
-            gone.push((row.key, row.value.version));
+            end(&mut batch, &row);
             read += 1;
             continue;
         };
         bytes += weight(&content.bytes);
-        if bytes > CONTENT_BYTES_MAX && !items.is_empty() {
+        if bytes > CONTENT_BYTES_MAX && read > 0 {
             break;
         }
-        let opened = core
+        match core
             .open_content(key, received.feedback, received.revision, &content.bytes)
-            .await?;
+            .await
+        {
+            Ok(opened) => items.push(Item {
+                queue_key: row.key,
+                queue_version: row.value.version,
+                head: Head::of(at, received),
+                content: opened.content,
+                asked: Vec::new(),
+                events: Vec::new(),
+            }),
+            Err(error) if error.is_damage() => {
+                tracing::error!(feedback = %received.feedback, "cannot be enriched or routed: {error}");
+                end(&mut batch, &row);
+                let body = EnrichmentFailed {
+                    feedback: received.feedback,
+                    revision: received.revision,
+                    instance: received.instance,
+                    code: UNREADABLE.into(),
+                };
+                batch
+                    .journal
+                    .push(core.event(Actor::Hub, EventBody::EnrichmentFailed(body))?);
+            }
+            Err(error) => return Err(error),
+        }
         read += 1;
-        items.push(Item {
-            queue_key: row.key,
-            queue_version: row.value.version,
-            head: Head::of(at, received),
-            content: opened.content,
-            asked: Vec::new(),
-            events: Vec::new(),
-        });
     }
-    Ok((items, gone, read))
+    Ok(Loaded { items, batch, read })
+}
+
+/// The events behind queue entries, each record once.
+fn received(queued: Vec<Row>) -> Result<Vec<(Row, Time, Received)>, Fault> {
+    let mut received: Vec<(Row, Time, Received)> = Vec::with_capacity(queued.len());
+    for row in queued {
+        let queue: QueueRow = rows::decode("a queue entry", &row.value.bytes)?;
+        let event = Event::from_bytes(&queue.event).map_err(|detail| Fault::Damaged {
+            what: "a queue entry",
+            detail,
+        })?;
+        let EventBody::Received(body) = event.body else {
+            continue;
+        };
+        // Revisions of one record are neighbours in the queue.
+        if received
+            .last()
+            .is_some_and(|(_, _, last)| last.feedback == body.feedback)
+        {
+            break;
+        }
+        received.push((row, event.at, body));
+    }
+    Ok(received)
+}
+
+fn end(batch: &mut Batch, row: &Row) {
+    batch.guards.push(Guard::At(row.key.clone(), row.value.version));
+    batch.edits.push(Edit::Delete(row.key.clone()));
+}
+
+/// Drops what enrichers asked for and nobody can receive: it would wait for ever.
+fn forget_unknown(instances: &Instances, item: &mut Item) {
+    let (known, unknown): (Vec<_>, Vec<_>) = std::mem::take(&mut item.asked)
+        .into_iter()
+        .partition(|(_, to)| instances.is_department(to));
+    item.asked = known;
+    for (enricher, to) in unknown {
+        tracing::warn!(instance = %enricher, destination = %to, "an enricher routes to something that is no department");
+        let body = EnrichmentFailed {
+            feedback: item.head.feedback,
+            revision: item.head.revision,
+            instance: enricher,
+            code: "unknown-route".into(),
+        };
+        item.events.push((Actor::Hub, EventBody::EnrichmentFailed(body)));
+    }
 }
 
 /// Lets one enricher read a batch. If the call as a whole fails, halves are tried, so that one item that
-/// the plugin cannot digest costs only itself.
-async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) {
+/// the plugin cannot digest costs only itself. Answers what the plugin wants to remember.
+async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) -> Result<Vec<Edit>, Fault> {
     let whole = 0..items.len();
+    let mut state = Vec::new();
     let mut parts = Vec::from([whole]);
     while let Some(part) = parts.pop() {
         let Some(slice) = items.get_mut(part.clone()) else {
@@ -161,7 +230,10 @@ async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) {
             continue;
         }
         match process(shared, enricher, slice).await {
-            Ok(verdicts) => record(enricher, slice, verdicts),
+            Ok((verdicts, effects)) => {
+                record(enricher, slice, verdicts);
+                state.extend(lent::state_edits(&shared.core, &enricher.name, &effects)?);
+            }
             Err(_) if slice.len() > 1 => {
                 let middle = part.start + slice.len() / 2;
                 parts.push(part.start..middle);
@@ -170,9 +242,10 @@ async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) {
             Err(code) => slice.iter_mut().for_each(|item| failed(enricher, item, &code)),
         }
     }
+    Ok(state)
 }
 
-async fn process(shared: &Shared, enricher: &Arc<Running>, items: &[Item]) -> Result<Vec<Verdict>, String> {
+async fn process(shared: &Shared, enricher: &Arc<Running>, items: &[Item]) -> Result<(Vec<Verdict>, Effects), String> {
     let core = &shared.core;
     let stored: Vec<_> = items
         .iter()
@@ -183,7 +256,7 @@ async fn process(shared: &Shared, enricher: &Arc<Running>, items: &[Item]) -> Re
         let result = enricher.sandbox.process(stored.clone(), call).await;
         enricher.note(core.clock.now(), "process", &result);
         match result {
-            Ok(done) => return Ok(done.value),
+            Ok(done) => return Ok((done.value, done.effects)),
             Err(error) if matches!(*error.failure, CallFailure::Busy { .. }) => tokio::task::yield_now().await,
             Err(error) => return Err(error.code().to_owned()),
         }
@@ -215,7 +288,8 @@ fn record(enricher: &Running, items: &mut [Item], verdicts: Vec<Verdict>) {
                 }
                 Ok(Ok(_)) => {}
                 Ok(Err(reason)) => {
-                    tracing::warn!(instance = %enricher.name, feedback = %item.head.feedback, "an enricher's edit is refused: {reason}");
+                    tracing::warn!(instance = %enricher.name, feedback = %item.head.feedback, "an enricher's edit is refused");
+                    tracing::debug!(instance = %enricher.name, "{reason}");
                     failed(enricher, item, "edit-refused");
                 }
                 Err(code) => failed(enricher, item, &code),
@@ -229,7 +303,7 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
         feedback: item.head.feedback,
         revision: item.head.revision,
         instance: enricher.name.clone(),
-        code: code.chars().take(64).collect(),
+        code: event_code(code),
     };
     item.events.push((Actor::Hub, EventBody::EnrichmentFailed(body)));
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mihwar_model::InstanceName;
-use mihwar_sandbox::{Inspection, NotAPlugin};
+use mihwar_sandbox::{Inspection, LoadError, NotAPlugin};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -31,6 +31,14 @@ pub enum InstallError {
         path: PathBuf,
         /// Why.
         source: NotAPlugin,
+    },
+    /// The file is a plugin, but not for this hub.
+    #[error("{path}: {source}; nothing was installed", path = path.display())]
+    Unfit {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: LoadError,
     },
     /// `plugins.lock` cannot be read.
     #[error("{path}: {detail}", path = path.display())]
@@ -81,6 +89,10 @@ pub fn install(config: &Config, file: &Path) -> Result<Inspection, InstallError>
     };
     let bytes = fs::read(file).map_err(io(file))?;
     let inspection = Inspection::of(&bytes).map_err(|source| InstallError::NotAPlugin {
+        path: file.to_owned(),
+        source,
+    })?;
+    inspection.fitness().map_err(|source| InstallError::Unfit {
         path: file.to_owned(),
         source,
     })?;

@@ -1,10 +1,11 @@
 //! Polling: channels that can be asked for news are asked, page by page. A page's records, the plugin's
 //! state and the new cursor are one transaction, so a page is kept whole or asked for again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_model::{Actor, InstanceName};
+use mihwar_model::{Actor, FieldProblem, InstanceName};
 use mihwar_sandbox::contract::puller::{PullMode, PullPage, PullRequest};
 use mihwar_sandbox::contract::types::PluginError;
 use mihwar_sandbox::{CallFailure, Capability, Effects};
@@ -23,15 +24,24 @@ use crate::lent;
 const ITEMS_MAX: u32 = 256;
 /// Pause after a failure that names none.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Shortest pause that a plugin may ask for.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// Asks one channel until told to stop or until it is configured away.
 pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: CancellationToken) {
+    let mut was_stuck = false;
     loop {
         let Some(running) = shared.instances().get(&instance) else {
             return;
         };
         let pause = match step(&shared, &running).await {
-            Ok(pause) => pause,
+            Ok(next) => {
+                if next.is_stuck && !was_stuck {
+                    tracing::warn!(%instance, "the plugin has more to tell but its cursor does not move; it is asked again after its usual interval");
+                }
+                was_stuck = next.is_stuck;
+                next.pause
+            }
             Err(Fault::Busy { retry_after }) => retry_after,
             Err(Fault::Contended) => Duration::from_millis(10),
             Err(error) => {
@@ -46,11 +56,38 @@ pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: Cance
     }
 }
 
-/// Asks for one page; answers how long to wait before the next.
-pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result<Duration, Fault> {
+/// When a channel is asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) pause: Duration,
+    /// Whether the plugin wants to go on at once, but from where it was.
+    pub(crate) is_stuck: bool,
+}
+
+impl Next {
+    const fn after(pause: Duration) -> Self {
+        Self { pause, is_stuck: false }
+    }
+
+    fn of(page: &PullPage, asked: Option<&str>, every: Duration) -> Self {
+        let moved = page.cursor.as_deref().is_some_and(|cursor| Some(cursor) != asked);
+        match (page.more, page.next_after_ms) {
+            (true, _) if moved => Self::after(Duration::ZERO),
+            (true, _) => Self {
+                pause: every,
+                is_stuck: true,
+            },
+            (false, Some(millis)) => Self::after(Duration::from_millis(millis).max(PAUSE_MIN)),
+            (false, None) => Self::after(every),
+        }
+    }
+}
+
+/// Asks for one page.
+pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result<Next, Fault> {
     let every = running.config.every;
     if running.record.counts().paused.is_some() || !running.can(Capability::Pull) {
-        return Ok(every);
+        return Ok(Next::after(every));
     }
     let core = &shared.core;
     let key = keys::poll_cursor(&running.name);
@@ -61,7 +98,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result
     };
     let request = PullRequest {
         mode: PullMode::Incremental,
-        cursor,
+        cursor: cursor.clone(),
         max_items: ITEMS_MAX,
     };
     let result = running
@@ -71,19 +108,15 @@ pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result
     running.note(core.clock.now(), "pull", &result);
     let done = match result {
         Ok(done) => done,
-        Err(error) => return Ok(pause_after(running, &error.failure)),
+        Err(error) => return Ok(Next::after(pause_after(running, &error.failure))),
     };
-    let pause = match (done.value.more, done.value.next_after_ms) {
-        (true, _) => Duration::ZERO,
-        (false, Some(millis)) => Duration::from_millis(millis),
-        (false, None) => every,
-    };
+    let next = Next::of(&done.value, cursor.as_deref(), every);
     let guard = match &known {
         Some(row) => Guard::At(key.clone(), row.version),
         None => Guard::Absent(key.clone()),
     };
     keep(shared, running, done.value, &done.effects, guard).await?;
-    Ok(pause)
+    Ok(next)
 }
 
 async fn keep(
@@ -94,45 +127,101 @@ async fn keep(
     guard: Guard,
 ) -> Result<(), Fault> {
     let core = &shared.core;
-    let taken = changes::arrivals(core, running, page.changes, effects).await?;
+    let taken = changes::arrivals(page.changes, effects);
     let mut rider = Rider {
         guards: vec![guard.clone()],
-        edits: taken.edits,
-        events: taken.events,
+        edits: lent::state_edits(core, &running.name, effects)?,
+        events: Vec::new(),
     };
-    rider.edits.extend(lent::state_edits(core, &running.name, effects)?);
     if let Some(cursor) = page.cursor {
         let key = guard.key().clone();
         let sealed = core.vault.seal_own(key.as_bytes(), cursor.as_bytes())?;
         rider.edits.push(Edit::Put(key, sealed));
     }
     let actor = Actor::Instance(running.name.clone());
-    let results = intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
-    changes::destroy(core, &taken.doomed).await;
-    let refused = results
-        .iter()
-        .filter(|result| matches!(result, intake::Intake::Refused { .. }))
-        .count()
-        + taken.refused.len();
+    intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
+    let refused = taken.refused.len();
     if refused > 0 {
         running.record.failed(
             core.clock.now(),
             &format!("{refused} items of a page could not become records"),
         );
-        tracing::warn!(instance = %running.name, refused, "items of a page could not become records: {:?}", taken.refused);
+        // Ids and values may name a person: the log says only where the plugin went wrong.
+        let fields = fields(taken.refused.iter().flat_map(|(_, problems)| problems));
+        tracing::warn!(instance = %running.name, refused, ?fields, "items of a page could not become records");
     }
     Ok(())
+}
+
+/// The names of the fields that were wrong, without the numbers of list entries.
+fn fields<'a>(problems: impl Iterator<Item = &'a FieldProblem>) -> BTreeSet<String> {
+    let name = |problem: &FieldProblem| -> String { problem.field.chars().filter(|c| !c.is_ascii_digit()).collect() };
+    problems.map(name).collect()
 }
 
 fn pause_after(running: &Running, failure: &CallFailure) -> Duration {
     match failure {
         CallFailure::Plugin(PluginError::Transient(retry) | PluginError::RateLimited(retry)) => {
-            retry.after_ms.map_or(PAUSE, Duration::from_millis)
+            retry.after_ms.map_or(PAUSE, Duration::from_millis).max(PAUSE_MIN)
         }
         CallFailure::Plugin(PluginError::Unauthorized(_) | PluginError::Misconfigured(_)) => {
             running.record.pause(Some(failure.to_string()));
             running.config.every
         }
         _ => PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mihwar_model::FieldProblem;
+    use mihwar_sandbox::contract::puller::PullPage;
+
+    use super::{Next, PAUSE_MIN, fields};
+
+    const EVERY: Duration = Duration::from_secs(60);
+
+    fn page(cursor: Option<&str>, more: bool, next_after_ms: Option<u64>) -> PullPage {
+        PullPage {
+            changes: Vec::new(),
+            cursor: cursor.map(str::to_owned),
+            more,
+            next_after_ms,
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_does_not_move_is_not_asked_in_a_circle() {
+        for (page, asked) in [
+            (page(Some("صفحة 2"), true, None), Some("صفحة 2")),
+            (page(None, true, Some(5)), Some("2")),
+            (page(None, true, None), None),
+        ] {
+            let next = Next::of(&page, asked, EVERY);
+            assert_eq!((next.pause, next.is_stuck), (EVERY, true), "{page:?}");
+        }
+        let moved = Next::of(&page(Some("3"), true, Some(9_000)), Some("2"), EVERY);
+        assert_eq!((moved.pause, moved.is_stuck), (Duration::ZERO, false));
+    }
+
+    #[test]
+    fn a_plugin_may_ask_for_a_pause_but_not_for_none() {
+        let next = |millis| Next::of(&page(None, false, millis), None, EVERY).pause;
+        assert_eq!(next(None), EVERY);
+        assert_eq!(next(Some(2_000)), Duration::from_secs(2));
+        assert_eq!(next(Some(0)), PAUSE_MIN);
+    }
+
+    #[test]
+    fn the_log_names_fields_and_nothing_that_they_held() {
+        let problems = [
+            FieldProblem::new("tags[0]", "\"هدى العلي\" is not a valid tag"),
+            FieldProblem::new("tags[17]", "\"Huda\" is not a valid tag"),
+            FieldProblem::new("kind", "\"؟\" is not a valid kind"),
+        ];
+        let fields: Vec<_> = fields(problems.iter()).into_iter().collect();
+        assert_eq!(fields, ["kind", "tags[]"]);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_model::{Enriched, Event, EventBody, FeedbackId, Received, Routed, Time};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, JournalEntry, Key, Store, View};
+use mihwar_model::{Enriched, Event, EventBody, FeedbackId, Kind, Received, Routed, Time};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, JournalEntry, Key, Order, Store, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -17,7 +17,7 @@ use crate::rows::{self, DeliveryRow, DeliveryState, Head};
 /// How long a reader waits for the read models to see what was committed before it asked.
 const READERS_WAIT: Duration = Duration::from_secs(2);
 /// Events folded in one transaction.
-const EVENTS_MAX: usize = 2_000;
+const EVENTS_MAX: usize = 1_000;
 
 /// Where the read models stand: the sequence of the next event to fold, and the version of the row.
 pub(crate) async fn position(view: &dyn View) -> Result<(u64, Option<u64>), Fault> {
@@ -47,6 +47,8 @@ pub(crate) async fn advance(journal: &dyn View, models: &Arc<dyn Store>, until: 
     let folded = entries.len();
     let next = from + folded as u64;
     let mut batch = fold(&*view, &entries).await?;
+    // The engine in memory copies its rows for a writer while a view looks at them.
+    drop(view);
     batch.guards.push(match version {
         Some(version) => Guard::At(keys::position(), version),
         None => Guard::Absent(keys::position()),
@@ -113,33 +115,48 @@ pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
         .unwrap_or(Ok(()))
 }
 
-/// Drops every read model row, so that they are folded anew.
+/// Drops every read model row, so that they are folded anew. A mark is set before and removed after: half of it done
+/// is not taken for the whole by the next start, see [`finish_drop`].
 pub(crate) async fn drop_all(store: &Arc<dyn Store>) -> Result<(), Fault> {
+    apply(store, vec![Edit::Put(dropping(), Vec::new())]).await?;
     for space in keys::READ_MODELS {
         loop {
-            let page = store
-                .view()
-                .await?
-                .scan(keys::all(space), mihwar_store::Order::Ascending, 1000)
-                .await?;
+            let view = store.view().await?;
+            let page = view.scan(keys::all(space), Order::Ascending, 1000).await?;
+            drop(view);
             if page.rows.is_empty() {
                 break;
             }
-            let edits = page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect();
-            match store
-                .apply(Batch {
-                    edits,
-                    ..Batch::default()
-                })
-                .await
-            {
-                Ok(_) => {}
-                Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
-                Err(error) => return Err(error.into()),
-            }
+            apply(store, page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect()).await?;
         }
     }
-    Ok(())
+    apply(store, vec![Edit::Delete(dropping())]).await
+}
+
+/// Goes on with a drop that was cut off.
+pub(crate) async fn finish_drop(store: &Arc<dyn Store>) -> Result<(), Fault> {
+    match store.view().await?.get(&dropping()).await? {
+        Some(_) => drop_all(store).await,
+        None => Ok(()),
+    }
+}
+
+fn dropping() -> Key {
+    keys::setting("read-models-dropping")
+}
+
+async fn apply(store: &Arc<dyn Store>, edits: Vec<Edit>) -> Result<(), Fault> {
+    let batch = Batch {
+        edits,
+        ..Batch::default()
+    };
+    loop {
+        match store.apply(batch.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Rows being changed by one fold; `None` while not yet known to exist.
@@ -264,21 +281,21 @@ impl Folding<'_> {
 
     fn received(&mut self, at: Time, received: Received) -> FeedbackId {
         let feedback = received.feedback;
-        let first = self.heads.get(&feedback).and_then(Option::as_ref);
-        let received_at = first.map_or(at, |head| head.received_at);
-        let destinations = first.map(|head| head.destinations.clone()).unwrap_or_default();
-        if first.is_none() {
+        let earlier = self.heads.remove(&feedback).flatten();
+        let mut lookups = vec![received.thread.map(Lookup::Thread)];
+        if let Some(earlier) = &earlier {
+            self.count_kind(earlier.kind, -1);
+        } else {
             self.count("instance", received.instance.as_str(), 1);
-            self.count("kind", received.kind.map_or("unknown", mihwar_model::Kind::as_str), 1);
-            let lookups = [
-                Some(Lookup::Contact(received.contact)),
-                Some(Lookup::Instance(received.instance.clone())),
-                received.thread.map(Lookup::Thread),
-            ];
-            for lookup in lookups.into_iter().flatten() {
-                self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
-            }
+            lookups.push(Some(Lookup::Contact(received.contact)));
+            lookups.push(Some(Lookup::Instance(received.instance.clone())));
         }
+        self.count_kind(received.kind, 1);
+        for lookup in lookups.into_iter().flatten() {
+            self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
+        }
+        let (received_at, destinations) =
+            earlier.map_or((at, Vec::new()), |earlier| (earlier.received_at, earlier.destinations));
         let head = Head {
             received_at,
             destinations,
@@ -294,8 +311,8 @@ impl Folding<'_> {
             crate::enrichment::apply(head, enriched);
             let after = head.kind;
             if before != after {
-                self.count("kind", before.map_or("unknown", mihwar_model::Kind::as_str), -1);
-                self.count("kind", after.map_or("unknown", mihwar_model::Kind::as_str), 1);
+                self.count_kind(before, -1);
+                self.count_kind(after, 1);
             }
             return feedback;
         }
@@ -339,6 +356,10 @@ impl Folding<'_> {
             self.count("delivery", &format!("{destination}/{}", before.as_str()), -1);
             self.count("delivery", &format!("{destination}/{}", state.as_str()), 1);
         }
+    }
+
+    fn count_kind(&mut self, kind: Option<Kind>, by: i64) {
+        self.count("kind", kind.map_or("unknown", Kind::as_str), by);
     }
 
     fn count(&mut self, name: &str, of: &str, by: i64) {

@@ -122,7 +122,7 @@ pub(crate) struct InboxDeadRow {
 }
 
 /// How far an import came in one file.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ImportRow {
     #[n(0)]
     pub(crate) cursor: Option<String>,
@@ -138,6 +138,7 @@ pub(crate) struct ImportRow {
     #[n(5)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) refusals: Vec<u8>,
+    /// Bytes of the file behind the cursor, as its plugin says; an interrupted import shows its progress from there.
     #[n(6)]
     pub(crate) position: u64,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mihwar_model::{InstanceName, Time};
 use mihwar_sandbox::Capability;
+use mihwar_store::{Order, Row};
 use serde::Serialize;
 
 use crate::fault::Fault;
@@ -85,6 +86,27 @@ pub struct Overview {
     pub fsyncs: u64,
 }
 
+impl Overview {
+    /// Takes a row of counts.
+    fn take(&mut self, row: &Row) {
+        let Some((name, of)) = keys::count_names(&row.key) else {
+            return;
+        };
+        let bytes = row.value.bytes.first_chunk::<8>();
+        let count = bytes.map_or(0, |bytes| i64::from_le_bytes(*bytes));
+        let count = u64::try_from(count).unwrap_or(0);
+        match (name.as_str(), of.split_once('/')) {
+            ("instance", _) => drop(self.by_instance.insert(of, count)),
+            ("kind", _) => drop(self.by_kind.insert(of, count)),
+            ("delivery", Some((destination, state))) => {
+                let states = self.deliveries.entry(destination.to_owned()).or_default();
+                states.insert(state.to_owned(), count);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One thing that readiness looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -92,6 +114,9 @@ pub struct Check {
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,
+    /// Whether the hub can take nothing in without it. One department whose token was revoked must not make the
+    /// hub refuse everybody's words.
+    pub vital: bool,
     /// What was found.
     pub detail: String,
 }
@@ -154,36 +179,14 @@ impl Hub {
             fsyncs: statistics.fsyncs,
             ..Overview::default()
         };
-        let page = view
-            .scan(keys::all(keys::COUNT), mihwar_store::Order::Ascending, 1000)
-            .await?;
-        for row in page.rows {
-            let Some((name, of)) = keys::count_names(&row.key) else {
-                continue;
-            };
-            let count = row
-                .value
-                .bytes
-                .first_chunk::<8>()
-                .map_or(0, |bytes| i64::from_le_bytes(*bytes));
-            let count = u64::try_from(count).unwrap_or(0);
-            match (name.as_str(), of.split_once('/')) {
-                ("instance", _) => drop(overview.by_instance.insert(of, count)),
-                ("kind", _) => drop(overview.by_kind.insert(of, count)),
-                ("delivery", Some((destination, state))) => {
-                    overview
-                        .deliveries
-                        .entry(destination.to_owned())
-                        .or_default()
-                        .insert(state.to_owned(), count);
-                }
-                _ => {}
-            }
+        let mut range = Some(keys::all(keys::COUNT));
+        while let Some(next) = range {
+            let page = view.scan(next, Order::Ascending, 1000).await?;
+            page.rows.iter().for_each(|row| overview.take(row));
+            range = page.next;
         }
         overview.feedback = overview.by_instance.values().sum();
-        let last = view
-            .scan(keys::all(keys::CHECKPOINT), mihwar_store::Order::Descending, 1)
-            .await?;
+        let last = view.scan(keys::all(keys::CHECKPOINT), Order::Descending, 1).await?;
         overview.last_checkpoint = last.rows.first().and_then(|row| keys::last_number(&row.key));
         Ok(overview)
     }
@@ -201,6 +204,7 @@ impl Hub {
         checks.push(Check {
             name: "workers".into(),
             ok: workers_ok,
+            vital: true,
             detail,
         });
         for running in self.shared.instances().by_name.values() {
@@ -208,6 +212,7 @@ impl Hub {
             checks.push(Check {
                 name: format!("instance {}", running.name),
                 ok: paused.is_none(),
+                vital: false,
                 detail: paused.unwrap_or_else(|| "runs".into()),
             });
         }
@@ -230,6 +235,7 @@ impl Hub {
         Check {
             name: "store".into(),
             ok,
+            vital: true,
             detail,
         }
     }
@@ -247,6 +253,7 @@ impl Hub {
         Check {
             name: "read models".into(),
             ok,
+            vital: false,
             detail,
         }
     }

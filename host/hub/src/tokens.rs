@@ -153,20 +153,22 @@ pub(crate) async fn create(
 
 pub(crate) async fn list(core: &Core) -> Result<Vec<TokenRecord>, Fault> {
     let view = core.store.view().await?;
-    let page = view.scan(keys::all(keys::TOKEN), Order::Ascending, 1000).await?;
-    page.rows
-        .into_iter()
-        .map(|row| {
+    let (mut tokens, mut range) = (Vec::new(), Some(keys::all(keys::TOKEN)));
+    while let Some(next) = range {
+        let page = view.scan(next, Order::Ascending, 1000).await?;
+        for row in page.rows {
             let token: TokenRow = rows::decode("a token", &row.value.bytes)?;
-            Ok(TokenRecord {
+            tokens.push(TokenRecord {
                 id: TokenId::from_bytes(keys::last_id(&row.key).unwrap_or_default()),
                 name: token.name,
                 scopes: token.scopes,
                 created_at: token.created_at,
                 expires_at: token.expires_at,
-            })
-        })
-        .collect()
+            });
+        }
+        range = page.next;
+    }
+    Ok(tokens)
 }
 
 /// Revokes a token; false when there is none of this id.

@@ -328,3 +328,17 @@ fn changed_proofs(proof: &[Hash], bit: prop::sample::Index) -> Vec<Vec<Hash>> {
     changed.push(longer);
     changed
 }
+
+#[test]
+fn the_example_of_the_format_description_hashes_to_what_it_says() {
+    let entry: Vec<u8> = [
+        &[0x83, 0x1b, 0x00, 0x00, 0x01, 0xa0, 0xc4, 0x50, 0x6c, 0x00][..],
+        &[0x82, 0x03, 0x80],
+        &[0x82, 0x0e, 0x81, 0x81, 0x50],
+        &(0..16).collect::<Vec<u8>>(),
+    ]
+    .concat();
+    let hash: String = leaf_hash(&entry).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let page = include_str!("../../../docs/ledger-format.md");
+    assert!(page.contains(&format!("leaf hash: {hash}")), "{hash}");
+}

@@ -26,6 +26,8 @@ pub(crate) const V4_BLOCKS: &[(Ipv4Addr, u32, AddressRule)] = &[
     (Ipv4Addr::new(100, 64, 0, 0), 10, Private("a carrier's shared network")),
     (Ipv4Addr::new(100, 100, 100, 200), 32, Never("a cloud metadata service")),
     (Ipv4Addr::new(127, 0, 0, 0), 8, Private("this machine (loopback)")),
+    // By its number public: every machine of one large cloud reaches that cloud's agent here.
+    (Ipv4Addr::new(168, 63, 129, 16), 32, Never("a cloud metadata service")),
     (
         Ipv4Addr::new(169, 254, 0, 0),
         16,
@@ -76,6 +78,16 @@ pub(crate) const V6_BLOCKS: &[(Ipv6Addr, u32, AddressRule)] = &[
     ),
     (
         Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        128,
+        Never("a cloud metadata service"),
+    ),
+    (
+        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+        128,
+        Never("a cloud metadata service"),
+    ),
+    (
+        Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
         128,
         Never("a cloud metadata service"),
     ),

@@ -9,17 +9,18 @@ use serde::Serialize;
 /// Everything a successful call wants kept, in the order it happened.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// State writes, one per key (the last one counts), ordered by key.
+    /// State writes, one per key (the last one counts), ordered by key; at most 10 000. A key that was absent
+    /// before the call and is so after it has none.
     pub state: Vec<StateWrite>,
     /// New blobs, in the order they were put.
     pub blobs: Vec<NewBlob>,
-    /// Log lines, secrets masked.
+    /// Log lines, secrets masked, without control characters.
     pub log: Vec<LogLine>,
     /// Log lines beyond the limit of 200.
     pub log_dropped: u64,
     /// Metric samples.
     pub metrics: Vec<Measurement>,
-    /// Samples dropped for too many names, label values or samples.
+    /// Samples dropped: too many names, label values or samples, or a name that may not be.
     pub metrics_dropped: u64,
     /// Requests that left the host.
     pub http_exchanges: u32,
@@ -75,14 +76,16 @@ pub struct LogLine {
     pub fields: Vec<(String, String)>,
 }
 
-/// One metric sample.
+/// One metric sample. Of one call there are at most 1 024, under at most 64 names; each name has at most 8 values
+/// over all its labels. How many series these make over many calls is for the caller to bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// Name within the plugin.
+    /// Name within the plugin: 1 to 64 bytes of `a` to `z`, digits, `_` and `-`.
     pub name: String,
     /// What is done with the value.
     pub kind: MeasurementKind,
-    /// Label names and values.
+    /// Label names and values, at most 4. A name is as above, begins with a letter, occurs once and is none of
+    /// `instance`, `le` and `quantile`; a value has at most 64 bytes.
     pub labels: Vec<(String, String)>,
 }
 

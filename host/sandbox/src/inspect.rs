@@ -97,6 +97,15 @@ impl Inspection {
             .map(|import| import.split('@').next().unwrap_or(import))
             .filter(|name| *name != "types")
     }
+
+    /// Where each secret goes: its name, and the origin whose requests carry it, as the manifest writes it.
+    /// `None` for a secret that only signs: it goes nowhere.
+    pub fn secret_origins(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.manifest
+            .secrets
+            .iter()
+            .map(|slot| (slot.name.as_str(), self.manifest.origin_of(slot)))
+    }
 }
 
 fn check_kind(file: &[u8]) -> Result<(), NotAPlugin> {

@@ -11,8 +11,10 @@ use crate::grants::{Grants, Rule};
 use crate::limits::{LimitOverrides, Limits};
 use crate::manifest::{Manifest, WantedLimits};
 use crate::plugin::Plugin;
-use crate::problem::{Problem, Severity, missing_grants, read_asks, read_grants, read_secrets, schema_problems};
-use crate::schema;
+use crate::problem::{
+    Problem, Severity, cut_limits, inject_problems, missing_grants, read_asks, read_grants, read_secrets,
+    settings_problems, unasked_fields,
+};
 use crate::secrets::{Masker, Secret, SecretSet};
 use crate::template::filled;
 use crate::webhook::WebhookVerifier;
@@ -59,8 +61,9 @@ pub(crate) struct Bound {
 }
 
 impl Instance {
-    /// Binds a plugin. On success the second part holds warnings: grants that the plugin asks for and
-    /// does not have.
+    /// Binds a plugin. On success the second part holds warnings: grants that the plugin asks for and does not
+    /// have, fields that it has and does not ask for, limits that the engine cuts, secrets that cannot be sent
+    /// for lack of a setting.
     ///
     /// # Errors
     /// Every problem that keeps the instance from running, warnings among them.
@@ -71,13 +74,15 @@ impl Instance {
         if settings.is_null() {
             settings = Value::Object(serde_json::Map::new());
         }
-        schema::fill_defaults(&plugin.schema, &mut settings);
-        problems.extend(schema_problems(plugin, &settings));
+        problems.extend(settings_problems(&plugin.schema, &mut settings));
         let secrets = read_secrets(manifest, &from.secrets, &mut problems);
         let grants = read_grants(&from.grants, &mut problems);
         let fits = problems.is_empty();
         let asks = read_asks(manifest, &settings, fits, &mut problems);
+        problems.extend(inject_problems(manifest, &settings, &secrets));
         problems.extend(missing_grants(&asks, &grants));
+        problems.extend(unasked_fields(manifest, &from.grants));
+        problems.extend(cut_limits(manifest, &from.limits, &plugin.engine.ceiling));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(problems);
         }

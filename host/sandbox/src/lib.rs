@@ -18,6 +18,7 @@ mod egress;
 mod engine;
 mod error;
 mod failure;
+mod fitness;
 mod grants;
 mod host;
 mod inspect;

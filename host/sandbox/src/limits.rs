@@ -13,9 +13,9 @@ use crate::manifest::{ByteSize, Span, WantedLimits};
 pub struct LimitOverrides {
     /// Wall time of one call.
     pub time: Option<Span>,
-    /// Linear memory of one call, all memories together.
+    /// Linear memory of one call, all memories together; at most `engine.memory`.
     pub memory: Option<ByteSize>,
-    /// Elements of all tables together.
+    /// Elements of all tables together; at most 100 000.
     pub table: Option<u64>,
     /// Bytes handed to the host at once: a returned value, a blob, a request body.
     pub output: Option<ByteSize>,
@@ -62,6 +62,8 @@ pub struct Limits {
 pub(crate) const STATE_KEY_BYTES: usize = 512;
 /// Longest state value in bytes.
 pub(crate) const STATE_VALUE_BYTES: u64 = 90_000;
+/// Most keys of its state that one call can write or delete; the number that a `quota-exceeded` then carries.
+pub(crate) const STATE_KEYS_WRITTEN: usize = 10_000;
 /// Most log records of one call.
 pub(crate) const LOG_RECORDS: usize = 200;
 /// Longest log record in bytes, message and fields together.
@@ -117,6 +119,15 @@ impl Limits {
         }
     }
 
+    /// The config key that gives a call more memory: the engine's once an instance has all that the engine gives.
+    pub(crate) fn memory_setting(&self, ceiling: &Ceiling) -> &'static str {
+        if self.memory >= ceiling.memory {
+            setting::ENGINE_MEMORY
+        } else {
+            setting::MEMORY
+        }
+    }
+
     /// The most bytes that one call between guest and host may carry.
     pub(crate) fn hostcall_fuel(&self) -> usize {
         // Structure costs fuel too: a list of records counts its Rust size besides its texts.
@@ -137,7 +148,34 @@ pub(crate) struct Ceiling {
 pub(crate) mod setting {
     pub(crate) const TIME: &str = "instance.limits.time";
     pub(crate) const MEMORY: &str = "instance.limits.memory";
+    pub(crate) const ENGINE_MEMORY: &str = "engine.memory";
     pub(crate) const TABLE: &str = "instance.limits.table";
     pub(crate) const OUTPUT: &str = "instance.limits.output";
     pub(crate) const ITEMS: &str = "instance.limits.items";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_setting_that_gives_more_memory_is_the_one_that_binds() {
+        let ceiling = Ceiling {
+            time: Duration::from_secs(60),
+            memory: 128 << 20,
+            table: 100_000,
+        };
+        for (set, limit, setting) in [
+            (64 << 20, 64 << 20, "instance.limits.memory"),
+            (128 << 20, 128 << 20, "engine.memory"),
+            (512 << 20, 128 << 20, "engine.memory"),
+        ] {
+            let set = LimitOverrides {
+                memory: Some(ByteSize(set)),
+                ..LimitOverrides::default()
+            };
+            let limits = Limits::resolve(&WantedLimits::default(), &set, &ceiling);
+            assert_eq!((limits.memory, limits.memory_setting(&ceiling)), (limit, setting));
+        }
+    }
 }

@@ -9,13 +9,12 @@ use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::Cached;
 use crate::call::Call;
-use crate::contract::{CONTRACT, destination, importer, lifecycle, processor, puller, webhook};
+use crate::contract::{destination, importer, lifecycle, processor, puller, webhook};
 use crate::engine::{Engine, Inner};
 use crate::error::CallError;
 use crate::host::CallState;
 use crate::inspect::{Inspection, NotAPlugin};
 use crate::instance::Instance;
-use crate::manifest::contract_parts;
 use crate::offered;
 use crate::plugin::{Exports, Plugin};
 
@@ -62,11 +61,7 @@ impl Engine {
     /// Says what the file is instead, what the plugin needs, or why it does not compile.
     pub async fn load(&self, file: &[u8]) -> Result<Arc<Plugin>, LoadError> {
         let inspection = Inspection::of(file)?;
-        check_contract(&inspection)?;
-        let missing = offered::missing(&inspection.imports);
-        if !missing.is_empty() {
-            return Err(LoadError::MissingImports(missing));
-        }
+        inspection.fitness()?;
         let hash = inspection.hash;
         let engine = Arc::clone(&self.inner);
         let bytes = file.to_vec();
@@ -114,31 +109,6 @@ impl Engine {
             );
         }
     }
-}
-
-fn check_contract(inspection: &Inspection) -> Result<(), LoadError> {
-    let built_for = &inspection.manifest.plugin.contract;
-    let (Some(wants), Some(offers)) = (contract_parts(built_for), contract_parts(CONTRACT)) else {
-        return Err(LoadError::Shape(format!("`{built_for}` is no contract version")));
-    };
-    // Within major 0 every minor may break.
-    let fits = if offers.0 == 0 {
-        wants == offers
-    } else {
-        wants.0 == offers.0 && wants.1 <= offers.1
-    };
-    if fits {
-        return Ok(());
-    }
-    Err(LoadError::Contract {
-        built_for: built_for.clone(),
-        offered: CONTRACT,
-        advice: if wants > offers {
-            "Update the hub, or take an older version of the plugin"
-        } else {
-            "Take a newer version of the plugin"
-        },
-    })
 }
 
 /// The compiled component, with its schema when both come from the cache.
@@ -195,9 +165,7 @@ fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
         && exports.processor.is_none()
         && exports.destination.is_none();
     if none {
-        return Err(LoadError::Shape(
-            "it exports none of importer, puller, webhook, processor, destination".to_owned(),
-        ));
+        return Err(LoadError::Shape(crate::fitness::OFFERS_NOTHING.to_owned()));
     }
     Ok(exports)
 }

@@ -33,14 +33,18 @@ pub(crate) fn missing(imports: &[String]) -> Vec<String> {
 }
 
 fn known(import: &str) -> bool {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let Some((package, interface)) = name.split_once('/') else {
-        return false;
-    };
-    if package == "mihwar:plugin" {
-        return version.starts_with("0.1.") && FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
+    if let Some(interface) = served(import) {
+        return FUNCTIONS.iter().any(|(offered, _)| *offered == interface);
     }
-    WASI.contains(&package) && version.starts_with("0.2.")
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    name.split_once('/')
+        .is_some_and(|(package, _)| WASI.contains(&package) && version.starts_with("0.2."))
+}
+
+/// The interface's own name, if it belongs to the contract in a version that this hub serves.
+pub(crate) fn served(name: &str) -> Option<&str> {
+    let (interface, version) = name.strip_prefix("mihwar:plugin/")?.split_once('@')?;
+    version.starts_with("0.1.").then_some(interface)
 }
 
 /// Functions of the hub's interfaces that a component uses and nobody offers.

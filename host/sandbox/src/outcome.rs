@@ -8,7 +8,7 @@ use wasmtime_wasi::I32Exit;
 use crate::call::Done;
 use crate::effects::Cost;
 use crate::error::{CallError, CallFailure};
-use crate::failure::{cleaned, cut};
+use crate::failure::{cleaned, cut, kept, kept_lines};
 use crate::host::CallState;
 use crate::limits::{FAILURE_BYTES, setting};
 use crate::meter::Exceeded;
@@ -29,7 +29,7 @@ pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> Call
         CallFailure::Plugin(error) => CallFailure::Plugin(cleaned(error, masker)),
         other => other,
     };
-    let stderr = masker.text(state.stdio.text());
+    let stderr = kept_lines(state.stdio.text(), masker);
     CallError {
         failure: Box::new(failure),
         stderr,
@@ -47,7 +47,7 @@ pub(crate) fn classify(error: &wasmtime::Error, during: &'static str, state: &Ca
             Exceeded::Memory(wanted) => CallFailure::MemoryLimit {
                 wanted: wide(wanted),
                 limit: limits.memory,
-                setting: setting::MEMORY,
+                setting: limits.memory_setting(&state.bound.plugin.engine.ceiling),
             },
             Exceeded::Table(wanted) => CallFailure::TableLimit {
                 wanted: wide(wanted),
@@ -77,7 +77,7 @@ pub(crate) fn classify(error: &wasmtime::Error, during: &'static str, state: &Ca
 }
 
 fn trap(error: &wasmtime::Error, during: &'static str, state: &CallState) -> CallFailure {
-    let masked = |text: String| cut(state.bound.masker.text(text), FAILURE_BYTES);
+    let masked = |text: String| kept(text, &state.bound.masker, FAILURE_BYTES);
     let (message, place) = match (
         &state.panic,
         error.downcast_ref::<I32Exit>(),
@@ -111,7 +111,10 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
         .map(|frame| {
             let named = frame.symbols().iter().find_map(|symbol| symbol.name());
             match named.or_else(|| frame.func_name()) {
-                Some(name) => cut(format!("{:#}", rustc_demangle::demangle(name)), 200),
+                Some(name) => cut(
+                    format!("{:#}", rustc_demangle::demangle(name)).replace(char::is_control, " "),
+                    200,
+                ),
                 None => format!("function {}", frame.func_index()),
             }
         })

@@ -1,7 +1,8 @@
 //! Which address leads where, and what bounds it.
 
+use std::time::Duration;
+
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
 use mihwar_hub::Hub;
 use utoipa::OpenApi as _;
@@ -10,12 +11,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::api::hooks::{self, HOOK_BODY_BYTES_MAX};
+use crate::api::hooks;
 use crate::document::Document;
 use crate::http::layers;
 use crate::serve::Metrics;
 use crate::surface::Surface;
 use crate::{api, feedback, page};
+
+/// How long what monitors ask may take: they ask again soon, and must not pile up.
+const VITAL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Everything the hub answers to. Requests should carry a [`crate::Peer`] in their extensions; one without counts as a
 /// stranger's.
@@ -25,21 +29,18 @@ pub fn router(hub: Hub, metrics: &Metrics) -> Router {
     let body_limit = usize::try_from(server.body_limit.0).unwrap_or(usize::MAX);
     let Parts {
         exchanges,
-        streams,
+        lasting,
         vital,
         document,
     } = Parts::new();
-    let hook = Router::new()
-        .route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook))
-        // Inside the usual bounds, but with room for what other systems send.
-        .layer(DefaultBodyLimit::max(HOOK_BODY_BYTES_MAX));
-    let exchanges = exchanges.merge(pages(&document));
-    let bounded = layers::bound_exchange(exchanges, server.timeout.0, body_limit)
-        .merge(layers::bound_exchange(hook, server.timeout.0, HOOK_BODY_BYTES_MAX))
-        .merge(layers::bound_stream(streams));
+    let hook = Router::new().route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook));
+    let hook = layers::bound_time(hook, server.timeout.0);
+    let bounded = layers::bound_exchange(exchanges.merge(pages(&document)), server.timeout.0, body_limit)
+        .merge(layers::shed_load(hook, hooks::CONCURRENT_MAX))
+        .merge(layers::bound_lasting(lasting));
     let surface = Surface::new(hub, metrics.handle());
     let all = layers::shed_load(bounded, server.concurrent_requests)
-        .merge(vital)
+        .merge(layers::bound_time(vital, VITAL_TIME_MAX))
         .with_state(surface);
     layers::wrap(all)
 }
@@ -67,7 +68,7 @@ fn pages(document: &OpenApi) -> Router<Surface> {
 
 struct Parts {
     exchanges: Router<Surface>,
-    streams: Router<Surface>,
+    lasting: Router<Surface>,
     vital: Router<Surface>,
     document: OpenApi,
 }
@@ -75,19 +76,19 @@ struct Parts {
 impl Parts {
     fn new() -> Self {
         let (exchanges, of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
-        let (streams, of_streams) = feedback::streams().merge(api::streams()).split_for_parts();
+        let (lasting, of_lasting) = feedback::lasting().merge(api::lasting()).split_for_parts();
         let (vital, of_vital) = api::vital().split_for_parts();
         // The hook answers to any method; its description names the usual one.
         let (_, of_hook) = OpenApiRouter::<Surface>::default()
             .routes(routes!(hooks::receive_hook))
             .split_for_parts();
         let mut document = Document::openapi();
-        for part in [of_exchanges, of_streams, of_hook, of_vital] {
+        for part in [of_exchanges, of_lasting, of_hook, of_vital] {
             document.merge(part);
         }
         Self {
             exchanges,
-            streams,
+            lasting,
             vital,
             document,
         }

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use mihwar_hub::Scope;
 use serde_json::Value;
 
-use crate::openapi_json;
 use crate::testing::{Bench, far_away, next_door};
+use crate::{Peer, openapi_json};
 
 /// What an operation demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +208,10 @@ async fn what_is_not_there_is_refused_as_a_problem() {
         assert_eq!(got.headers["content-type"], "application/problem+json", "{path}");
         assert_eq!(got.json()["status"], status, "{path}");
     }
+    // What the framework did not understand is passed on in its own words.
+    let unreadable = bench.get("/api/v1/feedback/%FF").await.json();
+    assert_eq!(unreadable["type"], "/problems/invalid-request");
+    assert!(unreadable["detail"].as_str().unwrap().contains("UTF-8"), "{unreadable}");
     let answer = bench.ask(Method::PUT, "/api/v1/feedback", "").await;
     let mut allowed: Vec<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
     allowed.sort_unstable();
@@ -236,6 +242,72 @@ async fn every_answer_carries_a_request_id_and_keeps_browsers_in_check() {
 }
 
 #[tokio::test]
+async fn a_caller_s_request_id_is_kept_if_it_is_short_and_plain() {
+    let bench = Bench::new().await;
+    let long = "a".repeat(65);
+    for (given, kept) in [
+        ("order-17", true),
+        (long.as_str(), false),
+        ("two words", false),
+        ("طلب", false),
+    ] {
+        let request = Request::get("/health/live").header("x-request-id", given.as_bytes());
+        let got = bench.send(far_away(), request.body(Body::empty()).unwrap()).await;
+        let id = got.headers["x-request-id"].as_bytes();
+        assert_eq!(id == given.as_bytes(), kept, "{given}");
+        assert!(!id.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_came_to_the_wrong_address_is_refused_before_its_body_is_read() {
+    let bench = Bench::new().await;
+    let never = || Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>());
+    let at_once = async |request: Request<Body>| {
+        let answer = bench.send(Peer::Console, request);
+        tokio::time::timeout(Duration::from_secs(5), answer).await.unwrap()
+    };
+    let hook = Request::post("/hooks/nobody/here").body(never()).unwrap();
+    assert_eq!(at_once(hook).await.status, StatusCode::NOT_FOUND);
+    let announced = Request::post("/api/v1/feedback")
+        .header("content-type", "application/json")
+        .header("content-length", "10000000");
+    let refused = at_once(announced.body(never()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_given_up_and_says_after_how_long() {
+    let bench = Bench::with("timeout = \"50ms\"").await;
+    let never = Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>());
+    let slow = |path: &str| Request::post(path).header("content-type", "application/json");
+    let got = bench
+        .send(Peer::Console, slow("/api/v1/feedback").body(never).unwrap())
+        .await;
+    assert_eq!(got.status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(got.text.contains("after 0.05 s"), "{}", got.text);
+    // Replays and reloads take as long as they take: here longer than a request may, since the body comes late.
+    for (path, body) in [
+        ("/api/v1/deliveries:replay", "{\"all\":true}"),
+        ("/api/v1/inbound-dead-letters:replay", "{\"all\":true}"),
+    ] {
+        let late = futures_util::stream::once(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, std::io::Error>(body)
+        });
+        let got = bench
+            .send(Peer::Console, slow(path).body(Body::from_stream(late)).unwrap())
+            .await;
+        assert_eq!(
+            (got.status, &got.json()["replayed"]),
+            (StatusCode::OK, &Value::from(0)),
+            "{path}: {got:?}"
+        );
+    }
+    assert_eq!(bench.post("/api/v1/config:reload", "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_viewer_needs_no_internet() {
     let bench = Bench::new().await;
     let page = bench.get("/api/docs/").await;
@@ -260,11 +332,16 @@ async fn health_really_checks_and_tells_strangers_little() {
                 .unwrap(),
         )
     };
-    let stale = std::time::Duration::from_millis(150);
+    let stale = Duration::from_millis(1100);
     // Its workers were not started: it cannot work, and says so.
     let before = asked(next_door()).await;
     assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE, "{before:?}");
+    let checks = before.json()["checks"].as_array().unwrap().clone();
+    let workers = checks.iter().find(|check| check["name"] == "workers").unwrap();
+    assert_eq!(workers["ok"], false, "{before:?}");
     bench.hub.start();
+    // However often it is asked, it looks at most once a second.
+    assert_eq!(asked(next_door()).await.status, StatusCode::SERVICE_UNAVAILABLE);
     tokio::time::sleep(stale).await;
     let ready = asked(next_door()).await;
     assert_eq!(
@@ -287,10 +364,10 @@ async fn a_crowd_is_turned_away_and_health_still_answers() {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
     let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
     let mut slow = Request::post("/api/v1/feedback").header("content-type", "application/json");
-    slow.extensions_mut().unwrap().insert(crate::Peer::Console);
-    let slow = slow.body(axum::body::Body::from_stream(body)).unwrap();
+    slow.extensions_mut().unwrap().insert(Peer::Console);
+    let slow = slow.body(Body::from_stream(body)).unwrap();
     let held = tokio::spawn(tower::ServiceExt::oneshot(bench.routes.clone(), slow));
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let turned_away = bench.get("/api/v1/feedback").await;
     assert_eq!(turned_away.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(turned_away.headers["retry-after"], "1");

@@ -14,6 +14,11 @@ use crate::routes::router;
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long a caller may take over a request's headers.
 const HEADER_READ_MAX: Duration = Duration::from_secs(10);
+/// How long a caller may read nothing of an answer before the connection is closed.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+/// Connections that one address may hold; this machine's own are not counted. A setting for all of them together is
+/// `server.connections`.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// Upper bounds of the buckets for durations, in seconds: from a cached answer to a slow disk.
 const SECONDS: [f64; 12] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
@@ -60,7 +65,9 @@ impl std::fmt::Debug for Metrics {
 pub async fn serve(hub: Hub, metrics: Metrics, listeners: Listeners, stop: impl Future<Output = ()>) {
     let bounds = ConnectionBounds {
         connections_max: hub.config().server.connections,
+        connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
         header_read_max: HEADER_READ_MAX,
+        write_stall_max: WRITE_STALL_MAX,
     };
     let upkeep = metrics.handle().map(|handle| tokio::spawn(upkeep(handle)));
     accept_until(router(hub, &metrics), listeners, bounds, stop).await;

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 /// How long an answer about readiness may be given again. Each new one writes to the disk, and anybody may ask.
-const READINESS_FRESH: Duration = Duration::from_millis(100);
+const READINESS_FRESH: Duration = Duration::from_secs(1);
 
 /// When readiness was last looked at, and what was found.
 type Looked = Option<(Instant, Vec<Check>)>;
@@ -33,7 +33,7 @@ impl Surface {
         }
     }
 
-    /// Looks at everything that must work. However many ask at once, the hub looks only now and then.
+    /// Looks at everything that must work. However many ask, the hub looks at most once a second.
     pub(crate) async fn readiness(&self) -> Vec<Check> {
         let mut last = self.readiness.lock().await;
         if let Some((at, checks)) = &*last

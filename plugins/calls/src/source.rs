@@ -58,6 +58,9 @@ pub(crate) fn read_page(host: &Host, settings: &Settings, request: &ImportReques
         changes: Vec::new(),
         refusals: Vec::new(),
     };
+    if request.skip > 0 {
+        return page.pass_over(&mut bytes, file.size, request.skip);
+    }
     page.read(
         &mut bytes,
         file.size,
@@ -159,6 +162,14 @@ struct Page<'h> {
     refusals: Vec<Refusal>,
 }
 
+/// How far a record reaches.
+struct Extent {
+    /// It has the columns of one call.
+    is_whole: bool,
+    /// Where the next record begins.
+    next: Place,
+}
+
 impl Page<'_> {
     fn read(mut self, bytes: &mut Bytes<'_>, size: u64, max_items: usize) -> Result<ImportPage, PluginError> {
         let reserve_ms = self.host.remaining_ms() / 3;
@@ -171,26 +182,52 @@ impl Page<'_> {
             }
             self.take(bytes, record)?;
         }
-        Ok(ImportPage {
+        Ok(self.end(more, size))
+    }
+
+    /// Passes over `count` records without making calls of them.
+    fn pass_over(mut self, bytes: &mut Bytes<'_>, size: u64, count: u32) -> Result<ImportPage, PluginError> {
+        let separator = self.settings.separator_byte();
+        for _ in 0..count {
+            let Some(record) = bytes.record(self.place, separator)? else {
+                break;
+            };
+            self.place = self.extent(bytes, &record)?.next;
+        }
+        let more = bytes.record(self.place, separator)?.is_some();
+        Ok(self.end(more, size))
+    }
+
+    fn end(self, more: bool, size: u64) -> ImportPage {
+        ImportPage {
             changes: self.changes,
             refusals: self.refusals,
             cursor: more.then(|| format!("{}:{}", self.place.offset, self.place.line)),
             more,
             position: if more { self.place.offset } else { size },
-        })
+        }
+    }
+
+    /// Where a record ends. A stray quote joins lines that are good by themselves: then only the first is given up.
+    fn extent(&self, bytes: &mut Bytes<'_>, record: &Record) -> Result<Extent, PluginError> {
+        let is_whole = match &record.fields {
+            Ok(fields) if fields.len() != self.layout.width() => false,
+            Ok(_) => !record.spans_lines || !self.hides_a_call(bytes, record)?,
+            Err(_) => true,
+        };
+        let next = if is_whole || !record.spans_lines {
+            record.after
+        } else {
+            record.after_first_line
+        };
+        Ok(Extent { is_whole, next })
     }
 
     fn take(&mut self, bytes: &mut Bytes<'_>, record: Record) -> Result<(), PluginError> {
-        self.place = record.after;
-        let is_joined = record.spans_lines && self.hides_a_call(bytes, &record)?;
+        let extent = self.extent(bytes, &record)?;
+        self.place = extent.next;
         let outcome = match record.fields {
-            Ok(fields) if fields.len() != self.layout.width() || is_joined => {
-                if record.spans_lines {
-                    // A stray quote joined lines that are good by themselves.
-                    self.place = record.after_first_line;
-                }
-                Err(wrong_width(fields.len(), &self.layout, record.spans_lines))
-            }
+            Ok(fields) if !extent.is_whole => Err(wrong_width(fields.len(), &self.layout, record.spans_lines)),
             Ok(fields) => self.call(&fields),
             Err(bad) => Err(bad),
         };

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails loudly")]
 
 use mihwar_sdk::{
-    CallDetails, Change, ChannelKind, Details, Direction, Feedback, ImportPage, PluginError, Refusal,
+    CallDetails, Change, ChannelKind, Details, Direction, Feedback, ImportPage, ImportRequest, PluginError, Refusal,
     testing::{self, FakeHost},
 };
 use plugin_calls::CallsChannel;
@@ -182,6 +182,33 @@ fn a_quote_that_is_never_closed_costs_one_line() {
     assert_eq!(place(&outcome.refusals[0]), ("line 2", "wrong-columns"));
 }
 
+/// One page of at most one call, from the cursor on.
+fn page(text: &str, cursor: Option<String>, skip: u32) -> ImportPage {
+    let host = FakeHost::new().host();
+    let request = ImportRequest {
+        file: testing::source_file(&host, "calls.csv", text.as_bytes()),
+        cursor,
+        max_items: 1,
+        skip,
+    };
+    testing::import_page::<CallsChannel>(&host, &asterisk(), request).unwrap()
+}
+
+#[test]
+fn calls_are_passed_over_unread() {
+    let text = format!("{NAMES}{ANSWERED}short,line\n{ABANDONED}");
+    let passed = page(&text, None, 2);
+    assert_eq!((passed.changes.len(), passed.refusals.len(), passed.more), (0, 0, true));
+    let rest = page(&text, passed.cursor, 0);
+    assert!(!rest.more);
+    assert_eq!(collect(vec![rest]).records[0].tags, ["abandoned", "call-back"]);
+    let beyond = page(&text, None, 9);
+    assert_eq!(
+        (beyond.changes.len(), beyond.more, beyond.position),
+        (0, false, text.len() as u64)
+    );
+}
+
 #[test]
 fn a_line_end_inside_quotes_is_part_of_the_field() {
     let with_note = MISSED.replace("\"1767603600.5\",\"\"", "\"1767603600.5\",\"سطر أول\nسطر ثان\"");
@@ -309,6 +336,14 @@ proptest! {
         let paged = import_by(&asterisk(), text.as_bytes(), page);
         prop_assert_eq!(&whole.refusals, &paged.refusals);
         prop_assert_eq!(&whole.records, &paged.records);
+        // Passing over rows ends where reading them ends.
+        let host = FakeHost::new().host();
+        let single = testing::import_file_by::<CallsChannel>(&host, &asterisk(), "calls.csv", text.as_bytes(), 1).unwrap();
+        for (read, skip) in single.iter().zip(1..) {
+            let passed = self::page(&text, None, skip);
+            prop_assert_eq!((&passed.cursor, passed.more, passed.position), (&read.cursor, read.more, read.position));
+            prop_assert!(passed.changes.is_empty() && passed.refusals.is_empty());
+        }
         // A good line never vanishes behind a bad one.
         let good = lines.iter().filter(|line| [ANSWERED, ABANDONED, MISSED].contains(&line.as_str())).count();
         prop_assert!(whole.records.len() >= good);

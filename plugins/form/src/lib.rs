@@ -11,6 +11,7 @@ mod submission;
 mod tests;
 
 use mihwar_sdk::{ConfigProblem, Host, InboundRequest, Outcome, Plugin, PluginError, Refusal, Verification, Webhook};
+use sha2::{Digest, Sha256};
 
 pub use settings::{Channel, Fields, Settings};
 use submission::Posted;
@@ -41,13 +42,13 @@ impl Webhook for FormChannel {
         };
         match submission::read(request.header("content-type"), &request.body)? {
             Posted::One(submission) => {
-                outcome
-                    .changes
-                    .push(record::record(settings, submission, &request.delivery_id)?.into());
+                let feedback = record::record(settings, submission, &fallback_id(&request))?;
+                outcome.changes.push(feedback.into());
             }
             Posted::Batch(items) => {
+                let post_id = fallback_id(&request);
                 for (item, number) in items.into_iter().zip(1..) {
-                    let fallback_id = format!("{}/{number}", request.delivery_id);
+                    let fallback_id = format!("{post_id}/{number}");
                     match item.and_then(|submission| record::record(settings, submission, &fallback_id)) {
                         Ok(feedback) => outcome.changes.push(feedback.into()),
                         Err(problem) => {
@@ -69,6 +70,19 @@ impl Webhook for FormChannel {
         }
         Ok(outcome)
     }
+}
+
+/// The identity of a post whose form has no field for one: a hash over what was sent and its time stamp. A sender that
+/// repeats a post because it missed the answer makes the same record; the hub's delivery id would be a new one.
+fn fallback_id(request: &InboundRequest) -> String {
+    let timestamp = request.header("x-form-timestamp").unwrap_or_default();
+    let mut hash = Sha256::new();
+    hash.update(timestamp.trim());
+    // No header value holds a line end, so no two pairs of time stamp and body are hashed alike.
+    hash.update(b"\n");
+    hash.update(&request.body);
+    let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("post-{digest}")
 }
 
 mihwar_sdk::export!(FormChannel: Webhook);

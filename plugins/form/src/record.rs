@@ -19,6 +19,10 @@ const ARABIC_KINDS: [(&str, &str); 9] = [
     ("خلل", "defect"),
 ];
 
+const MAX_ADDRESS_BYTES: usize = 320;
+/// A national number has at least as many digits; with fewer behind it, what looks like a country code is part of it.
+const SHORTEST_NATIONAL: usize = 8;
+
 /// Makes a record. `fallback_id` is its identity when the form has no field for it. Whatever a person wrote and no
 /// field of the record holds becomes an answer, so nothing is lost.
 pub(crate) fn record(settings: &Settings, submission: Submission, fallback_id: &str) -> Result<Feedback, Problem> {
@@ -147,7 +151,10 @@ fn answers(settings: &Settings, rest: Submission) -> Vec<Answer> {
                 (None, Some(decimal)) => Value::Decimal(decimal),
                 (None, None) => Value::Text(number.to_string()),
             },
-            nested => Value::Json(nested.to_string()),
+            nested => match one_text(&nested) {
+                Some(text) => Value::Text(text),
+                None => continue,
+            },
         };
         if !settings.ignore.contains(&name) {
             let question = settings.questions.get(&name).cloned();
@@ -159,6 +166,34 @@ fn answers(settings: &Settings, rest: Submission) -> Vec<Answer> {
         }
     }
     answers
+}
+
+/// A list of plain values, as check boxes give it, in one text; what is nested deeper as compact JSON, because an answer
+/// is one value. `None`: nothing is ticked.
+fn one_text(value: &Json) -> Option<String> {
+    let Json::Array(items) = value else {
+        return Some(value.to_string());
+    };
+    let mut words = Vec::new();
+    for item in items {
+        match item {
+            Json::Null => {}
+            Json::String(text) if text.trim().is_empty() => {}
+            Json::String(text) => words.push(text.clone()),
+            Json::Bool(_) | Json::Number(_) => words.push(item.to_string()),
+            Json::Array(_) | Json::Object(_) => return Some(value.to_string()),
+        }
+    }
+    let comma = if words.iter().any(|word| word.chars().any(is_arabic)) {
+        "، "
+    } else {
+        ", "
+    };
+    Some(words.join(comma)).filter(|text| !text.is_empty())
+}
+
+fn is_arabic(c: char) -> bool {
+    matches!(c, '\u{600}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{8a0}'..='\u{8ff}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
 }
 
 fn holds_nul(value: &Json) -> bool {
@@ -192,15 +227,22 @@ fn is_language(tag: &str) -> bool {
         && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
+/// RFC 3339, or milliseconds since 1970. A number outside 1990 to 2100 counts something else, such as seconds.
 fn moment(text: &str) -> Option<i64> {
-    time::parse_rfc3339(text).or_else(|| text.parse().ok())
+    const YEARS: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
+    time::parse_rfc3339(text).or_else(|| text.parse().ok().filter(|millis| YEARS.contains(millis)))
 }
 
-/// An address, if it looks like one; whether somebody reads there is not for a form to know.
+/// An address in lower case, if it looks like one; whether somebody reads there is not for a form to know. One person
+/// is the same in every channel only if all write the address alike.
 fn address(text: &str) -> Option<String> {
-    let (local, domain) = text.rsplit_once('@')?;
-    let plain = !local.is_empty() && domain.contains('.') && !text.contains(char::is_whitespace);
-    plain.then(|| text.to_owned())
+    let address = text.trim().to_lowercase();
+    let (local, domain) = address.rsplit_once('@')?;
+    let plain = address.len() <= MAX_ADDRESS_BYTES
+        && !local.is_empty()
+        && domain.contains('.')
+        && !address.chars().any(|c| c.is_whitespace() || c.is_control());
+    plain.then_some(address)
 }
 
 /// A telephone number in E.164, if it can be told.
@@ -212,11 +254,22 @@ fn telephone(text: &str, country_code: Option<&str>) -> Option<String> {
     let international = compact.strip_prefix('+').or_else(|| compact.strip_prefix("00"));
     let digits = match (international, country_code) {
         (Some(digits), _) => digits.to_owned(),
-        (None, Some(code)) => format!("{code}{}", compact.strip_prefix('0').unwrap_or(&compact)),
+        (None, Some(code)) => match compact.strip_prefix('0') {
+            Some(national) => format!("{code}{national}"),
+            None if has_code(&compact, code) => compact,
+            None => format!("{code}{compact}"),
+        },
         (None, None) => return None,
     };
     let valid = (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     valid.then(|| format!("+{digits}"))
+}
+
+/// People often write the country code without `+` or `00`.
+fn has_code(digits: &str, code: &str) -> bool {
+    digits
+        .strip_prefix(code)
+        .is_some_and(|national| national.len() >= SHORTEST_NATIONAL)
 }
 
 /// Arabic-Indic and Persian digits as Western ones; marks of writing direction are dropped.

@@ -9,7 +9,7 @@ pub(crate) const KINDS: [&str; 6] = ["complaint", "suggestion", "enquiry", "prai
 
 /// Settings of one form.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// What the records are: a form, a survey, or feedback from inside an application.
     pub channel: Channel,
@@ -52,9 +52,9 @@ impl From<Channel> for ChannelKind {
 
 /// Names of the form's fields. Each is optional in a submission.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields)]
 pub struct Fields {
-    /// Identity of the submission; without it the hub's delivery id is used.
+    /// Identity of the submission; without it, a hash of what was posted and of its time stamp.
     pub id: Option<String>,
     /// The person's name.
     pub name: String,
@@ -76,7 +76,7 @@ pub struct Fields {
     pub ces: String,
     /// Language tag, such as `ar`.
     pub language: String,
-    /// When it was said: RFC 3339, or milliseconds since 1970.
+    /// When it was said: RFC 3339, or milliseconds since 1970 (from 1990 to 2100).
     pub submitted_at: String,
 }
 
@@ -124,7 +124,7 @@ impl Settings {
             ("csat", &f.csat),
             ("ces", &f.ces),
             ("language", &f.language),
-            ("submitted-at", &f.submitted_at),
+            ("submitted_at", &f.submitted_at),
         ];
         for (i, (role, field)) in named.iter().enumerate() {
             if let Some((other, _)) = named.iter().take(i).find(|(_, earlier)| earlier == field) {
@@ -135,7 +135,7 @@ impl Settings {
         let digits = |code: &String| (1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
         if self.country_code.as_ref().is_some_and(|code| !digits(code)) {
             problems.push(ConfigProblem::new(
-                "country-code",
+                "country_code",
                 "must be one to three digits, such as `966`",
             ));
         }

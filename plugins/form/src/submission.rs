@@ -73,7 +73,7 @@ pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Posted, Pr
         .map(|part| part.trim().to_ascii_lowercase());
     let media_type = parts.next().unwrap_or_default();
     if let Some(charset) = parts.find_map(|part| part.strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()))
-        && charset != "utf-8"
+        && !matches!(charset.as_str(), "utf-8" | "utf8")
     {
         return Err(Problem::new(
             "charset",

@@ -9,21 +9,35 @@ use serde_json::{Value as Json, json};
 use crate::FormChannel;
 
 fn post(settings: &Json, content_type: &str, body: impl AsRef<[u8]>) -> Result<Outcome, PluginError> {
-    let request = InboundRequest {
+    deliver(settings, request(content_type, body))
+}
+
+fn deliver(settings: &Json, request: InboundRequest) -> Result<Outcome, PluginError> {
+    testing::handle::<FormChannel>(&FakeHost::new().host(), settings, request)
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header {
+        name: name.into(),
+        value: value.into(),
+    }
+}
+
+fn request(content_type: &str, body: impl AsRef<[u8]>) -> InboundRequest {
+    InboundRequest {
         delivery_id: "d-1".into(),
         endpoint: "submit".into(),
         method: "POST".into(),
         path: "/hooks/form/submit".into(),
         query: Vec::new(),
-        headers: vec![Header {
-            name: "Content-Type".into(),
-            value: content_type.into(),
-        }],
+        headers: vec![
+            header("Content-Type", content_type),
+            header("X-Form-Timestamp", "1772357400"),
+        ],
         body: body.as_ref().to_vec(),
         verification: Verification::Verified("submit".into()),
         received_at: 0,
-    };
-    testing::handle::<FormChannel>(&FakeHost::new().host(), settings, request)
+    }
 }
 
 fn records(outcome: Outcome) -> Vec<Feedback> {
@@ -48,12 +62,11 @@ fn refused(body: &str) -> (String, String) {
 #[test]
 fn an_arabic_form_becomes_a_record() {
     let body = json!({
-        "name": " سارة العتيبي ", "email": "sara@example.com", "phone": "٠٥٥ ١٢٣ ٤٥٦٧", "message": "انتظرتُ ساعتين ولم يردّ أحد.",
+        "name": " سارة العتيبي ", "email": "Sara@Example.COM", "phone": "٠٥٥ ١٢٣ ٤٥٦٧", "message": "انتظرتُ ساعتين ولم يردّ أحد.",
         "subject": "تأخير", "kind": "شكوى", "nps": "٣", "csat": "۲", "ces": 1, "language": "ar",
         "submitted-at": "2026-03-01T12:30:00+03:00",
     });
-    let feedback = one(&json!({ "country-code": "966" }), &body);
-    assert_eq!(feedback.external_id, "d-1");
+    let feedback = one(&json!({ "country_code": "966" }), &body);
     assert_eq!(feedback.channel, ChannelKind::Form);
     assert_eq!(feedback.body, "انتظرتُ ساعتين ولم يردّ أحد.");
     assert_eq!(feedback.kind.as_deref(), Some("complaint"));
@@ -87,10 +100,105 @@ fn a_urlencoded_post_is_read_with_its_lists() {
     assert_eq!(
         survey.answers,
         [
-            Answer::new("topic[]", None, Value::Json(r#"["price","الفرع"]"#.into())),
+            Answer::new("topic[]", None, "price، الفرع"),
             Answer::new("odd", None, "100%"),
         ]
     );
+}
+
+/// The answers of a form that has these fields beside its message.
+fn answers(settings: &Json, mut body: Json) -> Vec<(String, Value)> {
+    body["message"] = "نص".into();
+    match one(settings, &body).details {
+        Details::Survey(survey) => survey.answers.into_iter().map(|a| (a.question_id, a.value)).collect(),
+        Details::None => Vec::new(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn lists_and_nested_answers_become_text() {
+    let body = json!({
+        "boxes": ["price", "speed"], "صناديق": ["السعر", "السرعة", 3], "mixed": [1, true, null, " "],
+        "nested": { "a": ["ب", 1] }, "deep": [["x"]], "none": [], "blank": [""],
+    });
+    let text = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
+    let mut found = answers(&json!({}), body);
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        found,
+        [
+            text("boxes", "price, speed"),
+            text("deep", r#"[["x"]]"#),
+            text("mixed", "1, true"),
+            text("nested", r#"{"a":["ب",1]}"#),
+            text("صناديق", "السعر، السرعة، 3"),
+        ]
+    );
+}
+
+#[test]
+fn a_repeated_post_is_the_same_record() {
+    let id = |request| records(deliver(&json!({}), request).unwrap()).remove(0).external_id;
+    let body = r#"{"message": "لم يصل الطلب"}"#;
+    let first = request("application/json", body);
+    let again = InboundRequest {
+        delivery_id: "d-2".into(),
+        received_at: 9,
+        ..first.clone()
+    };
+    let mut later = first.clone();
+    later.headers[1].value = "1772357401".into();
+    let mut without = first.clone();
+    without.headers.truncate(1);
+    let other = request("application/json", r#"{"message": "لم يصل الطلب!"}"#);
+    let ids = [first, again, later, without, other].map(id);
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(ids[0].len(), "post-".len() + 64);
+    let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(distinct.len(), 4, "{ids:?}");
+}
+
+#[test]
+fn telephone_numbers_get_their_country_code_once() {
+    let settings = json!({ "country_code": "966" });
+    let number = |text: &str| {
+        let author = one(&settings, &json!({ "message": "نص", "phone": text })).author;
+        author.map(|author| author.identifiers[0].id.clone())
+    };
+    for text in [
+        "966501234567",
+        "+966 50 123 4567",
+        "00966501234567",
+        "0501234567",
+        "٥٠١٢٣٤٥٦٧",
+        "٩٦٦٥٠١٢٣٤٥٦٧",
+    ] {
+        assert_eq!(number(text).as_deref(), Some("+966501234567"), "{text}");
+    }
+    assert_eq!(
+        number("9661234567").as_deref(),
+        Some("+9669661234567"),
+        "too short to hold a code"
+    );
+}
+
+#[test]
+fn only_milliseconds_of_our_time_are_a_moment() {
+    let at = |value: Json| one(&json!({}), &json!({ "message": "نص", "submitted-at": value })).occurred_at;
+    assert_eq!(at(json!(1_772_357_400_000_i64)), Some(1_772_357_400_000));
+    assert_eq!(at(json!("631152000000")), Some(631_152_000_000));
+    for other in [
+        json!(1_772_357_400),
+        json!(0),
+        json!(i64::MAX),
+        json!("4102444800000"),
+        json!(-5),
+    ] {
+        assert_eq!(at(other.clone()), None, "{other}");
+        let kept = answers(&json!({}), json!({ "submitted-at": other }));
+        assert_eq!(kept.len(), 1, "{other} stays as an answer");
+    }
 }
 
 #[test]
@@ -199,6 +307,13 @@ fn charset_media_type_and_signature_are_checked() {
         code(post(&json!({}), "application/json; charset=windows-1256", "{}")),
         "charset"
     );
+    for name in ["utf8", "UTF-8", "\"utf-8\"", "UTF8"] {
+        let content_type = format!("application/json; charset={name}");
+        assert!(
+            post(&json!({}), &content_type, r#"{"message": "نعم"}"#).is_ok(),
+            "{name}"
+        );
+    }
     assert_eq!(
         code(post(&json!({}), "multipart/form-data; boundary=x", "")),
         "media-type"
@@ -230,22 +345,26 @@ fn a_batch_keeps_the_good_beside_the_bad() {
         expected.map(|(place, code)| (place.to_owned(), code.to_owned()))
     );
     let kept: Vec<(String, String)> = records(outcome).into_iter().map(|f| (f.external_id, f.body)).collect();
-    assert_eq!(
-        kept,
-        [
-            ("d-1/1".to_owned(), "الأولى".to_owned()),
-            ("k".to_owned(), "last".to_owned())
-        ]
+    assert!(
+        kept[0].0.starts_with("post-") && kept[0].0.ends_with("/1"),
+        "{}",
+        kept[0].0
     );
+    assert_eq!(kept[0].1, "الأولى");
+    assert_eq!(kept[1], ("k".to_owned(), "last".to_owned()));
 }
 
 #[test]
 fn settings_are_checked_beyond_their_schema() {
     let problems = testing::validate::<FormChannel>(&json!({
-        "kinds": { "شكوى": "anger" }, "country-code": "+966", "fields": { "subject": "message" },
+        "kinds": { "شكوى": "anger" }, "country_code": "+966",
+        "fields": { "subject": "message", "submitted_at": "name" },
     }));
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(paths, ["kinds.شكوى", "fields.subject", "country-code"]);
+    assert_eq!(
+        paths,
+        ["kinds.شكوى", "fields.subject", "fields.submitted_at", "country_code"]
+    );
     assert_eq!(
         testing::validate::<FormChannel>(&json!({ "feilds": {} }))[0].path,
         "feilds"

@@ -209,6 +209,12 @@ fn languages_are_told_apart() {
         [21, 15, 15, 16, 12, 10, 5, 15],
         "the figures of this test set; better ones are welcome here"
     );
+    let wrong = |class: &str| scores[class].wrong;
+    assert_eq!(
+        ["ar", "fa", "ur", "en", "mixed", "ar-Latn", "other", "unknown"].map(wrong),
+        [0; 8],
+        "a wrong language is worse than none"
+    );
 }
 
 fn edits_of(feedback: Feedback, settings: &serde_json::Value) -> Vec<Edit> {

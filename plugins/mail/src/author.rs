@@ -1,7 +1,7 @@
 //! Who wrote a mail, and to whom.
 
 use mail_parser::Addr;
-use mihwar_sdk::Person;
+use mihwar_sdk::{Identifier, Person};
 
 use crate::{charset::Fallback, fields::Fields, text};
 
@@ -61,25 +61,43 @@ pub(crate) fn author(fields: &Fields<'_>, fallback: Fallback) -> Author {
     }
 }
 
-/// Adds the address of `Reply-To` as a second handle. Not when the mail also goes to that address: then it is a
+/// Adds the address of `Reply-To` as a further handle: before the sender's when that is one that nobody reads, because
+/// the hub knows a person again by the first handle alone. Not when the mail also goes to that address: then it is a
 /// mailbox that many write to, and would join their contacts into one.
 pub(crate) fn add_reply_to(author: &mut Author, fields: &Fields<'_>, fallback: Fallback) {
     let (replies, _) = fields.addresses("reply-to", fallback);
-    let Some(reply) = replies
-        .first()
-        .map(email)
-        .filter(|reply| !reply.is_empty() && *reply != author.address)
-    else {
+    let Some((reply, name)) = replies.first().map(|addr| (email(addr), addr.name())) else {
         return;
     };
-    if let Some(person) = author.person.take() {
-        let shared = recipients(fields, fallback).contains(&reply);
-        author.person = Some(if shared {
-            person
-        } else {
-            person.identifier("email", reply)
-        });
+    let is_of_use = !reply.is_empty() && reply != author.address && !recipients(fields, fallback).contains(&reply);
+    let Some(person) = author.person.as_mut().filter(|_| is_of_use) else {
+        return;
+    };
+    let handle = Identifier {
+        scheme: "email".to_owned(),
+        id: reply,
+    };
+    if !is_no_reply(&author.address) {
+        person.identifiers.push(handle);
+        return;
     }
+    person.identifiers.insert(0, handle);
+    // The sender's name is that of a machine.
+    if let Some(name) = name
+        .map(|name| text::clean_line(name, MAX_NAME_BYTES))
+        .filter(|name| !name.is_empty())
+    {
+        person.display_name = Some(name);
+    }
+}
+
+/// An address that sends and is not read, such as that of a web site's contact form.
+fn is_no_reply(address: &str) -> bool {
+    let local = address.split(['@', '+']).next().unwrap_or_default();
+    let local: String = local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect();
+    local.starts_with("noreply")
+        || local.starts_with("donotreply")
+        || matches!(local.as_str(), "mailer" | "notification" | "notifications" | "notify")
 }
 
 /// The addresses in `To` and `Cc`, in lower case, at most ten.
@@ -154,5 +172,36 @@ mod tests {
             &["a@x.example"],
         );
         check("From: a@x.example\nReply-To: <a@x.example>", None, &["a@x.example"]);
+    }
+
+    #[test]
+    fn reply_to_comes_first_when_nobody_reads_the_sender() {
+        for local in [
+            "noreply",
+            "No-Reply",
+            "no_reply+17",
+            "donotreply",
+            "do-not-reply",
+            "mailer",
+            "notifications",
+            "noreply.shop",
+        ] {
+            let sender = format!("{local}@site.example").to_lowercase();
+            check(
+                &format!("From: Shop <{local}@site.example>\nReply-To: سارة <Sara@x.example>"),
+                Some("سارة"),
+                &["sara@x.example", &sender],
+            );
+        }
+        check(
+            "From: Shop <noreply@site.example>\nTo: desk@x.example\nReply-To: desk@x.example",
+            Some("Shop"),
+            &["noreply@site.example"],
+        );
+        check(
+            "From: Mailer Daemons <mailers@site.example>\nReply-To: sara@x.example",
+            Some("Mailer Daemons"),
+            &["mailers@site.example", "sara@x.example"],
+        );
     }
 }

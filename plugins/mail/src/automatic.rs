@@ -26,6 +26,10 @@ fn is_bounce(fields: &Fields<'_>, subject: &str, sender: &str) -> bool {
     if is_report && content_type.contains("delivery-status") || fields.has("x-failed-recipients") {
         return true;
     }
+    // A read receipt has no return path either, and tells that the mail did arrive.
+    if is_report && content_type.contains("disposition-notification") {
+        return false;
+    }
     let answered = fields.keyword("auto-submitted").starts_with("auto-replied") || is_auto_reply_subject(subject);
     let has_no_return = fields.raw("return-path").is_some_and(|path| path == b"<>");
     let local = sender.split('@').next().unwrap_or_default().to_ascii_lowercase();
@@ -140,6 +144,12 @@ mod tests {
         check(
             "Content-Type: multipart/report; report-type=disposition-notification",
             "x",
+            "a@b",
+            "",
+        );
+        check(
+            "Return-Path: <>\nContent-Type: multipart/report;\n report-type=disposition-notification; boundary=q",
+            "تمت القراءة: طلبكم",
             "a@b",
             "",
         );

@@ -3,7 +3,7 @@
 use mihwar_sdk::PluginError;
 
 /// Where the next page of an mbox begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cursor {
     pub(crate) offset: u64,
     /// Messages before `offset`.
@@ -13,6 +13,15 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Before the first message, which begins at `offset`.
+    pub(crate) fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            messages: 0,
+            skipping_from: None,
+        }
+    }
+
     /// Reads what [`Cursor::print`] wrote.
     pub(crate) fn parse(text: &str) -> Result<Self, PluginError> {
         let number = |part: Option<&str>| part.and_then(|part| part.parse().ok());

@@ -30,9 +30,7 @@ pub(crate) struct FieldText {
 impl<'a> Fields<'a> {
     /// Like [`Fields::split`] for a whole mail: a byte order mark and empty lines before it do not count.
     pub(crate) fn of_mail(mail: &'a [u8]) -> (Self, &'a [u8]) {
-        let mail = mail.strip_prefix(b"\xef\xbb\xbf").unwrap_or(mail);
-        let start = mail.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        Self::split(mail.get(start..).unwrap_or_default())
+        Self::split(mail.get(before_first_line(mail)..).unwrap_or_default())
     }
 
     /// Splits header section and body. Tolerates `From ` lines before the header, stray lines in it and a missing
@@ -223,6 +221,14 @@ fn extend<'a>(list: &mut [Field<'a>], mail: &'a [u8], value_start: usize, end: u
     if let Some(field) = list.last_mut() {
         field.value = mail.get(value_start..end).unwrap_or_default();
     }
+}
+
+/// How many bytes a byte order mark and empty lines at the beginning take.
+pub(crate) fn before_first_line(bytes: &[u8]) -> usize {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let mark = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
+    let blank = bytes.iter().skip(mark).take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    mark + blank.count()
 }
 
 /// The line up to and with its line end.

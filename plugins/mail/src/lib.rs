@@ -2,7 +2,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `source`, `cursor`, `mailbox` | files: one mail or many, paged by byte offset |
+//! | `source`, `cursor`, `mailbox`, `maildir` | files: one mail or many, paged by byte offset |
 //! | `record` | one mail becomes one record |
 //! | `fields`, `encoded_words`, `author`, `moment` | the header |
 //! | `mime`, `transfer`, `body`, `html` | the body and its parts |
@@ -19,6 +19,7 @@ mod fields;
 mod html;
 mod identity;
 mod mailbox;
+mod maildir;
 mod mime;
 mod moment;
 mod record;

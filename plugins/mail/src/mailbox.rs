@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::fields::{field_name, first_line};
+use crate::fields::{before_first_line, field_name, first_line};
 
 /// Longest `From ` line that is looked at.
 const MAX_LINE_BYTES: usize = 1_024;
@@ -20,9 +20,10 @@ pub(crate) enum Search {
     NotBefore(usize),
 }
 
-/// Whether the bytes begin as an mbox does.
-pub(crate) fn is_mailbox(start: &[u8]) -> bool {
-    start.starts_with(b"From ")
+/// Where the first message begins, if the bytes begin as an mbox does.
+pub(crate) fn beginning(head: &[u8]) -> Option<usize> {
+    let start = before_first_line(head);
+    head.get(start..)?.starts_with(b"From ").then_some(start)
 }
 
 /// Looks for the beginning of a message at the line that starts at `from`, or at a later one. `is_end` tells that no
@@ -96,6 +97,14 @@ mod tests {
     use super::*;
 
     const FROM: &str = "From sara@example.com Thu Aug 22 12:36:23 2002\n";
+
+    #[test]
+    fn a_mark_and_blank_lines_before_the_first_message_do_not_count() {
+        assert_eq!(beginning(FROM.as_bytes()), Some(0));
+        assert_eq!(beginning(format!("\u{feff}\r\n\n{FROM}").as_bytes()), Some(6));
+        assert_eq!(beginning("\nنص\nFrom ".as_bytes()), None);
+        assert_eq!(beginning(b"\n\n"), None);
+    }
 
     #[test]
     fn separators_need_a_date_and_a_header() {

@@ -1,5 +1,7 @@
 //! One mail becomes one record.
 
+use std::cell::Cell;
+
 use mihwar_sdk::{Attachment, BlobError, ChannelKind, Feedback, Host, PluginError};
 
 use crate::{
@@ -17,6 +19,9 @@ use crate::{
 const MAX_SUBJECT_BYTES: usize = 2_000;
 const MAX_FILE_NAME_BYTES: usize = 200;
 const MAX_HTML_BYTES: usize = 256 << 10;
+/// What the attachments of one page may have together. Safely below `output` in the manifest: the hub ends a call that
+/// hands over more at once.
+const MAX_STORED_BYTES: u64 = 36 << 20;
 
 /// Why no record came out.
 pub(crate) enum Problem {
@@ -36,6 +41,8 @@ pub(crate) struct Reader<'h> {
     pub(crate) fallback: Fallback,
     /// Leave out attachments that do not fit into this call's quota instead of giving up.
     pub(crate) may_leave_out: bool,
+    /// Bytes of the attachments that this call has stored.
+    pub(crate) stored_bytes: Cell<u64>,
 }
 
 impl Reader<'_> {
@@ -130,8 +137,19 @@ impl Reader<'_> {
 
     /// Attachments always become blobs: records stay small, and the bytes are stored once however often it is edited.
     fn attach(&self, feedback: Feedback, name: &str, media_type: &str, bytes: &[u8]) -> Result<Feedback, Problem> {
+        let size = bytes.len() as u64;
+        let stored = self.stored_bytes.get() + size;
+        if size > MAX_STORED_BYTES || (stored > MAX_STORED_BYTES && self.may_leave_out) {
+            return Ok(left_out(feedback));
+        }
+        if stored > MAX_STORED_BYTES {
+            return Err(Problem::BlobQuota);
+        }
         match self.host.blob_put(media_type, bytes) {
-            Ok(blob) => Ok(feedback.attachment(Attachment::blob(name, media_type, bytes.len() as u64, blob))),
+            Ok(blob) => {
+                self.stored_bytes.set(stored);
+                Ok(feedback.attachment(Attachment::blob(name, media_type, size, blob)))
+            }
             Err(BlobError::TooLarge(_)) => Ok(left_out(feedback)),
             Err(BlobError::QuotaExceeded(_)) if self.may_leave_out => Ok(left_out(feedback)),
             Err(BlobError::QuotaExceeded(_)) => Err(Problem::BlobQuota),
@@ -159,7 +177,7 @@ fn left_out(feedback: Feedback) -> Feedback {
 }
 
 /// A file that happens to hold a colon in its first line is no mail: at least one field must be one of mail.
-fn is_mail(fields: &Fields<'_>) -> bool {
+pub(crate) fn is_mail(fields: &Fields<'_>) -> bool {
     const FIELDS: [&str; 22] = [
         "from",
         "to",
@@ -206,4 +224,18 @@ fn file_name(leaf: &Leaf<'_>, number: usize) -> String {
         other => other.rsplit('/').next().filter(|sub| sub.len() <= 8).unwrap_or("bin"),
     };
     format!("part-{number}.{extension}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attachments_stay_below_what_the_manifest_asks_for() {
+        let manifest = include_str!("../plugin.toml");
+        let output = manifest.lines().find_map(|line| line.strip_prefix("output = "));
+        let mebibytes = output.and_then(|text| text.trim_matches('"').strip_suffix("MiB"));
+        let output: u64 = mebibytes.unwrap().parse().unwrap();
+        assert!(MAX_STORED_BYTES < output << 20);
+    }
 }

@@ -22,15 +22,18 @@ pub struct Settings {
     #[schemars(range(min = 1_024, max = 4_194_304))]
     pub max_body_bytes: u64,
     /// Most attachments that one record keeps; the rest of a mail with more is left out, and the record tagged
-    /// `attachment-left-out`. At most 1000.
-    #[schemars(range(max = 1_000))]
+    /// `attachment-left-out`. At most 255: a text that was cut adds one, and the hub keeps 256.
+    #[schemars(range(max = 255))]
     pub max_attachments: u32,
     /// Whether to keep the HTML form of a mail (up to 256 KiB) beside its plain text, for display.
     pub keep_html: bool,
     /// Character set for texts that name none, an unknown one or a wrong one, such as `windows-1256`. `auto` takes
     /// Windows-1256 when most letters lie beyond ASCII, and otherwise Windows-1252.
     pub fallback_charset: String,
-    /// Whether the address in `Reply-To` identifies the author too. Never done for mail from lists.
+    /// Whether the address in `Reply-To` is kept as a handle of the author. The hub knows a person again by the first
+    /// handle alone: that is the sender's address, and the one in `Reply-To` only when nobody reads mail to the
+    /// sender's (`noreply@…`, `notifications@…`). Never done for mail from lists, nor when the mail also went to that
+    /// address.
     pub reply_to_identifies: bool,
 }
 
@@ -61,7 +64,7 @@ impl Settings {
         };
         range("max_message_bytes", self.max_message_bytes, KIB, 128 * MIB);
         range("max_body_bytes", self.max_body_bytes, KIB, 4 * MIB);
-        range("max_attachments", u64::from(self.max_attachments), 0, 1_000);
+        range("max_attachments", u64::from(self.max_attachments), 0, 255);
         if Fallback::from_setting(&self.fallback_charset).is_none() {
             problems.push(ConfigProblem::new(
                 "fallback_charset",

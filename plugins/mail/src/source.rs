@@ -1,15 +1,21 @@
 //! Reading a file page by page.
 
+use std::cell::Cell;
+
 use mihwar_sdk::{Change, Host, ImportPage, ImportRequest, PluginError, Refusal, SourceFile};
 
 use crate::{
     Settings,
     cursor::Cursor,
+    fields::Fields,
     mailbox::{self, Search},
-    record::{Problem, Reader},
+    maildir::{is_housekeeping, is_unfinished_delivery},
+    record::{Problem, Reader, is_mail},
 };
 
 const CHUNK_BYTES: u32 = 1 << 20;
+/// The beginning of a file, which shows what it is.
+const HEAD_BYTES: u32 = 4 << 10;
 /// A page ends when its mails have this many bytes together.
 const PAGE_BYTES: u64 = 8 << 20;
 
@@ -20,30 +26,34 @@ pub(crate) fn read_page(host: &Host, settings: &Settings, request: &ImportReques
         host.debug("skipped a file below `tmp/`: its delivery to the Maildir is not finished");
         return Ok(end_of_file(file, Vec::new(), Vec::new()));
     }
-    let first = host.blob_read(&file.content, 0, 5)?;
+    let head = host.blob_read(&file.content, 0, HEAD_BYTES)?;
     let reader = Reader {
         host,
         settings,
         fallback: settings.fallback(),
         may_leave_out: false,
+        stored_bytes: Cell::new(0),
     };
-    if mailbox::is_mailbox(&first) {
-        let cursor = request.cursor.as_deref().map_or(Ok(Cursor::default()), Cursor::parse)?;
-        Page::new(reader, file, cursor, request.max_items)?.read()
-    } else {
-        single(reader, file)
+    if let Some(start) = mailbox::beginning(&head) {
+        let cursor = request
+            .cursor
+            .as_deref()
+            .map_or_else(|| Ok(Cursor::at(start as u64)), Cursor::parse)?;
+        let page = Page::new(reader, file, cursor, request.max_items)?;
+        return if request.skip > 0 {
+            page.pass_over(request.skip)
+        } else {
+            page.read()
+        };
     }
-}
-
-/// In a Maildir, `tmp/` holds deliveries in progress. Their names have no extension; a folder of the admin's own that
-/// happens to be called `tmp` holds files that do.
-fn is_unfinished_delivery(name: &str) -> bool {
-    let mut parts = name.rsplit('/');
-    let file = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_export = [".eml", ".mbox", ".mbx", ".txt"]
-        .iter()
-        .any(|extension| file.ends_with(extension));
-    parts.next() == Some("tmp") && !is_export
+    if request.skip > 0 {
+        return Ok(end_of_file(file, Vec::new(), Vec::new()));
+    }
+    if is_housekeeping(&file.name) && !is_mail(&Fields::of_mail(&head).0) {
+        host.debug("skipped a file that a mail server keeps beside the mails");
+        return Ok(end_of_file(file, Vec::new(), Vec::new()));
+    }
+    single(reader, file)
 }
 
 fn end_of_file(file: &SourceFile, changes: Vec<Change>, refusals: Vec<Refusal>) -> ImportPage {
@@ -70,12 +80,27 @@ fn single(mut reader: Reader<'_>, file: &SourceFile) -> Result<ImportPage, Plugi
     let mail = reader
         .host
         .read_blob_to_end(&file.content, reader.settings.max_message_bytes)?;
+    let length = mail.len() as u64;
+    if length < file.size {
+        return Err(shrunk(file, length));
+    }
     let (mut changes, mut refusals) = (Vec::new(), Vec::new());
     match reader.read(&mail) {
         Ok(feedback) => changes.push(feedback.into()),
         Err(problem) => refusals.push(refused(problem, PLACE)?),
     }
     Ok(end_of_file(file, changes, refusals))
+}
+
+/// Asking again would find the same: what is missing does not come back, and what is left may be something else.
+fn shrunk(file: &SourceFile, end: u64) -> PluginError {
+    PluginError::permanent(
+        "file-changed",
+        format!(
+            "the file had {} bytes and now ends at byte {end}: it changed while it was read, import it anew",
+            file.size
+        ),
+    )
 }
 
 fn too_large(place: &str, size: u64, settings: &Settings) -> Refusal {
@@ -176,14 +201,34 @@ impl<'h> Page<'h> {
                 Piece::Later => break,
             }
         }
+        Ok(self.end())
+    }
+
+    /// Passes over `count` messages. They are not parsed, because that is what ended an earlier call.
+    fn pass_over(mut self, count: u32) -> Result<ImportPage, PluginError> {
+        for _ in 0..count {
+            if self.cursor.offset >= self.file.size {
+                break;
+            }
+            match self.next_piece()? {
+                Piece::Message(length) => self.advance(length),
+                Piece::TooLarge(_) => {}
+                Piece::Later => break,
+            }
+            self.cursor.messages += 1;
+        }
+        Ok(self.end())
+    }
+
+    fn end(self) -> ImportPage {
         let more = self.cursor.offset < self.file.size;
-        Ok(ImportPage {
+        ImportPage {
             changes: self.changes,
             refusals: self.refusals,
             cursor: more.then(|| self.cursor.print()),
             more,
             position: self.cursor.offset,
-        })
+        }
     }
 
     fn items(&self) -> usize {
@@ -201,14 +246,11 @@ impl<'h> Page<'h> {
     fn take(&mut self, length: usize) -> Result<bool, PluginError> {
         let message = self.window.get(..length).unwrap_or_default();
         let mail = mailbox::unwrap_message(message);
-        let mut outcome = self.reader.read(&mail);
+        // With other mails before it, the next page has more room.
+        self.reader.may_leave_out = self.items() == 0;
+        let outcome = self.reader.read(&mail);
         if matches!(outcome, Err(Problem::BlobQuota)) {
-            if self.items() > 0 {
-                return Ok(false);
-            }
-            self.reader.may_leave_out = true;
-            outcome = self.reader.read(&mail);
-            self.reader.may_leave_out = false;
+            return Ok(false);
         }
         let at = place(self.cursor.messages + 1, self.cursor.offset);
         match outcome {
@@ -274,10 +316,7 @@ impl<'h> Page<'h> {
         let from = self.cursor.offset + self.window.len() as u64;
         let chunk = self.reader.host.blob_read(&self.file.content, from, CHUNK_BYTES)?;
         if chunk.is_empty() {
-            return Err(PluginError::transient(
-                "file-changed",
-                format!("the file ended early, at byte {from}"),
-            ));
+            return Err(shrunk(self.file, from));
         }
         self.window.extend_from_slice(&chunk);
         Ok(())
@@ -286,17 +325,4 @@ impl<'h> Page<'h> {
 
 fn place(number: u64, offset: u64) -> String {
     format!("message {number} at byte {offset}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_unfinished_deliveries_are_skipped() {
-        assert!(is_unfinished_delivery("Maildir/tmp/1700000000.M1P2.host"));
-        assert!(is_unfinished_delivery("tmp/1700000000.M1P2.host"));
-        assert!(!is_unfinished_delivery("tmp/رسالة.eml"));
-        assert!(!is_unfinished_delivery("Maildir/cur/1700000000.M1P2.host:2,S"));
-    }
 }

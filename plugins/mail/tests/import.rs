@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails loudly")]
 
 use mihwar_sdk::{
-    AttachmentSource, Change, ChannelKind, Feedback, ImportPage, Refusal,
+    AttachmentSource, Change, ChannelKind, Feedback, ImportPage, ImportRequest, PluginError, Refusal,
     testing::{self, FakeHost},
 };
 use plugin_mail::MailChannel;
@@ -125,6 +125,137 @@ fn an_mbox_is_the_same_whatever_the_pages() {
     // The same mail in a file of its own is the same item.
     let alone = one("Message-ID: <m2@b.example>\r\nSubject: رقم 2\r\n\r\nثالثة\r\n".as_bytes());
     assert_eq!(alone.external_id, whole.records[2].external_id);
+}
+
+#[test]
+fn a_mark_and_blank_lines_before_the_first_message_do_not_hide_an_mbox() {
+    let file = format!("\u{feff}\r\n\n{}", mbox(&["أولى", "second"]));
+    for page in [1, 256] {
+        let outcome = import_with(&json!({}), "box", file.as_bytes(), page);
+        let bodies: Vec<&str> = outcome.records.iter().map(|record| record.body.as_str()).collect();
+        assert_eq!(bodies, ["أولى", "second"]);
+    }
+    let host = FakeHost::new().host();
+    let settings = json!({"max_message_bytes": 1024});
+    let large = format!("\n\n{}", mbox(&[&"س".repeat(1000)]));
+    let pages = testing::import_file::<MailChannel>(&host, &settings, "box", large.as_bytes()).unwrap();
+    assert_eq!(pages[0].refusals[0].place, "message 1 at byte 2");
+}
+
+/// One page of a file, from the cursor on.
+fn page(settings: &Json, bytes: &[u8], cursor: Option<String>, skip: u32) -> Result<ImportPage, PluginError> {
+    let host = FakeHost::new().host();
+    let request = ImportRequest {
+        file: testing::source_file(&host, "box", bytes),
+        cursor,
+        max_items: 1,
+        skip,
+    };
+    testing::import_page::<MailChannel>(&host, settings, request)
+}
+
+#[test]
+fn messages_are_passed_over_unread() {
+    let file = mbox(&["أولى", "second", "ثالثة"]);
+    let passed = page(&json!({}), file.as_bytes(), None, 2).unwrap();
+    assert_eq!((passed.changes.len(), passed.refusals.len(), passed.more), (0, 0, true));
+    let rest = page(&json!({}), file.as_bytes(), passed.cursor, 0).unwrap();
+    assert_eq!(collect(vec![rest]).records[0].body, "ثالثة");
+    let beyond = page(&json!({}), file.as_bytes(), None, 9).unwrap();
+    assert_eq!(
+        (beyond.changes.len(), beyond.more, beyond.position),
+        (0, false, file.len() as u64)
+    );
+    let alone = page(&json!({}), COMPLAINT.as_bytes(), None, 1).unwrap();
+    assert_eq!(
+        (alone.changes.len(), alone.refusals.len(), alone.more, alone.position),
+        (0, 0, false, COMPLAINT.len() as u64)
+    );
+}
+
+#[test]
+fn a_file_that_shrank_is_not_asked_for_again() {
+    for bytes in [mbox(&["a", "ب"]), COMPLAINT.to_owned()] {
+        let host = FakeHost::new().host();
+        let mut file = testing::source_file(&host, "box", bytes.as_bytes());
+        file.size += 100;
+        let request = ImportRequest {
+            file,
+            cursor: None,
+            max_items: 256,
+            skip: 0,
+        };
+        match testing::import_page::<MailChannel>(&host, &json!({}), request) {
+            Err(PluginError::Permanent(failure)) => {
+                assert_eq!(failure.code, "file-changed");
+                assert!(
+                    failure.message.contains(&format!("ends at byte {}", bytes.len())),
+                    "{}",
+                    failure.message
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A mail with binary attachments of so many MiB.
+fn with_files(subject: &str, sizes: &[usize]) -> Vec<u8> {
+    let mut mail = format!("Subject: {subject}\nContent-Type: multipart/mixed; boundary=b1\n\n").into_bytes();
+    for size in sizes {
+        mail.extend_from_slice(b"--b1\nContent-Type: audio/ogg\nContent-Disposition: attachment\n\n");
+        mail.resize(mail.len() + (size << 20), b'x');
+        mail.push(b'\n');
+    }
+    mail.extend_from_slice(b"--b1--\n\n");
+    mail
+}
+
+#[test]
+fn attachments_never_go_over_what_the_hub_takes_at_once() {
+    let settings = json!({"max_message_bytes": 128 << 20});
+    let read = |bytes: &[u8]| {
+        let host = FakeHost::new().with_output_bytes(40 << 20).host();
+        collect(testing::import_file::<MailChannel>(&host, &settings, "box", bytes).unwrap())
+    };
+    let kept = |record: &Feedback| {
+        record
+            .attachments
+            .iter()
+            .map(|a| a.size.unwrap() >> 20)
+            .collect::<Vec<_>>()
+    };
+    let outcome = read(&with_files("تسجيل", &[41, 1, 20, 20]));
+    assert_eq!(kept(&outcome.records[0]), [1, 20]);
+    assert_eq!(outcome.records[0].tags, ["attachment-left-out"]);
+    // In an mbox, the next page has room again.
+    let from: &[u8] = b"From a@b.example Thu Aug 22 12:36:23 2002\n";
+    let both = [from, &with_files("1", &[7]), from, &with_files("2", &[31])].concat();
+    let outcome = read(&both);
+    assert_eq!((outcome.records.len(), outcome.pages), (2, 2));
+    assert_eq!(kept(&outcome.records[1]), [31]);
+    assert!(outcome.records.iter().all(|record| record.tags.is_empty()));
+}
+
+#[test]
+fn files_of_the_mail_server_are_passed_over_in_silence() {
+    for (name, bytes) in [
+        (
+            "Maildir/dovecot-uidlist",
+            &b"3 V1700000000 N3 G5\n1 :1700000000.M1P2.host\n"[..],
+        ),
+        ("Maildir/dovecot.index.log", b"\x01\x02\x18\0\x10\0\0\0:\0"),
+        ("Maildir/dovecot-keywords", b"0 $Forwarded\n"),
+        ("Maildir/maildirsize", b"1000000S,1000C\n24 1\n"),
+        ("Maildir/maildirfolder", b""),
+        ("Maildir/subscriptions", "V\t2\n\nالمبيعات\n".as_bytes()),
+        ("Maildir/courierimapuiddb", b"1 1700000000 5\n1 1700000000.M1P2.host\n"),
+    ] {
+        let outcome = import(name, bytes);
+        assert_eq!((outcome.records.len(), outcome.refusals.len()), (0, 0), "{name}");
+    }
+    assert_eq!(import("subscriptions", b"Subject: newsletters\n\nx").records.len(), 1);
+    assert_eq!(import("notes", b"3 V1700000000\n").refusals.len(), 1);
 }
 
 #[test]
@@ -259,6 +390,20 @@ fn a_long_text_is_cut_and_kept_whole_beside() {
 }
 
 #[test]
+fn a_cut_text_and_the_most_attachments_still_fit_a_record() {
+    let part = "--b1\nContent-Type: application/pdf\nContent-Disposition: attachment\n\nx\n";
+    let mail = format!(
+        "Subject: مرفقات\nContent-Type: multipart/mixed; boundary=b1\n\n--b1\nContent-Type: text/plain; charset=utf-8\n\n{}\n{}--b1--\n",
+        "سطر طويل\n".repeat(200),
+        part.repeat(300)
+    );
+    let settings = json!({"max_attachments": 255, "max_body_bytes": 1024});
+    let record = import_with(&settings, "a.eml", mail.as_bytes(), 256).records.remove(0);
+    assert_eq!(record.attachments.len(), 256);
+    assert_eq!(record.tags, ["body-cut", "attachment-left-out"]);
+}
+
+#[test]
 fn automatic_mail_is_marked() {
     let tags = |header: &str| one(format!("{header}\nSubject: x\n\ny").as_bytes()).tags;
     assert_eq!(
@@ -271,9 +416,12 @@ fn automatic_mail_is_marked() {
 
 #[test]
 fn settings_are_checked() {
-    let problems = testing::validate::<MailChannel>(&json!({"fallback_charset": "klingon", "max_body_bytes": 1}));
+    let problems = testing::validate::<MailChannel>(&json!({
+        "fallback_charset": "klingon", "max_body_bytes": 1, "max_attachments": 256,
+    }));
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(paths, ["max_body_bytes", "fallback_charset"]);
+    assert_eq!(paths, ["max_body_bytes", "max_attachments", "fallback_charset"]);
+    assert!(testing::validate::<MailChannel>(&json!({"max_attachments": 255})).is_empty());
     assert_eq!(
         testing::validate::<MailChannel>(&json!({"max_mesage_bytes": 1}))[0].path,
         "max_mesage_bytes"
@@ -333,6 +481,14 @@ proptest! {
         prop_assert_eq!(&whole.refusals, &paged.refusals);
         let texts = |outcome: &Outcome| outcome.records.iter().map(|r| (r.external_id.clone(), r.body.clone())).collect::<Vec<_>>();
         prop_assert_eq!(texts(&whole), texts(&paged));
+        // Passing over items ends where reading them ends.
+        let host = FakeHost::new().host();
+        let single = testing::import_file_by::<MailChannel>(&host, &json!({}), "any", &bytes, 1).unwrap();
+        for (read, skip) in single.iter().zip(1..) {
+            let passed = self::page(&json!({}), &bytes, None, skip).unwrap();
+            prop_assert_eq!((&passed.cursor, passed.more, passed.position), (&read.cursor, read.more, read.position));
+            prop_assert!(passed.changes.is_empty() && passed.refusals.is_empty());
+        }
         for record in &whole.records {
             prop_assert!(!record.external_id.is_empty() && record.external_id.len() <= 1024);
             prop_assert!(!record.body.contains('\0'));

@@ -25,7 +25,7 @@ pub struct WebhookDepartment;
 
 /// Settings of one endpoint.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where events are posted to.
     pub url: String,

@@ -253,9 +253,33 @@ fn settings_and_connection_are_checked() {
             .collect()
     };
     assert_eq!(paths(json!({ "url": "crm.example", "source": " " })), ["url", "source"]);
-    assert_eq!(paths(json!({ "url": URL, "timeout-ms": "long" })), ["timeout-ms"]);
+    assert_eq!(paths(json!({ "url": URL, "timeout_ms": "long" })), ["timeout_ms"]);
     assert!(paths(json!({ "url": URL })).is_empty());
     let fake = fake().answer("HEAD", URL, Answer::status(405));
     let health = testing::check::<WebhookDepartment>(&fake.host(), &json!({ "url": URL })).unwrap();
     assert_eq!(health.notes, ["https://crm.example/feedback answers HEAD with 405"]);
+}
+
+#[test]
+fn the_manifest_asks_for_all_that_an_event_can_hold_and_says_why_in_both_languages() {
+    let manifest = include_str!("../plugin.toml");
+    let asked = manifest.lines().find(|line| line.starts_with("fields = ")).unwrap();
+    for field in [
+        "subject",
+        "body",
+        "author.name",
+        "author.identifiers",
+        "attachments",
+        "details",
+        "attributes",
+        "raw",
+    ] {
+        assert!(asked.contains(&format!("\"{field}\"")), "{field}");
+    }
+    let for_people = |line: &&str| ["why", "label", "description"].iter().any(|key| line.starts_with(key));
+    let texts: Vec<&str> = manifest.lines().filter(for_people).collect();
+    assert_eq!(texts.len(), 4);
+    for text in texts {
+        assert!(text.contains("en = \"") && text.contains("ar = \""), "{text}");
+    }
 }

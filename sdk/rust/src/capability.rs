@@ -45,8 +45,11 @@ pub trait Plugin {
 
 /// A channel that reads files, page by page.
 pub trait Importer: Plugin {
-    /// Reads up to `request.max_items` items after `request.cursor`. What cannot become a record is listed as a
-    /// refusal; what stands beside it is kept.
+    /// Reads up to `request.max_items` items after `request.cursor`, never more. What cannot become a record is listed
+    /// as a refusal; what stands beside it is kept.
+    ///
+    /// `request.skip` is not 0 when reading an item ended an earlier call (a trap, a limit): pass over so many items
+    /// from the cursor on without reading them, and return an empty page with the cursor behind them.
     ///
     /// # Errors
     /// Only when the file as a whole cannot be read.
@@ -65,7 +68,7 @@ pub trait Puller: Plugin {
 /// A channel (or department) that another system calls.
 pub trait Webhook: Plugin {
     /// Turns one request, already stored and verified by the hub, into changes. May be called again with the
-    /// same `delivery_id`.
+    /// same `delivery_id`; a sender that repeats its request gets a new one.
     ///
     /// # Errors
     /// `transient` is tried again, `permanent` becomes a dead letter that a person sees.

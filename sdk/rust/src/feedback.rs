@@ -123,10 +123,11 @@ impl Feedback {
         self
     }
 
-    /// The external id of the item that this one answers.
+    /// The source's own id of the item that this one answers. The hub may never have seen that item, and the id need
+    /// not be an external id of this channel.
     #[must_use]
-    pub fn in_reply_to(mut self, external_id: impl Into<String>) -> Self {
-        self.in_reply_to = Some(external_id.into());
+    pub fn in_reply_to(mut self, source_id: impl Into<String>) -> Self {
+        self.in_reply_to = Some(source_id.into());
         self
     }
 

@@ -9,7 +9,7 @@ use crate::{
     StatePage,
 };
 
-/// Most bytes that one [`Host::blob_read`] asks for inside [`Host::read_blob_to_end`].
+/// Most bytes that one [`Host::blob_read`] asks for inside [`Host::read_blob_to_end`]; below the hub's 8 MiB.
 const BLOB_CHUNK: u32 = 1 << 20;
 
 /// The hub, as one call sees it. In a component the functions are the contract's imports, and only those that the
@@ -148,10 +148,11 @@ impl Host {
         self.door.state_scan(prefix, after, limit)
     }
 
-    /// Stores bytes and returns their handle, for an attachment larger than 256 KiB.
+    /// Stores bytes and returns their handle, for an attachment larger than 256 KiB. Bytes above the manifest's
+    /// `output` (16 MiB by default) cannot be handed over at once: the hub ends the call.
     ///
     /// # Errors
-    /// A limit (the error carries it) or the storage.
+    /// The quota of the call's blobs (the error carries it) or the storage.
     pub fn blob_put(&self, media_type: &str, bytes: &[u8]) -> Result<String, BlobError> {
         self.door.blob_put(media_type, bytes)
     }
@@ -164,7 +165,8 @@ impl Host {
         self.door.blob_size(id)
     }
 
-    /// Up to `length` bytes of a blob from `offset`; fewer only at its end.
+    /// Up to `length` bytes of a blob from `offset`, and never more than 8 MiB at once: who wants more asks again from
+    /// where the last bytes ended, until none come. [`Host::read_blob_to_end`] does that.
     ///
     /// # Errors
     /// There is no such blob for this call.

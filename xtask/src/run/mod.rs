@@ -61,7 +61,7 @@ pub(crate) struct Options {
 /// Builds, starts, fills and then stays until it is interrupted.
 pub(crate) fn run(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
     if !options.no_build {
-        plugins::build(workspace, choice)?;
+        plugins::build(workspace, choice, &plugins::shipped(workspace)?)?;
         build_hub(workspace)?;
     }
     let interrupt = Interrupt::install()?;

@@ -1,8 +1,8 @@
 //! The demo's secrets: made once for each data folder, kept beside the data, readable only by their owner.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -31,7 +31,9 @@ impl Secrets {
             return Self::parse(&text)
                 .with_context(|| format!("{} is damaged; remove it to get new secrets", file.display()));
         }
-        fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+        // As the hub makes it: closed to others.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+        made.with_context(|| format!("cannot make {}", data.display()))?;
         let secrets = Self {
             form: make()?,
             department: make()?,

@@ -1,18 +1,16 @@
 //! `mihwar delivery`: where feedback went, and dead letters.
 
 use mihwar_server::wire::{
-    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay, PageQuery,
+    DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, InboundPageView, InboundReplay, InboundView,
     ReplayedView,
 };
 use serde::Serialize;
 
+use super::pages::{self, Everything};
 use crate::args::{Delivery, delivery_query};
 use crate::client::Client;
-use crate::output::{Outcome, excerpt, json, json_line, line, plain};
+use crate::output::{Outcome, excerpt, json, json_line, line, one_line};
 use crate::words::counted;
-
-/// Most records that the API gives at once.
-const PAGE_MAX: u64 = 200;
 
 /// Carries out `mihwar delivery …`.
 pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> anyhow::Result<Outcome> {
@@ -26,7 +24,7 @@ pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> an
             feedback,
             limit,
             ..
-        } => list(client, delivery_query(department, state, feedback), limit, as_json).await,
+        } => list(client, &delivery_query(department, state, feedback), limit, as_json).await,
         Delivery::Replay {
             id, all, inbound: true, ..
         } => {
@@ -49,32 +47,11 @@ pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> an
     }
 }
 
-#[derive(Serialize)]
-struct PagedFilter {
-    #[serde(flatten)]
-    filter: DeliveryQuery,
-    #[serde(flatten)]
-    page: PageQuery,
-}
-
-async fn list(client: &Client, filter: DeliveryQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
-    let mut query = PagedFilter {
-        filter,
-        page: PageQuery::default(),
-    };
-    let mut left = limit;
-    while left > 0 {
-        query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: DeliveryPageView = client.get_with("/api/v1/deliveries", &query).await?.json().await?;
-        for item in &page.items {
-            if as_json { json_line(item)? } else { tell(item)? }
-        }
-        left = left.saturating_sub(page.items.len() as u64);
-        match page.next {
-            Some(next) => query.page.cursor = Some(next),
-            None => break,
-        }
-    }
+async fn list(client: &Client, filter: &DeliveryQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
+    pages::each::<DeliveryPageView>(client, "/api/v1/deliveries", filter, limit, |item| {
+        if as_json { json_line(item) } else { tell(item) }
+    })
+    .await?;
     Ok(Outcome::Done)
 }
 
@@ -90,14 +67,14 @@ pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
         ..
     } = delivery;
     let attempts = counted((*attempts).into(), "attempt", "attempts");
-    let mut text = format!("  {id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
+    let mut text = format!("{id}  {destination}  {state}  {attempts}  by rule {rule}  feedback {feedback}");
     if let Some(reference) = &delivery.reference {
         text.push_str(&format!("  their reference {reference}"));
     }
     if let Some(next) = delivery.next_attempt {
         text.push_str(&format!("  next attempt {next}"));
     }
-    line(plain(&text))?;
+    line(format_args!("  {}", one_line(&text)))?;
     let failure: Vec<_> = [&delivery.last_code, &delivery.reason]
         .into_iter()
         .flatten()
@@ -110,33 +87,25 @@ pub(super) fn tell(delivery: &DeliveryView) -> anyhow::Result<()> {
 }
 
 async fn list_inbound(client: &Client, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
-    let mut query = PageQuery::default();
-    let mut left = limit;
-    while left > 0 {
-        query.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: InboundPageView = client
-            .get_with("/api/v1/inbound-dead-letters", &query)
-            .await?
-            .json()
-            .await?;
-        for item in &page.items {
-            if as_json {
-                json_line(item)?;
-                continue;
-            }
-            line(format_args!(
-                "  {}  {}  {}/{}  {}",
-                item.id, item.received_at, item.instance, item.endpoint, item.code
-            ))?;
-            line(format_args!("      {}", excerpt(&item.reason, 200)))?;
-        }
-        left = left.saturating_sub(page.items.len() as u64);
-        match page.next {
-            Some(next) => query.cursor = Some(next),
-            None => break,
-        }
-    }
+    pages::each::<InboundPageView>(client, "/api/v1/inbound-dead-letters", &Everything {}, limit, |item| {
+        if as_json { json_line(item) } else { tell_inbound(item) }
+    })
+    .await?;
     Ok(Outcome::Done)
+}
+
+fn tell_inbound(request: &InboundView) -> anyhow::Result<()> {
+    let InboundView {
+        id,
+        instance,
+        endpoint,
+        received_at,
+        code,
+        reason,
+    } = request;
+    let text = format!("{id}  {received_at}  {instance}/{endpoint}  {code}");
+    line(format_args!("  {}", one_line(&text)))?;
+    line(format_args!("      {}", excerpt(reason, 200)))
 }
 
 async fn replay(client: &Client, path: &str, which: &impl Serialize, as_json: bool) -> anyhow::Result<Outcome> {

@@ -3,14 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mihwar_hub::Config;
+use mihwar_hub::{Config, Hub, OpenError};
 use mihwar_model::{Clock, SystemClock};
 use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
 use mihwar_store::{FolderSpace, FreeSpace};
 
 use super::load_config;
 use crate::args::Global;
-use crate::client::Client;
+use crate::client::{Client, Opening};
 use crate::output::{Outcome, json, line, plain};
 use crate::words::bytes;
 
@@ -28,7 +28,8 @@ pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcom
                 format!("{path}, {} instances", config.instances.len()),
             ));
             findings.extend(check_folder(&config));
-            findings.extend(check_hub(config, rebuild).await);
+            findings.extend(check_hub(&config, rebuild).await);
+            findings.extend(check_plugins(&config).await);
         }
         Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
     }
@@ -122,11 +123,11 @@ async fn rebuild_read_models(client: &Client) -> CheckView {
     }
 }
 
-/// Opens the store and the plugins, or asks the hub that has them open.
-async fn check_hub(config: Config, rebuild: bool) -> Vec<CheckView> {
-    let client = match Client::connect(config).await {
+/// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
+async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
+    let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
-        Err(error) => return vec![bad("hub", format!("{error:#}"))],
+        Err(error) => return vec![no_hub(&error, rebuild)],
     };
     let rebuilt = if rebuild {
         vec![rebuild_read_models(&client).await]
@@ -144,7 +145,7 @@ async fn check_hub(config: Config, rebuild: bool) -> Vec<CheckView> {
             findings
         }
         Client::Here { hub, .. } => {
-            let mut findings = vec![good("hub", "does not run; its store and plugins open")];
+            let mut findings = vec![good("hub", "does not run; its store opens")];
             // The workers belong to a running hub; everything else can be looked at here.
             let checks = hub
                 .readiness()
@@ -160,15 +161,37 @@ async fn check_hub(config: Config, rebuild: bool) -> Vec<CheckView> {
         }
     };
     findings.extend(rebuilt);
-    findings.push(
-        check_plugins(&client)
-            .await
-            .unwrap_or_else(|error| bad("plugins", format!("{error:#}"))),
-    );
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
     findings
+}
+
+/// That there is no hub yet is how every hub begins, and nothing bad unless one was to be mended.
+fn no_hub(error: &anyhow::Error, rebuild: bool) -> CheckView {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::NoHub { .. }) if !rebuild => good("hub", error.to_string()),
+        _ => bad("hub", format!("{error:#}")),
+    }
+}
+
+/// Asks the hub that runs how its plugins are; where none runs, builds the instances as a start would.
+async fn check_plugins(config: &Config) -> Vec<CheckView> {
+    let name = "plugins";
+    if let Some(hub) = Client::running(config).await {
+        let asked = ask_for_plugins(&hub).await;
+        return vec![asked.unwrap_or_else(|error| bad(name, format!("{error:#}")))];
+    }
+    match Hub::check_config(config).await {
+        Ok(warnings) => {
+            let fit = good(name, format!("{} instances fit their plugins", config.instances.len()));
+            let warnings = warnings
+                .into_iter()
+                .map(|warning| good(name, format!("worth a thought: {warning}")));
+            std::iter::once(fit).chain(warnings).collect()
+        }
+        Err(error) => vec![bad(name, error.to_string())],
+    }
 }
 
 async fn ask_running(client: &Client) -> anyhow::Result<Vec<CheckView>> {
@@ -176,7 +199,7 @@ async fn ask_running(client: &Client) -> anyhow::Result<Vec<CheckView>> {
     Ok(readiness.checks)
 }
 
-async fn check_plugins(client: &Client) -> anyhow::Result<CheckView> {
+async fn ask_for_plugins(client: &Client) -> anyhow::Result<CheckView> {
     let list: InstanceListView = client.get("/api/v1/plugins").await?.json().await?;
     let paused: Vec<_> = list
         .items

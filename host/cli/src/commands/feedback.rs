@@ -1,62 +1,36 @@
 //! `mihwar feedback`: what customers say.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use anyhow::Context;
-use mihwar_server::wire::{FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, PageQuery};
-use serde::Serialize;
+use mihwar_server::wire::{
+    AuthorWire, EventView, FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, IdentifierWire,
+};
 
-use super::delivery;
-use crate::args::{Feedback, Filter};
-use crate::client::Client;
-use crate::output::{Outcome, excerpt, json, json_line, line, plain};
+use super::{delivery, pages};
+use crate::args::Feedback;
+use crate::client::{Client, segment};
+use crate::output::{Outcome, Output, excerpt, json, json_line, line, one_line, plain};
 
-/// Most records that the API gives at once.
-const PAGE_MAX: u64 = 200;
 /// Letters of a customer's words in a list.
 const EXCERPT_CHARS: usize = 160;
 
 /// Carries out `mihwar feedback …`.
 pub(super) async fn run(client: &Client, command: Feedback, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
-        Feedback::List { filter, limit } => list(client, filter, limit, as_json).await,
+        Feedback::List { filter, limit } => list(client, &filter.into(), limit, as_json).await,
         Feedback::Show { id } => show(client, &id, as_json).await,
-        Feedback::Export { filter, out } => match out {
-            Some(path) => {
-                let file = std::fs::File::create(&path).with_context(|| format!("{}", path.display()))?;
-                export(client, filter, BufWriter::new(file)).await
-            }
-            None => export(client, filter, BufWriter::new(std::io::stdout())).await,
-        },
+        Feedback::Export { filter, out } => export(client, &filter.into(), out.as_deref()).await,
     }
 }
 
-#[derive(Serialize)]
-struct PagedFilter {
-    #[serde(flatten)]
-    filter: FeedbackQuery,
-    #[serde(flatten)]
-    page: PageQuery,
-}
-
-async fn list(client: &Client, filter: Filter, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
-    let mut query = PagedFilter {
-        filter: filter.into(),
-        page: PageQuery::default(),
-    };
-    let mut left = limit;
-    while left > 0 {
-        query.page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
-        let page: FeedbackPageView = client.get_with("/api/v1/feedback", &query).await?.json().await?;
-        for item in &page.items {
-            if as_json { json_line(item)? } else { tell(item)? }
-        }
-        left = left.saturating_sub(page.items.len() as u64);
-        match page.next {
-            Some(next) => query.page.cursor = Some(next),
-            None => break,
-        }
-    }
+async fn list(client: &Client, filter: &FeedbackQuery, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
+    pages::each::<FeedbackPageView>(client, "/api/v1/feedback", filter, limit, |item| {
+        if as_json { json_line(item) } else { tell(item) }
+    })
+    .await?;
     Ok(Outcome::Done)
 }
 
@@ -78,7 +52,7 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
     if !item.destinations.is_empty() {
         facts.push(format!("→ {}", item.destinations.join(", ")));
     }
-    line(plain(&facts.join("  ")))?;
+    line(one_line(&facts.join("  ")))?;
     match &item.content {
         Some(content) => {
             if let Some(subject) = content.subject.as_deref().filter(|subject| !subject.trim().is_empty()) {
@@ -94,7 +68,8 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
 }
 
 async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcome> {
-    let detail: FeedbackDetailView = client.get(&format!("/api/v1/feedback/{id}")).await?.json().await?;
+    let path = format!("/api/v1/feedback/{}", segment(id));
+    let detail: FeedbackDetailView = client.get(&path).await?.json().await?;
     if as_json {
         json(&detail)?;
         return Ok(Outcome::Done);
@@ -102,33 +77,13 @@ async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcom
     tell(&detail.feedback)?;
     if let Some(content) = &detail.feedback.content {
         if let Some(author) = &content.author {
-            let identifiers: Vec<_> = author
-                .identifiers
-                .iter()
-                .map(|i| format!("{}:{}", i.scheme, i.id))
-                .collect();
-            let text = format!(
-                "from {} {}",
-                author.name.as_deref().unwrap_or("someone"),
-                identifiers.join(" ")
-            );
-            line(plain(text.trim_end()))?;
+            line(one_line(&from(author)))?;
         }
         line("")?;
         line(plain(&content.body))?;
     }
     line("\nWhat happened to it:")?;
-    for event in &detail.events {
-        let kind = event
-            .event
-            .get("type")
-            .and_then(|kind| kind.as_str())
-            .unwrap_or("event");
-        line(plain(&format!(
-            "  {:>8}  {}  {kind}  by {}",
-            event.sequence, event.at, event.actor
-        )))?;
-    }
+    detail.events.iter().try_for_each(tell_event)?;
     if !detail.deliveries.is_empty() {
         line("\nWhere it went:")?;
         detail.deliveries.iter().try_for_each(delivery::tell)?;
@@ -136,11 +91,37 @@ async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcom
     Ok(Outcome::Done)
 }
 
-async fn export(client: &Client, filter: Filter, mut out: impl Write) -> anyhow::Result<Outcome> {
-    let query = FeedbackQuery::from(filter);
-    let mut lines = client.get_with("/api/v1/feedback:export", &query).await?.lines();
-    while let Some(text) = lines.next_text().await? {
+fn from(author: &AuthorWire) -> String {
+    let mut text = format!("from {}", author.name.as_deref().unwrap_or("someone"));
+    for IdentifierWire { scheme, id } in &author.identifiers {
+        text.push_str(&format!(" {scheme}:{id}"));
+    }
+    text
+}
+
+fn tell_event(event: &EventView) -> anyhow::Result<()> {
+    let kind = event
+        .event
+        .get("type")
+        .and_then(|kind| kind.as_str())
+        .unwrap_or("event");
+    let text = format!("{:>8}  {}  {kind}  by {}", event.sequence, event.at, event.actor);
+    line(format_args!("  {}", one_line(&text)))
+}
+
+/// Writes everything that matches, to a file or the standard output. The file is touched only once there is an answer:
+/// a refusal must not empty what an earlier export wrote.
+async fn export(client: &Client, filter: &FeedbackQuery, file: Option<&Path>) -> anyhow::Result<Outcome> {
+    let mut lines = client.get_with("/api/v1/feedback:export", filter).await?.lines();
+    let mut next = lines.next_text().await?;
+    let out: Box<dyn Write> = match file {
+        Some(path) => Box::new(File::create(path).with_context(|| format!("{}", path.display()))?),
+        None => Box::new(Output::standard()),
+    };
+    let mut out = BufWriter::new(out);
+    while let Some(text) = next {
         writeln!(out, "{text}")?;
+        next = lines.next_text().await?;
     }
     out.flush()?;
     Ok(Outcome::Done)

@@ -11,7 +11,7 @@ use mihwar_server::wire::{ImportInput, ImportLine};
 
 use super::text_of;
 use crate::client::Client;
-use crate::output::{Outcome, json, line, plain};
+use crate::output::{Outcome, json, line, one_line};
 use crate::words::{bytes, counted};
 
 /// Refusals that are shown; the rest stand in the report file.
@@ -87,7 +87,7 @@ fn tell(report: &ImportReport, report_file: Option<&Path>) -> anyhow::Result<()>
             "{}: {}: {} ({})",
             refusal.file, refusal.place, refusal.reason, refusal.code
         );
-        line(format_args!("  {}", plain(&text)))?;
+        line(format_args!("  {}", one_line(&text)))?;
     }
     if refusals.len() > REFUSALS_SHOWN {
         let more = refusals.len() - REFUSALS_SHOWN;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::Ledger;
 use crate::client::Client;
-use crate::output::{Outcome, json, line, plain};
+use crate::output::{Outcome, json, line, one_line};
 
 /// Carries out `mihwar ledger …`.
 pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
@@ -87,7 +87,7 @@ fn tell(report: &VerifyReport) -> anyhow::Result<()> {
         report.checkpoints, report.contents, report.contents_gone, report.deliveries_open, report.read_model_rows
     ))?;
     for finding in &report.findings {
-        line(format_args!("  {}", plain(finding)))?;
+        line(format_args!("  {}", one_line(finding)))?;
     }
     if report.findings_untold > 0 {
         line(format_args!("  … and {} more", report.findings_untold))?;

@@ -6,6 +6,7 @@ mod doctor;
 mod feedback;
 mod import;
 mod ledger;
+mod pages;
 mod plugin;
 mod plugin_build;
 mod serve;
@@ -19,8 +20,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, Command, Global, Plugin};
-use crate::client::Client;
+use crate::args::{Args, Command, Delivery, Global, Plugin};
+use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
 /// Carries a command out.
@@ -45,12 +46,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
             plugin::install(&load_config(&global, &[])?, &files, global.json).await
         }
         asking => {
-            let client = Client::connect(load_config(&global, &[])?).await?;
+            let client = Client::connect(load_config(&global, &[])?, opening(&asking)).await?;
             let outcome = ask(&client, &global, asking).await;
             let closed = client.close().await;
             let outcome = outcome?;
             closed.map(|()| outcome)
         }
+    }
+}
+
+/// How much of a hub a command needs. Reading, verifying and tokens do with the records alone; what makes plugins work,
+/// or tells of them, loads them.
+const fn opening(command: &Command) -> Opening {
+    match command {
+        Command::Import { .. } | Command::Plugin(_) | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
+        _ => Opening::Existing,
     }
 }
 
@@ -112,4 +122,32 @@ fn start_log(log: &LogSection) -> anyhow::Result<()> {
             .try_init()?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opening;
+    use crate::args::Args;
+    use crate::client::Opening;
+    use clap::Parser;
+
+    #[test]
+    fn only_what_needs_plugins_loads_them() {
+        let of = |words: &str| opening(&Args::try_parse_from(words.split(' ')).unwrap().command);
+        for words in [
+            "mihwar import forms ملف.csv",
+            "mihwar plugin list",
+            "mihwar delivery replay --all",
+        ] {
+            assert_eq!(of(words), Opening::Whole, "{words}");
+        }
+        for words in [
+            "mihwar feedback list",
+            "mihwar delivery list --inbound",
+            "mihwar ledger verify",
+            "mihwar token list",
+        ] {
+            assert_eq!(of(words), Opening::Existing, "{words}");
+        }
+    }
 }

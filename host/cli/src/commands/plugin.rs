@@ -7,16 +7,14 @@ use anyhow::Context;
 use mihwar_hub::{Config, plugin_install, plugin_lock_path};
 use mihwar_sandbox::Inspection;
 use mihwar_server::wire::{InstanceListView, InstanceView};
-use tokio::net::UnixStream;
 
-use crate::client::{Client, socket_path};
-use crate::output::{Outcome, excerpt, json, line, plain};
+use crate::client::Client;
+use crate::output::{Outcome, excerpt, json, line, one_line};
 use crate::words::{bytes, counted};
 
 /// Says what a plugin file is.
 pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
-    let content = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
-    let inspection = Inspection::of(&content).with_context(|| format!("{}", file.display()))?;
+    let inspection = read(file)?;
     if as_json {
         json(&inspection)?;
     } else {
@@ -25,13 +23,20 @@ pub(super) fn inspect(file: &Path, as_json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Reads a plugin file; an error names it.
+fn read(file: &Path) -> anyhow::Result<Inspection> {
+    let shown = || one_line(&file.display().to_string());
+    let content = std::fs::read(file).with_context(shown)?;
+    Inspection::of(&content).with_context(shown)
+}
+
 /// Prints what a plugin file says about itself.
 pub(super) fn tell(inspection: &Inspection) -> anyhow::Result<()> {
     let about = &inspection.manifest.plugin;
-    line(format_args!("{} {}", about.id, about.version))?;
+    line(one_line(&format!("{} {}", about.id, about.version)))?;
     for text in [Some(&about.name), about.description.as_ref()].into_iter().flatten() {
         text.languages()
-            .try_for_each(|language| line(plain(text.in_language(language))))?;
+            .try_for_each(|language| line(one_line(text.in_language(language))))?;
     }
     line(format_args!("contract   {}", about.contract))?;
     line(format_args!("size       {}", bytes(inspection.size)))?;
@@ -62,9 +67,10 @@ fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
     if !manifest.ask.fields.is_empty() {
         asks.push(format!("fields of the record: {}", manifest.ask.fields.join(", ")));
     }
-    for secret in &manifest.secrets {
+    for (secret, (_, origin)) in manifest.secrets.iter().zip(inspection.secret_origins()) {
         let need = if secret.required { "needed" } else { "optional" };
-        asks.push(format!("secret \"{}\" ({need})", secret.name));
+        let way = origin.map_or_else(|| "only signs".to_owned(), |origin| format!("sent to {origin}"));
+        asks.push(format!("secret \"{}\" ({need}, {way})", secret.name));
     }
     for endpoint in &manifest.webhooks {
         let check = if endpoint.verify.is_some() {
@@ -84,13 +90,17 @@ fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
 fn list_of(title: &str, items: &[String]) -> anyhow::Result<()> {
     for (i, item) in items.iter().enumerate() {
         let title = if i == 0 { title } else { "" };
-        line(plain(&format!("{title:<10} {item}")))?;
+        line(one_line(&format!("{title:<10} {item}")))?;
     }
     Ok(())
 }
 
-/// Installs plugin files, and lets a running hub take them over.
+/// Installs plugin files, and lets a running hub take them over. If one of them is nothing for this hub, none is pinned.
 pub(super) async fn install(config: &Config, files: &[PathBuf], as_json: bool) -> anyhow::Result<Outcome> {
+    for file in files {
+        let fit = read(file)?.fitness();
+        fit.with_context(|| format!("{}: nothing was installed", one_line(&file.display().to_string())))?;
+    }
     let mut installed = BTreeMap::new();
     for file in files {
         let inspection = plugin_install(config, file)?;
@@ -108,13 +118,8 @@ pub(super) async fn install(config: &Config, files: &[PathBuf], as_json: bool) -
     } else {
         line(format_args!("pinned in {}", plugin_lock_path(config).display()))?;
     }
-    let socket = socket_path(config);
-    if UnixStream::connect(&socket).await.is_ok() {
-        let report: BTreeMap<String, Vec<String>> = Client::Running(socket)
-            .post("/api/v1/config:reload", &())
-            .await?
-            .json()
-            .await?;
+    if let Some(hub) = Client::running(config).await {
+        let report: BTreeMap<String, Vec<String>> = hub.post("/api/v1/config:reload", &()).await?.json().await?;
         let running: Vec<_> = report.values().flatten().map(String::as_str).collect();
         if !as_json && !running.is_empty() {
             line(format_args!("the running hub took it over: {}", running.join(", ")))?;
@@ -157,7 +162,7 @@ fn tell_instance(instance: &InstanceView) -> anyhow::Result<()> {
             text.push_str(&format!(", {count} {what}"));
         }
     }
-    line(plain(&text))?;
+    line(one_line(&text))?;
     if let Some(reason) = &instance.reason {
         line(format_args!("    {}", excerpt(reason, 300)))?;
     }

@@ -17,8 +17,9 @@ const TARGET: &str = "wasm32-wasip2";
 pub(super) fn run(folder: &Path, out: Option<PathBuf>, profile: &str, as_json: bool) -> anyhow::Result<Outcome> {
     let built = build(folder, profile)?;
     let content = std::fs::read(&built).with_context(|| format!("{}", built.display()))?;
-    let inspection = Inspection::of(&content)
-        .with_context(|| format!("{} was built, but the hub would not take it", built.display()))?;
+    let refused = || format!("{} was built, but the hub would not take it", built.display());
+    let inspection = Inspection::of(&content).with_context(refused)?;
+    inspection.fitness().with_context(refused)?;
     let out = out.unwrap_or_else(|| PathBuf::from(format!("{}.wasm", inspection.manifest.plugin.id)));
     std::fs::write(&out, &content).with_context(|| format!("{}", out.display()))?;
     if as_json {

@@ -3,24 +3,34 @@
 use anyhow::anyhow;
 use mihwar_model::Time;
 use mihwar_server::wire::{NewTokenView, TokenInput, TokenListView};
+use serde::Serialize;
 
 use crate::args::Token;
-use crate::client::Client;
-use crate::output::{Outcome, json, line, plain};
+use crate::client::{Client, segment};
+use crate::output::{Outcome, json, line, one_line};
 
 /// Carries out `mihwar token …`.
 pub(super) async fn run(client: &Client, command: Token, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Token::Create { name, scopes, expires } => create(client, name, scopes, expires, as_json).await,
         Token::List => list(client, as_json).await,
-        Token::Revoke { id } => {
-            client.delete(&format!("/api/v1/tokens/{id}")).await?;
-            if !as_json {
-                line(format_args!("{id} is worth nothing from now on"))?;
-            }
-            Ok(Outcome::Done)
-        }
+        Token::Revoke { id } => revoke(client, id, as_json).await,
     }
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    revoked: String,
+}
+
+async fn revoke(client: &Client, id: String, as_json: bool) -> anyhow::Result<Outcome> {
+    client.delete(&format!("/api/v1/tokens/{}", segment(&id))).await?;
+    if as_json {
+        json(&Revoked { revoked: id })?;
+    } else {
+        line(format_args!("{} is worth nothing from now on", one_line(&id)))?;
+    }
+    Ok(Outcome::Done)
 }
 
 async fn create(
@@ -61,7 +71,7 @@ async fn list(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
             .expires
             .map_or_else(|| "no end".to_owned(), |end| format!("until {end}"));
         let text = format!("{}  {}  {end}  {}", token.id, token.scopes.join(","), token.name);
-        line(plain(&text))?;
+        line(one_line(&text))?;
     }
     Ok(Outcome::Done)
 }

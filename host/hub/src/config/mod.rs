@@ -156,6 +156,17 @@ pub struct Retry {
     pub attempts: u32,
 }
 
+impl Retry {
+    /// The pause after `made` attempts: doubled each time, at most `most`, shortened by up to a fifth as `jitter` says.
+    pub(crate) fn pause(self, made: u32, jitter: u16) -> Duration {
+        let doubled = self
+            .first
+            .saturating_mul(1_u32.checked_shl(made.saturating_sub(1)).unwrap_or(u32::MAX));
+        let whole = doubled.min(self.most);
+        whole - whole.mul_f64(0.2 * f64::from(jitter) / f64::from(u16::MAX))
+    }
+}
+
 impl Config {
     /// Reads and checks a configuration.
     ///
@@ -197,7 +208,7 @@ impl Config {
         Self::load(&self.path, &self.overrides, std::iter::empty())
     }
 
-    fn parse(path: &Path, text: &str, overrides: Vec<(String, String)>) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str, overrides: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let source = path.display().to_string();
         let one = |line, key: String, message: String| ConfigError {
             problems: vec![ConfigProblem {
@@ -268,6 +279,9 @@ impl Config {
             .folder
             .as_ref()
             .map_or_else(|| base.join("../data"), |folder| base.join(folder));
+        if let Err(error) = mihwar_ledger::Signer::from_seed(&file.ledger.origin, &[0; 32]) {
+            problems.add(&["ledger", "origin"], error.to_string());
+        }
         if !problems.found.is_empty() {
             return Err(ConfigError {
                 problems: problems.found,
@@ -303,6 +317,19 @@ impl Config {
             line: place::line_of_entry(&self.text, "instance", index, key),
             key: format!("instance.{instance}.{key}"),
             message: message.to_owned(),
+        }
+    }
+
+    /// A problem of one key that shows only later than reading.
+    #[must_use]
+    pub fn problem(&self, path: &[&str], message: String) -> ConfigError {
+        ConfigError {
+            problems: vec![ConfigProblem {
+                source: self.path.display().to_string(),
+                line: place::line_of_path(&self.text, path),
+                key: path.join("."),
+                message,
+            }],
         }
     }
 

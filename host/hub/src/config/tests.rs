@@ -1,6 +1,7 @@
 use std::path::Path;
+use std::time::Duration;
 
-use super::Config;
+use super::{Config, Retry};
 
 fn parse(text: &str, overrides: &[(&str, &str)]) -> Result<Config, String> {
     let overrides = overrides
@@ -79,4 +80,17 @@ fn the_environment_overrides_the_file() {
             .unwrap_err()
             .contains("storage.queue")
     );
+}
+
+#[test]
+fn pauses_double_up_to_the_longest_and_differ() {
+    let retry = Retry {
+        first: Duration::from_secs(5),
+        most: Duration::from_hours(1),
+        attempts: 20,
+    };
+    assert_eq!(retry.pause(1, 0), Duration::from_secs(5));
+    assert_eq!(retry.pause(4, 0), Duration::from_secs(40));
+    assert_eq!(retry.pause(60, 0), Duration::from_hours(1));
+    assert_eq!(retry.pause(1, u16::MAX), Duration::from_secs(4));
 }

@@ -66,6 +66,8 @@ fn neighbours_of_the_blocks_are_public() {
         "100.63.255.255",
         "100.128.0.0",
         "126.255.255.255",
+        "168.63.129.15",
+        "168.63.129.17",
         "128.0.0.0",
         "172.15.255.255",
         "172.32.0.0",
@@ -89,8 +91,12 @@ fn metadata_services_stay_refused_with_a_private_grant() {
     for metadata in [
         "169.254.169.254",
         "100.100.100.200",
+        "168.63.129.16",
         "fd00:ec2::254",
+        "fd20:ce::254",
+        "fd00:42::42",
         "::ffff:169.254.169.254",
+        "::ffff:168.63.129.16",
     ] {
         let address: IpAddr = metadata.parse().unwrap();
         assert!(refused_because(address, true).is_some(), "{metadata}");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Client;
 use url::{Host, Url};
@@ -56,56 +56,52 @@ pub(crate) struct Answered {
     pub(crate) sent: u32,
     /// `METHOD url` of a request that a dry run held back.
     pub(crate) held_back: Option<String>,
+    /// Why this redirect, which was to be followed, was handed back instead.
+    pub(crate) not_followed: Option<String>,
 }
 
 impl Exchange<'_> {
-    /// Sends the request and follows what redirects it may.
+    /// Sends the request and follows what redirects it may. A redirect that leads where the guest may not go
+    /// is handed back as it came.
     pub(crate) async fn run(&self, mut sending: Sending) -> Result<Answered, HttpError> {
         let budget = sending.timeout.unwrap_or(Duration::from_secs(30));
         let until = self.deadline.min(Instant::now() + budget);
         let mut left = sending.redirects.min(MOST_REDIRECTS);
-        let mut sent = 0;
+        let mut followed: Option<Answered> = None;
         loop {
-            let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
-            let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
-                .map_err(HttpError::Denied)?;
-            if self.dry_run && !sending.method.is_safe() {
-                return Ok(held_back(&sending, sent));
-            }
-            check_literal(&sending.url, grant)?;
-            let mut answered = self.hop(&sending, grant, &origin, until).await?;
-            sent += 1;
-            answered.sent = sent;
-            let next = (left > 0).then(|| next_hop(&sending, &answered, &origin)).flatten();
+            let before = followed.as_ref().map_or(0, |redirect| redirect.sent);
+            let answered = match (self.hop(&sending, until).await, followed) {
+                (Ok(answered), _) => Answered {
+                    sent: before + answered.sent,
+                    ..answered
+                },
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(redirect)) => return after_redirect(redirect, error),
+            };
+            let next = (left > 0).then(|| next_hop(&sending, &answered)).flatten();
             let Some(next) = next else {
                 return Ok(answered);
             };
             sending = next;
+            followed = Some(answered);
             left -= 1;
         }
     }
 
-    async fn hop(
-        &self,
-        sending: &Sending,
-        grant: &Rule,
-        origin: &Origin,
-        until: Instant,
-    ) -> Result<Answered, HttpError> {
+    /// One request, checked from the start.
+    async fn hop(&self, sending: &Sending, until: Instant) -> Result<Answered, HttpError> {
+        let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
+        let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
+            .map_err(HttpError::Denied)?;
+        if self.dry_run && !sending.method.is_safe() {
+            return Ok(held_back(sending));
+        }
+        check_literal(&sending.url, grant)?;
         let client = self
             .clients
             .get(grant.private)
             .map_err(|message| HttpError::Tls(TransportFailure { message, sent: false }))?;
-        let mut headers = sending.headers.clone();
-        if !headers.contains_key(USER_AGENT)
-            && let Ok(agent) = HeaderValue::from_str(self.user_agent)
-        {
-            headers.insert(USER_AGENT, agent);
-        }
-        // Last of all, so that nothing the guest set stands beside it.
-        if let Some((name, value)) = (self.credential)(origin)? {
-            headers.insert(name, value);
-        }
+        let headers = self.headers(sending, &origin)?;
         let Some(timeout) = until
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())
@@ -116,6 +112,29 @@ impl Exchange<'_> {
             }));
         };
         self.send(&client, sending, headers, timeout).await
+    }
+
+    /// The guest's headers and the host's own.
+    fn headers(&self, sending: &Sending, origin: &Origin) -> Result<HeaderMap, HttpError> {
+        let mut headers = sending.headers.clone();
+        if !headers.contains_key(USER_AGENT)
+            && let Ok(agent) = HeaderValue::from_str(self.user_agent)
+        {
+            headers.insert(USER_AGENT, agent);
+        }
+        // The answer is searched for secrets byte by byte: it must come as it is, and whole.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        // Last of all, so that nothing the guest set stands beside it.
+        if let Some((name, value)) = (self.credential)(origin)? {
+            if headers.contains_key(RANGE) {
+                return Err(HttpError::InvalidRequest(
+                    "the header `range` cannot go along with a credential: cut into ranges, an echo of it would not be found and masked"
+                        .to_owned(),
+                ));
+            }
+            headers.insert(name, value);
+        }
+        Ok(headers)
     }
 
     async fn send(
@@ -147,17 +166,40 @@ impl Exchange<'_> {
             body: body.into(),
             sent: 1,
             held_back: None,
+            not_followed: None,
         })
     }
 }
 
-fn held_back(sending: &Sending, sent: u32) -> Answered {
+/// What the guest gets when a request failed to which a redirect had led. One request has left the host by
+/// then, so that no error may say that repeating is safe.
+fn after_redirect(redirect: Answered, error: HttpError) -> Result<Answered, HttpError> {
+    let sent = |failure: TransportFailure| TransportFailure { sent: true, ..failure };
+    match error {
+        HttpError::Timeout(failure) => Err(HttpError::Timeout(sent(failure))),
+        HttpError::Connect(failure) => Err(HttpError::Connect(sent(failure))),
+        HttpError::Tls(failure) => Err(HttpError::Tls(sent(failure))),
+        HttpError::Protocol(failure) => Err(HttpError::Protocol(sent(failure))),
+        // Refused by the host: the guest has the redirect and decides what to do about it.
+        HttpError::Denied(why)
+        | HttpError::BlockedAddress(why)
+        | HttpError::InvalidRequest(why)
+        | HttpError::CredentialMissing(why) => Ok(Answered {
+            not_followed: Some(why),
+            ..redirect
+        }),
+        other => Err(other),
+    }
+}
+
+fn held_back(sending: &Sending) -> Answered {
     Answered {
         status: StatusCode::ACCEPTED,
         headers: HeaderMap::new(),
         body: Bytes::new(),
-        sent,
+        sent: 0,
         held_back: Some(format!("{} {}", sending.method, sending.url)),
+        not_followed: None,
     }
 }
 
@@ -179,7 +221,7 @@ fn check_literal(url: &Url, grant: &Rule) -> Result<(), HttpError> {
 }
 
 /// The request that a redirect asks for, or `None` to hand the answer back as it is.
-fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<Sending> {
+fn next_hop(sending: &Sending, answered: &Answered) -> Option<Sending> {
     let location = answered.headers.get(LOCATION)?.to_str().ok()?;
     let mut url = sending.url.join(location).ok()?;
     url.set_fragment(None);
@@ -189,7 +231,8 @@ fn next_hop(sending: &Sending, answered: &Answered, origin: &Origin) -> Option<S
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
         _ => return None,
     };
-    let same_origin = Origin::of(&url).is_ok_and(|next| next == *origin);
+    let own = Origin::of(&sending.url).ok()?;
+    let same_origin = Origin::of(&url).is_ok_and(|next| next == own);
     let body = if rewritten { Bytes::new() } else { sending.body.clone() };
     if !same_origin && !body.is_empty() {
         // What the guest wrote for one origin is not for another.

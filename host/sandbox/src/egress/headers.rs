@@ -7,8 +7,10 @@ use crate::contract::types::Header;
 const MOST: usize = 64;
 const MOST_BYTES: usize = 32 * 1024;
 
-/// Belong to the connection or say where the request goes: the host's business.
-const HOST_ONLY: [&str; 11] = [
+/// Belong to the connection or say where the request goes: the host's business. `accept-encoding` is among
+/// them because the host searches answers for secrets byte by byte, which a compressed echo would get past.
+const HOST_ONLY: [&str; 12] = [
+    "accept-encoding",
     "connection",
     "content-length",
     "expect",
@@ -96,7 +98,14 @@ mod tests {
 
     #[test]
     fn headers_that_steer_the_connection_are_refused() {
-        for name in ["Host", "HOST", "Transfer-Encoding", "content-length", "Upgrade"] {
+        for name in [
+            "Host",
+            "HOST",
+            "Transfer-Encoding",
+            "content-length",
+            "Upgrade",
+            "Accept-Encoding",
+        ] {
             assert!(guest_headers(&[header(name, "x")]).is_err(), "{name}");
         }
         for (name, value) in [

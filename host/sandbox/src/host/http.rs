@@ -11,7 +11,7 @@ use crate::contract::blobs::BlobError;
 use crate::contract::http::{Body, DownloadResult, Host, HttpError, Request, Response};
 use crate::contract::types::Header;
 use crate::egress::{Answered, Exchange, Sending, guest_headers, shown_headers};
-use crate::failure::cut;
+use crate::failure::{cut, kept};
 use crate::grants::Origin;
 use crate::host::{Admission, CallState};
 use crate::instance::Bound;
@@ -84,6 +84,10 @@ impl CallState {
             .await
             .map_err(|error| masked_error(&bound, error))?;
         self.exchanges += answered.sent;
+        if let Some(why) = &answered.not_followed {
+            let why = kept(why.clone(), &bound.masker, FAILURE_BYTES);
+            tracing::warn!(instance = bound.name, "a redirect was handed back unfollowed: {why}");
+        }
         if let Some(request) = &answered.held_back {
             self.held_back.push(self.bound.masker.text(request.clone()));
         }
@@ -213,10 +217,12 @@ fn credential(
 
 fn fits(bound: &Bound, inject: &Inject, origin: &Origin) -> bool {
     match &inject.origin {
+        // Left out only where the manifest asks for one origin, and no other can be granted.
         None => true,
         Some(template) => filled(template, &bound.settings, None)
-            .and_then(|text| Origin::parse(&text))
-            .is_ok_and(|tied| tied == *origin),
+            .ok()
+            .and_then(|text| Origin::parse(&text).ok())
+            .is_some_and(|tied| tied == *origin),
     }
 }
 
@@ -224,7 +230,7 @@ fn header_for(bound: &Bound, inject: &Inject, secret: &str) -> Result<(HeaderNam
     let unusable = |what: String| HttpError::CredentialMissing(what);
     let name = HeaderName::from_bytes(inject.header.as_bytes())
         .map_err(|_| unusable("`inject.header` is no header name".to_owned()))?;
-    let text = filled(&inject.format, &bound.settings, Some(secret)).map_err(unusable)?;
+    let text = filled(&inject.format, &bound.settings, Some(secret)).map_err(|error| unusable(error.to_string()))?;
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
         unusable(format!(
             "the secret for the header `{name}` holds characters that a header cannot"

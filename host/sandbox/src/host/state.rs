@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use crate::contract::state::{Entry, Host, Page, StateError};
 use crate::host::CallState;
-use crate::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
+use crate::limits::{STATE_KEY_BYTES, STATE_KEYS_WRITTEN, STATE_VALUE_BYTES};
 
 /// Most entries of one page.
 const PAGE: usize = 1000;
@@ -30,8 +30,9 @@ impl Host for CallState {
         if length(value.len()) > STATE_VALUE_BYTES {
             return Err(StateError::ValueTooLarge(STATE_VALUE_BYTES));
         }
-        let before = self.entry_bytes(&key).await?;
-        let after = length(key.len()) + length(value.len());
+        self.check_written(&key)?;
+        let before = taken(&key, self.current(&key).await?.as_deref());
+        let after = taken(&key, Some(&value));
         let used = (self.used().await?.saturating_sub(before)).saturating_add(after);
         let quota = self.bound.limits.state;
         // Growth is refused over the quota; shrinking always works.
@@ -45,9 +46,18 @@ impl Host for CallState {
 
     async fn delete(&mut self, key: String) -> Result<(), StateError> {
         check_key(&key)?;
-        let before = self.entry_bytes(&key).await?;
-        self.state_used = Some(self.used().await?.saturating_sub(before));
-        self.writes.insert(key, None);
+        let stored = self.stored(&key).await?;
+        let current = self.writes.get(&key).unwrap_or(&stored);
+        let before = taken(&key, current.as_deref());
+        let used = self.used().await?.saturating_sub(before);
+        if stored.is_some() {
+            self.check_written(&key)?;
+            self.writes.insert(key, None);
+        } else {
+            // There is nothing to delete; a note of it would only take memory.
+            self.writes.remove(&key);
+        }
+        self.state_used = Some(used);
         Ok(())
     }
 
@@ -73,17 +83,25 @@ impl Host for CallState {
 }
 
 impl CallState {
+    /// The value of a key as this call sees it.
     async fn current(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.get(key) {
             Some(written) => Ok(written.clone()),
-            None => self.call.state.get(key).await.map_err(storage),
+            None => self.stored(key).await,
         }
     }
 
-    /// Bytes that a key takes now, its value among them.
-    async fn entry_bytes(&self, key: &str) -> Result<u64, StateError> {
-        let value = self.current(key).await?;
-        Ok(value.map_or(0, |value| length(key.len()) + length(value.len())))
+    /// The value of a key as it was before the call.
+    async fn stored(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.call.state.get(key).await.map_err(storage)
+    }
+
+    /// Writes stay in memory until the call ends, so that their number is bounded besides their bytes.
+    fn check_written(&self, key: &str) -> Result<(), StateError> {
+        if self.writes.len() >= STATE_KEYS_WRITTEN && !self.writes.contains_key(key) {
+            return Err(StateError::QuotaExceeded(length(STATE_KEYS_WRITTEN)));
+        }
+        Ok(())
     }
 
     async fn used(&self) -> Result<u64, StateError> {
@@ -92,6 +110,11 @@ impl CallState {
             None => self.call.state.used().await.map_err(storage),
         }
     }
+}
+
+/// Bytes of the quota that an entry takes.
+fn taken(key: &str, value: Option<&[u8]>) -> u64 {
+    value.map_or(0, |value| length(key.len()) + length(value.len()))
 }
 
 fn check_key(key: &str) -> Result<(), StateError> {

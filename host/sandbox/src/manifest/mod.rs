@@ -9,8 +9,11 @@ mod units;
 
 use std::collections::BTreeSet;
 
+use mihwar_model::InstanceName;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::grants::Origin;
 
 pub(crate) use parts::any_path;
 pub use parts::{
@@ -50,7 +53,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// Lower-case letters, digits and single hyphens; optionally `vendor.name`.
+    /// 1 to 48 lower-case letters, digits and hyphens, beginning with a letter: as an [`InstanceName`], under
+    /// which the configuration knows it.
     pub id: String,
     /// The plugin's own version, e.g. `1.4.0`.
     pub version: String,
@@ -101,6 +105,14 @@ impl Manifest {
         self.secrets.iter().find(|slot| slot.name == name)
     }
 
+    /// The origin whose requests carry this secret, as the manifest writes it; `None` for a secret that only
+    /// signs, and when no origin is asked for.
+    #[must_use]
+    pub fn origin_of<'a>(&'a self, slot: &'a SecretSlot) -> Option<&'a str> {
+        let named = slot.inject.as_ref()?.origin.as_deref();
+        named.or_else(|| self.ask.http.first().map(|ask| ask.origin.as_str()))
+    }
+
     /// The inbound endpoint of that name.
     #[must_use]
     pub fn webhook(&self, name: &str) -> Option<&Endpoint> {
@@ -110,14 +122,8 @@ impl Manifest {
     /// What TOML's types cannot say. The first text is what to look for to find the line.
     fn first_fault(&self) -> Option<(String, String)> {
         let about = &self.plugin;
-        if !is_plugin_id(&about.id) {
-            return Some((
-                about.id.clone(),
-                format!(
-                    "`plugin.id` is `{}`; use lower-case letters, digits and hyphens, e.g. `acme.tickets`",
-                    about.id
-                ),
-            ));
+        if let Err(error) = InstanceName::new(about.id.as_str()) {
+            return Some((about.id.clone(), format!("`plugin.id`: {error}, e.g. `acme-tickets`")));
         }
         if !is_version(&about.version) {
             return Some((
@@ -156,11 +162,26 @@ impl Manifest {
                     format!("the secret `{}` is declared twice", slot.name),
                 ));
             }
-            if let Some(message) = slot.inject.as_ref().and_then(Inject::fault) {
+            let fault = slot.inject.as_ref().and_then(Inject::fault);
+            if let Some(message) = fault.or_else(|| self.origin_fault(slot)) {
                 return Some((slot.name.clone(), message));
             }
         }
         None
+    }
+
+    /// A secret for one of several origins must not go to the others.
+    fn origin_fault(&self, slot: &SecretSlot) -> Option<String> {
+        let open = slot.inject.as_ref()?.origin.is_none();
+        let origins: BTreeSet<String> = self.ask.http.iter().map(|ask| normalised(&ask.origin)).collect();
+        (open && origins.len() > 1).then(|| {
+            let list: Vec<String> = origins.iter().map(|origin| format!("`{origin}`")).collect();
+            format!(
+                "the secret `{}` would go to every origin that is asked for: {}; add `inject.origin` to say which one it is for",
+                slot.name,
+                list.join(", ")
+            )
+        })
     }
 
     fn endpoint_fault(&self) -> Option<(String, String)> {
@@ -205,6 +226,14 @@ impl Manifest {
     }
 }
 
+/// An origin in one spelling, so that two asks for the same one count as one. Templates stay as they are.
+fn normalised(origin: &str) -> String {
+    if origin.contains('{') {
+        return origin.to_owned();
+    }
+    Origin::parse(origin).map_or_else(|_| origin.to_owned(), |origin| origin.to_string())
+}
+
 /// Splits `MAJOR.MINOR`.
 pub(crate) fn contract_parts(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
@@ -220,19 +249,6 @@ fn is_slug(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-}
-
-fn is_plugin_id(id: &str) -> bool {
-    id.len() <= 64
-        && id.split('.').count() <= 2
-        && id.split('.').all(|part| {
-            !part.is_empty()
-                && !part.starts_with('-')
-                && !part.ends_with('-')
-                && part
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        })
 }
 
 fn is_version(version: &str) -> bool {

@@ -80,9 +80,10 @@ pub enum Encoding {
 pub struct Inject {
     /// Header that carries it.
     pub header: String,
-    /// The header's value; may hold `{secret}`, `{settings.KEY}` and `{base64:…}` around them.
+    /// The header's value, at most 8 KiB; may hold `{secret}`, `{settings.KEY}` and one `{base64:…}` around them.
     pub format: String,
-    /// Only for this origin (as in `ask.http.origin`); every granted origin when left out.
+    /// The origin it is for (as in `ask.http.origin`). May be left out while the manifest asks for one origin
+    /// only; a manifest that asks for several is refused without it.
     #[serde(default)]
     pub origin: Option<String>,
 }

@@ -60,6 +60,9 @@ fn a_full_manifest_reads() {
 const FAULTS: &[(&str, &str, usize, &str)] = &[
     ("license =", "licence =", 6, "unknown field"),
     ("id = \"form\"", "id = \"Form!\"", 3, "lower-case"),
+    ("id = \"form\"", "id = \"acme.form\"", 3, "acme-tickets"),
+    ("id = \"form\"", "id = \"نماذج\"", 3, "lower-case"),
+    ("id = \"form\"", "id = \"9form\"", 3, "beginning with a letter"),
     ("version = \"0.1.0\"", "version = \"أول\"", 4, "1.4.0"),
     ("contract = \"0.1\"", "contract = \"one\"", 7, "0.1"),
     ("memory = \"64MiB\"", "memory = \"lots\"", 31, "64MiB"),
@@ -93,6 +96,28 @@ fn a_secret_or_webhook_declared_twice_is_refused() {
     assert!(Manifest::parse(&secret).unwrap_err().message.contains("twice"));
     let webhook = format!("{FORM}\n[[webhook]]\nname = \"submit\"\n");
     assert!(Manifest::parse(&webhook).unwrap_err().message.contains("twice"));
+}
+
+#[test]
+fn with_several_origins_a_secret_says_which_one_it_is_for() {
+    let second = |origin: &str| {
+        let ask = format!("[[ask.http]]\norigin = \"{origin}\"\nmethods = [\"GET\"]\n\n[[secret]]");
+        FORM.replacen("[[secret]]", &ask, 1)
+    };
+    let error = Manifest::parse(&second("https://شكاوى.example")).unwrap_err();
+    for word in ["`signing`", "`{settings.url}`", "`inject.origin`"] {
+        assert!(error.message.contains(word), "{word}: {error}");
+    }
+    let named = second("https://شكاوى.example").replace("{secret}\" }", "{secret}\", origin = \"{settings.url}\" }");
+    let manifest = Manifest::parse(&named).unwrap();
+    assert_eq!(
+        manifest.origin_of(manifest.secret("signing").unwrap()),
+        Some("{settings.url}")
+    );
+    // The same origin again, for other methods, is no second one.
+    assert!(Manifest::parse(&second("{settings.url}")).is_ok());
+    let spelled = second("https://a.example:443/x").replacen("{settings.url}", "https://A.example", 1);
+    assert!(Manifest::parse(&spelled).is_ok());
 }
 
 #[test]

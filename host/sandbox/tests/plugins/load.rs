@@ -32,6 +32,11 @@ fn with_manifest(from: &str, to: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_real_component_says_what_it_is_without_running() {
     let inspection = Inspection::of(hostile()).unwrap();
+    inspection.fitness().unwrap();
+    assert_eq!(
+        inspection.secret_origins().collect::<Vec<_>>(),
+        [("token", Some("{settings.url}")), ("signing", None)]
+    );
     assert_eq!(inspection.manifest.plugin.id, "hostile");
     assert_eq!(inspection.manifest.plugin.name.in_language("ar"), "ضيف عدائي");
     assert!(
@@ -98,6 +103,8 @@ async fn an_interface_that_nobody_offers_is_named() {
         replaced += 1;
     }
     assert!(replaced > 0);
+    let found = Inspection::of(&file).unwrap().fitness().unwrap_err();
+    assert!(matches!(found, LoadError::MissingImports(_)), "{found}");
     match engine().load(&file).await.unwrap_err() {
         LoadError::MissingImports(missing) => assert_eq!(missing, ["mihwar:plugin/clack@0.1.0"]),
         other => panic!("{other}"),

@@ -5,4 +5,8 @@ mod hostile;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
+mod said;
+#[cfg(test)]
 mod support;

@@ -1,7 +1,6 @@
-//! The hostile guest, built once per test run, and instances of it.
+//! The hostile guest and instances of it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use mihwar_sandbox::contract::puller::{PullMode, PullPage, PullRequest};
@@ -12,38 +11,13 @@ use mihwar_sandbox::{
 };
 use serde_json::{Value, json};
 
-/// The guest's component. `MIHWAR_HOSTILE_GUEST` names a ready one.
+/// The guest's component.
 pub(crate) fn hostile() -> &'static [u8] {
     static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
     GUEST.get_or_init(|| {
-        let file = std::env::var_os("MIHWAR_HOSTILE_GUEST").map_or_else(build, PathBuf::from);
-        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/hostile.wasm");
+        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; run: cargo xtask test", file.display()))
     })
-}
-
-fn build() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args([
-            "build",
-            "--profile",
-            "plugin",
-            "--target",
-            "wasm32-wasip2",
-            "-p",
-            "guest-hostile",
-            "--target-dir",
-        ])
-        .arg(target)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .status()
-        .unwrap();
-    assert!(
-        built.success(),
-        "the hostile guest does not build; `rustup target add wasm32-wasip2` may be missing"
-    );
-    target.join("wasm32-wasip2/plugin/guest_hostile.wasm")
 }
 
 /// One engine for a test: small, without a cache.

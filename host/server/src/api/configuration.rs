@@ -4,13 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use mihwar_hub::{ReloadError, ReloadReport};
 
+use crate::http::lasting::to_the_end;
 use crate::http::problem::ProblemView;
 use crate::http::{Admin, Allowed, Problem, Sort};
 use crate::surface::Surface;
 
 /// Reload the configuration
 ///
-/// Reads the file again. A bad file changes nothing and says why; work that is under way is not dropped.
+/// Reads the file again. A bad file changes nothing and says why; work that is under way is not dropped. Takes as long as
+/// new plugins take to compile, and goes on when its caller goes away.
 #[utoipa::path(
     post, path = "/api/v1/config:reload", tag = "hub",
     responses(
@@ -23,8 +25,12 @@ pub(crate) async fn reload_config(
     _: Allowed<Admin>,
     State(surface): State<Surface>,
 ) -> Result<Json<ReloadReport>, Problem> {
-    surface.hub.reload().await.map(Json).map_err(|error| match error {
+    to_the_end(async move { surface.hub.reload().await.map(Json).map_err(refused) }).await
+}
+
+fn refused(error: ReloadError) -> Problem {
+    match error {
         ReloadError::Config(error) => Problem::new(Sort::InvalidConfig, error.to_string()),
         ReloadError::Fault(fault) => fault.into(),
-    })
+    }
 }

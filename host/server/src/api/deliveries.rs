@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, ReplayedView};
 use crate::http::body::JsonBody;
+use crate::http::lasting::to_the_end;
 use crate::http::problem::ProblemView;
 use crate::http::query::{PageWanted, read_query};
 use crate::http::{Admin, Allowed, Problem, Read};
@@ -150,7 +151,8 @@ pub(crate) async fn list_deliveries(
 
 /// Send dead letters again
 ///
-/// Each keeps its id, so that a department that had it after all can tell.
+/// Each keeps its id, so that a department that had it after all can tell. All of many take their time; that goes on when
+/// its caller goes away.
 #[utoipa::path(
     post, path = "/api/v1/deliveries:replay", tag = "deliveries",
     request_body = DeliveryReplay,
@@ -166,8 +168,11 @@ pub(crate) async fn replay_deliveries(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Json<ReplayedView>, Problem> {
     let selection = read_object(value, selection).map_err(Problem::fields)?;
-    let replayed = surface.hub.delivery_replay(&caller.actor, &selection).await?;
-    Ok(Json(ReplayedView { replayed }))
+    to_the_end(async move {
+        let replayed = surface.hub.delivery_replay(&caller.actor, &selection).await?;
+        Ok(Json(ReplayedView { replayed }))
+    })
+    .await
 }
 
 fn selection(fields: &mut Fields<'_>) -> Option<ReplaySelection> {

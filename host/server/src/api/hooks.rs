@@ -15,8 +15,11 @@ use crate::http::problem::ProblemView;
 use crate::http::{Problem, Sort};
 use crate::surface::Surface;
 
-/// Largest body of a request from another system.
-pub(crate) const HOOK_BODY_BYTES_MAX: usize = 4 << 20;
+/// Largest body of a request from another system, whatever its plugin would take.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// Requests of other systems that are taken in at once. They come without a token and are held in memory whole, so that
+/// they have a bound of their own; beyond it they are answered 503.
+pub(crate) const CONCURRENT_MAX: usize = 64;
 
 /// A request that was kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,11 +39,12 @@ pub struct InboundAccepted {
         ("instance" = String, Path, description = "The channel instance."),
         ("endpoint" = String, Path, description = "The endpoint as the plugin names it."),
     ),
-    request_body(content = String, content_type = "*/*", description = "Whatever the other system sends, up to 4 MiB."),
+    request_body(content = String, content_type = "*/*", description = "Whatever the other system sends, as large as the plugin declares and at most 4 MiB."),
     responses(
         (status = ACCEPTED, body = InboundAccepted, description = "It is kept."),
         (status = UNAUTHORIZED, body = ProblemView, content_type = "application/problem+json", description = "The signature does not fit."),
         (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is no such instance or endpoint."),
+        (status = METHOD_NOT_ALLOWED, body = ProblemView, content_type = "application/problem+json", description = "The endpoint takes other methods."),
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is too large."),
     ),
     security(()),
@@ -52,9 +56,17 @@ pub(crate) async fn receive_hook(
 ) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("such endpoint");
     let instance = InstanceName::new(instance).map_err(|_| unknown())?;
+    // Nothing is read from those who have come to the wrong address.
+    let declared = surface
+        .hub
+        .inbound_endpoint(&instance, &endpoint, request.method().as_str())
+        .map_err(refused)?;
+    let limit = usize::try_from(declared.max_body)
+        .unwrap_or(BODY_BYTES_MAX)
+        .min(BODY_BYTES_MAX);
     let (parts, body) = request.into_parts();
     let inbound = inbound(instance, endpoint, &parts);
-    let body = whole_body(Request::from_parts(parts, body), &surface).await?;
+    let body = whole_body(&parts.headers, body, limit).await?;
     let id = surface
         .hub
         .accept_inbound(InboundRequest { body, ..inbound })
@@ -103,10 +115,7 @@ fn refused(error: InboundError) -> Problem {
             Problem::not_found("such endpoint").with_private(error)
         }
         InboundError::MethodNotAllowed { allowed } => Problem::method_not_allowed(allowed.join(", ")),
-        InboundError::BodyTooLarge { limit } => Problem::new(
-            Sort::TooLarge,
-            format!("this endpoint takes bodies of up to {limit} bytes"),
-        ),
+        InboundError::BodyTooLarge { limit } => Problem::too_large(usize::try_from(limit).unwrap_or(usize::MAX)),
         InboundError::NotVerified { reason } => {
             Problem::new(Sort::NotVerified, "the request carries no signature that fits").with_private(reason)
         }

@@ -17,6 +17,9 @@ use crate::http::{Admin, Allowed, Problem, Sort};
 use crate::json::{Fields, read_object};
 use crate::surface::Surface;
 
+/// Most files and folders that one import is told of; folders hold as many as they like.
+const PATHS_MAX: usize = 50_000;
+
 /// What to import, through which instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +87,7 @@ fn wanted(fields: &mut Fields<'_>) -> Option<(InstanceName, Vec<PathBuf>)> {
         fields.fault("instance", "is needed");
     }
     let instance = fields.parsed("instance");
-    let paths: Vec<PathBuf> = fields.each_parsed("paths");
+    let paths: Vec<PathBuf> = fields.each_parsed("paths", PATHS_MAX);
     if paths.is_empty() {
         fields.fault("paths", "name at least one file or folder");
     }

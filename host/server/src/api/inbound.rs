@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{PageQuery, ReplayedView};
 use crate::http::body::JsonBody;
+use crate::http::lasting::to_the_end;
 use crate::http::problem::ProblemView;
 use crate::http::query::{PageWanted, read_query};
 use crate::http::{Admin, Allowed, Problem, Sort};
@@ -98,7 +99,7 @@ pub(crate) async fn list_inbound_dead_letters(
 
 /// Try inbound dead letters again
 ///
-/// For when the plugin or its settings were put right.
+/// For when the plugin or its settings were put right. All of many take their time; that goes on when its caller goes away.
 #[utoipa::path(
     post, path = "/api/v1/inbound-dead-letters:replay", tag = "inbound",
     request_body = InboundReplay,
@@ -114,8 +115,11 @@ pub(crate) async fn replay_inbound_dead_letters(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Json<ReplayedView>, Problem> {
     let selection = read_object(value, selection).map_err(Problem::fields)?;
-    let replayed = surface.hub.inbound_replay(&caller.actor, selection).await?;
-    Ok(Json(ReplayedView { replayed }))
+    to_the_end(async move {
+        let replayed = surface.hub.inbound_replay(&caller.actor, selection).await?;
+        Ok(Json(ReplayedView { replayed }))
+    })
+    .await
 }
 
 /// One, or `Some(None)` for all.

@@ -43,22 +43,22 @@ pub struct ReplayedView {
 pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(deliveries::list_deliveries))
-        .routes(routes!(deliveries::replay_deliveries))
         .routes(routes!(inbound::list_inbound_dead_letters))
-        .routes(routes!(inbound::replay_inbound_dead_letters))
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(overview::get_overview))
         .routes(routes!(ledger::get_checkpoint))
         .routes(routes!(tokens::create_token, tokens::list_tokens))
         .routes(routes!(tokens::revoke_token))
-        .routes(routes!(configuration::reload_config))
 }
 
-/// Addresses that stream.
-pub(crate) fn streams() -> OpenApiRouter<Surface> {
+/// Addresses that stream, or whose work may last.
+pub(crate) fn lasting() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(ledger::verify_ledger))
         .routes(routes!(imports::start_import))
+        .routes(routes!(deliveries::replay_deliveries))
+        .routes(routes!(inbound::replay_inbound_dead_letters))
+        .routes(routes!(configuration::reload_config))
 }
 
 /// Addresses that must answer even when the hub is overloaded.

@@ -1,11 +1,13 @@
 //! API tokens.
 
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use mihwar_hub::{Scope, TokenRecord};
-use mihwar_model::{Time, TokenId};
+use mihwar_model::{Clock, SystemClock, Time, TokenId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,8 @@ use crate::surface::Surface;
 
 /// Longest name of a token.
 const NAME_CHARS_MAX: usize = 80;
+/// Most scopes that are listed for one token; there are three.
+const SCOPES_MAX: usize = 16;
 
 /// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -98,7 +102,9 @@ pub(crate) async fn create_token(
     State(surface): State<Surface>,
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Response, Problem> {
-    let (name, scopes, expires) = read_object(value, wanted).map_err(Problem::fields)?;
+    let now = SystemClock.now();
+    let (TokenName(name), scopes, expires) =
+        read_object(value, |fields| wanted(fields, now)).map_err(Problem::fields)?;
     let made = surface.hub.token_create(caller.actor, &name, scopes, expires).await?;
     let view = NewTokenView {
         id: made.id.to_string(),
@@ -107,20 +113,40 @@ pub(crate) async fn create_token(
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
-fn wanted(fields: &mut Fields<'_>) -> Option<(String, Vec<Scope>, Option<Time>)> {
-    let name = fields.required_text("name");
-    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        fields.fault(
-            "name",
-            format!("should be one line of at most {NAME_CHARS_MAX} letters"),
-        );
+/// What a token is for, in one line.
+struct TokenName(String);
+
+impl FromStr for TokenName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            return Err("should say what the token is for, so that it can be told apart later".into());
+        }
+        if text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
+            return Err(format!("should be one line of at most {NAME_CHARS_MAX} letters"));
+        }
+        Ok(Self(text.to_owned()))
     }
-    let scopes: Vec<Scope> = fields.each_parsed("scopes");
+}
+
+fn wanted(fields: &mut Fields<'_>, now: Time) -> Option<(TokenName, Vec<Scope>, Option<Time>)> {
+    if !fields.has("name") {
+        fields.fault("name", "is needed");
+    }
+    let name = fields.parsed("name");
+    let scopes: Vec<Scope> = fields.each_parsed("scopes", SCOPES_MAX);
     if scopes.is_empty() {
         fields.fault("scopes", "name at least one of feedback:read, feedback:write and admin");
     }
     let expires = fields.time("expires");
-    (!scopes.is_empty()).then_some((name, scopes, expires))
+    if let Some(end) = expires.filter(|end| *end <= now) {
+        fields.fault(
+            "expires",
+            format!("{end} is past: the token would be worth nothing; it is {now} now"),
+        );
+    }
+    name.map(|name| (name, scopes, expires))
 }
 
 /// List tokens
@@ -165,5 +191,41 @@ pub(crate) async fn revoke_token(
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+    use crate::json::read_object;
+    use mihwar_model::Time;
+    use serde_json::{Value, json};
+
+    fn faults(input: Value) -> Vec<String> {
+        let now = Time::parse_rfc3339("2026-11-22T09:30:00+03:00").unwrap();
+        match read_object(input, |fields| wanted(fields, now)) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.told().iter().map(|fault| fault.field.clone()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_token_has_a_name_and_an_end_that_is_yet_to_come() {
+        let good =
+            json!({"name": "لوحة خدمة العملاء", "scopes": ["feedback:read"], "expires": "2026-11-22T09:31:00+03:00"});
+        assert_eq!(faults(good.clone()), [""; 0]);
+        for (field, bad) in [
+            ("name", json!(" \u{a0}")),
+            ("name", json!("")),
+            ("name", json!(null)),
+            ("name", json!(7)),
+            ("name", json!("سطر\nآخر")),
+            ("scopes", json!([])),
+            ("expires", json!("2026-11-22T06:30:00Z")),
+        ] {
+            let mut input = good.clone();
+            input[field] = bad.clone();
+            assert_eq!(faults(input), [field], "{bad}");
+        }
     }
 }

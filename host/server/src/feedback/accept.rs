@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use mihwar_hub::{IdempotencyState, IdempotencyTicket, Intake};
-use mihwar_model::{Draft, InstanceName};
+use mihwar_hub::{Config, IdempotencyState, IdempotencyTicket, Intake};
+use mihwar_model::{Draft, FieldProblem, InstanceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
@@ -21,7 +21,7 @@ use crate::json::Fields;
 use crate::surface::Surface;
 
 /// Instance under which feedback of the API is kept, unless the caller names another.
-pub(crate) const USUAL_INSTANCE: &str = "api";
+const USUAL_INSTANCE: &str = "api";
 /// Longest idempotency key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -31,7 +31,7 @@ const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InstanceQuery {
-    /// Name of the source; external ids are told apart by it. Left out: `api`.
+    /// Name of the source; external ids are told apart by it. Left out: `api`. Not the name of a plugin instance.
     #[param(example = "branch-kiosk")]
     #[expect(
         dead_code,
@@ -82,7 +82,8 @@ impl Accepted {
 
 /// Hand in one piece of feedback
 ///
-/// Answered when it is on disk. With an `external_id` a repeat is answered with the record that is already there (200);
+/// Answered when it is on disk. The body may have 256 KiB unless the configuration says otherwise (`server.body-limit`); what
+/// is larger goes through `/api/v1/feedback:batch`, where a line may have 1 MiB. With an `external_id` a repeat is answered with the record that is already there (200);
 /// with an `Idempotency-Key` a repeat of the same request is answered with the same answer for 24 hours.
 #[utoipa::path(
     post, path = "/api/v1/feedback", tag = "feedback",
@@ -92,6 +93,7 @@ impl Accepted {
         (status = CREATED, body = Accepted, description = "It is kept."),
         (status = OK, body = Accepted, description = "It was known already, or is a new revision of one that was."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The body is no JSON."),
+        (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is larger than the hub takes; the detail names the limit."),
         (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed."),
         (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy; come back after Retry-After."),
     ),
@@ -104,7 +106,8 @@ pub(crate) async fn create_feedback(
     headers: HeaderMap,
     JsonBody { value, bytes }: JsonBody,
 ) -> Result<Response, Problem> {
-    let instance = read_instance(&uri)?;
+    let named = read_query(&uri, |fields: &mut Fields<'_>| fields.parsed("instance"))?;
+    let instance = own_instance(&surface.config(), named)?;
     let ticket = match idempotency(&surface, &caller, &headers, &uri, &bytes).await? {
         Idempotency::Answered(response) => return Ok(response),
         Idempotency::Open(ticket) => ticket,
@@ -133,13 +136,22 @@ fn kept_answer(intake: &Intake) -> Option<(u16, Vec<u8>)> {
     Some((status.as_u16(), serde_json::to_vec(&accepted).ok()?))
 }
 
-/// The instance that the query names.
-pub(crate) fn read_instance(uri: &Uri) -> Result<InstanceName, Problem> {
-    let named = read_query(uri, |fields: &mut Fields<'_>| fields.parsed("instance"))?;
-    match named {
-        Some(instance) => Ok(instance),
-        None => InstanceName::new(USUAL_INSTANCE).map_err(Problem::internal),
+/// The instance under which a caller's feedback is kept: the one that they name, or the usual one.
+///
+/// # Errors
+/// It is the name of a plugin instance. What stands under such a name came through that plugin, and nobody else may say so.
+pub(crate) fn own_instance(config: &Config, named: Option<InstanceName>) -> Result<InstanceName, Problem> {
+    let instance = match named {
+        Some(instance) => instance,
+        None => InstanceName::new(USUAL_INSTANCE).map_err(Problem::internal)?,
+    };
+    if config.instances.iter().any(|configured| configured.name == instance) {
+        let message = format!(
+            "{instance} is a plugin instance, and only its plugin brings feedback under that name; choose another"
+        );
+        return Err(Problem::fields(FieldProblem::new("instance", message)));
     }
+    Ok(instance)
 }
 
 enum Idempotency {
@@ -196,4 +208,30 @@ fn replay(status: u16, body: Vec<u8>) -> Response {
         (IDEMPOTENT_REPLAY, HeaderValue::from_static("true")),
     ];
     (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_instance;
+    use mihwar_hub::Config;
+    use mihwar_model::InstanceName;
+
+    #[test]
+    fn nobody_speaks_in_the_name_of_a_plugin() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mihwar.toml");
+        let text = "[[plugin]]\nid = \"p\"\n[[instance]]\nname = \"branch\"\nplugin = \"p\"\n";
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::load(&path, &[], std::iter::empty()).unwrap();
+        let kept_under = |config: &Config, named: Option<&str>| {
+            own_instance(config, named.map(|name| InstanceName::new(name).unwrap())).map(|name| name.to_string())
+        };
+        assert_eq!(kept_under(&config, None).unwrap(), "api");
+        assert_eq!(kept_under(&config, Some("branch-kiosk")).unwrap(), "branch-kiosk");
+        let refused = kept_under(&config, Some("branch")).unwrap_err().into_view();
+        assert_eq!((refused.status, refused.errors[0].field.as_str()), (422, "instance"));
+        // The usual name too may be taken by a plugin.
+        config.instances[0].name = InstanceName::new("api").unwrap();
+        assert!(kept_under(&config, None).is_err());
+    }
 }

@@ -3,12 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mihwar_model::{
-    Answer, AttachmentBytes, Attribute, Author, CallContent, Channel, Details, Direction, Draft, DraftAttachment,
-    FieldProblem, Identifier, Scalar, Score, SocialContent, Speaker, SurveyContent, Tag, Utterance,
+    ANSWERS_MAX, ATTACHMENTS_MAX, ATTRIBUTES_MAX, Answer, AttachmentBytes, Attribute, Author, CallContent, Channel,
+    Details, Direction, Draft, DraftAttachment, FieldProblem, IDENTIFIERS_MAX, Identifier, SCORES_MAX, Scalar, Score,
+    SocialContent, Speaker, SurveyContent, TAGS_MAX, Tag, UTTERANCES_MAX, Utterance,
 };
 use serde_json::Value;
 
-use crate::json::Fields;
+use crate::json::{Faults, Fields};
 
 /// Channel of feedback that does not name one.
 const DEFAULT_CHANNEL: &str = "api";
@@ -17,23 +18,18 @@ const DEFAULT_CHANNEL: &str = "api";
 ///
 /// # Errors
 /// Everything that is wrong, under the names that the fields have on the wire.
-pub(crate) fn read_feedback(value: Value) -> Result<Draft, Vec<FieldProblem>> {
-    let mut problems = Vec::new();
-    let usual = Tag::new(DEFAULT_CHANNEL).map_err(|error| vec![FieldProblem::new("channel", error.to_string())])?;
-    let mut fields = Fields::of(value, String::new(), &mut problems);
+pub(crate) fn read_feedback(value: Value) -> Result<Draft, Faults> {
+    let usual = Tag::new(DEFAULT_CHANNEL).map_err(|error| FieldProblem::new("channel", error.to_string()))?;
+    let mut faults = Faults::default();
+    let mut fields = Fields::of(value, String::new(), &mut faults);
     let draft = draft(&mut fields, usual);
     fields.finish();
-    if problems.is_empty() {
+    if faults.is_empty() {
         return Ok(draft);
     }
-    // The checks of the domain too, so that the caller sees all at once; but one fault per field is enough.
-    for further in wire_problems(&draft, draft.problems()) {
-        let known = |p: &FieldProblem| p.field.starts_with(&further.field) || further.field.starts_with(&p.field);
-        if !problems.iter().any(known) {
-            problems.push(further);
-        }
-    }
-    Err(problems)
+    // The checks of the domain too, so that the caller sees all at once.
+    faults.note_untouched(wire_problems(&draft, draft.problems()));
+    Err(faults)
 }
 
 /// Problems that the domain found, under the names that the fields have on the wire.
@@ -75,9 +71,9 @@ fn draft(fields: &mut Fields<'_>, usual_channel: Tag) -> Draft {
         body: fields.text("body").unwrap_or_default(),
         body_html: fields.text("body_html"),
         language: fields.parsed("language"),
-        scores: fields.each("scores", score),
-        tags: fields.each_parsed("tags"),
-        attachments: fields.each("attachments", attachment),
+        scores: fields.each("scores", SCORES_MAX, score),
+        tags: fields.each_parsed("tags", TAGS_MAX),
+        attachments: fields.each("attachments", ATTACHMENTS_MAX, attachment),
         details: fields.object("details", details).unwrap_or_default(),
         attributes: attributes(fields),
         raw: fields.any("raw").map(|raw| raw.to_string()),
@@ -87,7 +83,7 @@ fn draft(fields: &mut Fields<'_>, usual_channel: Tag) -> Draft {
 
 fn attributes(fields: &mut Fields<'_>) -> Vec<Attribute> {
     fields
-        .scalars("attributes")
+        .scalars("attributes", ATTRIBUTES_MAX)
         .into_iter()
         .map(|(name, value)| Attribute { name, value })
         .collect()
@@ -96,7 +92,7 @@ fn attributes(fields: &mut Fields<'_>) -> Vec<Attribute> {
 fn author(fields: &mut Fields<'_>) -> Author {
     Author {
         name: fields.text("name"),
-        identifiers: fields.each("identifiers", identifier),
+        identifiers: fields.each("identifiers", IDENTIFIERS_MAX, identifier),
         locale: fields.text("locale"),
     }
 }
@@ -200,7 +196,7 @@ fn call(fields: &mut Fields<'_>) -> CallContent {
         duration_ms: fields.natural("duration_ms"),
         queue: fields.text("queue"),
         agent: fields.object("agent", identifier),
-        transcript: fields.each("transcript", utterance),
+        transcript: fields.each("transcript", UTTERANCES_MAX, utterance),
     }
 }
 
@@ -229,7 +225,7 @@ fn utterance(fields: &mut Fields<'_>) -> Utterance {
 fn survey(fields: &mut Fields<'_>) -> SurveyContent {
     SurveyContent {
         survey_id: fields.required_text("survey_id"),
-        answers: fields.each("answers", answer),
+        answers: fields.each("answers", ANSWERS_MAX, answer),
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
 }
 
 /// Addresses that stream.
-pub(crate) fn streams() -> OpenApiRouter<Surface> {
+pub(crate) fn lasting() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(batch::create_feedback_batch))
         .routes(routes!(export::export_feedback))

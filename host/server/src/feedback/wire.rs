@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 
 /// One piece of feedback as a caller hands it in.
 ///
-/// At least one of `body`, `subject`, `scores`, `details` or `attachments` must say something. Unknown fields are refused.
+/// At least one of `body`, `subject`, `scores`, `details` or `attachments` must say something. Unknown fields are refused, and
+/// so are longer lists than those named here. All of it together may have 256 KiB as one request (or what the hub is
+/// configured to take), and 1 MiB as a line of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeedbackInput {
@@ -34,7 +36,7 @@ pub struct FeedbackInput {
     /// One line.
     #[schema(example = "تأخر التوصيل")]
     pub subject: Option<String>,
-    /// Plain text in the person's own words and language, up to 4 MiB.
+    /// Plain text in the person's own words and language; its length is bounded by that of the whole record.
     #[schema(example = "طلبت الجهاز قبل أسبوعين ولم يصل حتى الآن.")]
     pub body: Option<String>,
     /// The same as HTML.
@@ -42,15 +44,15 @@ pub struct FeedbackInput {
     /// BCP 47.
     #[schema(example = "ar")]
     pub language: Option<String>,
-    /// Scores given.
+    /// Scores given, at most 32, each metric once.
     pub scores: Vec<ScoreWire>,
-    /// Labels: lower-case words of letters in any script, digits, `-`, `_`, `:` and `.`.
+    /// At most 64 labels: lower-case words of letters in any script, digits, `-`, `_`, `:` and `.`.
     pub tags: Vec<String>,
-    /// Files.
+    /// Files, at most 256.
     pub attachments: Vec<AttachmentWire>,
     /// What is special to a call, a survey or a post.
     pub details: Option<DetailsWire>,
-    /// What the source said beyond these fields: names and values.
+    /// What the source said beyond these fields: at most 128 names and values.
     #[schema(value_type = std::collections::BTreeMap<String, ScalarWire>)]
     pub attributes: std::collections::BTreeMap<String, Scalar>,
     /// The source's own payload, any JSON.
@@ -67,7 +69,7 @@ pub struct AuthorWire {
     #[schema(example = "ليلى حداد")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Handles by which the person is known again.
+    /// Handles by which the person is known again, at most 16.
     pub identifiers: Vec<IdentifierWire>,
     /// BCP 47.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +125,7 @@ pub struct AttachmentWire {
     /// Address at the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The bytes in Base64, on the way in only; at most 256 KiB of them.
+    /// The bytes in Base64, on the way in only; at most 256 KiB of them, which only fit a line of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_base64: Option<String>,
     /// The hub's id of the bytes, on the way out only.
@@ -164,7 +166,7 @@ pub struct CallWire {
     /// Who took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<IdentifierWire>,
-    /// What was said.
+    /// What was said, at most 20 000 utterances.
     pub transcript: Vec<UtteranceWire>,
 }
 
@@ -190,7 +192,7 @@ pub struct UtteranceWire {
 pub struct SurveyWire {
     /// Which survey.
     pub survey_id: String,
-    /// In the order in which they were asked.
+    /// In the order in which they were asked, at most 512.
     pub answers: Vec<AnswerWire>,
 }
 

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, Version, header};
 use mihwar_hub::Scope;
 use mihwar_model::{Actor, TokenId};
 
@@ -105,7 +105,8 @@ impl<D: Demand> FromRequestParts<Surface> for Allowed<D> {
 /// Someone who looks at the hub with a browser or a monitor rather than a program of their own.
 ///
 /// From this machine no token is asked for, so that the first look needs nothing. That holds only while nothing
-/// suggests a proxy in between, behind which everybody would seem to be local.
+/// suggests a proxy in between, behind which everybody would seem to be local: a `server.public-url`, a header that
+/// proxies add, or HTTP/1.0, which no browser speaks and proxies do unless they are told otherwise.
 pub(crate) enum Visitor {
     /// Someone at this machine.
     Local,
@@ -136,7 +137,7 @@ impl FromRequestParts<Surface> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, surface: &Surface) -> Result<Self, Problem> {
         let peer = Peer::of(&parts.extensions);
-        let behind_proxy = surface.config().server.public_url.is_some() || speaks_for_another(&parts.headers);
+        let behind_proxy = surface.config().server.public_url.is_some() || came_through_proxy(parts);
         let local = match peer {
             Some(Peer::Console) => true,
             Some(peer) => peer.is_this_machine() && !behind_proxy && names_this_machine(parts),
@@ -164,10 +165,12 @@ fn names_this_machine(parts: &Parts) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn speaks_for_another(headers: &HeaderMap) -> bool {
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
-        .iter()
-        .any(|name| headers.contains_key(*name))
+fn came_through_proxy(parts: &Parts) -> bool {
+    let added_by_proxies = |name: &HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x-forwarded-") || ["forwarded", "x-real-ip", "via"].contains(&name)
+    };
+    parts.version < Version::HTTP_11 || parts.headers.keys().any(added_by_proxies)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -188,8 +191,8 @@ fn credential<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{basic_password, bearer, names_this_machine, speaks_for_another};
-    use http::{HeaderMap, HeaderValue, Request, header};
+    use super::{basic_password, bearer, came_through_proxy, names_this_machine};
+    use http::{HeaderMap, HeaderValue, Request, Version, header};
 
     fn authorised(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())])
@@ -225,10 +228,25 @@ mod tests {
 
     #[test]
     fn a_proxy_gives_itself_away() {
-        assert!(speaks_for_another(&HeaderMap::from_iter([(
-            header::HeaderName::from_static("x-forwarded-for"),
-            HeaderValue::from_static("203.0.113.9")
-        )])));
-        assert!(!speaks_for_another(&HeaderMap::new()));
+        let proxied = |version: Version, header: Option<&str>| {
+            let mut request = Request::builder().uri("/").version(version);
+            if let Some(name) = header {
+                request = request.header(name, "203.0.113.9");
+            }
+            came_through_proxy(&request.body(()).unwrap().into_parts().0)
+        };
+        for name in [
+            "X-Forwarded-For",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Host",
+            "X-Real-IP",
+            "Forwarded",
+            "Via",
+        ] {
+            assert!(proxied(Version::HTTP_11, Some(name)), "{name}");
+        }
+        // What a proxy speaks that was only told where to pass requests on.
+        assert!(proxied(Version::HTTP_10, None));
+        assert!(!proxied(Version::HTTP_11, None) && !proxied(Version::HTTP_11, Some("accept")));
     }
 }

@@ -40,8 +40,8 @@ sorts! {
         "The detail names the column (and, in a longer text, the line) where reading stopped. Keys may stand only once in an \
          object, text must be valid Unicode (no lone surrogates), and not more than 127 levels may be nested.";
     InvalidField "invalid-field" UNPROCESSABLE_ENTITY "Fields are wrong"
-        "Every bad field is listed in \"errors\" with what would be right. Unknown fields are refused, so that a misspelt \
-         one is not lost in silence. Nothing of the record was kept.";
+        "Every bad field is listed in \"errors\" (of more than 100 the first 100) with what would be right. Unknown fields \
+         are refused, so that a misspelt one is not lost in silence. Nothing of the record was kept.";
     InvalidQuery "invalid-query" BAD_REQUEST "The query is wrong"
         "A key of the query is unknown, stands twice or has a value that cannot be read. Each is listed in \"errors\".";
     InvalidCursor "invalid-cursor" BAD_REQUEST "The cursor is not ours"
@@ -51,8 +51,8 @@ sorts! {
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has the wrong media type"
         "Send application/json, or application/x-ndjson to the addresses that take a stream.";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The body is too large"
-        "The detail names the limit. Send many records through /api/v1/feedback:batch: the stream has no limit, one line \
-         may have one mebibyte.";
+        "The detail names the limit in bytes: 256 KiB for one request unless the configuration says otherwise. Send many \
+         records through /api/v1/feedback:batch: the stream has no limit, one line may have one mebibyte.";
     Unauthenticated "unauthenticated" UNAUTHORIZED "A token is needed"
         "Send \"Authorization: Bearer mhw_…\" with a token from `mihwar token create`. The token is missing, unknown, \
          expired or revoked; which of these is not said.";
@@ -76,6 +76,9 @@ sorts! {
         "The hub refuses to write before the disk is full. Nothing of the request was kept. Make room and send it again.";
     Timeout "timeout" GATEWAY_TIMEOUT "It took too long"
         "The request was given up. Whether it had an effect is not known; with an idempotency key it is safe to send again.";
+    OutcomeUnknown "outcome-unknown" INTERNAL_SERVER_ERROR "It is not known whether this was written"
+        "The disk failed in the middle of a commit. Look whether the record is there before sending it again; with an \
+         external_id or an idempotency key it is safe to send again, since a repeat is recognised.";
     Internal "internal" INTERNAL_SERVER_ERROR "Something went wrong in the hub"
         "This is a fault of the hub. Its log holds the cause under the request id in the answer's x-request-id header.";
 }

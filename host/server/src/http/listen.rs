@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +19,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
 use super::peer::Peer;
+use super::seats::Seats;
+use super::stall::StallLimited;
 
 /// Bytes of one request's headers.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -40,8 +43,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct ConnectionBounds {
     /// Connections over TCP that are held at once; more wait.
     pub(crate) connections_max: usize,
+    /// Of these, connections that one address may hold (for IPv6: one network of 64 bits); more are closed at once.
+    /// This machine's own addresses are excepted, since a proxy here brings everybody's.
+    pub(crate) connections_per_address_max: usize,
     /// From the opening of a connection, or the end of an exchange, to the end of the next headers.
     pub(crate) header_read_max: Duration,
+    /// How long nothing may be read of what is answered over TCP. The console may read as slowly as it likes: someone
+    /// leafs through what it prints.
+    pub(crate) write_stall_max: Duration,
 }
 
 /// Where the server listens.
@@ -111,6 +120,8 @@ pub(crate) async fn accept_until(
         builder: connection_settings(bounds.header_read_max),
         graceful: GracefulShutdown::new(),
         room: Arc::new(Semaphore::new(bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+        seats: Seats::new(bounds.connections_per_address_max),
+        write_stall_max: bounds.write_stall_max,
     };
     let Listeners { tcp, console } = listeners;
     tokio::select! {
@@ -135,22 +146,32 @@ struct Acceptor {
     builder: http1::Builder,
     graceful: GracefulShutdown,
     room: Arc<Semaphore>,
+    seats: Seats,
+    write_stall_max: Duration,
 }
 
 impl Acceptor {
     async fn tcp(&self, listener: &TcpListener) {
         while let Some(permit) = self.permit().await {
             match listener.accept().await {
-                Ok((stream, address)) => {
-                    // Small answers leave at once instead of waiting for more to send.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "no TCP_NODELAY");
-                    }
-                    self.serve(stream, Peer::Tcp(address), permit);
-                }
+                Ok((stream, address)) => self.serve_tcp(stream, address, permit),
                 Err(error) => accept_failed(&error).await,
             }
         }
+    }
+
+    fn serve_tcp(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let Some(seat) = self.seats.take(address.ip()) else {
+            metrics::counter!("mihwar_http_connections_refused_total").increment(1);
+            tracing::debug!("a connection was closed: its address holds as many as one may");
+            return;
+        };
+        // Small answers leave at once instead of waiting for more to send.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let stream = StallLimited::new(stream, self.write_stall_max);
+        self.serve(stream, Peer::Tcp(address), (permit, seat));
     }
 
     async fn console(&self, socket: Option<&ConsoleSocket>) {
@@ -160,18 +181,19 @@ impl Acceptor {
         loop {
             match socket.listener.accept().await {
                 // The console keeps a way in even when the network has taken all connections.
-                Ok((stream, _)) => self.serve(stream, Peer::Console, None),
+                Ok((stream, _)) => self.serve(stream, Peer::Console, ()),
                 Err(error) => accept_failed(&error).await,
             }
         }
     }
 
-    /// Room for one more connection; the outer `None` only when the semaphore is closed, which it never is.
-    async fn permit(&self) -> Option<Option<OwnedSemaphorePermit>> {
-        self.room.clone().acquire_owned().await.ok().map(Some)
+    /// Room for one more connection; `None` only when the semaphore is closed, which it never is.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_owned().await.ok()
     }
 
-    fn serve<S>(&self, stream: S, peer: Peer, permit: Option<OwnedSemaphorePermit>)
+    /// Serves a connection; `held` is given back when it ends.
+    fn serve<S>(&self, stream: S, peer: Peer, held: impl Send + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -187,7 +209,7 @@ impl Acceptor {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
+            drop(held);
         });
     }
 }

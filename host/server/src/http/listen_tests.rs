@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 use super::{ConnectionBounds, ConsoleSocket, Listeners, accept_until};
 use crate::Peer;
 
+/// More than the system takes in for a reader who does not read.
+const LARGE_BYTES: usize = 64 << 20;
+
 struct Running {
     address: std::net::SocketAddr,
     socket: PathBuf,
@@ -24,9 +27,18 @@ struct Running {
 async fn start(connections_max: usize) -> Running {
     start_within(ConnectionBounds {
         connections_max,
-        header_read_max: Duration::from_secs(60),
+        ..roomy()
     })
     .await
+}
+
+const fn roomy() -> ConnectionBounds {
+    ConnectionBounds {
+        connections_max: 8,
+        connections_per_address_max: 8,
+        header_read_max: Duration::from_secs(60),
+        write_stall_max: Duration::from_secs(60),
+    }
 }
 
 async fn start_within(bounds: ConnectionBounds) -> Running {
@@ -38,7 +50,11 @@ async fn start_within(bounds: ConnectionBounds) -> Running {
         tokio::time::sleep(Duration::from_millis(300)).await;
         "تمّ"
     };
-    let router = Router::new().route("/", get(who)).route("/slow", get(slow));
+    let large = async || vec![b'x'; LARGE_BYTES];
+    let router = Router::new()
+        .route("/", get(who))
+        .route("/slow", get(slow))
+        .route("/large", get(large));
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("hub.sock");
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,8 +151,8 @@ async fn connections_beyond_the_bound_wait_and_the_console_does_not() {
 async fn headers_that_never_end_close_the_connection() {
     for start_of_request in ["", "GET / HT", "GET / HTTP/1.1\r\nhost: localhost\r\nx-endless: "] {
         let bounds = ConnectionBounds {
-            connections_max: 8,
             header_read_max: Duration::from_millis(200),
+            ..roomy()
         };
         let running = start_within(bounds).await;
         let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -145,4 +161,25 @@ async fn headers_that_never_end_close_the_connection() {
         let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "still open after {start_of_request:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_closes_the_connection_and_the_console_may_take_its_time() {
+    let bounds = ConnectionBounds {
+        write_stall_max: Duration::from_millis(200),
+        ..roomy()
+    };
+    let running = start_within(bounds).await;
+    let request = b"GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut stalled = TcpStream::connect(running.address).await.unwrap();
+    let mut console = UnixStream::connect(&running.socket).await.unwrap();
+    stalled.write_all(request).await.unwrap();
+    console.write_all(request).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (mut got, mut whole) = (Vec::new(), Vec::new());
+    // Cut off: the end comes early, or as an error.
+    drop(stalled.read_to_end(&mut got).await);
+    assert!(got.len() < LARGE_BYTES, "{}", got.len());
+    console.read_to_end(&mut whole).await.unwrap();
+    assert!(whole.len() > LARGE_BYTES, "{}", whole.len());
 }

@@ -4,12 +4,15 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod catalogue;
 pub(crate) mod headers;
+pub(crate) mod lasting;
 pub(crate) mod layers;
 pub(crate) mod listen;
 pub(crate) mod observe;
 pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod seats;
+pub(crate) mod stall;
 pub(crate) mod stream;
 
 pub(crate) use caller::{Admin, Allowed, Read, Write};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::catalogue::Sort;
+use crate::json::Faults;
 
 /// Media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -51,7 +52,7 @@ pub struct ProblemView {
     pub status: u16,
     /// What happened this time and what to do.
     pub detail: String,
-    /// Every bad field, not only the first.
+    /// Every bad field, not only the first; of more than 100 the first 100, and the detail says how many there are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -82,25 +83,45 @@ impl Problem {
         }
     }
 
-    /// Fields that are wrong, all of them.
-    pub(crate) fn fields(problems: Vec<FieldProblem>) -> Self {
-        let detail = match problems.as_slice() {
-            [only] => only.to_string(),
-            many => format!("{} fields are wrong; each is listed in \"errors\"", many.len()),
+    /// Fields that are wrong: all of them, up to as many as anybody reads.
+    pub(crate) fn fields(faults: impl Into<Faults>) -> Self {
+        let faults = faults.into();
+        let detail = match (faults.told(), faults.untold()) {
+            ([only], 0) => only.to_string(),
+            (told, 0) => format!("{} fields are wrong; each is listed in \"errors\"", told.len()),
+            (told, untold) => format!(
+                "{} fields are wrong; the first {} are listed in \"errors\", {untold} more are not",
+                told.len() + untold,
+                told.len()
+            ),
         };
-        let errors = problems.into_iter().map(FieldError::from).collect();
         Self {
-            errors,
+            errors: faults.into_told().into_iter().map(FieldError::from).collect(),
             ..Self::new(Sort::InvalidField, detail)
         }
     }
 
     /// A query that is wrong, with all its faults.
-    pub(crate) fn query(problems: Vec<FieldProblem>) -> Self {
+    pub(crate) fn query(faults: Faults) -> Self {
         Self {
             sort: Sort::InvalidQuery,
-            ..Self::fields(problems)
+            ..Self::fields(faults)
         }
+    }
+
+    /// A body of more bytes than `limit`.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(
+            Sort::TooLarge,
+            format!("the body is larger than the {limit} bytes that this address takes"),
+        )
+    }
+
+    /// The request was given up after `limit`.
+    pub(crate) fn timed_out(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let detail = format!("the request was given up after {seconds} s; whether it had an effect is not known");
+        Self::new(Sort::Timeout, detail)
     }
 
     /// Something broke that the caller can do nothing about.
@@ -178,6 +199,10 @@ impl From<Fault> for Problem {
                 Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
             }
             Fault::TooLarge(detail) => Self::new(Sort::TooLarge, detail),
+            Fault::Unknown => {
+                let detail = "it is not known whether this was written; look before sending it again";
+                Self::new(Sort::OutcomeUnknown, detail).with_private(fault)
+            }
             other => Self::internal(other),
         }
     }
@@ -192,26 +217,41 @@ impl From<QueryError> for Problem {
     }
 }
 
+impl Sort {
+    /// How a caller would prove themselves, where that is what was missing.
+    const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some("Bearer realm=\"mihwar\""),
+            // Which headers carry the signature is the plugin's to say, and stands in its manifest.
+            Self::NotVerified => Some("Signature realm=\"hooks\""),
+            _ => None,
+        }
+    }
+}
+
+/// Whole seconds, as the header wants them: never earlier than meant, and never at once.
+fn retry_after_seconds(after: Duration) -> u64 {
+    let begun = u64::from(after.subsec_nanos() > 0);
+    after.as_secs().saturating_add(begun).max(1)
+}
+
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let status = self.status();
         let (retry_after, allow) = (self.retry_after, self.allow.take());
-        let sort = self.sort;
+        let challenge = self.sort.challenge();
         let body = serde_json::to_vec(&self.into_view()).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(after) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(after)));
         }
         if let Some(allow) = allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
             headers.insert(header::ALLOW, allow);
         }
-        if matches!(sort, Sort::Unauthenticated) {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"mihwar\""),
-            );
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -221,7 +261,9 @@ impl IntoResponse for Problem {
 mod tests {
     use super::{Problem, Sort};
     use axum::response::IntoResponse;
+    use mihwar_hub::Fault;
     use mihwar_model::FieldProblem;
+    use std::time::Duration;
 
     #[test]
     fn the_caller_never_reads_the_private_part() {
@@ -240,10 +282,49 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_faults_the_first_are_listed_and_the_rest_counted() {
+        let many: Vec<_> = (0..130).map(|i| FieldProblem::new(format!("حقل{i}"), "خطأ")).collect();
+        let view = Problem::fields(many).into_view();
+        assert_eq!(view.errors.len(), 100);
+        assert!(
+            view.detail.starts_with("130 fields") && view.detail.contains("30 more"),
+            "{}",
+            view.detail
+        );
+    }
+
+    #[test]
     fn a_busy_answer_says_when_to_come_back() {
-        let response = Problem::busy(std::time::Duration::from_millis(200)).into_response();
+        let response = Problem::busy(Duration::from_millis(200)).into_response();
         assert_eq!(response.status(), Sort::Busy.status());
         assert_eq!(response.headers()["retry-after"], "1");
         assert_eq!(response.headers()["content-type"], super::PROBLEM_JSON);
+        for (millis, seconds) in [(0, "1"), (1000, "1"), (1001, "2"), (2900, "3")] {
+            let response = Problem::busy(Duration::from_millis(millis)).into_response();
+            assert_eq!(response.headers()["retry-after"], seconds, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn an_outcome_that_nobody_knows_is_no_ordinary_fault() {
+        let view = Problem::from(Fault::Unknown).into_view();
+        assert_eq!((view.status, view.kind.as_str()), (500, "/problems/outcome-unknown"));
+        assert!(view.detail.contains("look before sending it again"), "{}", view.detail);
+    }
+
+    #[test]
+    fn whoever_is_not_recognised_is_told_how_to_be() {
+        for (sort, scheme) in [(Sort::Unauthenticated, "Bearer "), (Sort::NotVerified, "Signature ")] {
+            let response = Problem::new(sort, "…").into_response();
+            assert_eq!(response.status(), 401);
+            let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+            assert!(challenge.starts_with(scheme), "{challenge}");
+        }
+        assert!(
+            !Problem::new(Sort::Forbidden, "…")
+                .into_response()
+                .headers()
+                .contains_key("www-authenticate")
+        );
     }
 }

@@ -6,7 +6,7 @@ use mihwar_model::FieldProblem;
 use serde_json::{Map, Value};
 
 use super::{Problem, Sort};
-use crate::json::Fields;
+use crate::json::{Faults, Fields};
 
 /// Most records on one page.
 pub(crate) const PAGE_MAX: u16 = 200;
@@ -45,22 +45,22 @@ impl PageWanted {
 pub(crate) fn read_query<T>(uri: &Uri, read: impl FnOnce(&mut Fields<'_>) -> T) -> Result<T, Problem> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|error| Problem::new(Sort::InvalidQuery, error.body_text()))?;
-    let mut problems = Vec::new();
+    let mut faults = Faults::default();
     let mut object = Map::new();
     for (key, value) in pairs {
         if object.contains_key(&key) {
-            problems.push(FieldProblem::new(key, "stands twice"));
+            faults.note(|| FieldProblem::new(key, "stands twice"));
         } else {
             object.insert(key, Value::String(value));
         }
     }
-    let mut fields = Fields::of(Value::Object(object), String::new(), &mut problems);
+    let mut fields = Fields::of(Value::Object(object), String::new(), &mut faults);
     let result = read(&mut fields);
     fields.finish();
-    if problems.is_empty() {
+    if faults.is_empty() {
         Ok(result)
     } else {
-        Err(Problem::query(problems))
+        Err(Problem::query(faults))
     }
 }
 

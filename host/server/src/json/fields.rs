@@ -6,41 +6,44 @@ use std::str::FromStr;
 use mihwar_model::{FieldProblem, Scalar, Time};
 use serde_json::{Map, Value};
 
+use super::Faults;
+
+/// Letters of an unknown field's name that are said back.
+const UNKNOWN_CHARS_MAX: usize = 80;
+
 /// The fields of one object, taken out one after the other. What is left at the end is unknown.
 ///
-/// A field with a fault is noted and read as if it were absent, so that the walk goes on and finds the rest.
+/// A field with a fault is noted and read as if it were absent, so that the walk goes on and finds the rest. A list that
+/// is longer than it may be is refused before it is walked: the walk costs what a good value costs.
 pub(crate) struct Fields<'p> {
     path: String,
     object: Map<String, Value>,
     known: Vec<&'static str>,
-    problems: &'p mut Vec<FieldProblem>,
+    faults: &'p mut Faults,
 }
 
 /// Reads a whole value; `read` gives `None` only after it noted a fault.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub(crate) fn read_object<T>(
-    value: Value,
-    read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
-) -> Result<T, Vec<FieldProblem>> {
-    let mut problems = Vec::new();
-    let mut fields = Fields::of(value, String::new(), &mut problems);
+pub(crate) fn read_object<T>(value: Value, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, Faults> {
+    let mut faults = Faults::default();
+    let mut fields = Fields::of(value, String::new(), &mut faults);
     let result = read(&mut fields);
     fields.finish();
     match result {
-        Some(result) if problems.is_empty() => Ok(result),
-        _ => Err(problems),
+        Some(result) if faults.is_empty() => Ok(result),
+        _ => Err(faults),
     }
 }
 
 impl<'p> Fields<'p> {
     /// The fields of `value`, which should be an object; `path` is where it stands, empty for the outermost.
-    pub(crate) fn of(value: Value, path: String, problems: &'p mut Vec<FieldProblem>) -> Self {
+    pub(crate) fn of(value: Value, path: String, faults: &'p mut Faults) -> Self {
         let object = match value {
             Value::Object(object) => object,
             other => {
-                problems.push(FieldProblem::new(path.clone(), expected("an object", &other)));
+                faults.note(|| FieldProblem::new(path.clone(), expected("an object", &other)));
                 Map::new()
             }
         };
@@ -48,28 +51,39 @@ impl<'p> Fields<'p> {
             path,
             object,
             known: Vec::with_capacity(20),
-            problems,
+            faults,
         }
     }
 
-    /// Notes what is left over. Call it last.
+    /// Notes what is left over, and once for each sort of object what would be known. Call it last.
     pub(crate) fn finish(self) {
-        if self.object.is_empty() {
+        let Self {
+            path,
+            object,
+            known,
+            faults,
+        } = self;
+        if object.is_empty() {
             return;
         }
-        let known = self.known.join(", ");
-        for key in self.object.keys() {
-            let field = join(&self.path, &key.chars().take(80).collect::<String>());
-            self.problems.push(FieldProblem::new(
-                field,
-                format!("is not known here; known are {known}"),
-            ));
+        let known = known.join(", ");
+        let mut message = "is not known here".to_owned();
+        if faults.names_for_the_first_time(&known) {
+            message = format!("{message}; known are {known}");
+        }
+        for key in object.keys() {
+            let message = std::mem::replace(&mut message, "is not known here".to_owned());
+            faults.note(|| {
+                let key: String = key.chars().take(UNKNOWN_CHARS_MAX).collect();
+                FieldProblem::new(join(&path, &key), message)
+            });
         }
     }
 
     /// Notes a fault of the field `key`.
     pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(FieldProblem::new(join(&self.path, key), message));
+        let path = &self.path;
+        self.faults.note(|| FieldProblem::new(join(path, key), message));
     }
 
     /// Whether the field is there and is not null.
@@ -158,10 +172,14 @@ impl<'p> Fields<'p> {
         scalar(value).map_err(|message| self.fault(key, message)).ok()
     }
 
-    /// An object of names and scalars.
-    pub(crate) fn scalars(&mut self, key: &'static str) -> Vec<(String, Scalar)> {
+    /// An object of at most `max` names and scalars.
+    pub(crate) fn scalars(&mut self, key: &'static str, max: usize) -> Vec<(String, Scalar)> {
         match self.any(key) {
             None => Vec::new(),
+            Some(Value::Object(object)) if object.len() > max => {
+                self.fault(key, too_many(object.len(), max));
+                Vec::new()
+            }
             Some(Value::Object(object)) => object
                 .into_iter()
                 .filter_map(|(name, value)| match scalar(value) {
@@ -185,9 +203,14 @@ impl<'p> Fields<'p> {
         Some(self.nested(value, key, read))
     }
 
-    /// A list of objects.
-    pub(crate) fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Fields<'_>) -> T) -> Vec<T> {
-        let items = self.list(key);
+    /// A list of at most `max` objects.
+    pub(crate) fn each<T>(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        mut read: impl FnMut(&mut Fields<'_>) -> T,
+    ) -> Vec<T> {
+        let items = self.list(key, max);
         items
             .into_iter()
             .enumerate()
@@ -195,9 +218,9 @@ impl<'p> Fields<'p> {
             .collect()
     }
 
-    /// A list of texts that follow the rule of a type; those that do not are noted and left out.
-    pub(crate) fn each_parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Vec<T> {
-        let items = self.list(key);
+    /// A list of at most `max` texts that follow the rule of a type; those that do not are noted and left out.
+    pub(crate) fn each_parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str, max: usize) -> Vec<T> {
+        let items = self.list(key, max);
         let read = |(i, item): (usize, Value)| {
             let parsed = match item {
                 Value::String(text) => text.parse().map_err(|error: T::Err| error.to_string()),
@@ -210,9 +233,13 @@ impl<'p> Fields<'p> {
         items.into_iter().enumerate().filter_map(read).collect()
     }
 
-    fn list(&mut self, key: &'static str) -> Vec<Value> {
+    fn list(&mut self, key: &'static str, max: usize) -> Vec<Value> {
         match self.any(key) {
             None => Vec::new(),
+            Some(Value::Array(items)) if items.len() > max => {
+                self.fault(key, too_many(items.len(), max));
+                Vec::new()
+            }
             Some(Value::Array(items)) => items,
             Some(other) => {
                 self.fault(key, expected("a list", &other));
@@ -222,7 +249,7 @@ impl<'p> Fields<'p> {
     }
 
     fn nested<T>(&mut self, value: Value, key: &str, read: impl FnOnce(&mut Fields<'_>) -> T) -> T {
-        let mut fields = Fields::of(value, join(&self.path, key), self.problems);
+        let mut fields = Fields::of(value, join(&self.path, key), self.faults);
         let result = read(&mut fields);
         fields.finish();
         result
@@ -248,6 +275,10 @@ fn join(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
+}
+
+fn too_many(count: usize, max: usize) -> String {
+    format!("{count} entries; at most {max} are taken")
 }
 
 fn expected(wanted: &str, got: &Value) -> String {

@@ -9,19 +9,48 @@ use serde_json::{Map, Number, Value};
 /// Where and why text is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JsonFault {
+    place: Option<Place>,
+    reason: String,
+}
+
+/// Line and column, counted from 1; columns count bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
     line: usize,
     column: usize,
-    reason: String,
+}
+
+impl Place {
+    /// The place that the library names. Where reading stopped right behind the end of a line, it names column 0 of
+    /// the next one; the fault is at the end of the line before.
+    fn of(text: &[u8], error: &serde_json::Error) -> Option<Self> {
+        match (error.line(), error.column()) {
+            (0, _) => None,
+            (1, column) => Some(Self {
+                line: 1,
+                column: column.max(1),
+            }),
+            (line, 0) => {
+                let before = text.split(|byte| *byte == b'\n').nth(line - 2).unwrap_or_default();
+                Some(Self {
+                    line: line - 1,
+                    column: before.len() + 1,
+                })
+            }
+            (line, column) => Some(Self { line, column }),
+        }
+    }
 }
 
 impl fmt::Display for JsonFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, reason } = self;
-        match line {
+        match self.place {
+            None => {}
             // A stream of lines counts its own lines: within one, only the column says something.
-            0 | 1 => write!(f, "column {column}: {reason}"),
-            _ => write!(f, "line {line}, column {column}: {reason}"),
+            Some(Place { line: 1, column }) => write!(f, "column {column}: ")?,
+            Some(Place { line, column }) => write!(f, "line {line}, column {column}: ")?,
         }
+        f.write_str(&self.reason)
     }
 }
 
@@ -29,26 +58,30 @@ impl fmt::Display for JsonFault {
 /// the two counts.
 ///
 /// # Errors
-/// The first place that cannot be read; columns count bytes from 1.
+/// The first place that cannot be read, or that there is nothing to read.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, JsonFault> {
-    serde_json::from_slice::<Strict>(text)
-        .map(|Strict(value)| value)
-        .map_err(|error| {
-            let text = error.to_string();
-            let place = format!(" at line {} column {}", error.line(), error.column());
-            let reason = match text.strip_suffix(place.as_str()).unwrap_or(&text) {
-                // The library's word for an escape that is half of a pair says nothing to whoever wrote it.
-                "unexpected end of hex escape" => {
-                    "half of a surrogate pair stands alone (\\ud800 to \\udfff)".to_owned()
-                }
-                reason => reason.to_owned(),
-            };
-            JsonFault {
-                line: error.line(),
-                column: error.column(),
-                reason,
-            }
-        })
+    if text.trim_ascii().is_empty() {
+        return Err(JsonFault {
+            place: None,
+            reason: "the body is empty".to_owned(),
+        });
+    }
+    let value = serde_json::from_slice::<Strict>(text);
+    value.map(|Strict(value)| value).map_err(|error| JsonFault {
+        place: Place::of(text, &error),
+        reason: reason(&error),
+    })
+}
+
+/// Why the text is no JSON, without the place.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(place.as_str()).unwrap_or(&text) {
+        // The library's word for an escape that is half of a pair says nothing to whoever wrote it.
+        "unexpected end of hex escape" => "half of a surrogate pair stands alone (\\ud800 to \\udfff)".to_owned(),
+        reason => reason.to_owned(),
+    }
 }
 
 struct Strict(Value);
@@ -153,6 +186,30 @@ mod tests {
         assert!(fault(&"[".repeat(10_000)).contains("recursion limit"));
         assert!(parse(b"{\"a\":\"\xff\"}").unwrap_err().to_string().contains("unicode"));
         assert!(fault("{} {}").contains("trailing"));
+    }
+
+    #[test]
+    fn no_place_is_before_the_first_column() {
+        assert_eq!(fault(""), "the body is empty");
+        assert_eq!(fault(" \r\n\t"), "the body is empty");
+        assert!(fault("{").starts_with("column 1: EOF"), "{}", fault("{"));
+        // Broken off behind the end of a line: blamed on that line. Seven bytes, and the place behind them.
+        assert!(
+            fault("{\"a\":1,\n").starts_with("column 8: EOF"),
+            "{}",
+            fault("{\"a\":1,\n")
+        );
+        assert!(
+            fault("{\n\"a\":1,\n").starts_with("line 2, column 7: EOF"),
+            "{}",
+            fault("{\n\"a\":1,\n")
+        );
+        // A bare line end in a text stands where the line ends: two bytes for each Arabic letter.
+        assert!(
+            fault("{\"a\":\"نص\nآخر\"}").starts_with("column 11: control character"),
+            "{}",
+            fault("{\"a\":\"نص\nآخر\"}")
+        );
     }
 
     #[test]

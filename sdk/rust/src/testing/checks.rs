@@ -1,94 +1,209 @@
-//! What the hub checks on every record that a channel returns.
+//! What the hub refuses of what a plugin returns.
 
-use crate::{AttachmentSource, Change, Details, Feedback, Score};
+use std::collections::BTreeSet;
 
-const EXTERNAL_ID_MAX: usize = 1024;
-const BODY_MAX: usize = 4 << 20;
-const TEXT_MAX: usize = 64 << 10;
-const INLINE_MAX: usize = 256 << 10;
-const KINDS: [&str; 6] = ["complaint", "suggestion", "enquiry", "praise", "observation", "defect"];
+use super::names::{KINDS, is_code, is_instance_name, is_language, is_tag};
+use super::record::record_problems;
+use crate::{AttachmentSource, Change, Edit, Feedback, ImportPage, Value, Verdict};
 
-/// Everything for which the hub would refuse the record, field by field; empty when it is sound.
+/// Most items in one returned value.
+const RETURNED_ITEMS: usize = 10_000;
+
+/// Why the hub would refuse an enricher's edit: what enrichers set are facts, never words of a person.
 #[must_use]
-pub fn record_problems(feedback: &Feedback) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut text = |field: &str, text: Option<&str>, max: usize| {
-        if text.is_some_and(|text| text.len() > max) {
-            problems.push(format!("{field}: more than {max} bytes"));
+pub fn edit_problem(edit: &Edit) -> Option<String> {
+    match edit {
+        Edit::SetAttribute(attribute) => {
+            if !is_code(&attribute.name) {
+                return Some(format!("set-attribute: the name `{}` {CODE}", attribute.name));
+            }
+            value_problem(&attribute.value).map(|reason| format!("set-attribute `{}`: {reason}", attribute.name))
         }
-        if text.is_some_and(|text| text.contains('\0')) {
-            problems.push(format!("{field}: holds a NUL character"));
+        Edit::AddTag(tag) => (!is_tag(tag)).then(|| format!("add-tag: `{tag}` is no lower-case slug")),
+        Edit::RemoveTag(tag) => (!is_tag(tag)).then(|| format!("remove-tag: `{tag}` is no lower-case slug")),
+        Edit::SetLanguage(tag) => (!is_language(tag)).then(|| format!("set-language: `{tag}` is no tag of BCP 47")),
+        Edit::SetKind(kind) => {
+            (!KINDS.contains(&kind.as_str())).then(|| format!("set-kind: `{kind}` is none of {}", KINDS.join(", ")))
         }
-    };
-    text("external_id", Some(&feedback.external_id), EXTERNAL_ID_MAX);
-    text("revision", feedback.revision.as_deref(), EXTERNAL_ID_MAX);
-    text("thread_id", feedback.thread_id.as_deref(), EXTERNAL_ID_MAX);
-    text("in_reply_to", feedback.in_reply_to.as_deref(), EXTERNAL_ID_MAX);
-    text("subject", feedback.subject.as_deref(), TEXT_MAX);
-    text("body", Some(&feedback.body), BODY_MAX);
-    text("body_html", feedback.body_html.as_deref(), BODY_MAX);
-    text("raw", feedback.raw.as_deref(), BODY_MAX);
-    if feedback.external_id.trim().is_empty() {
-        problems.push("external_id: must not be empty".into());
-    }
-    if let Some(kind) = feedback.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
-        problems.push(format!("kind: `{kind}` is none of {}", KINDS.join(", ")));
-    }
-    for tag in feedback.tags.iter().filter(|tag| !is_slug(tag)) {
-        problems.push(format!(
-            "tags: `{tag}` is no slug of a-z, 0-9, `-`, `_`, `:` within 64 bytes"
-        ));
-    }
-    problems.extend(feedback.scores.iter().filter_map(score_problem));
-    for attachment in &feedback.attachments {
-        if matches!(&attachment.source, AttachmentSource::Inline(bytes) if bytes.len() > INLINE_MAX) {
-            problems.push(format!(
-                "attachments: `{}` is too large to be inline, use a blob",
-                attachment.name
-            ));
+        Edit::SetSentiment(value) => {
+            (!(-1.0..=1.0).contains(value)).then(|| format!("set-sentiment: {value} is outside -1 to 1"))
+        }
+        Edit::Redact(_) => Some("redact: enrichers run after storage, so the hub does not take it yet".into()),
+        Edit::Route(name) => (!is_instance_name(name)).then(|| format!("route: `{name}` is no name of a department")),
+        Edit::Quarantine(reason) => {
+            (!is_tag(reason)).then(|| format!("quarantine: the reason `{reason}` is no lower-case slug"))
         }
     }
-    let silent = feedback.body.trim().is_empty() && feedback.subject.as_deref().is_none_or(|s| s.trim().is_empty());
-    let bare = feedback.scores.is_empty() && feedback.attachments.is_empty() && feedback.details == Details::None;
-    if silent && bare && feedback.body_html.is_none() {
-        problems.push("body: nothing is said and nothing else is there".into());
+}
+
+const CODE: &str = "is no code of at most 64 ASCII letters, digits and `.`, `_`, `:`, `-`";
+
+fn value_problem(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => (!is_code(text)).then(|| format!("`{text}` {CODE}")),
+        Value::Decimal(number) => (!number.is_finite()).then(|| "must be a finite number".into()),
+        Value::Json(_) => Some("an enricher sets numbers, yes/no and codes, not JSON".into()),
+        Value::Integer(_) | Value::Boolean(_) | Value::Timestamp(_) => None,
     }
-    problems
 }
 
-fn is_slug(tag: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b':');
-    (1..=64).contains(&tag.len()) && tag.bytes().all(allowed)
-}
-
-fn score_problem(score: &Score) -> Option<String> {
-    let scale = match score.metric.as_str() {
-        "nps" => (0.0, 10.0),
-        "csat" => (1.0, 5.0),
-        "ces" => (1.0, 7.0),
-        _ => (score.min, score.max),
-    };
-    let sound =
-        (score.min, score.max) == scale && score.min < score.max && (score.min..=score.max).contains(&score.value);
-    (!sound).then(|| {
-        format!(
-            "scores: `{}` = {} on {} to {}",
-            score.metric, score.value, score.min, score.max
-        )
-    })
-}
-
-/// Fails the test with the problems of the first unsound record.
-pub(super) fn assert_sound(changes: &[Change]) {
+/// Fails the test with the problems of the first change that the hub would refuse. `blobs` are those that the call
+/// stored.
+pub(super) fn assert_sound(changes: &[Change], blobs: &BTreeSet<String>) {
+    assert_items(changes.len());
     for change in changes {
-        if let Change::Upsert(feedback) = change {
-            let problems = record_problems(feedback);
-            assert!(
-                problems.is_empty(),
-                "the hub would refuse `{}`: {}",
-                feedback.external_id,
-                problems.join("; ")
-            );
+        match change {
+            Change::Upsert(feedback) => {
+                let mut problems = record_problems(feedback);
+                problems.extend(blob_problems(feedback, blobs));
+                assert!(
+                    problems.is_empty(),
+                    "the hub would refuse `{}`: {}",
+                    feedback.external_id,
+                    problems.join("; ")
+                );
+            }
+            Change::Erase(_) => {}
+            Change::Status(update) => panic!(
+                "the hub would refuse the status of `{}`: it takes none from channels yet",
+                update.external_ref
+            ),
         }
+    }
+}
+
+fn blob_problems(feedback: &Feedback, blobs: &BTreeSet<String>) -> Vec<String> {
+    let attachments = feedback.attachments.iter().enumerate();
+    attachments
+        .filter_map(|(at, attachment)| match &attachment.source {
+            AttachmentSource::Blob(id) if !blobs.contains(id) => Some(format!(
+                "attachments[{at}]: the blob `{id}` was not stored in this call"
+            )),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Fails the test when a page has more than was asked for.
+pub(super) fn assert_page(page: &ImportPage, max_items: u32, blobs: &BTreeSet<String>) {
+    assert_sound(&page.changes, blobs);
+    let items = page.changes.len() + page.refusals.len();
+    assert_items(items);
+    assert!(
+        items <= max_items as usize,
+        "{items} items on a page of at most {max_items}"
+    );
+}
+
+/// Fails the test with the first verdict that the hub would refuse or could not place.
+pub(super) fn assert_verdicts(verdicts: &[Verdict], ids: &BTreeSet<String>) {
+    let edits = |verdict: &Verdict| match verdict {
+        Verdict::Edited(edits) => edits.edits.len(),
+        Verdict::Failed(_) => 0,
+    };
+    assert_items(verdicts.len() + verdicts.iter().map(edits).sum::<usize>());
+    for verdict in verdicts {
+        let (id, edits) = match verdict {
+            Verdict::Edited(edits) => (&edits.id, edits.edits.as_slice()),
+            Verdict::Failed((id, _)) => (id, [].as_slice()),
+        };
+        assert!(ids.contains(id), "a verdict for `{id}`, which is not in the batch");
+        let problems: Vec<String> = edits.iter().filter_map(edit_problem).collect();
+        assert!(
+            problems.is_empty(),
+            "the hub would refuse the edits of `{id}`: {}",
+            problems.join("; ")
+        );
+    }
+}
+
+/// Fails the test when a call returns more than the hub takes by default.
+pub(super) fn assert_items(items: usize) {
+    assert!(
+        items <= RETURNED_ITEMS,
+        "{items} items in one returned value; the hub takes {RETURNED_ITEMS}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attachment, Attribute, ChannelKind, Edits, Span, StatusUpdate, WorkState};
+
+    fn attribute(name: &str, value: impl Into<Value>) -> Edit {
+        Edit::SetAttribute(Attribute {
+            name: name.into(),
+            value: value.into(),
+        })
+    }
+
+    #[test]
+    fn edits_are_facts_or_refused_by_name() {
+        for sound in [
+            attribute("script", "Arab"),
+            attribute("confidence", 0.9),
+            attribute("seen", Value::Timestamp(1)),
+            Edit::AddTag("لهجة-خليجية".into()),
+            Edit::SetLanguage("ar-EG".into()),
+            Edit::SetKind("praise".into()),
+            Edit::SetSentiment(-1.0),
+            Edit::Route("support-2".into()),
+            Edit::Quarantine("spam".into()),
+        ] {
+            assert_eq!(edit_problem(&sound), None, "{sound:?}");
+        }
+        let span = Span {
+            start: 0,
+            end: 1,
+            label: "card-number".into(),
+        };
+        for (refused, name) in [
+            (attribute("name", "محمد علي"), "set-attribute"),
+            (attribute("the name", true), "set-attribute"),
+            (attribute("x", ""), "set-attribute"),
+            (attribute("x", f64::NAN), "set-attribute"),
+            (attribute("x", Value::Json("1".into())), "set-attribute"),
+            (Edit::AddTag("Two Words".into()), "add-tag"),
+            (Edit::RemoveTag(String::new()), "remove-tag"),
+            (Edit::SetLanguage("العربية".into()), "set-language"),
+            (Edit::SetKind("شكوى".into()), "set-kind"),
+            (Edit::SetSentiment(f64::NAN), "set-sentiment"),
+            (Edit::Redact(span), "redact"),
+            (Edit::Route("الدعم".into()), "route"),
+            (Edit::Quarantine("because I say so".into()), "quarantine"),
+        ] {
+            let problem = edit_problem(&refused).unwrap_or_default();
+            assert!(problem.starts_with(name), "{refused:?}: {problem}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "attachments[0]: the blob `b-7` was not stored in this call")]
+    fn a_blob_that_was_never_put_is_refused() {
+        let record = Feedback::new("1", ChannelKind::Form).attachment(Attachment::blob("صورة", "image/png", 1, "b-7"));
+        assert_sound(&[record.into()], &BTreeSet::from(["b-6".to_owned()]));
+    }
+
+    #[test]
+    #[should_panic(expected = "the status of `CRM-7`")]
+    fn a_status_is_refused() {
+        let update = StatusUpdate {
+            external_ref: "CRM-7".into(),
+            state: WorkState::Resolved,
+            note: None,
+            url: None,
+            changed_at: 0,
+        };
+        assert_sound(&[Change::Status(update)], &BTreeSet::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "a verdict for `2`, which is not in the batch")]
+    fn a_verdict_belongs_to_an_item_of_the_batch() {
+        let verdict = Verdict::Edited(Edits {
+            id: "2".into(),
+            edits: Vec::new(),
+        });
+        assert_verdicts(&[verdict], &BTreeSet::from(["1".to_owned()]));
     }
 }

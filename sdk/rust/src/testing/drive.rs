@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::checks::assert_sound;
+use super::checks::{assert_items, assert_page, assert_sound, assert_verdicts};
 
 use crate::{
     Ack, ConfigProblem, Delivery, Destination, Feedback, Health, Host, ImportPage, ImportRequest, Importer,
@@ -28,7 +28,8 @@ fn call<P: Plugin, T>(
 /// The first error of the plugin; settings that do not parse.
 ///
 /// # Panics
-/// When the plugin says `more` without moving its cursor, or returns a record that the hub would refuse.
+/// When the plugin says `more` without moving its cursor, or returns more than was asked for or a record that the hub
+/// would refuse.
 pub fn import_file<P: Importer>(
     host: &Host,
     settings: &Json,
@@ -52,24 +53,17 @@ pub fn import_file_by<P: Importer>(
     bytes: &[u8],
     max_items: u32,
 ) -> Result<Vec<ImportPage>, PluginError> {
-    let content = host.blob_put("application/octet-stream", bytes)?;
-    let size = bytes.len() as u64;
-    let file = SourceFile {
-        name: name.into(),
-        size,
-        modified_at: None,
-        content,
-    };
     let mut pages: Vec<ImportPage> = Vec::new();
     let mut cursor = None;
+    let file = source_file(host, name, bytes);
     while pages.len() < MOST_PAGES {
         let request = ImportRequest {
             file: file.clone(),
             cursor: cursor.clone(),
             max_items,
+            skip: 0,
         };
-        let page = call::<P, _>(host, settings, |host, settings| P::read(host, settings, request))?;
-        assert_sound(&page.changes);
+        let page = import_page::<P>(host, settings, request)?;
         let (more, next) = (page.more, page.cursor.clone());
         pages.push(page);
         if !more {
@@ -84,6 +78,35 @@ pub fn import_file_by<P: Importer>(
         cursor = next;
     }
     panic!("{name}: still `more` after {MOST_PAGES} pages");
+}
+
+/// A file as the hub lends it to an importer.
+#[must_use]
+pub fn source_file(host: &Host, name: &str, bytes: &[u8]) -> SourceFile {
+    SourceFile {
+        name: name.into(),
+        size: bytes.len() as u64,
+        modified_at: None,
+        content: host.fake().lend("application/octet-stream", bytes),
+    }
+}
+
+/// Reads one page, such as one that passes over items (`request.skip`). [`source_file`] makes the file.
+///
+/// # Errors
+/// The plugin's error; settings that do not parse.
+///
+/// # Panics
+/// When the plugin returns more than `request.max_items`, or a record that the hub would refuse.
+pub fn import_page<P: Importer>(
+    host: &Host,
+    settings: &Json,
+    request: ImportRequest,
+) -> Result<ImportPage, PluginError> {
+    let max_items = request.max_items;
+    let page = call::<P, _>(host, settings, |host, settings| P::read(host, settings, request))?;
+    assert_page(&page, max_items, &host.fake().stored_blobs());
+    Ok(page)
 }
 
 /// Pulls page after page from `cursor` until the plugin says that there is no more.
@@ -103,7 +126,7 @@ pub fn pull<P: Puller>(host: &Host, settings: &Json, cursor: Option<&str>) -> Re
             max_items: 256,
         };
         let page = call::<P, _>(host, settings, |host, settings| P::pull(host, settings, request))?;
-        assert_sound(&page.changes);
+        assert_sound(&page.changes, &host.fake().stored_blobs());
         let (more, next) = (page.more, page.cursor.clone());
         pages.push(page);
         if !more {
@@ -129,7 +152,8 @@ pub fn pull<P: Puller>(host: &Host, settings: &Json, cursor: Option<&str>) -> Re
 /// When the plugin returns a record that the hub would refuse.
 pub fn handle<P: Webhook>(host: &Host, settings: &Json, request: InboundRequest) -> Result<Outcome, PluginError> {
     let outcome = call::<P, _>(host, settings, |host, settings| P::handle(host, settings, request))?;
-    assert_sound(&outcome.changes);
+    assert_sound(&outcome.changes, &host.fake().stored_blobs());
+    assert_items(outcome.changes.len() + outcome.refusals.len());
     Ok(outcome)
 }
 
@@ -137,12 +161,18 @@ pub fn handle<P: Webhook>(host: &Host, settings: &Json, request: InboundRequest)
 ///
 /// # Errors
 /// The plugin's error; settings that do not parse.
+///
+/// # Panics
+/// When the plugin returns an edit that the hub would refuse, or a verdict for an item that is not in the batch.
 pub fn process<P: Processor>(
     host: &Host,
     settings: &Json,
     items: Vec<StoredFeedback>,
 ) -> Result<Vec<Verdict>, PluginError> {
-    call::<P, _>(host, settings, |host, settings| P::process(host, settings, items))
+    let ids = items.iter().map(|item| item.id.clone()).collect();
+    let verdicts = call::<P, _>(host, settings, |host, settings| P::process(host, settings, items))?;
+    assert_verdicts(&verdicts, &ids);
+    Ok(verdicts)
 }
 
 /// Delivers one batch.

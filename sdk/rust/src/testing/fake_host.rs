@@ -1,13 +1,11 @@
 //! The fake hub: everything in memory, everything repeatable.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::script::Answer;
-use super::world::{Blob, World, mac};
-use crate::{
-    BlobError, DownloadResult, Host, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateEntry,
-    StateError, StatePage,
-};
+use super::world::{Blob, World};
+use crate::{Host, Level, Request};
 
 /// One log record that the plugin wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,25 +31,24 @@ pub struct MetricRecord {
 
 /// A hub for tests: fixed clock, seeded randomness, state, blobs and secrets in memory, scripted HTTP.
 ///
+/// It has the hub's default limits. Each call that the test kit drives begins with a full budget of time, requests
+/// and blobs; what a test does with [`FakeHost::host`] outside of them counts as one call.
+///
 /// Clones share one world, so a test keeps the `FakeHost` and lends [`FakeHost::host`] to the plugin.
 #[derive(Clone, Default)]
 pub struct FakeHost {
     world: Arc<Mutex<World>>,
 }
 
-fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-}
-
 /// Setting the scene.
 impl FakeHost {
-    /// A hub at 2026-01-01T00:00:00Z with 30 seconds left for the call, no secrets and no network.
+    /// A hub at 2026-01-01T00:00:00Z with 10 seconds for each call, no secrets and no network.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world
             .lock()
             .expect("an earlier call panicked while it held the fake host")
@@ -74,10 +71,20 @@ impl FakeHost {
         self.with(|world| world.now = unix_millis)
     }
 
-    /// Sets how long the call may still take.
+    /// Sets how long each call may take.
     #[must_use]
     pub fn with_remaining_ms(self, milliseconds: u64) -> Self {
-        self.with(|world| world.remaining_ms = milliseconds)
+        self.with(|world| {
+            world.call_ms = milliseconds;
+            world.call.remaining_ms = milliseconds;
+        })
+    }
+
+    /// Sets how many bytes may be handed over at once, as `output` does under `[limits]` in the manifest. Above it the
+    /// hub ends the call, and the fake hub panics.
+    #[must_use]
+    pub fn with_output_bytes(self, bytes: u64) -> Self {
+        self.with(|world| world.output_bytes = bytes)
     }
 
     /// Sets a secret to its decoded bytes.
@@ -115,7 +122,7 @@ impl FakeHost {
         })
     }
 
-    /// Calls as in a dry run.
+    /// Calls as in a dry run: what is neither GET nor HEAD stays here and is answered 202.
     #[must_use]
     pub fn dry_run(self) -> Self {
         self.with(|world| world.dry_run = true)
@@ -128,6 +135,12 @@ impl FakeHost {
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.world().requests.clone()
+    }
+
+    /// Every request that a dry run held back, in order.
+    #[must_use]
+    pub fn held_back(&self) -> Vec<Request> {
+        self.world().held_back.clone()
     }
 
     /// Scripted answers that no request asked for.
@@ -170,7 +183,8 @@ impl FakeHost {
     /// Runs one call as a transaction: on an error, state and metrics are as before.
     pub(super) fn transaction<T, E>(&self, call: impl FnOnce(&Host) -> Result<T, E>) -> Result<T, E> {
         let (state, metrics) = {
-            let world = self.world();
+            let mut world = self.world();
+            world.begin_call();
             (world.state.clone(), world.metrics.len())
         };
         let result = call(&self.host());
@@ -181,155 +195,17 @@ impl FakeHost {
         }
         result
     }
-}
 
-/// The functions behind [`Host`].
-impl FakeHost {
-    pub(crate) fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
-        self.world().logs.push(LogRecord {
-            level,
-            message: message.into(),
-            fields: owned(fields),
-        });
+    /// Handles of the blobs that the last call stored.
+    pub(super) fn stored_blobs(&self) -> BTreeSet<String> {
+        self.world().call.blobs.clone()
     }
 
-    pub(crate) fn now(&self) -> i64 {
-        self.world().now
-    }
-
-    pub(crate) fn remaining_ms(&self) -> u64 {
-        self.world().remaining_ms
-    }
-
-    pub(crate) fn random(&self, length: u32) -> Vec<u8> {
-        self.world().random(length.min(4096) as usize)
-    }
-
-    pub(crate) fn uuid(&self) -> String {
-        self.world().uuid()
-    }
-
-    pub(crate) fn instance(&self) -> InstanceInfo {
-        InstanceInfo {
-            instance: "test".into(),
-            plugin_version: "0.0.0".into(),
-            hub_version: "test-kit".into(),
-            time_zone: "Asia/Riyadh".into(),
-            dry_run: self.world().dry_run,
-        }
-    }
-
-    pub(crate) fn http(&self, request: &Request) -> Result<Response, HttpError> {
-        let mut world = self.world();
-        world.requests.push(request.clone());
-        let answer = world.script.play(request);
-        world.pass(answer.takes_ms);
-        answer.result
-    }
-
-    pub(crate) fn download(&self, request: &Request, max_bytes: u64) -> Result<DownloadResult, HttpError> {
-        let Response { status, headers, body } = self.http(request)?;
-        let size = body.len() as u64;
-        if size > max_bytes {
-            return Err(HttpError::ResponseTooLarge(max_bytes));
-        }
-        let media_type = headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-type"));
-        let media_type = media_type
-            .map_or("application/octet-stream", |h| h.value.as_str())
-            .to_owned();
-        let blob = self.world().put(Blob {
-            media_type,
-            bytes: body,
-        });
-        Ok(DownloadResult {
-            status,
-            headers,
-            blob,
-            size,
-        })
-    }
-
-    pub(crate) fn secret_is_set(&self, name: &str) -> bool {
-        self.world().secrets.contains_key(name)
-    }
-
-    pub(crate) fn sign(&self, name: &str, algorithm: Mac, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
-        let world = self.world();
-        let key = world.secrets.get(name).ok_or(SecretError::NotSet)?;
-        Ok(mac(algorithm, key, bytes))
-    }
-
-    pub(crate) fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
-        Ok(self.sign(name, algorithm, bytes)? == tag)
-    }
-
-    pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.world().state.get(key).cloned())
-    }
-
-    pub(crate) fn state_set(&self, key: &str, value: &[u8]) -> Result<(), StateError> {
-        self.world().state.insert(key.into(), value.into());
-        Ok(())
-    }
-
-    pub(crate) fn state_delete(&self, key: &str) -> Result<(), StateError> {
-        self.world().state.remove(key);
-        Ok(())
-    }
-
-    pub(crate) fn state_scan(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<StatePage, StateError> {
-        let limit = limit.min(1000) as usize;
-        let world = self.world();
-        let mut entries = world
-            .state
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after))
-            .map(|(key, value)| StateEntry {
-                key: key.clone(),
-                value: value.clone(),
-            });
-        let page: Vec<StateEntry> = entries.by_ref().take(limit).collect();
-        let next = entries.next().and(page.last().map(|entry| entry.key.clone()));
-        Ok(StatePage { entries: page, next })
-    }
-
-    pub(crate) fn blob_put(&self, media_type: &str, bytes: &[u8]) -> Result<String, BlobError> {
-        Ok(self.world().put(Blob {
+    /// A blob of the hub's own, such as an imported file.
+    pub(super) fn lend(&self, media_type: &str, bytes: &[u8]) -> String {
+        self.world().lend(Blob {
             media_type: media_type.into(),
             bytes: bytes.into(),
-        }))
-    }
-
-    pub(crate) fn blob_size(&self, id: &str) -> Result<u64, BlobError> {
-        self.world()
-            .blobs
-            .get(id)
-            .map(|blob| blob.bytes.len() as u64)
-            .ok_or(BlobError::NotFound)
-    }
-
-    pub(crate) fn blob_read(&self, id: &str, offset: u64, length: u32) -> Result<Vec<u8>, BlobError> {
-        let world = self.world();
-        let bytes = &world.blobs.get(id).ok_or(BlobError::NotFound)?.bytes;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let end = start.saturating_add(length as usize).min(bytes.len());
-        Ok(bytes[start..end].to_vec())
-    }
-
-    pub(crate) fn count(&self, name: &str, by: u64, labels: &[(&str, &str)]) {
-        #[expect(clippy::cast_precision_loss, reason = "a test counts less than 2^53")]
-        self.observe(name, by as f64, labels);
-    }
-
-    pub(crate) fn gauge(&self, name: &str, to: f64, labels: &[(&str, &str)]) {
-        self.observe(name, to, labels);
-    }
-
-    pub(crate) fn observe(&self, name: &str, value: f64, labels: &[(&str, &str)]) {
-        self.world().metrics.push(MetricRecord {
-            name: name.into(),
-            value,
-            labels: owned(labels),
-        });
+        })
     }
 }

@@ -20,13 +20,20 @@
 mod checks;
 mod drive;
 mod fake_host;
+mod lent;
+mod limits;
+mod names;
+mod record;
 mod script;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
-pub use checks::record_problems;
-pub use drive::{check, deliver, handle, import_file, import_file_by, process, pull, stored, validate};
+pub use checks::edit_problem;
+pub use drive::{
+    check, deliver, handle, import_file, import_file_by, import_page, process, pull, source_file, stored, validate,
+};
 pub use fake_host::{FakeHost, LogRecord, MetricRecord};
+pub use record::record_problems;
 pub use script::Answer;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, FakeHost, import_file_by, pull, record_problems};
+use super::{Answer, FakeHost, import_file_by, import_page, pull, source_file};
 use crate::{
     ChannelKind, Feedback, Host, HttpError, ImportPage, ImportRequest, Importer, Mac, Plugin, PluginError, PullPage,
     PullRequest, Puller, Refusal, Request, SecretError,
@@ -14,6 +14,9 @@ struct Lines;
 struct Settings {
     #[serde(default)]
     fail_at: Option<usize>,
+    /// More or fewer items than asked for.
+    #[serde(default)]
+    page: Option<usize>,
 }
 
 impl Plugin for Lines {
@@ -25,7 +28,17 @@ impl Importer for Lines {
         let bytes = host.read_blob_to_end(&request.file.content, 1 << 20)?;
         let text = String::from_utf8(bytes).map_err(|_| PluginError::permanent("not-utf8", "no text"))?;
         let from: usize = request.cursor.as_deref().unwrap_or("0").parse().unwrap();
-        let most = request.max_items as usize;
+        let from = from + request.skip as usize;
+        if request.skip > 0 {
+            return Ok(ImportPage {
+                changes: Vec::new(),
+                refusals: Vec::new(),
+                cursor: Some(from.to_string()),
+                more: text.lines().count() > from,
+                position: from as u64,
+            });
+        }
+        let most = settings.page.unwrap_or(request.max_items as usize);
         let (mut changes, mut refusals) = (Vec::new(), Vec::new());
         for (number, line) in text.lines().enumerate().skip(from).take(most) {
             host.state_set("last", line.as_bytes())?;
@@ -96,7 +109,7 @@ fn a_call_that_fails_leaves_state_and_metrics_as_they_were() {
 }
 
 #[test]
-#[should_panic(expected = "the hub would refuse `1`: scores: `nps` = 12 on 0 to 10")]
+#[should_panic(expected = "the hub would refuse `1`: scores[0]: `nps` = 12 on 0 to 10")]
 fn a_record_that_the_hub_would_refuse_fails_the_test() {
     pull::<Lines>(&FakeHost::new().host(), &json!({}), None).unwrap();
 }
@@ -117,7 +130,7 @@ fn scripted_answers_come_in_order_and_the_rest_is_denied() {
     let host = fake.host();
     let before = host.now();
     assert_eq!(host.http(&Request::get(url)).unwrap().text(), "الأولى");
-    assert_eq!((host.now() - before, host.remaining_ms()), (250, 29_750));
+    assert_eq!((host.now() - before, host.remaining_ms()), (250, 9750));
     assert_eq!(host.http(&Request::get(url)).unwrap().status, 204);
     assert!(matches!(
         host.http(&Request::get("https://other.example/")),
@@ -179,21 +192,24 @@ fn state_is_scanned_in_pages_and_randomness_repeats() {
 }
 
 #[test]
-fn every_unsound_field_is_named() {
-    let bad = Feedback::new("", ChannelKind::Form)
-        .subject("موضوع\0")
-        .kind("anger")
-        .tag("Größe")
-        .score("stars", 3.0, 5.0, 1.0);
-    let fields: Vec<String> = record_problems(&bad)
-        .iter()
-        .map(|problem| problem.split(':').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(fields, ["subject", "external_id", "kind", "tags", "scores"]);
+fn a_page_may_pass_over_items() {
+    let host = FakeHost::new().host();
+    let request = ImportRequest {
+        file: source_file(&host, "book.txt", TEXT.as_bytes()),
+        cursor: None,
+        max_items: 1,
+        skip: 2,
+    };
+    let page = import_page::<Lines>(&host, &json!({}), request).unwrap();
     assert_eq!(
-        record_problems(&Feedback::new("1", ChannelKind::Form)).len(),
-        1,
-        "nothing is said"
+        (page.changes.len(), page.cursor.as_deref(), page.more),
+        (0, Some("2"), true)
     );
-    assert!(record_problems(&Feedback::new("1", ChannelKind::Form).body("نعم")).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "5 items on a page of at most 2")]
+fn a_page_with_more_than_was_asked_for_fails_the_test() {
+    let settings = json!({ "page": 9 });
+    import_file_by::<Lines>(&FakeHost::new().host(), &settings, "book.txt", TEXT.as_bytes(), 2).unwrap();
 }

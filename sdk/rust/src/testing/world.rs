@@ -1,12 +1,13 @@
 //! What a fake hub holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hmac::{Hmac, KeyInit, Mac as _};
 
 use super::fake_host::{LogRecord, MetricRecord};
-use super::script::Script;
-use crate::{Mac, Request};
+use super::limits;
+use super::script::{Answer, Script};
+use crate::{BlobError, Body, HttpError, Mac, Request, Response, StateError};
 
 /// Bytes with their media type.
 #[derive(Debug)]
@@ -15,10 +16,39 @@ pub(super) struct Blob {
     pub(super) bytes: Vec<u8>,
 }
 
+/// What one call has used.
+#[derive(Debug)]
+pub(super) struct CallUse {
+    pub(super) remaining_ms: u64,
+    /// Handles of the blobs that it stored.
+    pub(super) blobs: BTreeSet<String>,
+    blob_bytes: u64,
+    requests: u32,
+    logs: u32,
+    /// Where its metrics begin.
+    metrics_from: usize,
+}
+
+impl CallUse {
+    fn new(remaining_ms: u64, metrics_from: usize) -> Self {
+        Self {
+            remaining_ms,
+            blobs: BTreeSet::new(),
+            blob_bytes: 0,
+            requests: 0,
+            logs: 0,
+            metrics_from,
+        }
+    }
+}
+
 /// The whole world of one fake hub.
 pub(super) struct World {
     pub(super) now: i64,
-    pub(super) remaining_ms: u64,
+    /// How long each call may take.
+    pub(super) call_ms: u64,
+    pub(super) output_bytes: u64,
+    pub(super) call: CallUse,
     pub(super) dry_run: bool,
     pub(super) seed: u64,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
@@ -26,6 +56,7 @@ pub(super) struct World {
     pub(super) blobs: BTreeMap<String, Blob>,
     pub(super) script: Script,
     pub(super) requests: Vec<Request>,
+    pub(super) held_back: Vec<Request>,
     pub(super) logs: Vec<LogRecord>,
     pub(super) metrics: Vec<MetricRecord>,
 }
@@ -34,7 +65,9 @@ impl Default for World {
     fn default() -> Self {
         Self {
             now: 1_767_225_600_000,
-            remaining_ms: 30_000,
+            call_ms: limits::CALL_MS,
+            output_bytes: limits::OUTPUT,
+            call: CallUse::new(limits::CALL_MS, 0),
             dry_run: false,
             seed: 1,
             secrets: BTreeMap::new(),
@@ -42,21 +75,159 @@ impl Default for World {
             blobs: BTreeMap::new(),
             script: Script::default(),
             requests: Vec::new(),
+            held_back: Vec::new(),
             logs: Vec::new(),
             metrics: Vec::new(),
         }
     }
 }
 
+/// Calls, log, metrics.
 impl World {
-    /// Time passes.
-    pub(super) fn pass(&mut self, milliseconds: u64) {
-        self.now = self.now.saturating_add_unsigned(milliseconds);
-        self.remaining_ms = self.remaining_ms.saturating_sub(milliseconds);
+    /// A call begins, with its whole budget.
+    pub(super) fn begin_call(&mut self) {
+        self.call = CallUse::new(self.call_ms, self.metrics.len());
     }
 
-    /// Stores a blob under the next handle.
-    pub(super) fn put(&mut self, blob: Blob) -> String {
+    /// Time passes.
+    fn pass(&mut self, milliseconds: u64) {
+        self.now = self.now.saturating_add_unsigned(milliseconds);
+        self.call.remaining_ms = self.call.remaining_ms.saturating_sub(milliseconds);
+    }
+
+    /// Keeps a log record, cut to its limit; beyond their number they are dropped.
+    pub(super) fn log(&mut self, mut record: LogRecord) {
+        if self.call.logs >= limits::LOG_RECORDS {
+            return;
+        }
+        self.call.logs += 1;
+        let cut = |text: &mut String, most: usize| text.truncate(text.floor_char_boundary(most));
+        cut(&mut record.message, limits::LOG_BYTES);
+        let mut left = limits::LOG_BYTES - record.message.len();
+        record.fields.retain_mut(|(name, value)| {
+            let fits = name.len() < left;
+            if fits {
+                left -= name.len();
+                cut(value, left);
+                left -= value.len();
+            }
+            fits
+        });
+        self.logs.push(record);
+    }
+
+    /// Keeps a sample, if the hub would.
+    pub(super) fn measure(&mut self, sample: MetricRecord) {
+        let taken = self.metrics.get(self.call.metrics_from..).unwrap_or_default();
+        if limits::takes_sample(taken, &sample) {
+            self.metrics.push(sample);
+        }
+    }
+}
+
+/// HTTP.
+impl World {
+    /// Plays one request, as far as the call's budget goes.
+    pub(super) fn exchange(&mut self, request: &Request, most_bytes: u64) -> Result<Response, HttpError> {
+        if self.call.requests >= limits::REQUESTS {
+            return Err(HttpError::BudgetExceeded(self.call.remaining_ms));
+        }
+        self.call.requests += 1;
+        if self.body_bytes(&request.body)? > limits::REQUEST {
+            return Err(HttpError::RequestTooLarge(limits::REQUEST));
+        }
+        let is_reading = ["GET", "HEAD"].iter().any(|m| request.method.eq_ignore_ascii_case(m));
+        if self.dry_run && !is_reading {
+            self.held_back.push(request.clone());
+            return Ok(Response {
+                status: 202,
+                headers: Vec::new(),
+                body: Vec::new(),
+            });
+        }
+        self.requests.push(request.clone());
+        let answer = self.script.play(request);
+        let most_ms = request.timeout_ms.map_or(limits::REQUEST_MS, u64::from);
+        let most_ms = most_ms.min(self.call.remaining_ms);
+        self.pass(answer.takes_ms.min(most_ms));
+        if answer.takes_ms > most_ms {
+            return Answer::times_out(true).result;
+        }
+        answer.result.and_then(|response| {
+            if response.body.len() as u64 > most_bytes {
+                return Err(HttpError::ResponseTooLarge(most_bytes));
+            }
+            Ok(response)
+        })
+    }
+
+    fn body_bytes(&self, body: &Body) -> Result<u64, HttpError> {
+        match body {
+            Body::Empty => Ok(0),
+            Body::Bytes(bytes) => Ok(bytes.len() as u64),
+            Body::Blob(id) => match self.blobs.get(id) {
+                Some(blob) => Ok(blob.bytes.len() as u64),
+                None => Err(HttpError::InvalidRequest(format!("there is no blob `{id}`"))),
+            },
+        }
+    }
+}
+
+/// State.
+impl World {
+    pub(super) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        limits::check_key(key)?;
+        Ok(self.state.get(key).cloned())
+    }
+
+    pub(super) fn state_set(&mut self, key: &str, value: &[u8]) -> Result<(), StateError> {
+        limits::check_key(key)?;
+        if value.len() as u64 > limits::STATE_VALUE {
+            return Err(StateError::ValueTooLarge(limits::STATE_VALUE));
+        }
+        let size = |key: &str, value: &[u8]| (key.len() + value.len()) as u64;
+        let before = self.state.get(key).map_or(0, |value| size(key, value));
+        let after = size(key, value);
+        let all: u64 = self.state.iter().map(|(key, value)| size(key, value)).sum();
+        // Growth is refused over the quota; shrinking always works.
+        if all - before + after > limits::STATE && after > before {
+            return Err(StateError::QuotaExceeded(limits::STATE));
+        }
+        self.state.insert(key.into(), value.into());
+        Ok(())
+    }
+
+    pub(super) fn state_delete(&mut self, key: &str) -> Result<(), StateError> {
+        limits::check_key(key)?;
+        self.state.remove(key);
+        Ok(())
+    }
+}
+
+/// Blobs and randomness.
+impl World {
+    /// Bytes of blobs that the call may still store.
+    pub(super) fn blob_room(&self) -> u64 {
+        limits::BLOB_BYTES.saturating_sub(self.call.blob_bytes)
+    }
+
+    /// Stores a blob of the call under the next handle.
+    pub(super) fn put(&mut self, blob: Blob) -> Result<String, BlobError> {
+        let size = blob.bytes.len() as u64;
+        if size > limits::BLOB_BYTES {
+            return Err(BlobError::TooLarge(limits::BLOB_BYTES));
+        }
+        if size > self.blob_room() || self.call.blobs.len() >= limits::BLOBS {
+            return Err(BlobError::QuotaExceeded(limits::BLOB_BYTES));
+        }
+        self.call.blob_bytes += size;
+        let id = self.lend(blob);
+        self.call.blobs.insert(id.clone());
+        Ok(id)
+    }
+
+    /// Stores a blob of the hub's own under the next handle.
+    pub(super) fn lend(&mut self, blob: Blob) -> String {
         let id = format!("blob-{}", self.blobs.len() + 1);
         self.blobs.insert(id.clone(), blob);
         id

@@ -7,6 +7,9 @@ use mihwar_sdk::{Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginEr
 
 use crate::Settings;
 
+/// What the secret `token` holds in the tests. No plugin can read it; this one has guessed it.
+const TOKEN: &str = "s3cret-token-value";
+
 /// Does what the settings name.
 pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) -> Result<PullPage, PluginError> {
     let amount = settings.amount;
@@ -22,7 +25,8 @@ pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) ->
         }
         "panic" => lookup(&[1, 2, 3], usize::try_from(amount).unwrap_or(usize::MAX)),
         "flood-log" => flood(host, amount),
-        "flood-stderr" => (0..amount).for_each(|number| eprintln!("سطر {number}")),
+        "flood-stderr" => return Err(flood_stderr(amount)),
+        "forge" => return Err(forge(host)),
         "exit" => std::process::exit(3),
         "many-items" => return Ok(page((0..amount).map(|number| item(number, "ok")).collect())),
         "gigabyte" => {
@@ -30,12 +34,14 @@ pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) ->
         }
         "blob" => return blob(host, amount),
         "state" => return state(host, amount),
+        "state-keys" => return state_keys(host, amount),
+        "state-traces" => return state_traces(host, amount),
         "remnants" => return Ok(page(vec![item(0, &remnants())])),
         "environment" => return environment(),
         "fetch" => return fetch(host, settings),
         "sign" => return sign(host),
         "confess" => {
-            return Err(PluginError::permanent("confession", "the token is s3cret-token-value"));
+            return Err(PluginError::permanent("confession", format!("the token is {TOKEN}")));
         }
         other => return Err(PluginError::permanent("unknown-act", other)),
     }
@@ -88,11 +94,35 @@ fn lookup(numbers: &[u8], at: usize) {
     black_box(numbers[at]);
 }
 
+/// Records that tell the secret in each part and are longer than a record may be.
 fn flood(host: &Host, amount: u32) {
-    let long = "ط".repeat(8 * 1024);
+    let message = format!("{TOKEN} {}", "ط".repeat(1024));
+    let long = "ط".repeat(4 * 1024);
     for _ in 0..amount {
-        host.log(Level::Info, &long, &[("token", "s3cret-token-value")]);
+        host.log(
+            Level::Info,
+            &message,
+            &[("token", TOKEN), (TOKEN, "name"), ("rest", long.as_str())],
+        );
     }
+}
+
+fn flood_stderr(amount: u32) -> PluginError {
+    for number in 0..amount {
+        eprintln!("سطر {number}");
+    }
+    eprintln!("\u{1b}[31mthe token is {TOKEN}");
+    PluginError::permanent("flooded", "stderr is full")
+}
+
+/// Tries to write lines that look like the hub's own.
+fn forge(host: &Host) -> PluginError {
+    host.log(
+        Level::Info,
+        "تم\n2026-11-01T00:00:00Z ERROR مزوّر\u{1b}[2J",
+        &[("سبب", "أ\r\nب")],
+    );
+    PluginError::permanent("for\nged", "فشل\n2026-11-01T00:00:00Z ERROR مزوّر\u{1b}[2J")
 }
 
 fn blob(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
@@ -122,6 +152,28 @@ fn state(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
             .map(|entry| Feedback::new(&*entry.key, ChannelKind::Form).body("").into())
             .collect(),
     ))
+}
+
+/// Writes so many keys.
+fn state_keys(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
+    for number in 0..amount {
+        host.state_set(&format!("مفتاح-{number}"), b"")
+            .map_err(|error| PluginError::permanent("state", format!("{error:?}")))?;
+    }
+    Ok(page(Vec::new()))
+}
+
+/// Deletes keys that were never there and keys that it has just made: nothing of it should be left.
+fn state_traces(host: &Host, amount: u32) -> Result<PullPage, PluginError> {
+    let fault = |error| PluginError::permanent("state", format!("{error:?}"));
+    for number in 0..amount {
+        host.state_delete(&format!("absent-{number}")).map_err(fault)?;
+        let passing = format!("passing-{number}");
+        host.state_set(&passing, b"v").map_err(fault)?;
+        host.state_delete(&passing).map_err(fault)?;
+    }
+    let left = host.state_scan("", None, 10).map_err(fault)?;
+    Ok(page(vec![item(0, &format!("{} left", left.entries.len()))]))
 }
 
 /// How often this memory has been used before, and how many bytes another call left in it.

@@ -167,25 +167,66 @@ async fn private_addresses_stay_shut_without_the_word_private() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_checked_like_a_new_request() {
+async fn a_redirect_that_may_not_be_followed_is_handed_back() {
+    let metadata = "http://169.254.169.254";
+    // Without a grant, and with one that no address check lets through.
+    for granted in [false, true] {
+        let (address, asked) = server(vec![answer(
+            "302 Found",
+            &format!("location: {metadata}/latest\r\n"),
+            "إلى هناك",
+        )]);
+        let origin = format!("http://{address}");
+        let mut rules = vec![rule(&origin, true)];
+        rules.extend(granted.then(|| rule(metadata, true)));
+        let answered = run(&rules, Setup::default(), sending(Method::GET, &origin, ""))
+            .await
+            .unwrap();
+        assert_eq!((answered.status, answered.sent), (StatusCode::FOUND, 1));
+        assert_eq!(answered.body.as_ref(), "إلى هناك".as_bytes());
+        let why = answered.not_followed.unwrap();
+        assert!(why.contains("169.254.169.254"), "{why}");
+        assert_eq!(asked.iter().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_error_behind_a_redirect_does_not_say_that_nothing_was_sent() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (address, asked) = server(vec![answer(
         "302 Found",
-        "location: http://169.254.169.254/latest\r\n",
+        &format!("location: http://{nobody}/x\r\n"),
         "",
     )]);
     let origin = format!("http://{address}");
-    let denied = run(
-        &[rule(&origin, true)],
-        Setup::default(),
-        sending(Method::GET, &origin, ""),
-    )
-    .await
-    .err();
+    let rules = [rule(&origin, true), rule(&format!("http://{nobody}"), true)];
+    let failed = run(&rules, Setup::default(), sending(Method::POST, &origin, "شكوى"))
+        .await
+        .err();
     assert!(
-        matches!(&denied, Some(HttpError::Denied(text)) if text.contains("169.254.169.254")),
-        "{denied:?}"
+        matches!(&failed, Some(HttpError::Connect(failure)) if failure.sent),
+        "{failed:?}"
     );
     assert_eq!(asked.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_comes_whole_and_unpacked_so_that_an_echo_is_found() {
+    let (address, asked) = server(vec![answer("200 OK", "", "")]);
+    let origin = format!("http://{address}");
+    let rules = [rule(&origin, true)];
+    let mut ranged = sending(Method::GET, &origin, "");
+    ranged.headers.insert(RANGE, HeaderValue::from_static("bytes=0-3"));
+    let refused = run(&rules, Setup::default(), ranged).await.err();
+    assert!(
+        matches!(&refused, Some(HttpError::InvalidRequest(text)) if text.contains("range")),
+        "{refused:?}"
+    );
+    run(&rules, Setup::default(), sending(Method::GET, &origin, ""))
+        .await
+        .unwrap();
+    let request = asked.recv().unwrap().to_lowercase();
+    assert!(request.contains("accept-encoding: identity\r\n"), "{request}");
 }
 
 #[tokio::test]

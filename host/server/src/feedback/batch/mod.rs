@@ -11,7 +11,7 @@ use mihwar_model::InstanceName;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::accept::USUAL_INSTANCE;
+use super::accept::own_instance;
 use super::wire::FeedbackInput;
 use crate::http::problem::ProblemView;
 use crate::http::query::read_query;
@@ -67,7 +67,7 @@ pub struct BatchCounts {
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct BatchQuery {
-    /// Name of the source; external ids are told apart by it. Left out: `api`.
+    /// Name of the source; external ids are told apart by it. Left out: `api`. Not the name of a plugin instance.
     #[param(example = "branch-kiosk")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -80,7 +80,7 @@ pub struct BatchQuery {
 ///
 /// One record per line, without a limit to their number; a line may have 1 MiB. Each line gets its own answer, in order, once
 /// it is on disk. A bad line is refused by itself; what stands beside it is kept. Read the answer while you write, or
-/// ask for `results=refused`: an answer that nobody reads stops the stream.
+/// ask for `results=refused`: an answer that nobody reads stops the stream, and after half a minute ends it.
 #[utoipa::path(
     post, path = "/api/v1/feedback:batch", tag = "feedback",
     params(BatchQuery),
@@ -89,6 +89,7 @@ pub struct BatchQuery {
         (status = OK, body = LineResult, content_type = "application/x-ndjson",
             description = "A result per line, then the summary; a line with `problem` alone says that the stream was given up there."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "The instance belongs to a plugin."),
     ),
     security(("token" = ["feedback:write"])),
 )]
@@ -104,10 +105,7 @@ pub(crate) async fn create_feedback_batch(
         let detail = "a stream cannot be repeated under one Idempotency-Key; give each record an external_id instead";
         return Err(Problem::new(Sort::InvalidRequest, detail));
     }
-    let instance = match wanted.instance {
-        Some(instance) => instance,
-        None => InstanceName::new(USUAL_INSTANCE).map_err(Problem::internal)?,
-    };
+    let instance = own_instance(&surface.config(), wanted.instance)?;
     let (lines, response) = ndjson();
     tokio::spawn(Run::new(surface.hub, caller.actor, instance, wanted.all, lines).drive(body));
     Ok(response)

@@ -26,6 +26,10 @@ const GROUP_RECORDS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 2 << 20;
 /// How long a busy hub is waited for before the stream is given up.
 const BUSY_MAX: Duration = Duration::from_secs(60);
+/// Shortest pause before a busy hub is asked again.
+const BUSY_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Pause before a group is tried again whose rows others were changing.
+const CONTENDED_PAUSE: Duration = Duration::from_millis(100);
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Lines that go into one transaction, in order.
@@ -234,22 +238,23 @@ fn feed(splitter: &mut Splitter, chunk: Option<Result<Bytes, axum::Error>>) -> R
 }
 
 async fn write(hub: Hub, actor: Actor, instance: InstanceName, group: Group) -> Written {
-    let drafts: Vec<Draft> = group
-        .entries
-        .iter()
-        .filter_map(|(_, entry)| entry.as_ref().ok())
-        .cloned()
-        .collect();
-    let mut intakes = accept_when_free(&hub, &actor, &instance, drafts).await?.into_iter();
-    let mut missing = || Problem::internal("an intake gave fewer results than it had records");
-    let result = |(number, entry): (u64, Result<Draft, Problem>)| {
-        let accepted = entry.and_then(|draft| {
-            let intake = intakes.next().ok_or_else(&mut missing)?;
-            Accepted::from_intake(&draft, intake).map(|(_, accepted)| accepted)
+    let mut drafts = Vec::with_capacity(group.entries.len());
+    let take = |(number, entry): (u64, Result<Draft, Problem>)| (number, entry.map(|draft| drafts.push(draft)));
+    let lines: Vec<_> = group.entries.into_iter().map(take).collect();
+    let intakes = accept_when_free(&hub, &actor, &instance, &drafts).await?;
+    let mut taken_in = drafts.iter().zip(intakes);
+    let result = |(number, read): (u64, Result<(), Problem>)| {
+        let accepted = read.and_then(|()| {
+            let (draft, intake) = taken_in.next().ok_or_else(result_missing)?;
+            Accepted::from_intake(draft, intake).map(|(_, accepted)| accepted)
         });
         (number, accepted)
     };
-    Ok(group.entries.into_iter().map(result).collect())
+    Ok(lines.into_iter().map(result).collect())
+}
+
+fn result_missing() -> Problem {
+    Problem::internal("an intake gave fewer results than it had records")
 }
 
 /// A busy hub makes the stream wait, up to a point: that is the back-pressure of a batch.
@@ -257,21 +262,53 @@ async fn accept_when_free(
     hub: &Hub,
     actor: &Actor,
     instance: &InstanceName,
-    drafts: Vec<Draft>,
+    drafts: &[Draft],
 ) -> Result<Vec<Intake>, Problem> {
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
     let mut waited = Duration::ZERO;
     loop {
-        match hub.accept(actor, instance, drafts.clone()).await {
+        // One copy an attempt, and there is mostly one: the drafts stay here to be tried again, and to say what was
+        // wrong with them.
+        let fault = match hub.accept(actor, instance, drafts.to_vec()).await {
             Ok(intakes) => return Ok(intakes),
-            Err(Fault::Busy { retry_after }) if waited < BUSY_MAX => {
-                let pause = retry_after.max(Duration::from_millis(10));
+            Err(fault) => fault,
+        };
+        match pause_before_another(&fault) {
+            Some(pause) if waited < BUSY_MAX => {
                 tokio::time::sleep(pause).await;
                 waited += pause;
             }
-            Err(fault) => return Err(fault.into()),
+            _ => return Err(fault.into()),
         }
+    }
+}
+
+/// How long to wait after a fault that passes by itself and left nothing behind; `None` after any other.
+fn pause_before_another(fault: &Fault) -> Option<Duration> {
+    match fault {
+        Fault::Busy { retry_after } => Some((*retry_after).max(BUSY_PAUSE_MIN)),
+        Fault::Contended => Some(CONTENDED_PAUSE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause_before_another;
+    use mihwar_hub::Fault;
+    use std::time::Duration;
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        let retry_after = Duration::from_millis(700);
+        assert_eq!(pause_before_another(&Fault::Busy { retry_after }), Some(retry_after));
+        let retry_after = Duration::ZERO;
+        assert!(pause_before_another(&Fault::Busy { retry_after }) > Some(Duration::ZERO));
+        assert!(pause_before_another(&Fault::Contended) > Some(Duration::ZERO));
+        // Sending it again could write it twice.
+        assert_eq!(pause_before_another(&Fault::Unknown), None);
+        assert_eq!(pause_before_another(&Fault::TooLarge("كبير".into())), None);
     }
 }

@@ -1,11 +1,13 @@
 //! Routing: rules in CEL over the record choose the departments that receive it.
 
+mod patterns;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use cel::objects::{Key, Map};
-use cel::{Context, Env, ExecutionError, Program, Value};
+use cel::{Context, DeclarationError, Env, ExecutionError, Program, Value};
 use mihwar_model::{Content, FactValue, InstanceName, Kind, Language};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -48,6 +50,7 @@ pub(crate) struct RouteSection {
 /// Compiled rules.
 #[derive(Default)]
 pub struct RuleSet {
+    env: Arc<Env>,
     rules: Vec<Rule>,
     default: Vec<InstanceName>,
     matching: Matching,
@@ -78,10 +81,16 @@ pub(crate) struct Decision {
 /// Name of the rule that stands for `routing.default`.
 const DEFAULT_RULE: &str = "default";
 
+fn env() -> Result<Env, DeclarationError> {
+    let mut env = Env::stdlib();
+    patterns::declare(&mut env)?;
+    Ok(env)
+}
+
 impl RuleSet {
     /// Compiles rules. The error carries the index of the rule and what is wrong with it.
     pub(crate) fn compile(routes: &[RouteSection], routing: &RoutingSection) -> Result<Self, (usize, String)> {
-        let env = Env::stdlib();
+        let env = env().map_err(|error| (0, error.to_string()))?;
         let mut rules = Vec::with_capacity(routes.len());
         let mut hash = Sha256::new();
         for (index, route) in routes.iter().enumerate() {
@@ -109,6 +118,7 @@ impl RuleSet {
         let digest: [u8; 32] = hash.finalize().into();
         let fingerprint = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         Ok(Self {
+            env: Arc::new(env),
             rules,
             default: routing.default.clone(),
             matching: routing.matching,
@@ -119,6 +129,11 @@ impl RuleSet {
     /// First 8 bytes of the SHA-256 of the rules.
     pub(crate) const fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// Everyone whom a rule or the default names; some more than once.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &InstanceName> {
+        self.rules.iter().flat_map(|rule| &rule.to).chain(&self.default)
     }
 
     /// Chooses who receives a record: by the rules, by what enrichers asked for, else the default.
@@ -137,7 +152,7 @@ impl RuleSet {
                 });
             }
         };
-        let mut context = Context::default();
+        let mut context = Context::with_env(Arc::clone(&self.env));
         context.add_variable_from_value("record", record(head, content));
         for rule in &self.rules {
             if matches(rule, &context) {
@@ -180,7 +195,18 @@ fn matches(rule: &Rule, context: &Context<'_, '_>) -> bool {
         }
         Err(error) => {
             metrics::counter!("mihwar_routing_rule_errors_total", "rule" => rule.name.clone()).increment(1);
-            tracing::warn!(rule = rule.name, "a rule failed: {error}");
+            // The error itself may quote the record.
+            let sort = format!("{error:?}");
+            let sort = sort
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            tracing::warn!(
+                rule = rule.name,
+                sort,
+                "a rule failed on a record; it asks for something that its fields cannot answer"
+            );
             false
         }
     }

@@ -1,0 +1,192 @@
+//! The outbox of one department: what is due, and what its plugin is handed.
+
+use std::collections::{HashMap, HashSet};
+
+use mihwar_model::{ContactId, Content, DeliveryId, FeedbackId, InstanceName, Time};
+use mihwar_sandbox::contract::destination::{Delivery, Event as DeliveryEvent};
+use mihwar_store::{Order, View};
+
+use super::outcome::Outcome;
+use crate::convert;
+use crate::core::Core;
+use crate::fault::{Fault, UNREADABLE};
+use crate::instances::Running;
+use crate::keys;
+use crate::query;
+use crate::rows::{self, Head, OutboxRow, ReferenceContent};
+
+/// Outbox rows read in one go.
+const PAGE: usize = 1000;
+/// Outbox rows looked at for one batch: that many may wait for a retry before the ones behind them wait, too.
+const LOOKED_AT_MAX: usize = 20_000;
+/// Bytes of content brought into memory for one batch.
+const CONTENT_BYTES_MAX: usize = 16 << 20;
+
+/// A delivery that is due.
+#[derive(Debug, Clone)]
+pub(super) struct Due {
+    pub(super) delivery: DeliveryId,
+    pub(super) version: u64,
+    pub(super) row: OutboxRow,
+}
+
+/// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; and the
+/// time at which the next one becomes due.
+pub(super) async fn due(
+    view: &dyn View,
+    destination: &InstanceName,
+    now: Time,
+    most: usize,
+) -> Result<(Vec<Due>, Option<Time>), Fault> {
+    let (mut due, mut next) = (Vec::new(), None::<Time>);
+    // Contacts with an earlier delivery that waits, or that is in this batch and not known to have arrived.
+    let (mut held, mut looked) = (HashSet::new(), 0);
+    let mut range = Some(keys::outbox_of(destination));
+    while let Some(rest) = range.filter(|_| looked < LOOKED_AT_MAX) {
+        let page = view.scan(rest, Order::Ascending, PAGE).await?;
+        looked += page.rows.len();
+        for row in page.rows {
+            let outbox: OutboxRow = rows::decode("an outbox row", &row.value.bytes)?;
+            let Some(id) = keys::last_id(&row.key) else {
+                continue;
+            };
+            if !held.insert(outbox.contact) {
+                continue;
+            }
+            if outbox.due > now {
+                next = Some(next.map_or(outbox.due, |next| next.min(outbox.due)));
+                continue;
+            }
+            due.push(Due {
+                delivery: DeliveryId::from_bytes(id),
+                version: row.value.version,
+                row: outbox,
+            });
+            if due.len() >= most {
+                return Ok((due, next));
+            }
+        }
+        range = page.next;
+    }
+    Ok((due, next))
+}
+
+/// A batch for a department's plugin.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// The deliveries that are decided or handed over; the others stay due.
+    pub(super) due: Vec<Due>,
+    pub(super) batch: Vec<Delivery>,
+    /// Those that need no call.
+    pub(super) outcomes: HashMap<DeliveryId, Outcome>,
+    /// Attachments that the plugin may read, and whose they are.
+    pub(super) owners: HashMap<String, ContactId>,
+}
+
+/// Opens what is due, up to a bound in bytes. A revision that was superseded meanwhile is sent as the newest: a
+/// department that goes by the version must not keep the older text.
+pub(super) async fn prepare(
+    core: &Core,
+    view: &dyn View,
+    department: &Running,
+    due: Vec<Due>,
+) -> Result<Prepared, Fault> {
+    let heads = query::heads(view, due.iter().map(|due| due.row.feedback).collect()).await?;
+    let (mut prepared, mut bytes) = (Prepared::default(), 0);
+    for due in due {
+        let row = &due.row;
+        let head = heads.get(&row.feedback).ok_or_else(|| Fault::Damaged {
+            what: "a read model",
+            detail: format!("feedback {} has a delivery but no facts", row.feedback),
+        })?;
+        let outcome = match core.content(view, row.feedback, head.revision, row.contact).await {
+            Ok(Some(opened)) => {
+                bytes += opened.bytes;
+                if bytes > CONTENT_BYTES_MAX && !prepared.batch.is_empty() {
+                    return Ok(prepared);
+                }
+                prepared
+                    .hand_over(core, view, department, &due, head, &opened.content)
+                    .await?;
+                None
+            }
+            Ok(None) => Some(Outcome::Gone),
+            Err(error) if error.is_damage() => {
+                tracing::error!(delivery = %due.delivery, feedback = %row.feedback, "cannot be delivered: {error}");
+                Some(Outcome::Dead {
+                    code: UNREADABLE.into(),
+                    reason: error.to_string(),
+                })
+            }
+            Err(error) => return Err(error),
+        };
+        prepared.outcomes.extend(outcome.map(|outcome| (due.delivery, outcome)));
+        prepared.due.push(due);
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    async fn hand_over(
+        &mut self,
+        core: &Core,
+        view: &dyn View,
+        department: &Running,
+        due: &Due,
+        head: &Head,
+        content: &Content,
+    ) -> Result<(), Fault> {
+        let row = &due.row;
+        if department.fields.attachments() {
+            for attachment in content.attachments.iter().filter_map(|attachment| attachment.id) {
+                self.owners.insert(attachment.to_string(), row.contact);
+            }
+        }
+        let stored = convert::stored(head, content, department.fields);
+        let reference = reference(core, view, row.feedback, row.contact, &department.name).await?;
+        self.batch.push(Delivery {
+            id: due.delivery.to_string(),
+            attempt: row.attempts + 1,
+            event: if row.revision > 1 {
+                DeliveryEvent::Updated(stored)
+            } else {
+                DeliveryEvent::Created(stored)
+            },
+            external_ref: reference.map(|content| content.reference),
+        });
+        Ok(())
+    }
+}
+
+/// The reference that the department gave earlier for this feedback.
+pub(crate) async fn reference(
+    core: &Core,
+    view: &dyn View,
+    feedback: FeedbackId,
+    contact: ContactId,
+    destination: &InstanceName,
+) -> Result<Option<ReferenceContent>, Fault> {
+    let Some(row) = view.get(&keys::reference(feedback, destination)).await? else {
+        return Ok(None);
+    };
+    let keys = core.contact_keys(view, vec![contact]).await?;
+    let Some(key) = keys.get(&contact) else {
+        return Ok(None);
+    };
+    let plain = core
+        .vault
+        .open_for(key, &reference_place(feedback, destination), &row.bytes)?;
+    let (_salt, content) = plain
+        .split_first_chunk::<32>()
+        .ok_or(crate::vault::VaultError::Unreadable { what: "a reference" })?;
+    rows::decode("a reference", content).map(Some)
+}
+
+pub(super) fn reference_place(feedback: FeedbackId, destination: &InstanceName) -> Vec<u8> {
+    [
+        b"reference".as_slice(),
+        &feedback.to_bytes(),
+        destination.as_str().as_bytes(),
+    ]
+    .concat()
+}

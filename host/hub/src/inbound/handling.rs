@@ -1,0 +1,212 @@
+//! One stored request: its plugin is called, and what comes of it replaces the request in one transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mihwar_model::{Actor, InboundId, InstanceName};
+use mihwar_sandbox::contract::types::{Header, PluginError};
+use mihwar_sandbox::contract::webhook;
+use mihwar_sandbox::{CallFailure, Capability, Effects};
+use mihwar_store::{Batch, Edit, Guard, Row};
+
+use super::dead::{self, Dead};
+use super::open;
+use crate::changes;
+use crate::content::blob_of;
+use crate::fault::Fault;
+use crate::hub::Shared;
+use crate::instances::Running;
+use crate::intake::{self, Rider};
+use crate::keys;
+use crate::lent;
+use crate::rows::InboxRow;
+use crate::withdrawal;
+
+/// Shortest pause after a failure that is not the request's.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a request that could not be read.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
+
+/// A request as it lies in the inbox.
+pub(super) struct Stored<'a> {
+    shared: &'a Arc<Shared>,
+    pub(super) id: InboundId,
+    instance: InstanceName,
+    /// Attempts that count.
+    pub(super) attempts: u32,
+    row: Row,
+}
+
+impl<'a> Stored<'a> {
+    /// None for a row that is no request.
+    pub(super) fn of(shared: &'a Arc<Shared>, row: Row) -> Option<Self> {
+        let (instance, attempts) = keys::inbox_parts(&row.key)?;
+        let id = InboundId::from_bytes(keys::last_id(&row.key)?);
+        Some(Self {
+            shared,
+            id,
+            instance,
+            attempts,
+            row,
+        })
+    }
+
+    /// Gives the request to its plugin. Afterwards it has left the place where it lay: it was handled, put off or set
+    /// aside as a dead letter.
+    ///
+    /// # Errors
+    /// When the hub could not do its part; the request lies where it lay.
+    pub(super) async fn handle(&self) -> Result<(), Fault> {
+        let request = match open(self.shared, self.id, &self.row.value.bytes).await {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(inbound = %self.id, "a stored request cannot be read: {error}");
+                return self.put_off(UNREADABLE_PAUSE, self.attempts).await;
+            }
+        };
+        let running = self.shared.instances().get(&self.instance);
+        let running = running.filter(|running| running.can(Capability::Webhook));
+        let handling = Handling {
+            stored: self,
+            request: &request,
+        };
+        let result = match running {
+            Some(running) => handling.call(&running).await,
+            None => {
+                let reason = "no such instance is configured any more";
+                handling.bury("instance-gone", reason).await
+            }
+        };
+        match result {
+            // It will be too large at the next attempt, too.
+            Err(Fault::TooLarge(detail)) => handling.bury("too-large", &detail).await,
+            result => result,
+        }
+    }
+
+    /// Puts the request off. That is durable, so that pauses and attempts outlive a restart.
+    pub(super) async fn put_off(&self, pause: Duration, attempts: u32) -> Result<(), Fault> {
+        let core = &self.shared.core;
+        let millis = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let due = core.clock.now().plus_millis(millis);
+        let place = keys::inbox_put_off(&self.instance, due, attempts, self.id);
+        let batch = Batch {
+            guards: vec![self.guard()],
+            edits: vec![
+                Edit::Delete(self.row.key.clone()),
+                Edit::Put(place, self.row.value.bytes.clone()),
+            ],
+            ..Batch::default()
+        };
+        core.apply_patiently(batch).await
+    }
+
+    fn guard(&self) -> Guard {
+        Guard::At(self.row.key.clone(), self.row.value.version)
+    }
+}
+
+/// A request on its way through its plugin.
+struct Handling<'a> {
+    stored: &'a Stored<'a>,
+    request: &'a InboxRow,
+}
+
+impl Handling<'_> {
+    async fn call(&self, running: &Running) -> Result<(), Fault> {
+        let core = &self.stored.shared.core;
+        let attempts = self.stored.attempts;
+        let call = lent::call(core, &running.name, Arc::new(lent::NoBlobs));
+        let result = running.sandbox.handle_webhook(self.contract_request(), call).await;
+        running.note(core.clock.now(), "handle", &result);
+        let error = match result {
+            Ok(done) => return self.keep(running, done.value, &done.effects).await,
+            Err(error) => error,
+        };
+        let retry = running.config.retry;
+        match &*error.failure {
+            CallFailure::Busy { .. } | CallFailure::Host(_) => self.stored.put_off(PAUSE, attempts).await,
+            CallFailure::Plugin(PluginError::Transient(asked)) if attempts + 1 < retry.attempts => {
+                let asked = asked.after_ms.map(Duration::from_millis).unwrap_or_default();
+                let pause = retry.pause(attempts + 1, core.jitter()).max(asked);
+                self.stored.put_off(pause, attempts + 1).await
+            }
+            CallFailure::Plugin(PluginError::RateLimited(asked)) => {
+                let pause = asked.after_ms.map_or(retry.first, Duration::from_millis);
+                self.stored.put_off(pause.max(PAUSE), attempts).await
+            }
+            failure => self.bury(error.code(), &failure.to_string()).await,
+        }
+    }
+
+    /// Writes what the plugin made of the request. Good items are kept; if others were refused, the request stays
+    /// whole as a dead letter for them.
+    async fn keep(&self, running: &Running, outcome: webhook::Outcome, effects: &Effects) -> Result<(), Fault> {
+        let Stored { shared, row, .. } = self.stored;
+        let core = &shared.core;
+        let taken = changes::arrivals(outcome.changes, effects);
+        let told = outcome.refusals.iter();
+        let told = told.map(|refusal| format!("{} ({}): {}", refusal.place, refusal.code, refusal.reason));
+        let found = taken.refused.iter();
+        let found = found.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
+        let refused: Vec<String> = told.chain(found).collect();
+        let mut rider = Rider {
+            guards: vec![self.stored.guard()],
+            edits: lent::state_edits(core, &running.name, effects)?,
+            events: Vec::new(),
+        };
+        rider.edits.push(Edit::Delete(row.key.clone()));
+        // A dead letter needs the file of a long request; else nobody does.
+        let file = blob_of(&row.value.bytes).filter(|_| refused.is_empty());
+        rider.edits.extend(file.map(withdrawal::doom));
+        if !refused.is_empty() {
+            let reason = refused.join("\n");
+            let dead = self.dead("refused", &reason);
+            rider.edits.push(dead.put(core)?);
+            rider.events.push(dead.event(core));
+        }
+        let actor = Actor::Instance(running.name.clone());
+        intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
+        if let Some(file) = file {
+            withdrawal::destroy(core, &[file]).await;
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, code: &str, reason: &str) -> Result<(), Fault> {
+        let core = &self.stored.shared.core;
+        dead::bury(core, self.stored.guard(), &self.dead(code, reason)).await
+    }
+
+    fn dead<'a>(&'a self, code: &'a str, reason: &'a str) -> Dead<'a> {
+        Dead {
+            id: self.stored.id,
+            stored: &self.stored.row.value.bytes,
+            request: self.request,
+            code,
+            reason,
+        }
+    }
+
+    fn contract_request(&self) -> webhook::InboundRequest {
+        let request = self.request;
+        let headers = request.headers.iter().map(|(name, value)| Header {
+            name: name.clone(),
+            value: value.clone(),
+        });
+        webhook::InboundRequest {
+            delivery_id: self.stored.id.to_string(),
+            endpoint: request.endpoint.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            headers: headers.collect(),
+            body: request.body.clone(),
+            verification: match &request.verified {
+                Some(recipe) => webhook::Verification::Verified(recipe.clone()),
+                None => webhook::Verification::Unverified,
+            },
+            received_at: request.received_at.0,
+        }
+    }
+}

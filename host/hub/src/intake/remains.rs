@@ -1,0 +1,120 @@
+//! What the store holds of items that are taken back, found before the transaction that destroys it is put together.
+
+use std::collections::HashMap;
+
+use mihwar_model::{AttachmentId, FeedbackId};
+use mihwar_store::{Edit, Guard, Key, Order, View};
+
+use crate::content::blob_of;
+use crate::core::Core;
+use crate::fault::Fault;
+use crate::keys;
+use crate::rows::{self, DeadRow, SeenRow};
+use crate::vault::ContactKey;
+
+/// Rows read in one go.
+const PAGE: usize = 1000;
+
+/// What is stored of one item, as the edits that destroy it.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    pub(super) guards: Vec<Guard>,
+    pub(super) edits: Vec<Edit>,
+    /// Files of its contents: the long ones themselves, and what came with them.
+    pub(super) files: Vec<AttachmentId>,
+}
+
+/// What is left of each of these items.
+pub(super) async fn read(
+    core: &Core,
+    view: &dyn View,
+    items: &[SeenRow],
+) -> Result<HashMap<FeedbackId, Remains>, Fault> {
+    let mut found = HashMap::with_capacity(items.len());
+    if items.is_empty() {
+        return Ok(found);
+    }
+    let contacts = items.iter().map(|item| item.contact).collect();
+    let contact_keys = core.contact_keys(view, contacts).await?;
+    for item in items {
+        let mut remains = Remains::default();
+        remains
+            .contents(core, view, item, contact_keys.get(&item.contact))
+            .await?;
+        remains.references(view, item.feedback).await?;
+        found.insert(item.feedback, remains);
+    }
+    reasons(view, &mut found).await?;
+    Ok(found)
+}
+
+impl Remains {
+    /// Contents, and the files that they name; which these are stands in the sealed content only.
+    async fn contents(
+        &mut self,
+        core: &Core,
+        view: &dyn View,
+        item: &SeenRow,
+        key: Option<&ContactKey>,
+    ) -> Result<(), Fault> {
+        let revisions = 1..=u32::try_from(item.revisions.len()).unwrap_or(u32::MAX);
+        let places: Vec<Key> = revisions
+            .clone()
+            .map(|revision| keys::content(item.feedback, revision))
+            .collect();
+        let stored = view.get_many(&places).await?;
+        for ((revision, place), row) in revisions.zip(places).zip(stored) {
+            let Some(row) = row else { continue };
+            self.files.extend(blob_of(&row.bytes));
+            self.edits.push(Edit::Delete(place));
+            let Some(key) = key else { continue };
+            match core.open_content(key, item.feedback, revision, &row.bytes).await {
+                Ok(opened) => {
+                    let attachments = opened.content.attachments.iter();
+                    self.files.extend(attachments.filter_map(|attachment| attachment.id));
+                }
+                // Whoever takes something back must not be refused because it is damaged.
+                Err(error) if error.is_damage() => {
+                    tracing::error!(feedback = %item.feedback, revision, "it is withdrawn, but the files that it names cannot be read from it: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What departments call the item.
+    async fn references(&mut self, view: &dyn View, feedback: FeedbackId) -> Result<(), Fault> {
+        let mut range = Some(keys::references_of(feedback));
+        while let Some(next) = range {
+            let page = view.scan(next, Order::Ascending, PAGE).await?;
+            self.edits
+                .extend(page.rows.into_iter().map(|row| Edit::Delete(row.key)));
+            range = page.next;
+        }
+        Ok(())
+    }
+}
+
+/// What departments said of the items when a delivery became a dead letter: it may quote them.
+async fn reasons(view: &dyn View, found: &mut HashMap<FeedbackId, Remains>) -> Result<(), Fault> {
+    let mut range = Some(keys::all(keys::DEAD));
+    while let Some(next) = range {
+        let page = view.scan(next, Order::Ascending, PAGE).await?;
+        for row in page.rows {
+            let dead: DeadRow = rows::decode("a dead letter", &row.value.bytes)?;
+            let speaks = !dead.reason.is_empty();
+            let Some(remains) = found.get_mut(&dead.entry.feedback).filter(|_| speaks) else {
+                continue;
+            };
+            let silent = DeadRow {
+                reason: Vec::new(),
+                ..dead
+            };
+            remains.guards.push(Guard::At(row.key.clone(), row.value.version));
+            remains.edits.push(Edit::Put(row.key, rows::encode(&silent)?));
+        }
+        range = page.next;
+    }
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! A transaction in the making: what each arrival becomes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mihwar_model::{
+    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
+    FeedbackId, InstanceName, Received, Time, Withdrawn,
+};
+use mihwar_store::{Batch, Edit, Guard, Key};
+
+use super::known::{Known, identity, seen_keys};
+use super::{Arrival, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
+use crate::core::Core;
+use crate::fault::Fault;
+use crate::keys;
+use crate::rows::{self, QueueRow, SeenRow};
+use crate::vault::{ContactKey, commitment};
+use crate::withdrawal::doom;
+
+/// A transaction in the making.
+pub(super) struct Writing<'a> {
+    core: &'a Core,
+    actor: &'a Actor,
+    instance: &'a InstanceName,
+    now: Time,
+    known: Known,
+    /// Items of this very transaction, so that a repeat within it is a repeat.
+    rows: BTreeMap<Key, SeenRow>,
+    /// Contents of this very transaction, so that they can be taken back within it.
+    fresh: HashMap<FeedbackId, Fresh>,
+    bytes: usize,
+    pub(super) batch: Batch,
+    /// Files that must be there before the batch is.
+    pub(super) files: Vec<(AttachmentId, Vec<u8>)>,
+    /// Files that must go once the batch is there.
+    pub(super) doomed: Vec<AttachmentId>,
+}
+
+/// What a transaction writes of one record.
+#[derive(Default)]
+struct Fresh {
+    contents: Vec<Key>,
+    files: Vec<AttachmentId>,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn new(core: &'a Core, actor: &'a Actor, instance: &'a InstanceName, known: Known) -> Self {
+        let now = core.clock.now();
+        Self {
+            core,
+            actor,
+            instance,
+            now,
+            known,
+            rows: BTreeMap::new(),
+            fresh: HashMap::new(),
+            bytes: 0,
+            batch: Batch::default(),
+            files: Vec::new(),
+            doomed: Vec::new(),
+        }
+    }
+
+    /// How large the batch is by now, counted as the store counts.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What an arrival comes to; nothing for a withdrawal.
+    pub(super) fn take(&mut self, arrival: &Arrival) -> Result<Option<Intake>, Fault> {
+        let problems = arrival.problems();
+        if !problems.is_empty() {
+            return Ok(Some(Intake::Refused { problems }));
+        }
+        match arrival {
+            Arrival::Draft { draft, files } => self.upsert(draft, files).map(Some),
+            Arrival::Withdrawal { external_id } => {
+                self.withdraw(external_id)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn upsert(&mut self, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
+        let mark = self.core.vault.revision_hash(draft.revision.as_deref());
+        let places = seen_keys(self.core, self.instance, draft);
+        let earlier = self.find(&places)?;
+        if let Some((_, row)) = &earlier
+            && let Some(index) = row.revisions.iter().position(|known| *known == mark)
+        {
+            return Ok(Intake::Duplicate {
+                feedback: row.feedback,
+                revision: count(index + 1),
+            });
+        }
+        let is_new = earlier.is_none();
+        let (feedback, contact, revision) = match &earlier {
+            Some((_, row)) => (row.feedback, row.contact, count(row.revisions.len() + 1)),
+            None => (FeedbackId(self.core.ids.next()), self.contact(draft)?, 1),
+        };
+        self.record(draft, files, feedback, contact, revision)?;
+        let first = SeenRow {
+            feedback,
+            contact,
+            revisions: Vec::new(),
+        };
+        let place = earlier.or_else(|| places.into_iter().next().map(|place| (place, first)));
+        if let Some((place, mut row)) = place {
+            row.revisions.push(mark);
+            self.remember(place, row)?;
+        }
+        Ok(if is_new {
+            Intake::New { feedback, revision }
+        } else {
+            Intake::Revised { feedback, revision }
+        })
+    }
+
+    /// Takes back every item of this name. What it destroys is an event; a repeat finds nothing and is none.
+    fn withdraw(&mut self, external_id: &str) -> Result<(), Fault> {
+        let hash = self.core.vault.external_hash(external_id);
+        let mut places = self.known.places.get(&hash).cloned().unwrap_or_default();
+        let written = self.rows.keys().filter(|place| keys::last_id(place) == Some(hash));
+        places.extend(written.cloned());
+        places.sort_unstable();
+        places.dedup();
+        for place in places {
+            if let Some(row) = self.earlier(&place)? {
+                self.destroy(place, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn destroy(&mut self, place: Key, row: SeenRow) -> Result<(), Fault> {
+        let stored = self.known.remains.remove(&row.feedback).unwrap_or_default();
+        let fresh = self.fresh.remove(&row.feedback).unwrap_or_default();
+        if stored.edits.is_empty() && fresh.contents.is_empty() {
+            return Ok(());
+        }
+        self.files.retain(|(id, _)| !fresh.files.contains(id));
+        stored.guards.into_iter().for_each(|guard| self.guard(guard));
+        stored.edits.into_iter().for_each(|edit| self.edit(edit));
+        for content in fresh.contents {
+            // Later edits of a row win: what this transaction has put is gone again before it is there.
+            self.edit(Edit::Delete(content));
+        }
+        for file in stored.files {
+            self.edit(doom(file));
+            self.doomed.push(file);
+        }
+        self.event(EventBody::Withdrawn(Withdrawn { feedback: row.feedback }))?;
+        // The row itself stays, so that a late repeat does not bring the item back. It is written all the same: whoever
+        // works on the same item at the same time must look again.
+        self.remember(place, row)
+    }
+
+    fn find(&self, places: &[Key]) -> Result<Option<(Key, SeenRow)>, Fault> {
+        for place in places {
+            if let Some(row) = self.earlier(place)? {
+                return Ok(Some((place.clone(), row)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn earlier(&self, place: &Key) -> Result<Option<SeenRow>, Fault> {
+        if let Some(row) = self.rows.get(place) {
+            return Ok(Some(row.clone()));
+        }
+        match self.known.seen.get(place) {
+            Some(Some(row)) => Ok(Some(rows::decode("a de-duplication row", &row.bytes)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn remember(&mut self, place: Key, row: SeenRow) -> Result<(), Fault> {
+        if !self.rows.contains_key(&place) {
+            let guard = match self.known.seen.get(&place) {
+                Some(Some(stored)) => Guard::At(place.clone(), stored.version),
+                _ => Guard::Absent(place.clone()),
+            };
+            self.guard(guard);
+        }
+        self.edit(Edit::Put(place.clone(), rows::encode(&row)?));
+        self.rows.insert(place, row);
+        Ok(())
+    }
+
+    /// The contact behind a draft: the known one, or a new one with a key of its own.
+    fn contact(&mut self, draft: &Draft) -> Result<ContactId, Fault> {
+        let hash = identity(self.core, draft);
+        if let Some(hash) = hash
+            && let Some(Some(contact)) = self.known.identifiers.get(&hash)
+        {
+            return Ok(*contact);
+        }
+        let contact = ContactId(self.core.ids.next());
+        let (key, sealed) = self.core.vault.new_contact_key(contact)?;
+        self.known.keys.insert(contact, key);
+        self.edit(Edit::Put(keys::contact_key(contact), sealed));
+        if let Some(hash) = hash {
+            self.known.identifiers.insert(hash, Some(contact));
+            self.guard(Guard::Absent(keys::identifier(hash)));
+            self.edit(Edit::Put(keys::identifier(hash), rows::encode(&contact)?));
+        }
+        self.event(EventBody::ContactCreated(ContactCreated {
+            contact,
+            identifiers: u32::from(hash.is_some()),
+        }))?;
+        Ok(contact)
+    }
+
+    fn record(
+        &mut self,
+        draft: &Draft,
+        files: &Files,
+        feedback: FeedbackId,
+        contact: ContactId,
+        revision: u32,
+    ) -> Result<(), Fault> {
+        let key = self.known.keys.get(&contact).cloned().ok_or(Fault::Damaged {
+            what: "a contact key",
+            detail: format!("the key of contact {contact} is gone"),
+        })?;
+        let files_before = self.files.len();
+        let attachments = self.attachments(draft, files, &key)?;
+        let attachment_facts = attachments.iter().map(facts::attachment).collect();
+        let content = facts::content(draft, attachments);
+        let salt: [u8; 32] = self.core.vault.random();
+        let plain = rows::encode(&content)?;
+        let thread = draft.thread.as_deref();
+        let body = EventBody::Received(Received {
+            feedback,
+            revision,
+            contact,
+            instance: self.instance.clone(),
+            channel: draft.channel.clone(),
+            kind: draft.kind,
+            occurred_at: draft.occurred_at,
+            thread: thread.map(|thread| self.core.vault.thread(self.instance, thread)),
+            language: draft.language.clone(),
+            scores: draft.scores.clone(),
+            tags: draft.tags.clone(),
+            attachments: attachment_facts,
+            call: facts::call(&draft.details),
+            body_chars: count(draft.body.chars().count()),
+            commitment: commitment(&salt, &plain),
+        });
+        let place = keys::content(feedback, revision);
+        let row = self.sealed_content(&key, feedback, revision, &salt, &plain)?;
+        self.edit(Edit::Put(place.clone(), row));
+        let event = self.event(body)?;
+        let queued = rows::encode(&QueueRow { event })?;
+        self.edit(Edit::Put(keys::queue(feedback, revision), queued));
+        let fresh = self.fresh.entry(feedback).or_default();
+        fresh.contents.push(place);
+        fresh
+            .files
+            .extend(self.files.iter().skip(files_before).map(|(id, _)| *id));
+        Ok(())
+    }
+
+    fn sealed_content(
+        &mut self,
+        key: &ContactKey,
+        feedback: FeedbackId,
+        revision: u32,
+        salt: &[u8; 32],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let mut salted = salt.to_vec();
+        salted.extend_from_slice(plain);
+        let sealed = self
+            .core
+            .vault
+            .seal_for(key, &crate::content::place(feedback, revision), &salted)?;
+        if sealed.len() <= INLINE_CONTENT_BYTES_MAX {
+            return Ok(crate::content::inline_row(&sealed));
+        }
+        let id = AttachmentId(self.core.ids.next());
+        let row = crate::content::blob_row(id, sealed.len());
+        self.files.push((id, sealed));
+        Ok(row)
+    }
+
+    fn attachments(&mut self, draft: &Draft, files: &Files, key: &ContactKey) -> Result<Vec<AttachmentContent>, Fault> {
+        let mut attachments = Vec::with_capacity(draft.attachments.len());
+        for attachment in &draft.attachments {
+            let (bytes, url): (Option<&[u8]>, _) = match &attachment.bytes {
+                AttachmentBytes::Inline(bytes) => (Some(bytes.as_slice()), None),
+                AttachmentBytes::Blob(handle) => (files.get(handle).map(AsRef::as_ref), None),
+                AttachmentBytes::Url(url) => (None, Some(url.clone())),
+            };
+            let id = match bytes {
+                Some(bytes) => Some(self.file(bytes, key)?),
+                None => None,
+            };
+            attachments.push(AttachmentContent {
+                id,
+                name: attachment.name.clone(),
+                media_type: attachment.media_type.clone(),
+                size: bytes.map(|bytes| bytes.len() as u64).or(attachment.size),
+                url,
+            });
+        }
+        Ok(attachments)
+    }
+
+    fn file(&mut self, bytes: &[u8], key: &ContactKey) -> Result<AttachmentId, Fault> {
+        let id = AttachmentId(self.core.ids.next());
+        let sealed = self.core.vault.seal_for(key, &id.to_bytes(), bytes)?;
+        self.files.push((id, sealed));
+        Ok(id)
+    }
+
+    fn event(&mut self, body: EventBody) -> Result<Vec<u8>, Fault> {
+        let event = Event {
+            at: self.now,
+            actor: self.actor.clone(),
+            body,
+        };
+        let bytes = event.to_bytes().map_err(Fault::Encoding)?;
+        self.bytes += bytes.len();
+        self.batch.journal.push(bytes.clone());
+        Ok(bytes)
+    }
+
+    fn guard(&mut self, guard: Guard) {
+        self.bytes += guard.key().as_bytes().len();
+        self.batch.guards.push(guard);
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        let value = match &edit {
+            Edit::Put(_, value) => value.len(),
+            Edit::Delete(_) => 0,
+            Edit::Add(..) => size_of::<i64>(),
+        };
+        self.bytes += edit.key().as_bytes().len() + value;
+        self.batch.edits.push(edit);
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

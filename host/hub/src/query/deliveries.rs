@@ -1,0 +1,169 @@
+//! Lists of deliveries, and what is told of one.
+
+use mihwar_model::{ContactId, DeliveryId, FeedbackId, InstanceName};
+use mihwar_store::{KeyRange, Order, View};
+use serde::Serialize;
+
+use super::{LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, heads, history};
+use crate::core::Core;
+use crate::delivery;
+use crate::fault::Fault;
+use crate::keys;
+use crate::projection;
+use crate::rows::{self, DeadRow, DeliveryRecord, DeliveryRow, DeliveryState};
+
+/// Which deliveries are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// To this department.
+    pub destination: Option<InstanceName>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// Of this feedback.
+    pub feedback: Option<FeedbackId>,
+}
+
+/// A page of deliveries, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeliveryPage {
+    /// The deliveries.
+    pub items: Vec<DeliveryRecord>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One page of deliveries.
+pub(crate) async fn delivery_page(
+    core: &Core,
+    filter: &DeliveryFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<DeliveryPage, QueryError> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    let mut range = Some(keys::all(keys::DELIVERY));
+    if let Some(cursor) = cursor {
+        let before = keys::delivery(DeliveryId::from_bytes(cursor_id(cursor)?));
+        range = range.map(|range| range.before(&before));
+    }
+    let (mut items, mut looked, mut reached) = (Vec::new(), 0, None);
+    while let Some(next) = range.take() {
+        let page = view.scan(next, Order::Descending, 1000).await?;
+        for row in page.rows {
+            let Some(id) = keys::last_id(&row.key) else {
+                continue;
+            };
+            looked += 1;
+            reached = Some(cursor_text(id));
+            let delivery: DeliveryRow = rows::decode("a read model", &row.value.bytes)?;
+            let fits = filter
+                .destination
+                .as_ref()
+                .is_none_or(|name| delivery.destination == *name)
+                && filter.state.is_none_or(|state| delivery.state == state)
+                && filter.feedback.is_none_or(|feedback| delivery.feedback == feedback);
+            if fits {
+                items.push(delivery_record(core, &*view, DeliveryId::from_bytes(id), delivery).await?);
+                if items.len() >= limit {
+                    return Ok(DeliveryPage { items, next: reached });
+                }
+            }
+        }
+        range = page.next;
+        if looked >= LOOKED_AT_MAX {
+            let next = range.is_some().then_some(reached).flatten();
+            return Ok(DeliveryPage { items, next });
+        }
+    }
+    Ok(DeliveryPage { items, next: None })
+}
+
+/// The deliveries of one record, oldest first.
+pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<DeliveryRecord>, QueryError> {
+    let events = history(core, id).await?;
+    let view = core.store.view().await?;
+    let mut records = Vec::new();
+    for event in events {
+        let mihwar_model::EventBody::Routed(routed) = event.event.body else {
+            continue;
+        };
+        for route in routed.routes {
+            if let Some(row) = view.get(&keys::delivery(route.delivery)).await? {
+                let row: DeliveryRow = rows::decode("a read model", &row.bytes)?;
+                records.push(delivery_record(core, &*view, route.delivery, row).await?);
+            }
+        }
+    }
+    Ok(records)
+}
+
+async fn delivery_record(
+    core: &Core,
+    view: &dyn View,
+    delivery: DeliveryId,
+    row: DeliveryRow,
+) -> Result<DeliveryRecord, Fault> {
+    let head = heads(view, vec![row.feedback]).await?.remove(&row.feedback);
+    let contact = head.as_ref().map(|head| head.contact);
+    let reference = match contact {
+        Some(contact) => delivery::reference(core, view, row.feedback, contact, &row.destination).await?,
+        None => None,
+    };
+    let reason = match (row.state, contact) {
+        (DeliveryState::Dead, Some(contact)) => reason(core, view, &row.destination, delivery, contact).await?,
+        _ => None,
+    };
+    Ok(DeliveryRecord {
+        delivery,
+        feedback: row.feedback,
+        destination: row.destination,
+        rule: row.rule,
+        state: row.state,
+        attempts: row.attempts,
+        last_code: row.last_code,
+        next_attempt: row.next_attempt,
+        created_at: row.created_at,
+        finished_at: row.finished_at,
+        reference: reference.map(|content| content.reference),
+        reason,
+    })
+}
+
+async fn reason(
+    core: &Core,
+    view: &dyn View,
+    destination: &InstanceName,
+    delivery: DeliveryId,
+    contact: ContactId,
+) -> Result<Option<String>, Fault> {
+    let Some(row) = view.get(&keys::dead(destination, delivery)).await? else {
+        return Ok(None);
+    };
+    let dead: DeadRow = rows::decode("a dead letter", &row.bytes)?;
+    let keys = core.contact_keys(view, vec![contact]).await?;
+    let Some(key) = keys.get(&contact).filter(|_| !dead.reason.is_empty()) else {
+        return Ok(None);
+    };
+    let reason = core.vault.open_for(key, &delivery.to_bytes(), &dead.reason)?;
+    Ok(Some(String::from_utf8_lossy(&reason).into_owned()))
+}
+
+/// How many deliveries wait for a department, and how many are dead letters; counting stops at 10 000.
+pub(crate) async fn waiting(core: &Core, destination: &InstanceName) -> Result<(u64, u64), Fault> {
+    let view = core.store.view().await?;
+    let waiting = count(&*view, keys::outbox_of(destination)).await?;
+    let dead = count(&*view, keys::dead_of(destination)).await?;
+    Ok((waiting, dead))
+}
+
+async fn count(view: &dyn View, mut range: KeyRange) -> Result<u64, Fault> {
+    let mut count = 0;
+    loop {
+        let page = view.scan(range, Order::Ascending, 1000).await?;
+        count += page.rows.len() as u64;
+        match page.next.filter(|_| count < 10_000) {
+            Some(next) => range = next,
+            None => return Ok(count),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reading: lists with filters and opaque cursors, single records with their events and deliveries. A
+//! page looks at a bounded number of rows, so that no filter makes a reader wait for long: a page may
+//! hold few items, or none, and still have a next one.
+
+mod deliveries;
+mod feedback_list;
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mihwar_model::{Content, Event, FeedbackId};
+use mihwar_store::{Key, Order, View};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::core::Core;
+use crate::fault::Fault;
+use crate::keys;
+use crate::projection;
+use crate::rows::{self, Head};
+
+pub use deliveries::{DeliveryFilter, DeliveryPage};
+pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
+pub(crate) use feedback_list::feedback_page;
+pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
+
+/// Rows looked at for one page.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// A cursor that this hub did not give.
+    #[error("the cursor is not one that this hub gave; begin without one")]
+    Cursor,
+    /// Storage failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<mihwar_store::StoreError> for QueryError {
+    fn from(error: mihwar_store::StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// A piece of feedback for readers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedbackRecord {
+    /// Its facts as they stand now.
+    pub head: Head,
+    /// Its personal content; `None` when that is gone.
+    pub content: Option<Content>,
+}
+
+/// An entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LedgerEvent {
+    /// Its place in the ledger, from 0.
+    pub sequence: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+fn cursor_text(id: [u8; 16]) -> String {
+    URL_SAFE_NO_PAD.encode(id)
+}
+
+fn cursor_id(text: &str) -> Result<[u8; 16], QueryError> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| QueryError::Cursor)?;
+    bytes.try_into().map_err(|_| QueryError::Cursor)
+}
+
+/// Heads by id.
+pub(crate) async fn heads(view: &dyn View, ids: Vec<FeedbackId>) -> Result<HashMap<FeedbackId, Head>, Fault> {
+    let lookups: Vec<Key> = ids.iter().map(|id| keys::head(*id)).collect();
+    let mut found = HashMap::with_capacity(ids.len());
+    for (id, row) in ids.into_iter().zip(view.get_many(&lookups).await?) {
+        if let Some(row) = row {
+            found.insert(id, rows::decode("a read model", &row.bytes)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A record for readers, and how many bytes its content has.
+async fn record(core: &Core, view: &dyn View, head: Head) -> Result<(FeedbackRecord, usize), Fault> {
+    let opened = match core.content(view, head.feedback, head.revision, head.contact).await {
+        Ok(opened) => opened,
+        // One damaged text must not hide the list it stands in; `mihwar ledger verify` names it.
+        Err(error) if error.is_damage() => {
+            tracing::error!(feedback = %head.feedback, "the content cannot be read: {error}");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let (content, bytes) = opened.map_or((None, 0), |opened| (Some(opened.content), opened.bytes));
+    Ok((FeedbackRecord { head, content }, bytes))
+}
+
+/// One record.
+pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<FeedbackRecord>, QueryError> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    match heads(&*view, vec![id]).await?.remove(&id) {
+        Some(head) => Ok(Some(record(core, &*view, head).await?.0)),
+        None => Ok(None),
+    }
+}
+
+/// Everything that happened to a record, oldest first, at most 1000 events.
+pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    let page = view.scan(keys::history_of(id), Order::Ascending, 1000).await?;
+    let mut events = Vec::with_capacity(page.rows.len());
+    for row in page.rows {
+        let Some(sequence) = keys::last_number(&row.key) else {
+            continue;
+        };
+        for entry in view.journal(sequence, 1).await? {
+            let event = Event::from_bytes(&entry.bytes).map_err(|detail| Fault::Damaged {
+                what: "a ledger entry",
+                detail,
+            })?;
+            events.push(LedgerEvent { sequence, event });
+        }
+    }
+    Ok(events)
+}

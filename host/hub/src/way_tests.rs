@@ -1,0 +1,185 @@
+//! The way of a record through a hub without plugins, over the engine in memory.
+
+use std::sync::Arc;
+
+use mihwar_model::{Actor, Draft, EventBody, FeedbackId, InstanceName, Kind, ManualClock, SeededRandomness, Time};
+use mihwar_model::{Channel, Tag};
+use mihwar_store::{Batch, BlobFolder, Edit, MemoryStore, Store};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::core::{Core, Wake};
+use crate::hub::{Doors, Hub, OpenError};
+use crate::intake::Intake;
+use crate::vault::Vault;
+use crate::{keys, pipeline, projection, query};
+
+struct House {
+    store: Arc<dyn Store>,
+    doors: Doors,
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            doors: Doors {
+                clock: Arc::new(ManualClock::at(Time(1_790_000_000_000))),
+                randomness: Arc::new(SeededRandomness::new(7)),
+            },
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    async fn open(&self, config: &str) -> Result<Hub, OpenError> {
+        let (clock, randomness) = (self.doors.clock.clone(), self.doors.randomness.clone());
+        let core = Core {
+            store: Arc::clone(&self.store),
+            blobs: BlobFolder::open(self.folder.path().join("blobs")).unwrap(),
+            vault: Vault::new(&[1; 32], randomness.clone()),
+            ids: mihwar_model::Ids::new(clock.clone(), randomness),
+            clock,
+            wake: Wake::default(),
+        };
+        let config = Config::parse("mihwar.toml".as_ref(), config, Vec::new()).unwrap();
+        Hub::over(Arc::new(core), config, self.doors.clone()).await
+    }
+}
+
+fn complaint(id: &str, revision: &str, kind: Kind) -> Draft {
+    Draft {
+        external_id: Some(id.to_owned()),
+        revision: Some(revision.to_owned()),
+        kind: Some(kind),
+        body: format!("الشحنة متأخرة، revision {revision}"),
+        ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+    }
+}
+
+async fn accept(hub: &Hub, drafts: Vec<Draft>) -> Vec<FeedbackId> {
+    let kiosk = InstanceName::new("kiosk").unwrap();
+    let intakes = hub.accept(&Actor::Console, &kiosk, drafts).await.unwrap();
+    let id = |intake: &Intake| match intake {
+        Intake::New { feedback, .. } | Intake::Revised { feedback, .. } | Intake::Duplicate { feedback, .. } => {
+            *feedback
+        }
+        other => panic!("{other:?}"),
+    };
+    intakes.iter().map(id).collect()
+}
+
+async fn verified(hub: &Hub) -> Vec<String> {
+    let (progress, _told) = mpsc::channel(8);
+    hub.verify(progress).await.unwrap().findings
+}
+
+#[tokio::test]
+async fn a_revised_record_is_counted_once_and_routed_revision_by_revision() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let first = accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    let second = accept(&hub, vec![complaint("١", "b", Kind::Praise)]).await;
+    assert_eq!(first, second);
+    let shared = &hub.shared;
+    assert_eq!(
+        pipeline::step(shared, 256).await.unwrap(),
+        1,
+        "enrichers answer by the record's id"
+    );
+    assert_eq!(pipeline::step(shared, 256).await.unwrap(), 1);
+    assert_eq!(pipeline::step(shared, 256).await.unwrap(), 0);
+    let overview = hub.overview().await.unwrap();
+    assert_eq!(overview.feedback, 1);
+    assert_eq!((overview.by_kind["praise"], overview.by_kind["complaint"]), (1, 0));
+    let events = query::history(&shared.core, first[0]).await.unwrap();
+    let routed = events.iter().filter_map(|event| match &event.event.body {
+        EventBody::Routed(routed) => Some(routed.revision),
+        _ => None,
+    });
+    assert_eq!(routed.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let ids = accept(
+        &hub,
+        vec![complaint("1", "a", Kind::Defect), complaint("2", "a", Kind::Enquiry)],
+    )
+    .await;
+    let damage = Batch {
+        edits: vec![Edit::Put(keys::content(ids[0], 1), vec![0; 40])],
+        ..Batch::default()
+    };
+    house.store.apply(damage).await.unwrap();
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap(), 2);
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap(), 0);
+    let page = query::feedback_page(&hub.shared.core, &query::FeedbackFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let readable = |record: &query::FeedbackRecord| record.content.is_some();
+    assert_eq!(page.items.iter().map(readable).collect::<Vec<_>>(), [true, false]);
+    let findings = verified(&hub).await;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].contains(&ids[0].to_string()), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_lost_queue_entry_is_found() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let ids = accept(&hub, vec![complaint("1", "a", Kind::Suggestion)]).await;
+    let loss = Batch {
+        edits: vec![Edit::Delete(keys::queue(ids[0], 1))],
+        ..Batch::default()
+    };
+    house.store.apply(loss).await.unwrap();
+    let findings = verified(&hub).await;
+    assert!(findings[0].contains("neither routed"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    accept(
+        &hub,
+        (0..5)
+            .map(|n| complaint(&n.to_string(), "a", Kind::Complaint))
+            .collect(),
+    )
+    .await;
+    projection::catch_up(&hub.shared.core).await.unwrap();
+    // The mark is set and the position gone, the counts still there: as a kill leaves it.
+    let cut = Batch {
+        edits: vec![
+            Edit::Put(keys::setting("read-models-dropping"), Vec::new()),
+            Edit::Delete(keys::position()),
+        ],
+        ..Batch::default()
+    };
+    house.store.apply(cut).await.unwrap();
+    drop(hub);
+    let hub = house.open("").await.unwrap();
+    assert_eq!(hub.overview().await.unwrap().by_kind["complaint"], 5);
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_ledger_is_not_renamed() {
+    let house = House::new();
+    drop(house.open("[ledger]\norigin = \"a.example/ledger\"").await.unwrap());
+    let error = house
+        .open("\n[ledger]\norigin = \"b.example/ledger\"")
+        .await
+        .unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("mihwar.toml:3") && said.contains("a.example/ledger"),
+        "{said}"
+    );
+    house.open("[ledger]\norigin = \"a.example/ledger\"").await.unwrap();
+}

@@ -1,0 +1,197 @@
+//! Events: facts that happened. Each is one leaf of the ledger, encoded once as CBOR (RFC 8949) and
+//! hashed and stored as those bytes. Released fields never change their number; new ones are optional.
+
+mod delivery;
+mod feedback;
+mod operation;
+#[cfg(test)]
+mod pinned;
+
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+use crate::{InstanceName, Time, TokenId};
+
+pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
+pub use feedback::{
+    AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Received, Withdrawn,
+};
+pub use operation::{InboundDeadLettered, InboundReplayed, InstanceConfigured, TokenCreated, TokenRevoked};
+
+/// One fact that happened, as one entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]
+pub struct Event {
+    /// When the hub learnt of it.
+    #[n(0)]
+    pub at: Time,
+    /// Who or what caused it.
+    #[n(1)]
+    pub actor: Actor,
+    /// What happened.
+    #[n(2)]
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+impl Event {
+    /// The bytes that are hashed and stored.
+    ///
+    /// # Errors
+    /// Cannot fail in practice: writing to memory does not, and every field has an encoding.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        minicbor::to_vec(self).map_err(|error| error.to_string())
+    }
+
+    /// Reads an entry of the ledger.
+    ///
+    /// # Errors
+    /// Says where the bytes are no event.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        minicbor::decode(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// Who or what caused an event.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The hub itself.
+    #[n(0)]
+    Hub,
+    /// An instance of a plugin.
+    #[n(1)]
+    Instance(#[n(0)] InstanceName),
+    /// Whoever holds this API token.
+    #[n(2)]
+    Token(#[n(0)] TokenId),
+    /// Someone at the machine itself, through the command line.
+    #[n(3)]
+    Console,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventBody {
+    /// A person was heard from for the first time.
+    #[n(0)]
+    ContactCreated(#[n(0)] ContactCreated),
+    /// A piece of feedback, or a new revision of one, came in.
+    #[n(1)]
+    Received(#[n(0)] Received),
+    /// An enricher added to it.
+    #[n(2)]
+    Enriched(#[n(0)] Enriched),
+    /// An enricher could not read it; it goes on without.
+    #[n(3)]
+    EnrichmentFailed(#[n(0)] EnrichmentFailed),
+    /// The rules chose who receives it.
+    #[n(4)]
+    Routed(#[n(0)] Routed),
+    /// A department has it.
+    #[n(5)]
+    Delivered(#[n(0)] Delivered),
+    /// An attempt to deliver failed; another one follows.
+    #[n(6)]
+    DeliveryFailed(#[n(0)] Attempted),
+    /// The department's plugin had nothing to do with it, on purpose.
+    #[n(7)]
+    DeliverySkipped(#[n(0)] Skipped),
+    /// A delivery cannot succeed without a person.
+    #[n(8)]
+    DeliveryDeadLettered(#[n(0)] DeadLettered),
+    /// A dead letter was sent on its way again.
+    #[n(9)]
+    DeliveryReplayed(#[n(0)] Replayed),
+    /// The source withdrew it; its content is gone.
+    #[n(10)]
+    Withdrawn(#[n(0)] Withdrawn),
+    /// A raw request could not become feedback.
+    #[n(11)]
+    InboundDeadLettered(#[n(0)] InboundDeadLettered),
+    /// An instance runs with a new plugin version or configuration.
+    #[n(12)]
+    InstanceConfigured(#[n(0)] InstanceConfigured),
+    /// An API token was made.
+    #[n(13)]
+    TokenCreated(#[n(0)] TokenCreated),
+    /// An API token was revoked.
+    #[n(14)]
+    TokenRevoked(#[n(0)] TokenRevoked),
+    /// A raw request that could not become feedback is given to its plugin again.
+    #[n(15)]
+    InboundReplayed(#[n(0)] InboundReplayed),
+}
+
+fn as_hex<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Hex(bytes))
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn as_optional_hex<S: serde::Serializer>(bytes: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(bytes) => as_hex(bytes, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+struct Hex<'a>(&'a [u8; 32]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Actor, Event, EventBody, Received};
+    use crate::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Score, Tag, Time};
+
+    fn received() -> Event {
+        Event {
+            at: Time(1_790_000_000_000),
+            actor: Actor::Instance(InstanceName::new("form").unwrap()),
+            body: EventBody::Received(Received {
+                feedback: FeedbackId::from_bytes([7; 16]),
+                revision: 1,
+                contact: ContactId::from_bytes([9; 16]),
+                instance: InstanceName::new("form").unwrap(),
+                channel: Channel::new(Tag::new("form").unwrap()),
+                kind: Some(Kind::Complaint),
+                occurred_at: Some(Time(1_789_999_999_000)),
+                thread: None,
+                language: Some(Language::new("ar").unwrap()),
+                scores: vec![Score {
+                    metric: "nps".into(),
+                    value: 3.0,
+                    min: 0.0,
+                    max: 10.0,
+                }],
+                tags: vec![Tag::new("شحن").unwrap()],
+                attachments: vec![],
+                call: None,
+                body_chars: 42,
+                commitment: [1; 32],
+            }),
+        }
+    }
+
+    #[test]
+    fn an_event_is_the_same_after_its_bytes() {
+        let event = received();
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
+        assert!(bytes.len() < 220, "{} bytes", bytes.len());
+        assert!(Event::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn an_event_reads_well_as_json() {
+        let json = serde_json::to_value(received()).unwrap();
+        assert_eq!(json["type"], "received");
+        assert_eq!(json["kind"], "complaint");
+        assert_eq!(json["at"], "2026-09-21T14:13:20.000Z");
+        assert_eq!(json["actor"]["instance"], "form");
+    }
+}

@@ -1,0 +1,195 @@
+//! The bytes of every event, as they were released. They are the leaves of ledgers that exist: a changed line here
+//! means that old proofs no longer hold.
+
+use super::{
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, Enriched, EnrichmentFailed,
+    Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received, Replayed, Route,
+    Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
+};
+use crate::{
+    AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
+    Score, Tag, ThreadId, Time, TokenId,
+};
+
+const FEEDBACK: FeedbackId = FeedbackId::from_bytes([7; 16]);
+const CONTACT: ContactId = ContactId::from_bytes([9; 16]);
+const DELIVERY: DeliveryId = DeliveryId::from_bytes([5; 16]);
+const INBOUND: InboundId = InboundId::from_bytes([3; 16]);
+
+fn name(text: &str) -> InstanceName {
+    InstanceName::new(text).unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    Tag::new(text).unwrap()
+}
+
+fn received() -> Received {
+    Received {
+        feedback: FEEDBACK,
+        revision: 2,
+        contact: CONTACT,
+        instance: name("calls"),
+        channel: Channel::new(tag("voice")),
+        kind: Some(Kind::Complaint),
+        occurred_at: Some(Time(1_789_999_999_000)),
+        thread: Some(ThreadId::from_bytes([4; 16])),
+        language: Some(Language::new("ar").unwrap()),
+        scores: vec![Score {
+            metric: "nps".into(),
+            value: 3.0,
+            min: 0.0,
+            max: 10.0,
+        }],
+        tags: vec![tag("شحن")],
+        attachments: vec![AttachmentFacts {
+            id: Some(AttachmentId::from_bytes([6; 16])),
+            media_type: "audio/ogg".into(),
+            size: Some(48_000),
+        }],
+        call: Some(CallFacts {
+            direction: Direction::Inbound,
+            duration_ms: Some(61_000),
+        }),
+        body_chars: 42,
+        commitment: [1; 32],
+    }
+}
+
+fn enriched() -> Enriched {
+    Enriched {
+        feedback: FEEDBACK,
+        revision: 2,
+        instance: name("language"),
+        language: Some(Language::new("ar-SA").unwrap()),
+        kind: Some(Kind::Defect),
+        sentiment: Some(-0.5),
+        tags_added: vec![tag("عاجل")],
+        tags_removed: vec![tag("spam")],
+        attributes: vec![
+            ("script".into(), FactValue::Code("Arab".into())),
+            ("sure".into(), FactValue::Boolean(true)),
+            ("words".into(), FactValue::Integer(-3)),
+            ("share".into(), FactValue::Decimal(0.25)),
+        ],
+        routes: vec![name("billing")],
+        quarantine: Some(tag("suspect")),
+    }
+}
+
+fn of_feedback() -> Vec<EventBody> {
+    vec![
+        EventBody::ContactCreated(ContactCreated {
+            contact: CONTACT,
+            identifiers: 1,
+        }),
+        EventBody::Received(received()),
+        EventBody::Enriched(enriched()),
+        EventBody::EnrichmentFailed(EnrichmentFailed {
+            feedback: FEEDBACK,
+            revision: 2,
+            instance: name("language"),
+            code: "limit-time".into(),
+        }),
+        EventBody::Withdrawn(Withdrawn { feedback: FEEDBACK }),
+    ]
+}
+
+fn of_delivery() -> Vec<EventBody> {
+    let (delivery, feedback, destination) = (DELIVERY, FEEDBACK, name("billing"));
+    vec![
+        EventBody::Routed(Routed {
+            feedback,
+            revision: 2,
+            routes: vec![Route {
+                delivery,
+                destination: destination.clone(),
+                rule: "money".into(),
+            }],
+            rules: 77,
+        }),
+        EventBody::Delivered(Delivered {
+            delivery,
+            feedback,
+            destination: destination.clone(),
+            attempt: 3,
+            reference: Some([2; 32]),
+        }),
+        EventBody::DeliveryFailed(Attempted {
+            delivery,
+            feedback,
+            destination: destination.clone(),
+            attempt: 1,
+            code: "http-503".into(),
+            retry_at: Time(1_790_000_001_000),
+        }),
+        EventBody::DeliverySkipped(Skipped {
+            delivery,
+            feedback,
+            destination: destination.clone(),
+            attempt: 1,
+        }),
+        EventBody::DeliveryDeadLettered(DeadLettered {
+            delivery,
+            feedback,
+            destination: destination.clone(),
+            attempts: 20,
+            code: "http-404".into(),
+        }),
+        EventBody::DeliveryReplayed(Replayed {
+            delivery,
+            feedback,
+            destination,
+        }),
+    ]
+}
+
+fn of_operation() -> Vec<EventBody> {
+    let token = TokenId::from_bytes([8; 16]);
+    vec![
+        EventBody::InboundDeadLettered(InboundDeadLettered {
+            inbound: INBOUND,
+            instance: name("form"),
+            code: "refused".into(),
+        }),
+        EventBody::InboundReplayed(InboundReplayed {
+            inbound: INBOUND,
+            instance: name("form"),
+        }),
+        EventBody::InstanceConfigured(InstanceConfigured {
+            instance: name("form"),
+            plugin: name("form"),
+            version: "0.1.0".into(),
+            module: [3; 32],
+        }),
+        EventBody::TokenCreated(TokenCreated {
+            token,
+            scopes: vec!["feedback:read".into()],
+        }),
+        EventBody::TokenRevoked(TokenRevoked { token }),
+    ]
+}
+
+#[test]
+fn the_bytes_of_every_event_stay_as_they_were_released() {
+    let actors = [
+        Actor::Hub,
+        Actor::Instance(name("form")),
+        Actor::Token(TokenId::from_bytes([8; 16])),
+        Actor::Console,
+    ];
+    let bodies = [of_feedback(), of_delivery(), of_operation()].concat();
+    let mut released = include_str!("pinned.txt").lines();
+    for (body, actor) in bodies.into_iter().zip(actors.iter().cycle()) {
+        let event = Event {
+            at: Time(1_790_000_000_000),
+            actor: actor.clone(),
+            body,
+        };
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Some(hex.as_str()), released.next(), "{event:?}");
+    }
+    assert_eq!(released.next(), None, "an event kind is pinned that is no longer there");
+}
