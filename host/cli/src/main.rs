@@ -18,6 +18,9 @@ use clap::Parser;
 use args::Args;
 use output::Outcome;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Wrong use ends here, with status 2 and the sentence that says what would be right.
     let args = Args::parse();

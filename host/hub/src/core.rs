@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mihwar_model::{Actor, Clock, ContactId, Event, EventBody, Ids};
 use mihwar_store::{ApplyError, Batch, BlobFolder, Key, Store, View};
@@ -14,6 +16,8 @@ use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
+/// Longest pause of work that gives way to intake.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
@@ -23,6 +27,34 @@ pub(crate) struct Core {
     pub(crate) ids: Ids,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wake: Wake,
+    pub(crate) right_of_way: RightOfWay,
+}
+
+/// Intake goes first. What comes after it (enrichment, routing, read models) shares the cores and the writer with it;
+/// a burst is made durable at full speed, and worked off when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct RightOfWay(AtomicUsize);
+
+impl RightOfWay {
+    /// To be held while something is being taken in.
+    pub(crate) fn taken(&self) -> impl Drop + '_ {
+        struct Taken<'a>(&'a AtomicUsize);
+        impl Drop for Taken<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Taken(&self.0)
+    }
+
+    /// Called between two steps of work that can wait: pauses three times as long as the last step took, while
+    /// something is being taken in and this work is not `late`.
+    pub(crate) async fn give(&self, took: Duration, late: bool) {
+        if !late && self.0.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep((took * 3).min(PAUSE_MAX)).await;
+        }
+    }
 }
 
 impl fmt::Debug for Core {

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
-use crate::core::{Core, Wake};
+use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
@@ -347,6 +347,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         ids: Ids::new(doors.clock.clone(), doors.randomness.clone()),
         clock: doors.clock.clone(),
         wake: Wake::default(),
+        right_of_way: RightOfWay::default(),
     }))
 }
 

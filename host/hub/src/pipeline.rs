@@ -27,6 +27,8 @@ use crate::rows::{self, Head, OutboxRow, QueueRow};
 
 /// Records read in one go.
 const RECORDS_MAX: usize = 256;
+/// Records that waited longer than this, in milliseconds, no longer give way to intake.
+const LATE_MS: i64 = 30_000;
 /// Bytes of content brought into memory in one go.
 const CONTENT_BYTES_MAX: usize = 16 << 20;
 
@@ -34,13 +36,16 @@ const CONTENT_BYTES_MAX: usize = 16 << 20;
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut most = RECORDS_MAX;
     loop {
+        let started = tokio::time::Instant::now();
         let pause = match step(&shared, most).await {
-            Ok(0) => Duration::from_secs(1),
-            Ok(_) => {
+            Ok(Step { records: 0, .. }) => Duration::from_secs(1),
+            Ok(Step { oldest, .. }) => {
                 most = RECORDS_MAX;
                 if stop.is_cancelled() {
                     return;
                 }
+                let waited = shared.core.clock.now().0.saturating_sub(oldest.0);
+                shared.core.right_of_way.give(started.elapsed(), waited > LATE_MS).await;
                 continue;
             }
             Err(Fault::TooLarge(_)) if most > 1 => {
@@ -74,18 +79,31 @@ struct Item {
 
 type EventOf = (Actor, EventBody);
 
-/// Takes one batch of up to `most` records through. Answers how many.
-pub(crate) async fn step(shared: &Shared, most: usize) -> Result<usize, Fault> {
+/// What one look at the queue came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Records that left the queue.
+    pub(crate) records: usize,
+    /// When the first of them was received.
+    pub(crate) oldest: Time,
+}
+
+/// Takes one batch of up to `most` records through.
+pub(crate) async fn step(shared: &Shared, most: usize) -> Result<Step, Fault> {
     let core = &shared.core;
     let view = core.store.view().await?;
     let page = view.scan(keys::all(keys::QUEUE), Order::Ascending, most).await?;
     if page.rows.is_empty() {
-        return Ok(0);
+        return Ok(Step {
+            records: 0,
+            oldest: core.clock.now(),
+        });
     }
     let Loaded {
         mut items,
         mut batch,
         read,
+        oldest,
     } = load(core, &*view, page.rows).await?;
     drop(view);
     let instances = shared.instances();
@@ -102,7 +120,7 @@ pub(crate) async fn step(shared: &Shared, most: usize) -> Result<usize, Fault> {
     core.store.apply(batch).await?;
     core.wake.deliveries();
     metrics::counter!("mihwar_pipeline_records_total").increment(read as u64);
-    Ok(read)
+    Ok(Step { records: read, oldest })
 }
 
 /// What is worked on at once, and what is decided already.
@@ -111,12 +129,14 @@ struct Loaded {
     batch: Batch,
     /// Queue entries that end with this batch.
     read: usize,
+    oldest: Time,
 }
 
 /// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
 /// answer by its id.
 async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, Fault> {
     let received = received(queued)?;
+    let oldest = received.first().map_or_else(|| core.clock.now(), |(_, at, _)| *at);
     let content_keys: Vec<Key> = received
         .iter()
         .map(|(_, _, r)| keys::content(r.feedback, r.revision))
@@ -166,7 +186,12 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
         }
         read += 1;
     }
-    Ok(Loaded { items, batch, read })
+    Ok(Loaded {
+        items,
+        batch,
+        read,
+        oldest,
+    })
 }
 
 /// The events behind queue entries, each record once.

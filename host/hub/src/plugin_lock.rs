@@ -2,7 +2,8 @@
 //! configuration.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use mihwar_model::InstanceName;
@@ -97,7 +98,12 @@ pub fn install(config: &Config, file: &Path) -> Result<Inspection, InstallError>
         source,
     })?;
     let folder = folder(config);
-    fs::create_dir_all(&folder).map_err(io(&folder))?;
+    // The data folder may be made by this: closed to others, as the hub makes it.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(io(&folder))?;
     let kept = folder.join(format!("{}.wasm", inspection.sha256));
     let temporary = kept.with_extension("part");
     fs::write(&temporary, &bytes).map_err(io(&temporary))?;

@@ -16,6 +16,8 @@ use crate::rows::{self, DeliveryRow, DeliveryState, Head};
 
 /// How long a reader waits for the read models to see what was committed before it asked.
 const READERS_WAIT: Duration = Duration::from_secs(2);
+/// Behind by more events than this, read models no longer give way to intake.
+const LATE_EVENTS: u64 = 300_000;
 /// Events folded in one transaction.
 const EVENTS_MAX: usize = 1_000;
 
@@ -61,9 +63,14 @@ pub(crate) async fn advance(journal: &dyn View, models: &Arc<dyn Store>, until: 
 /// Keeps the read models up until told to stop.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     loop {
+        let started = tokio::time::Instant::now();
         let pause = match step(&core).await {
             Ok(0) => Duration::from_millis(500),
-            Ok(_) => continue,
+            Ok(_) => {
+                let late = behind(&core).await.is_ok_and(|behind| behind > LATE_EVENTS);
+                core.right_of_way.give(started.elapsed(), late).await;
+                continue;
+            }
             Err(Fault::Busy { retry_after }) => retry_after,
             Err(error) => {
                 tracing::error!("read models fall behind: {error}");
@@ -76,6 +83,13 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Events that are not folded yet.
+async fn behind(core: &Core) -> Result<u64, Fault> {
+    let view = core.store.view().await?;
+    let (position, _) = position(&*view).await?;
+    Ok(view.tree().size().saturating_sub(position))
 }
 
 /// One step; somebody else having made the same step counts as progress.

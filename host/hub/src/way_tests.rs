@@ -8,7 +8,7 @@ use mihwar_store::{Batch, BlobFolder, Edit, MemoryStore, Store};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::core::{Core, Wake};
+use crate::core::{Core, RightOfWay, Wake};
 use crate::hub::{Doors, Hub, OpenError};
 use crate::intake::Intake;
 use crate::vault::Vault;
@@ -41,6 +41,7 @@ impl House {
             ids: mihwar_model::Ids::new(clock.clone(), randomness),
             clock,
             wake: Wake::default(),
+            right_of_way: RightOfWay::default(),
         };
         let config = Config::parse("mihwar.toml".as_ref(), config, Vec::new()).unwrap();
         Hub::over(Arc::new(core), config, self.doors.clone()).await
@@ -83,12 +84,12 @@ async fn a_revised_record_is_counted_once_and_routed_revision_by_revision() {
     assert_eq!(first, second);
     let shared = &hub.shared;
     assert_eq!(
-        pipeline::step(shared, 256).await.unwrap(),
+        pipeline::step(shared, 256).await.unwrap().records,
         1,
         "enrichers answer by the record's id"
     );
-    assert_eq!(pipeline::step(shared, 256).await.unwrap(), 1);
-    assert_eq!(pipeline::step(shared, 256).await.unwrap(), 0);
+    assert_eq!(pipeline::step(shared, 256).await.unwrap().records, 1);
+    assert_eq!(pipeline::step(shared, 256).await.unwrap().records, 0);
     let overview = hub.overview().await.unwrap();
     assert_eq!(overview.feedback, 1);
     assert_eq!((overview.by_kind["praise"], overview.by_kind["complaint"]), (1, 0));
@@ -115,8 +116,8 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
         ..Batch::default()
     };
     house.store.apply(damage).await.unwrap();
-    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap(), 2);
-    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap(), 0);
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap().records, 2);
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap().records, 0);
     let page = query::feedback_page(&hub.shared.core, &query::FeedbackFilter::default(), None, 10)
         .await
         .unwrap();

@@ -1,7 +1,7 @@
 //! The words of a text that say something about its language, by script.
 
 /// Letters of a text that are looked at; languages do not change behind them often enough to pay for more.
-const MAX_LETTERS: usize = 2_000;
+const MAX_LETTERS: usize = 1_000;
 
 /// A script by its ISO 15924 code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcom
             checks: findings,
         })?;
     } else {
-        for CheckView { name, ok, detail } in &findings {
+        for CheckView { name, ok, detail, .. } in &findings {
             let mark = if *ok { "good" } else { "BAD " };
             let text = format!("{mark}  {name}: {}", detail.as_deref().unwrap_or_default());
             line(plain(&text.replace('\n', "\n      ")))?;
@@ -53,6 +53,7 @@ fn good(name: &str, detail: impl Into<String>) -> CheckView {
     CheckView {
         name: name.to_owned(),
         ok: true,
+        vital: true,
         detail: Some(detail.into()),
     }
 }
@@ -155,6 +156,7 @@ async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
             findings.extend(checks.map(|check| CheckView {
                 name: check.name,
                 ok: check.ok,
+                vital: check.vital,
                 detail: Some(check.detail),
             }));
             findings

@@ -32,13 +32,13 @@ const CURSOR_BYTES_MAX: usize = 16_000;
 const REASON_BYTES_MAX: usize = 300;
 
 /// The import of one file.
-pub(super) struct FileImport<'a> {
-    pub(super) shared: &'a Arc<Shared>,
+pub(super) struct FileImport {
+    pub(super) shared: Arc<Shared>,
     pub(super) running: Arc<Running>,
     pub(super) actor: Actor,
     pub(super) job: [u8; 16],
     pub(super) source: Source,
-    pub(super) teller: &'a Teller,
+    pub(super) teller: Arc<Teller>,
 }
 
 /// How far one file is.
@@ -60,7 +60,7 @@ enum Stop {
     End(Why),
 }
 
-impl FileImport<'_> {
+impl FileImport {
     /// Reads the file to its end, from where an interrupted import was.
     pub(super) async fn run(&self, row: Option<ImportRow>) -> Result<ImportRow, Fault> {
         let core = &self.shared.core;

@@ -18,6 +18,7 @@ use mihwar_store::{Batch, Edit, Order};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::Core;
 use crate::fault::Fault;
@@ -108,29 +109,28 @@ pub(crate) async fn run(
         resumed: !known.is_empty(),
         ..ImportProgress::default()
     };
-    let teller = &Teller::new(progress, start);
+    let teller = Arc::new(Teller::new(progress, start));
     let mut report = ImportReport::default();
     let mut files = futures_util::stream::iter(sources.into_iter().map(|source| {
-        let (running, actor) = (running.clone(), actor.clone());
         let row = known.get(&source.id).cloned();
+        let resumed = row.as_ref().is_some_and(|row| row.done);
+        let file = FileImport {
+            shared: shared.clone(),
+            running: running.clone(),
+            actor: actor.clone(),
+            job,
+            source: source.clone(),
+            teller: teller.clone(),
+        };
         async move {
-            let resumed = row.as_ref().is_some_and(|row| row.done);
-            let result = FileImport {
-                shared,
-                running,
-                actor,
-                job,
-                source: source.clone(),
-                teller,
-            }
-            .run(row)
-            .await;
-            (source, resumed, result)
+            // A task of its own, so that plugins read on every core; it ends with the import.
+            let task = AbortOnDropHandle::new(tokio::spawn(async move { file.run(row).await }));
+            (source, resumed, task.await)
         }
     }))
     .buffer_unordered(CONCURRENT);
     while let Some((source, resumed, result)) = files.next().await {
-        let row = result?;
+        let row = result.map_err(|error| Fault::Blob(format!("{}: {error}", source.path.display())))??;
         report.resumed_files += u64::from(resumed);
         add(&shared.core, &source, &row, &mut report)?;
     }

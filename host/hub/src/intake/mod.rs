@@ -209,6 +209,7 @@ struct Part {
 impl<F: Fn(&[Intake]) -> Result<Option<Edit>, Fault>> Accepting<'_, F> {
     /// Makes the first part of what is left durable; put together anew while others change the rows it rests on.
     async fn part(&self, rest: &[Arrival], earlier: &[Intake]) -> Result<Part, Fault> {
+        let _first = self.core.right_of_way.taken();
         let window = rest.chunks(BATCH_ARRIVALS_MAX).next().unwrap_or_default();
         for _ in 0..ATTEMPTS_MAX {
             let view = self.core.store.view().await?;

@@ -12,7 +12,7 @@ use mihwar_model::{
 use mihwar_store::{Batch, BlobFolder, Edit, Key, KeyRange, MemoryStore, Order, Row, Store};
 
 use super::{Arrival, Intake, Rider, accept, accept_with};
-use crate::core::{Core, Wake};
+use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, DeadRow, OutboxRow};
@@ -43,6 +43,7 @@ impl House {
             ids: Ids::new(clock.clone(), randomness),
             clock,
             wake: Wake::default(),
+            right_of_way: RightOfWay::default(),
         };
         Self { core, folder }
     }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use mihwar_hub::Check;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +21,8 @@ pub struct CheckView {
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,
+    /// Whether the hub is not ready without it.
+    pub vital: bool,
     /// What was found; told to callers with a token or at this machine only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -28,7 +31,7 @@ pub struct CheckView {
 /// Whether the hub can work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// All checks are good.
+    /// All vital checks are good.
     pub ready: bool,
     /// Each check.
     pub checks: Vec<CheckView>,
@@ -59,17 +62,15 @@ pub(crate) async fn live() -> &'static str {
 )]
 pub(crate) async fn ready(State(surface): State<Surface>, visitor: Visitor) -> Response {
     let may_see = visitor.may_see_figures();
-    let checks: Vec<CheckView> = surface
-        .readiness()
-        .await
-        .into_iter()
-        .map(|check| CheckView {
-            name: check.name,
-            ok: check.ok,
-            detail: may_see.then_some(check.detail),
-        })
-        .collect();
-    let ready = checks.iter().all(|check| check.ok);
+    let checks = surface.readiness().await;
+    let ready = checks.iter().all(|check| check.ok || !check.vital);
+    let view = |check: Check| CheckView {
+        name: check.name,
+        ok: check.ok,
+        vital: check.vital,
+        detail: may_see.then_some(check.detail),
+    };
+    let checks = checks.into_iter().map(view).collect();
     let status = if ready {
         StatusCode::OK
     } else {
