@@ -38,13 +38,18 @@ private = true
     site
 }
 
-async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+async fn until<T>(site: &Site, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "{what} did not happen");
+        let patience = started.elapsed() < Duration::from_secs(60);
+        if !patience {
+            let told = |words: &[&str]| String::from_utf8_lossy(&site.run(words).unwrap().stdout).into_owned();
+            let (plugins, feedback) = (told(&["plugin", "list"]), told(&["feedback", "list"]));
+            panic!("{what} did not happen:\n{}\n{plugins}\n{feedback}", site.log());
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -52,7 +57,7 @@ async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// The bodies of everything that a channel brought, newest first.
 fn bodies(site: &Site, instance: &str) -> Vec<String> {
     let items = site.json_lines(&["feedback", "list", "--instance", instance]);
-    let body = |item: &Value| item["body"].as_str().unwrap_or("(gone)").to_owned();
+    let body = |item: &Value| item["content"]["body"].as_str().unwrap_or("(gone)").to_owned();
     items.iter().map(body).collect()
 }
 
@@ -67,10 +72,13 @@ async fn a_channel_is_asked_page_by_page_and_what_it_takes_back_is_destroyed() {
     script.add(&json!([{ "id": "3", "body": "شكراً على سرعة الإنجاز" }]));
     let site = site(&receiver, &script);
     let running = site.serve().unwrap();
-    until("three notes", || (bodies(&site, "notes").len() == 3).then_some(())).await;
+    until(&site, "three notes", || {
+        (bodies(&site, "notes").len() == 3).then_some(())
+    })
+    .await;
     let first = site.json_lines(&["feedback", "list", "--text", "الطابور"]);
     let id = first[0]["id"].as_str().unwrap().to_owned();
-    until("three deliveries", || (receiver.seen().len() == 3).then_some(())).await;
+    until(&site, "three deliveries", || (receiver.seen().len() == 3).then_some(())).await;
 
     // Killed and started again it goes on where it was: no page is asked for from the beginning.
     let before = script.asked(0);
@@ -84,7 +92,7 @@ async fn a_channel_is_asked_page_by_page_and_what_it_takes_back_is_destroyed() {
         { "id": "3", "body": "شكراً على سرعة الإنجاز" },
     ]));
     script.set_down(false);
-    let now = until("the change", || {
+    let now = until(&site, "the change", || {
         let bodies = bodies(&site, "notes");
         bodies.iter().any(|body| body.contains("twice")).then_some(bodies)
     })
@@ -114,7 +122,7 @@ async fn what_was_refused_comes_in_by_replay_once_the_changed_configuration_is_r
             .send();
         assert_eq!(answer.await.unwrap().status(), 202, "it is stored before it is read");
     }
-    let dead = until("the dead letter", || {
+    let dead = until(&site, "the dead letter", || {
         let dead = site.json_lines(&["delivery", "list", "--inbound"]);
         (!dead.is_empty()).then_some(dead)
     })
@@ -122,7 +130,10 @@ async fn what_was_refused_comes_in_by_replay_once_the_changed_configuration_is_r
     assert_eq!(dead.len(), 1, "{dead:#?}");
     let reason = dead[0]["reason"].as_str().unwrap();
     assert!(reason.contains("ممنوع"), "the admin sees why: {reason}");
-    until("the good one", || (bodies(&site, "notes").len() == 1).then_some(())).await;
+    until(&site, "the good one", || {
+        (bodies(&site, "notes").len() == 1).then_some(())
+    })
+    .await;
 
     // Replayed before anything was mended it is refused again, once; asking for all ends.
     assert!(
@@ -131,16 +142,19 @@ async fn what_was_refused_comes_in_by_replay_once_the_changed_configuration_is_r
             .status
             .success()
     );
-    until("it being refused again", || {
+    until(&site, "it being refused again", || {
         (site.json_lines(&["delivery", "list", "--inbound"]).len() == 1).then_some(())
     })
     .await;
 
     // A broken file changes nothing and says where; a good one is taken over without a restart.
     site.reconfigure("refused_word = \"ممنوع\"", "refused_wrod = \"ممنوع\"");
-    until("the complaint", || site.log().contains("refused_wrod").then_some(())).await;
+    until(&site, "the complaint", || {
+        site.log().contains("refused_wrod").then_some(())
+    })
+    .await;
     site.reconfigure("refused_wrod = \"ممنوع\"", "refused_word = \"محظور\"");
-    until("the replay", || {
+    until(&site, "the replay", || {
         assert!(
             site.run(&["delivery", "replay", "--all", "--inbound"])
                 .unwrap()
@@ -150,7 +164,7 @@ async fn what_was_refused_comes_in_by_replay_once_the_changed_configuration_is_r
         (bodies(&site, "notes").len() == 2).then_some(())
     })
     .await;
-    until("an empty list", || {
+    until(&site, "an empty list", || {
         site.json_lines(&["delivery", "list", "--inbound"])
             .is_empty()
             .then_some(())
@@ -172,7 +186,7 @@ async fn read_models_are_dropped_and_folded_again_from_the_ledger() {
     }
     let site = site(&receiver, &script);
     let running = site.serve().unwrap();
-    until("all notes", || {
+    until(&site, "all notes", || {
         let output = site
             .run(&["--json", "feedback", "export", "--instance", "notes"])
             .unwrap();

@@ -43,7 +43,10 @@ pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: Cance
                 next.pause
             }
             Err(Fault::Busy { retry_after }) => retry_after,
-            Err(Fault::Contended) => Duration::from_millis(10),
+            Err(Fault::Contended) => {
+                tracing::debug!(%instance, "what a page touches was changed meanwhile; the page is asked for again");
+                Duration::from_millis(10)
+            }
             Err(error) => {
                 tracing::error!(%instance, "polling stands still: {error}");
                 PAUSE
