@@ -22,11 +22,11 @@ use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
 use crate::verification::{self, VerifyProgress, VerifyReport};
 
 impl Hub {
-    /// Takes drafts in. All good ones become durable together before this answers; each bad one is refused
-    /// with every problem it has.
+    /// Takes drafts in. All good ones are durable before this answers, up to about 6 MB or 1024 of them together; each
+    /// bad one is refused with every problem it has.
     ///
     /// # Errors
-    /// When nothing could be made durable; nothing was kept then.
+    /// When not all could be made durable. Of many the first may have been kept: sent again they are duplicates.
     pub async fn accept(
         &self,
         actor: &Actor,

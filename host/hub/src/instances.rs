@@ -416,7 +416,9 @@ fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<Con
             SecretSource::Variable(variable) => match std::env::var(variable) {
                 Ok(value) => keep(name, value),
                 Err(_) => {
-                    let message = format!("the environment variable {variable} is not set");
+                    let message = format!(
+                        "the environment variable {variable} is not set; give this command the environment that the hub gets"
+                    );
                     problems.push(config.instance_problem(&wanted.name, &key, &message));
                 }
             },

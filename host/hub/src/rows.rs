@@ -58,7 +58,8 @@ pub(crate) struct OutboxRow {
     pub(crate) due: Time,
     #[n(5)]
     pub(crate) rule: String,
-    /// Since when attempts count towards the schedule: creation, or the last replay.
+    /// Attempts that do not count towards the schedule: those before the last replay, and those at which the other
+    /// side only asked for a pause.
     #[n(6)]
     pub(crate) attempts_before_replay: u32,
 }
@@ -259,7 +260,7 @@ pub enum DeliveryState {
     /// The department has it.
     #[n(2)]
     Delivered,
-    /// The department's plugin had nothing to do with it, on purpose.
+    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn meanwhile.
     #[n(3)]
     Skipped,
     /// Cannot succeed without a person.

@@ -16,7 +16,7 @@ pub enum StoreError {
     },
     /// The file has a format that this version does not read.
     #[error(
-        "the store has format {found}, and this version reads format {expected}; use the version that wrote it to back it up, then restore"
+        "the store has format {found}, and this version reads format {expected}; use the version of mihwar that wrote it"
     )]
     Format {
         /// Format in the file.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::Ledger;
 use crate::client::Client;
 use crate::output::{Outcome, json, line, one_line};
+use crate::words::counted;
 
 /// Carries out `mihwar ledger …`.
 pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
@@ -83,8 +84,12 @@ fn bar() -> ProgressBar {
 fn tell(report: &VerifyReport) -> anyhow::Result<()> {
     line(format_args!("{} entries, root {}", report.events, report.root))?;
     line(format_args!(
-        "{} checkpoints, {} contents ({} gone by intent), {} open deliveries, {} rows of read models",
-        report.checkpoints, report.contents, report.contents_gone, report.deliveries_open, report.read_model_rows
+        "{}, {} ({} gone by intent), {}, {}",
+        counted(report.checkpoints, "checkpoint", "checkpoints"),
+        counted(report.contents, "content", "contents"),
+        report.contents_gone,
+        counted(report.deliveries_open, "open delivery", "open deliveries"),
+        counted(report.read_model_rows, "row of read models", "rows of read models")
     ))?;
     for finding in &report.findings {
         line(format_args!("  {}", one_line(finding)))?;

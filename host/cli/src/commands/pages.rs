@@ -50,7 +50,8 @@ struct Paged<'q, F> {
     page: &'q PageQuery,
 }
 
-/// Tells the first `limit` records of a list, however many pages that are. A page may be empty and not the last.
+/// Tells the first `limit` records of a list, however many pages that are. A page may be empty and not the last. That
+/// there is nothing is told, too, where a program that reads the list does not see it.
 pub(super) async fn each<P: Page>(
     client: &Client,
     path: &str,
@@ -60,17 +61,22 @@ pub(super) async fn each<P: Page>(
 ) -> anyhow::Result<()> {
     let mut page = PageQuery::default();
     let mut left = limit;
+    let mut told = 0;
     while left > 0 {
         page.limit = u16::try_from(left.min(PAGE_MAX)).ok();
         let query = Paged { filter, page: &page };
         let got: P = client.get_with(path, &query).await?.json().await?;
         let (items, next) = got.split();
         items.iter().try_for_each(&mut tell)?;
+        told += items.len();
         left = left.saturating_sub(items.len() as u64);
         match next {
             Some(next) => page.cursor = Some(next),
             None => break,
         }
+    }
+    if told == 0 && limit > 0 {
+        eprintln!("nothing matches");
     }
     Ok(())
 }

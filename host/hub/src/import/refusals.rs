@@ -24,19 +24,27 @@ pub(super) struct Refusals {
     pub(super) kept: Vec<(String, String, String)>,
 }
 
+/// What sealed refusals are bound to.
+fn place(source: &Source) -> Vec<u8> {
+    [b"import refusals".as_slice(), &source.id].concat()
+}
+
 impl Refusals {
     pub(super) fn read(core: &Core, source: &Source, row: &ImportRow) -> Result<Self, Fault> {
         if row.refusals.is_empty() {
             return Ok(Self::default());
         }
-        rows::decode("an import's refusals", &core.vault.open_own(&source.id, &row.refusals)?)
+        rows::decode(
+            "an import's refusals",
+            &core.vault.open_own(&place(source), &row.refusals)?,
+        )
     }
 
     /// Reasons may quote the file, so they are sealed.
     pub(super) fn seal(&self, core: &Core, source: &Source) -> Result<Vec<u8>, Fault> {
         match self.count {
             0 => Ok(Vec::new()),
-            _ => Ok(core.vault.seal_own(&source.id, &rows::encode(self)?)?),
+            _ => Ok(core.vault.seal_own(&place(source), &rows::encode(self)?)?),
         }
     }
 

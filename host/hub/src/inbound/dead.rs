@@ -50,7 +50,9 @@ impl Dead<'_> {
             instance: self.request.instance.clone(),
             endpoint: self.request.endpoint.clone(),
             code: changes::cut(self.code.to_owned(), CODE_BYTES_MAX),
-            reason: core.vault.seal_own(&self.id.to_bytes(), reason.as_bytes())?,
+            reason: core
+                .vault
+                .seal_own(keys::inbox_dead(self.id).as_bytes(), reason.as_bytes())?,
             received_at: self.request.received_at,
         };
         Ok(Edit::Put(keys::inbox_dead(self.id), rows::encode(&row)?))
@@ -95,7 +97,7 @@ pub(crate) async fn page(core: &Core, after: Option<InboundId>, limit: usize) ->
 fn record(core: &Core, row: &Row) -> Result<InboundRecord, Fault> {
     let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
     let id = keys::last_id(&row.key).unwrap_or_default();
-    let reason = core.vault.open_own(&id, &dead.reason)?;
+    let reason = core.vault.open_own(row.key.as_bytes(), &dead.reason)?;
     Ok(InboundRecord {
         inbound: InboundId::from_bytes(id),
         instance: dead.instance,

@@ -153,10 +153,15 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
     Ok(id)
 }
 
+/// What a sealed request is bound to: it opens in the inbox and among the dead letters, and nowhere else.
+fn place(id: InboundId) -> Vec<u8> {
+    [b"stored request".as_slice(), &id.to_bytes()].concat()
+}
+
 /// Makes a request durable, as a whole or not at all.
 async fn keep(shared: &Shared, id: InboundId, request: &InboxRow) -> Result<(), Fault> {
     let core = &shared.core;
-    let sealed = core.vault.seal_own(&id.to_bytes(), &rows::encode(request)?)?;
+    let sealed = core.vault.seal_own(&place(id), &rows::encode(request)?)?;
     let (row, file) = if sealed.len() <= ROW_BYTES_MAX {
         (crate::content::inline_row(&sealed), None)
     } else {
@@ -192,5 +197,5 @@ async fn open(shared: &Shared, id: InboundId, row: &[u8]) -> Result<InboxRow, Fa
             .map_err(|error| Fault::Blob(error.to_string()))?,
         None => row.get(1..).unwrap_or_default().to_vec(),
     };
-    rows::decode("a stored request", &core.vault.open_own(&id.to_bytes(), &sealed)?)
+    rows::decode("a stored request", &core.vault.open_own(&place(id), &sealed)?)
 }

@@ -94,7 +94,7 @@ pub enum EventBody {
     /// An attempt to deliver failed; another one follows.
     #[n(6)]
     DeliveryFailed(#[n(0)] Attempted),
-    /// The department's plugin had nothing to do with it, on purpose.
+    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn meanwhile.
     #[n(7)]
     DeliverySkipped(#[n(0)] Skipped),
     /// A delivery cannot succeed without a person.

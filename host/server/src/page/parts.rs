@@ -22,6 +22,7 @@ pub(super) struct Page {
     words: &'static Words,
     refresh: bool,
     other_language: String,
+    arabic_digits: bool,
     other_digits: String,
     other_refresh: String,
     ready: bool,
@@ -118,6 +119,7 @@ impl Page {
                 ..settings
             }
             .address(),
+            arabic_digits: settings.arabic_digits,
             other_digits: Settings {
                 arabic_digits: !settings.arabic_digits,
                 ..settings

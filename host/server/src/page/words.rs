@@ -13,7 +13,8 @@ pub(super) struct Words {
     pub(super) ready: &'static str,
     pub(super) not_ready: &'static str,
     pub(super) other_language: &'static str,
-    pub(super) other_digits: &'static str,
+    pub(super) western_digits: &'static str,
+    pub(super) arabic_digits: &'static str,
     pub(super) refresh_on: &'static str,
     pub(super) refresh_off: &'static str,
     pub(super) figures: &'static str,
@@ -50,7 +51,6 @@ pub(super) struct Words {
     pub(super) metrics: &'static str,
     pub(super) problems: &'static str,
     pub(super) just_now: &'static str,
-    pub(super) unknown_kind: &'static str,
 }
 
 impl Tongue {
@@ -83,7 +83,8 @@ static ENGLISH: Words = Words {
     ready: "Ready",
     not_ready: "Not ready",
     other_language: "العربية",
-    other_digits: "٠١٢ digits",
+    western_digits: "123 digits",
+    arabic_digits: "٠١٢ digits",
     refresh_on: "Reload every 30 s",
     refresh_off: "Stop reloading",
     figures: "In figures",
@@ -120,7 +121,6 @@ static ENGLISH: Words = Words {
     metrics: "Metrics",
     problems: "Problems explained",
     just_now: "just now",
-    unknown_kind: "kind unknown",
 };
 
 static ARABIC: Words = Words {
@@ -133,7 +133,8 @@ static ARABIC: Words = Words {
     ready: "جاهز",
     not_ready: "غير جاهز",
     other_language: "English",
-    other_digits: "أرقام ٠١٢",
+    western_digits: "أرقام 123",
+    arabic_digits: "أرقام ٠١٢",
     refresh_on: "تحديث كل 30 ثانية",
     refresh_off: "إيقاف التحديث",
     figures: "بالأرقام",
@@ -170,7 +171,6 @@ static ARABIC: Words = Words {
     metrics: "القياسات",
     problems: "شرح المشكلات",
     just_now: "الآن",
-    unknown_kind: "نوع غير معروف",
 };
 
 const TERMS: [(&str, &str, &str); 24] = [
