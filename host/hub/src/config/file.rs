@@ -83,7 +83,7 @@ pub struct StorageSection {
     pub folder: Option<PathBuf>,
     /// Writes are refused when less than this is free. Default 512 MiB.
     pub free_space_floor: ByteSize,
-    /// Memory for the store's cache. Default 24 MiB.
+    /// Memory for the store's cache. Default 20 MiB.
     pub cache: ByteSize,
     /// Batches that may wait for the writer; more are answered 503. Default 1024.
     pub queue: usize,
@@ -96,7 +96,7 @@ impl Default for StorageSection {
         Self {
             folder: None,
             free_space_floor: ByteSize(512 << 20),
-            cache: ByteSize(24 << 20),
+            cache: ByteSize(20 << 20),
             queue: 1024,
             readers: 2,
         }
