@@ -120,6 +120,22 @@ impl Core {
         Err(Fault::Contended)
     }
 
+    /// A core over a store and a folder for files, for tests: keys, ids and time are the same in every run.
+    #[cfg(test)]
+    pub(crate) fn for_tests(store: Arc<dyn Store>, folder: &std::path::Path, start: mihwar_model::Time) -> Self {
+        let clock = Arc::new(mihwar_model::ManualClock::at(start));
+        let randomness = Arc::new(mihwar_model::SeededRandomness::new(3));
+        Self {
+            store,
+            blobs: BlobFolder::open(folder).expect("a folder for files"),
+            vault: Vault::new(&[5; 32], randomness.clone()),
+            ids: Ids::new(clock.clone(), randomness),
+            clock,
+            wake: Wake::default(),
+            right_of_way: RightOfWay::default(),
+        }
+    }
+
     /// By how much a pause is shortened at random.
     pub(crate) fn jitter(&self) -> u16 {
         u16::from_be_bytes(self.vault.random())

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use mihwar_model::{Actor, Draft, EventBody, FeedbackId, InstanceName, Kind, ManualClock, SeededRandomness, Time};
-use mihwar_model::{Channel, Tag};
-use mihwar_store::{Batch, BlobFolder, Edit, MemoryStore, Store};
+use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
+use mihwar_store::{Batch, Edit, MemoryStore, Store};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::core::{Core, RightOfWay, Wake};
+use crate::core::Core;
 use crate::hub::{Doors, Hub, OpenError};
 use crate::intake::Intake;
-use crate::vault::Vault;
 use crate::{keys, pipeline, projection, query};
 
 struct House {
     store: Arc<dyn Store>,
-    doors: Doors,
     folder: tempfile::TempDir,
 }
 
@@ -24,27 +21,14 @@ impl House {
     fn new() -> Self {
         Self {
             store: Arc::new(MemoryStore::new()),
-            doors: Doors {
-                clock: Arc::new(ManualClock::at(Time(1_790_000_000_000))),
-                randomness: Arc::new(SeededRandomness::new(7)),
-            },
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
     async fn open(&self, config: &str) -> Result<Hub, OpenError> {
-        let (clock, randomness) = (self.doors.clock.clone(), self.doors.randomness.clone());
-        let core = Core {
-            store: Arc::clone(&self.store),
-            blobs: BlobFolder::open(self.folder.path().join("blobs")).unwrap(),
-            vault: Vault::new(&[1; 32], randomness.clone()),
-            ids: mihwar_model::Ids::new(clock.clone(), randomness),
-            clock,
-            wake: Wake::default(),
-            right_of_way: RightOfWay::default(),
-        };
+        let core = Core::for_tests(Arc::clone(&self.store), self.folder.path(), Time(1_790_000_000_000));
         let config = Config::parse("mihwar.toml".as_ref(), config, Vec::new()).unwrap();
-        Hub::over(Arc::new(core), config, self.doors.clone()).await
+        Hub::over(Arc::new(core), config, Doors::real()).await
     }
 }
 

@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use mihwar_model::{
     Actor, AttachmentBytes, AttachmentId, Channel, ContactId, DeliveryId, Draft, DraftAttachment, Event, EventBody,
-    FeedbackId, Ids, InstanceName, ManualClock, SeededRandomness, Tag, Time,
+    FeedbackId, InstanceName, Tag, Time,
 };
-use mihwar_store::{Batch, BlobFolder, Edit, Key, KeyRange, MemoryStore, Order, Row, Store};
+use mihwar_store::{Batch, Edit, Key, KeyRange, MemoryStore, Order, Row, Store};
 
 use super::{Arrival, Intake, Rider, accept, accept_with};
-use crate::core::{Core, RightOfWay, Wake};
+use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, DeadRow, OutboxRow};
-use crate::vault::Vault;
 use crate::withdrawal;
 
 const DAY: i64 = 86_400_000;
@@ -35,16 +34,7 @@ impl House {
 
     fn over(store: impl Store) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (clock, randomness) = (Arc::new(ManualClock::at(LATE)), Arc::new(SeededRandomness::new(3)));
-        let core = Core {
-            store: Arc::new(store),
-            blobs: BlobFolder::open(folder.path()).unwrap(),
-            vault: Vault::new(&[5; 32], randomness.clone()),
-            ids: Ids::new(clock.clone(), randomness),
-            clock,
-            wake: Wake::default(),
-            right_of_way: RightOfWay::default(),
-        };
+        let core = Core::for_tests(Arc::new(store), folder.path(), LATE);
         Self { core, folder }
     }
 
