@@ -227,7 +227,7 @@ async fn a_line_that_breaks_its_plugin_costs_itself_and_nothing_beside_it() {
         None => format!("ملاحظة رقم {number} from the visitors' book"),
     };
     let lines: Vec<String> = (0..400).map(line).collect();
-    let file = site.folder().join("notes.txt");
+    let file = site.path().join("notes.txt");
     std::fs::write(&file, lines.join("\n")).unwrap();
     let import = || {
         let output = site
