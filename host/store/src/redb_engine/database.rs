@@ -7,7 +7,8 @@ use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
 };
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, get, opening};
+use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, engine, opening};
+use super::spaces::RowTables;
 use super::writer::Committed;
 use crate::tree::Tree;
 use crate::{Key, StoreError, Versioned};
@@ -62,7 +63,6 @@ impl SharedDatabase {
             meta.insert(META_HEAD, head.as_slice()).map_err(&failed)?;
             meta.insert(META_FORMAT, FORMAT.to_be_bytes().as_slice())
                 .map_err(&failed)?;
-            transaction.open_table(ROWS).map_err(opening)?;
             transaction.open_table(JOURNAL).map_err(opening)?;
             transaction.open_table(TILES).map_err(opening)?;
         }
@@ -80,13 +80,13 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::open(&self.begin_read()?)
+        Snapshot::open(self.begin_read()?)
     }
 
-    /// Rows as they are now. Opens the one table that it reads.
+    /// Rows as they are now. Opens no table but those that it reads.
     pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        let rows = self.begin_read()?.open_table(ROWS).map_err(opening)?;
-        keys.iter().map(|key| get(&rows, key)).collect()
+        let rows = RowTables::new(self.begin_read()?);
+        keys.iter().map(|key| rows.get(key)).collect()
     }
 
     fn begin_read(&self) -> Result<ReadTransaction, StoreError> {

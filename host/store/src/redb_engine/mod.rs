@@ -10,6 +10,7 @@ mod database;
 mod readers;
 mod schema;
 mod settings;
+mod spaces;
 mod store;
 mod view;
 mod writer;
