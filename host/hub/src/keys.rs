@@ -29,13 +29,26 @@ pub(crate) const POSITION: Space = Space(0x20);
 pub(crate) const HEAD: Space = Space(0x21);
 pub(crate) const HISTORY: Space = Space(0x22);
 pub(crate) const DELIVERY: Space = Space(0x23);
-pub(crate) const INDEX: Space = Space(0x24);
-pub(crate) const COUNT: Space = Space(0x25);
+pub(crate) const COUNT: Space = Space(0x24);
+pub(crate) const OF_CONTACT: Space = Space(0x25);
+pub(crate) const OF_THREAD: Space = Space(0x26);
+pub(crate) const OF_DESTINATION: Space = Space(0x27);
+pub(crate) const OF_INSTANCE: Space = Space(0x28);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 
 /// All read models, in the order in which they are compared.
-pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
+pub(crate) const READ_MODELS: [Space; 9] = [
+    POSITION,
+    HEAD,
+    HISTORY,
+    DELIVERY,
+    COUNT,
+    OF_CONTACT,
+    OF_THREAD,
+    OF_DESTINATION,
+    OF_INSTANCE,
+];
 
 pub(crate) fn all(space: Space) -> KeyRange {
     KeyRange::prefix(Key::space(space, ORG).finish())
@@ -258,12 +271,11 @@ pub(crate) enum Lookup {
 
 impl Lookup {
     fn prefix(&self) -> mihwar_store::KeyBuilder {
-        let key = Key::space(INDEX, ORG);
         match self {
-            Self::Contact(contact) => key.u32(1).id(contact.to_bytes()),
-            Self::Thread(thread) => key.u32(2).id(thread.to_bytes()),
-            Self::Destination(name) => key.u32(3).text(name.as_str()),
-            Self::Instance(name) => key.u32(4).text(name.as_str()),
+            Self::Contact(contact) => Key::space(OF_CONTACT, ORG).id(contact.to_bytes()),
+            Self::Thread(thread) => Key::space(OF_THREAD, ORG).id(thread.to_bytes()),
+            Self::Destination(name) => Key::space(OF_DESTINATION, ORG).text(name.as_str()),
+            Self::Instance(name) => Key::space(OF_INSTANCE, ORG).text(name.as_str()),
         }
     }
 
