@@ -198,6 +198,13 @@ impl From<Fault> for Problem {
             Fault::NoSpace { .. } => {
                 Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
             }
+            Fault::Full(_) => {
+                Self::new(Sort::NoSpace, "the disk of the hub is full; nothing was kept").with_private(fault)
+            }
+            Fault::Stopped(_) => {
+                let detail = "the disk of the hub failed or is full; nothing is written until there is room and the hub was started again";
+                Self::new(Sort::StoreStopped, detail).with_private(fault)
+            }
             Fault::TooLarge(detail) => Self::new(Sort::TooLarge, detail),
             Fault::Unknown => {
                 let detail = "it is not known whether this was written; look before sending it again";
