@@ -28,7 +28,8 @@ pub enum Fault {
     /// The disk is full.
     #[error("the disk is full: {0}; free some space")]
     Full(String),
-    /// The disk failed in the middle of a write. Reading goes on; writing does not, until the hub is started again.
+    /// The disk failed in the middle of a write. Nothing is written until the hub is started again; only what is in
+    /// memory can be read.
     #[error("{0}; start the hub again")]
     Stopped(StoreError),
     /// Rows kept changing under the operation.

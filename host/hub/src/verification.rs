@@ -97,7 +97,7 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, Fault> {
     let mut report = VerifyReport::default();
     let caught_up = projection::catch_up(core).await;
-    report.or_finding("what the read models are behind by", caught_up)?;
+    report.or_finding("what is new for the read models", caught_up)?;
     let view = core.store.view().await?;
     let mut work = Verification {
         core,

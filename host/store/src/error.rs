@@ -33,8 +33,8 @@ pub enum StoreError {
         /// What contradicts what.
         what: String,
     },
-    /// A write failed on the disk, and what is on it is not known for sure. Reading goes on.
-    #[error("the disk failed while {reason}; the store takes no more writes until it is opened again")]
+    /// The disk failed, and what is on it is not known for sure. What is in memory can still be read.
+    #[error("the disk failed ({reason}); the store takes no more writes until it is opened again")]
     Stopped {
         /// What was being done, and what the engine said.
         reason: String,
@@ -55,7 +55,7 @@ impl StoreError {
             redb::Error::DatabaseClosed => Self::Closed,
             redb::Error::Corrupted(what) => Self::Corrupt { what },
             redb::Error::PreviousIo => Self::Stopped {
-                reason: "doing something before".to_owned(),
+                reason: "before this".to_owned(),
             },
             error => Self::Engine {
                 what,
