@@ -18,7 +18,9 @@ use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
 use crate::instances::{self, Instances};
+use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
+use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 use crate::workers::Workers;
 use crate::{keys, ledger, projection};
@@ -392,6 +394,8 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         clock: doors.clock.clone(),
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
+        tokens: KnownTokens::default(),
+        desk: Desk::default(),
     }))
 }
 

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+};
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, opening};
+use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, get, opening};
 use super::writer::Committed;
-use crate::StoreError;
 use crate::tree::Tree;
+use crate::{Key, StoreError, Versioned};
 
 /// The database, until it is closed.
 #[derive(Clone)]
@@ -78,12 +80,21 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let transaction = self.with(|database| {
+        Snapshot::open(&self.begin_read()?)
+    }
+
+    /// Rows as they are now. Opens the one table that it reads.
+    pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let rows = self.begin_read()?.open_table(ROWS).map_err(opening)?;
+        keys.iter().map(|key| get(&rows, key)).collect()
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        self.with(|database| {
             database
                 .begin_read()
                 .map_err(|error| StoreError::engine("beginning to read")(error.into()))
-        })?;
-        Snapshot::open(&transaction)
+        })
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {

@@ -76,6 +76,17 @@ pub(crate) fn decode_row(row: &[u8]) -> Result<Versioned, StoreError> {
     })
 }
 
+/// One row, or none.
+pub(crate) fn get(
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &Key,
+) -> Result<Option<Versioned>, StoreError> {
+    rows.get(key.as_bytes())
+        .map_err(engine("reading a row"))?
+        .map(|row| decode_row(row.value()))
+        .transpose()
+}
+
 /// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
 impl Present for Table<'_, &[u8], &[u8]> {
     fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {

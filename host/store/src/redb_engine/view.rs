@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mihwar_ledger::{Frontier, Hash, TileId};
-use redb::ReadableTable;
 
 use super::counters::OpenView;
 use super::readers::Readers;
-use super::schema::{Snapshot, decode_row, engine};
+use super::schema::{Snapshot, decode_row, engine, get};
 use crate::tree::tile_hashes;
 use crate::{JournalEntry, Key, KeyRange, Order, Page, Row, StoreError, Versioned, View, page};
 
@@ -41,12 +40,12 @@ impl View for RedbView {
 
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         let key = key.clone();
-        self.read(move |snapshot| get(snapshot, &key)).await
+        self.read(move |snapshot| get(&snapshot.rows, &key)).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |snapshot| keys.iter().map(|key| get(snapshot, key)).collect())
+        self.read(move |snapshot| keys.iter().map(|key| get(&snapshot.rows, key)).collect())
             .await
     }
 
@@ -74,13 +73,6 @@ impl View for RedbView {
         self.read(move |snapshot| tile_hashes(snapshot, id, snapshot.head.frontier.size()))
             .await
     }
-}
-
-fn get(snapshot: &Snapshot, key: &Key) -> Result<Option<Versioned>, StoreError> {
-    ReadableTable::get(&snapshot.rows, key.as_bytes())
-        .map_err(engine("reading a row"))?
-        .map(|row| decode_row(row.value()))
-        .transpose()
 }
 
 fn scan(snapshot: &Snapshot, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {
