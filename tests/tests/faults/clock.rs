@@ -9,7 +9,7 @@ use mihwar_model::{Actor, Channel, Clock, Draft, FeedbackId, InstanceName, Manua
 use mihwar_tests::{Dice, Receiver, Site, report_faults, rounds};
 use tokio::sync::mpsc;
 
-use crate::support::{client, delivered, marked, snapshot, until};
+use crate::support::{client, delivered, marked, snapshot, until, without_plugins};
 
 /// Where the clock begins.
 const START: Time = Time(1_790_000_000_000);
@@ -201,6 +201,7 @@ async fn until_delivered(house: &House, receiver: &Receiver, expected: usize) ->
 async fn a_hub_is_not_started_in_1970() {
     let receiver = Receiver::start_for_any_clock(0).await.unwrap();
     let house = House::new(&receiver);
+    without_plugins(&house.site);
     house.set_clock(Time(5_000));
     let told = match house.open().await {
         Err(error @ OpenError::Clock { .. }) => error.to_string(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mihwar_tests::{Dice, Receiver, Site, report_faults, rounds};
 use serde_json::json;
 
-use crate::support::{assert_verifies, client, hand_in, marked, token, until};
+use crate::support::{assert_verifies, client, hand_in, marked, token, until, without_plugins};
 
 /// Records in the store whose bytes are flipped.
 const RECORDS: usize = 150;
@@ -127,7 +127,7 @@ async fn filled_site(receiver: &Receiver) -> Site {
     assert_eq!(summary["summary"]["new"], RECORDS, "{summary}");
     until("every delivery", || (receiver.delivered() >= RECORDS).then_some(())).await;
     assert!(running.stop());
-    fs::write(site.config(), "[storage]\nfree-space-floor = \"16MiB\"\n").unwrap();
+    without_plugins(&site);
     site
 }
 

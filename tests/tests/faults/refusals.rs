@@ -3,9 +3,16 @@
 use std::fs;
 use std::process::Command;
 
-use mihwar_tests::{Receiver, Site, report_faults};
+use mihwar_tests::{Site, report_faults};
 
-use crate::support::{assert_verifies, client, hand_in, marks, snapshot, token};
+use crate::support::{assert_verifies, client, hand_in, marks, snapshot, token, without_plugins};
+
+/// A site that delivers nothing.
+fn site() -> Site {
+    let site = Site::new("127.0.0.1:9".parse().unwrap()).unwrap();
+    without_plugins(&site);
+    site
+}
 
 /// Runs a command that must be refused; answers what it says.
 fn refused(site: &Site, words: &[&str]) -> String {
@@ -17,8 +24,7 @@ fn refused(site: &Site, words: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_hub_on_a_folder_is_refused_and_the_first_goes_on() {
-    let receiver = Receiver::start(0).await.unwrap();
-    let site = Site::small(receiver.address).unwrap();
+    let site = site();
     let running = site.serve().unwrap();
     let (http, token) = (client(), token(&site));
     assert_eq!(hand_in(&http, &site, &token, "first", "").await.0, 201);
@@ -38,10 +44,9 @@ async fn a_second_hub_on_a_folder_is_refused_and_the_first_goes_on() {
     report_faults("two hubs on one folder", &[("refused", 1), ("changed", 0)]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_a_newer_version_is_refused_and_not_changed() {
-    let receiver = Receiver::start(0).await.unwrap();
-    let site = Site::small(receiver.address).unwrap();
+#[test]
+fn a_folder_of_a_newer_version_is_refused_and_not_changed() {
+    let site = site();
     assert!(site.serve().unwrap().stop());
     let file = site.data().join("mihwar.redb");
     // Where the engine marks each of its two heads with the format it has: no version knows this one.
@@ -63,10 +68,9 @@ async fn a_folder_of_a_newer_version_is_refused_and_not_changed() {
 
 /// Root may write everywhere, so the folder is mounted anew, for reading only; where that is not allowed and the
 /// test runs as root, it says so.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_cannot_be_written_is_refused_and_not_changed() {
-    let receiver = Receiver::start(0).await.unwrap();
-    let site = Site::small(receiver.address).unwrap();
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_and_not_changed() {
+    let site = site();
     assert!(site.serve().unwrap().stop());
     let before = snapshot(&site.data());
     let Some(_guard) = ReadOnly::make(&site.data()) else {
