@@ -219,7 +219,7 @@ mod tests {
             rule: "default".into(),
             attempts_before_replay: 0,
         };
-        let hours = |hours| now.plus_millis(hours * 3_600_000);
+        let hours = |hours: i64| now.plus_millis(hours * 3_600_000);
         assert!(waits(&row(1, hours(1)), now, longest), "as the schedule says");
         assert!(!waits(&row(1, now), now, longest));
         assert!(
