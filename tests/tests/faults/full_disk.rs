@@ -152,8 +152,9 @@ async fn below_the_floor_the_hub_refuses_and_goes_on_by_itself_once_there_is_roo
     let filled = fill(&http, &site, &token, &mut dice, "floor").await;
     assert!(!filled.kept.is_empty());
     assert_eq!(filled.refusals, [(507, "/problems/no-space".to_owned())]);
-    // Reading goes on.
-    assert_eq!(marks(&site).len(), filled.kept.len());
+    // Reading goes on, as far as the read models came while they could be written.
+    let readable = marks(&site);
+    assert!(!readable.is_empty() && readable.keys().all(|mark| filled.kept.contains(mark)));
 
     disk.make_room();
     until("room is noticed", || {
