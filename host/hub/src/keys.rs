@@ -149,6 +149,13 @@ pub(crate) fn inbox_due(instance: &InstanceName, now: Time) -> KeyRange {
     KeyRange::between(put_off().finish(), put_off().u64(end).finish())
 }
 
+/// Requests to one instance that were put off until later than `time`.
+pub(crate) fn inbox_beyond(instance: &InstanceName, time: Time) -> KeyRange {
+    let first = u64::try_from(time.0).unwrap_or(0).saturating_add(1);
+    let put_off = Key::space(INBOX, ORG).text(instance.as_str()).u8(PUT_OFF);
+    inbox_of(instance).after(&put_off.u64(first).finish())
+}
+
 /// The instance of a stored request, and how many attempts were made of it.
 pub(crate) fn inbox_parts(key: &Key) -> Option<(InstanceName, u32)> {
     let mut parts = key.read();
@@ -313,7 +320,7 @@ pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
 mod tests {
     use mihwar_model::{InboundId, InstanceName, Time};
 
-    use super::{inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+    use super::{inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
 
     #[test]
     fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {
@@ -326,6 +333,10 @@ mod tests {
         assert!(inbox_fresh(&form).contains(&inbox(&form, late)) && !inbox_fresh(&form).contains(&put_off));
         assert!(inbox_due(&form, Time(5_000)).contains(&put_off));
         assert!(!inbox_due(&form, Time(4_999)).contains(&put_off));
+        assert!(inbox_beyond(&form, Time(4_999)).contains(&put_off));
+        assert!(!inbox_beyond(&form, Time(5_000)).contains(&put_off));
+        assert!(!inbox_beyond(&form, Time(0)).contains(&inbox(&form, late)));
+        assert!(!inbox_beyond(&form, Time(0)).contains(&inbox_put_off(&forms, Time(5_000), 3, early)));
         assert!(!inbox_due(&form, Time(i64::MAX)).contains(&inbox(&form, late)));
         assert_eq!(inbox_parts(&put_off), Some((form.clone(), 3)));
         assert_eq!(inbox_parts(&inbox(&forms, early)), Some((forms, 0)));

@@ -48,7 +48,7 @@ pub use config::{
 };
 pub use delivery::ReplaySelection;
 pub use fault::Fault;
-pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
+pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport, STORE_FILE};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};

@@ -122,11 +122,13 @@ pub(crate) async fn catch_up(core: &Core) -> Result<(), Fault> {
     }
 }
 
-/// As [`catch_up`], but no longer than a reader should wait: under a flood of writes it sees what is there.
+/// As [`catch_up`], but no longer than a reader should wait: under a flood of writes, or where nothing can be written, it
+/// sees what is there.
 pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
-    tokio::time::timeout(READERS_WAIT, catch_up(core))
-        .await
-        .unwrap_or(Ok(()))
+    match tokio::time::timeout(READERS_WAIT, catch_up(core)).await {
+        Ok(Err(Fault::NoSpace { .. } | Fault::Stopped(_) | Fault::Unknown)) | Err(_) => Ok(()),
+        Ok(result) => result,
+    }
 }
 
 /// Drops every read model row, so that they are folded anew. A mark is set before and removed after: half of it done

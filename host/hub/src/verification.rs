@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mihwar_ledger::{Checkpoint, Frontier, Signer, leaf_hash};
-use mihwar_model::{ContactId, Event, EventBody, FeedbackId};
-use mihwar_store::{Key, KeyRange, MemoryStore, Order, Row, Store, Versioned, View};
+use mihwar_model::{ContactId, Content, Event, EventBody, FeedbackId};
+use mihwar_store::{Key, KeyRange, MemoryStore, Order, Row, Store, StoreError, Versioned, View};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -42,6 +42,9 @@ pub struct VerifyReport {
     pub checkpoints: u64,
     /// Contents opened and compared with their commitment.
     pub contents: u64,
+    /// Attached files opened.
+    #[serde(default)]
+    pub files: u64,
     /// Contents that are gone: withdrawn or erased.
     pub contents_gone: u64,
     /// Deliveries that are compared with the outbox.
@@ -62,30 +65,57 @@ impl VerifyReport {
             self.findings_untold += 1;
         }
     }
+
+    /// The result, or nothing: that something at rest cannot be read is a finding, and no reason to stop looking.
+    fn or_finding<T>(&mut self, what: &str, result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(fault) if fault.is_damage() || is_damaged_store(&fault) => {
+                self.find(format!("{what} cannot be read to the end: {fault}"));
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// Whether the store's file is not what was written.
+fn is_damaged_store(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Store(StoreError::Corrupt { .. } | StoreError::Engine { .. })
+    )
 }
 
 /// Hashes every entry again, compares with the stored tree and every signed checkpoint, opens every
-/// content and compares with its commitment, folds the read models anew and compares row by row.
+/// content with its files and compares with its commitment, folds the read models anew and compares row by row.
 pub(crate) async fn verify(
     core: &Core,
     signer: &Signer,
     origin: &str,
     progress: mpsc::Sender<VerifyProgress>,
 ) -> Result<VerifyReport, Fault> {
-    projection::catch_up(core).await?;
-    let view = core.store.view().await?;
     let mut report = VerifyReport::default();
+    let caught_up = projection::catch_up(core).await;
+    report.or_finding("what is new for the read models", caught_up)?;
+    let view = core.store.view().await?;
     let mut work = Verification {
         core,
         view: &*view,
         report: &mut report,
         progress,
     };
-    let facts = work.ledger(signer, origin).await?;
-    work.contents(&facts).await?;
-    work.queue(&facts).await?;
-    work.outbox(&facts.open_deliveries).await?;
-    work.read_models().await?;
+    let ledger = work.ledger(signer, origin).await;
+    if let Some(facts) = work.report.or_finding("the ledger", ledger)? {
+        let contents = work.contents(&facts).await;
+        work.report.or_finding("the contents", contents)?;
+        let queue = work.queue(&facts).await;
+        work.report.or_finding("the queue", queue)?;
+        let outbox = work.outbox(&facts.open_deliveries).await;
+        work.report.or_finding("the outbox", outbox)?;
+    }
+    let read_models = work.read_models().await;
+    work.report.or_finding("the read models", read_models)?;
     report.ok = report.findings.is_empty();
     Ok(report)
 }
@@ -277,6 +307,10 @@ impl Verification<'_> {
             (Some(row), Some(key)) => match self.core.open_content(key, id, revision, &row.bytes).await {
                 Ok(opened) if opened.commitment == fact.commitment => {
                     self.report.contents += 1;
+                    return self.files(id, revision, key, &opened.content).await;
+                }
+                Err(_) if self.is_gone_meanwhile(id, revision).await => {
+                    self.report.contents_gone += 1;
                     return;
                 }
                 Ok(_) => format!("the content of {id} (revision {revision}) is not what was received"),
@@ -290,6 +324,32 @@ impl Verification<'_> {
             (None, _) => format!("the content of {id} (revision {revision}) is gone, and no event says why"),
         };
         self.report.find(finding);
+    }
+
+    /// The files that came with a content: there, and as they were sealed.
+    async fn files(&mut self, id: FeedbackId, revision: u32, key: &ContactKey, content: &Content) {
+        for file in content.attachments.iter().filter_map(|attachment| attachment.id) {
+            let opened = match self.core.blobs.read(file.0).await {
+                Ok(sealed) => self
+                    .core
+                    .vault
+                    .open_for(key, &file.to_bytes(), &sealed)
+                    .map(drop)
+                    .map_err(Fault::from),
+                Err(error) => Err(Fault::from(error)),
+            };
+            match opened {
+                Ok(()) => self.report.files += 1,
+                Err(_) if self.is_gone_meanwhile(id, revision).await => return,
+                Err(error) => self.report.find(format!("the file {file} of {id}: {error}")),
+            }
+        }
+    }
+
+    /// Whether a content was withdrawn after this verification had begun.
+    async fn is_gone_meanwhile(&self, id: FeedbackId, revision: u32) -> bool {
+        let now = async { self.core.store.view().await?.get(&keys::content(id, revision)).await };
+        matches!(now.await, Ok(None))
     }
 
     /// What was received and not routed must wait in the queue, unless it was withdrawn or is unreadable.

@@ -3,19 +3,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mihwar_hub::{Config, Hub, OpenError};
+use mihwar_hub::{CLOCK_MIN, Config, Hub, OpenError, STORE_FILE};
 use mihwar_model::{Clock, SystemClock};
 use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
-use mihwar_store::{FolderSpace, FreeSpace};
+use mihwar_store::{FolderSpace, FreeSpace, check_file};
 
 use super::load_config;
 use crate::args::Global;
 use crate::client::{Client, Opening};
 use crate::output::{Outcome, json, line, plain};
 use crate::words::bytes;
-
-/// A clock before this (2026-01-01) was never set: certificates, signatures and schedules would fail.
-const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
 
 /// Looks, tells, and ends with status 1 when anything is wrong.
 pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcome> {
@@ -67,7 +64,7 @@ fn bad(name: &str, detail: impl Into<String>) -> CheckView {
 
 fn check_clock(clock: &impl Clock) -> CheckView {
     let now = clock.now();
-    if now.0 < CLOCK_MIN_MILLIS {
+    if now < CLOCK_MIN {
         return bad("clock", format!("the machine says it is {now}; set its clock"));
     }
     good("clock", now.to_string())
@@ -126,6 +123,34 @@ async fn rebuild_read_models(client: &Client) -> CheckView {
 
 /// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
 async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
+    let pages = if Client::running(config).await.is_none() {
+        check_store_file(&config.data).await
+    } else {
+        None
+    };
+    // A damaged file is not written to, unless that is what was asked for.
+    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && !rebuild) {
+        return vec![damaged.clone()];
+    }
+    let mut findings: Vec<CheckView> = pages.into_iter().collect();
+    findings.extend(ask_hub(config, rebuild).await);
+    findings
+}
+
+/// Compares every page of the store's file with its checksum. A running hub has the file to itself; it is not looked at
+/// then.
+async fn check_store_file(folder: &Path) -> Option<CheckView> {
+    let (name, path) = ("store file", folder.join(STORE_FILE));
+    let size = std::fs::metadata(&path).ok()?.len();
+    let looked = tokio::task::spawn_blocking(move || check_file(&path)).await;
+    Some(match looked {
+        Ok(Ok(())) => good(name, format!("{}, every page as it was written", bytes(size))),
+        Ok(Err(error)) => bad(name, error.to_string()),
+        Err(error) => bad(name, error.to_string()),
+    })
+}
+
+async fn ask_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
     let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
         Err(error) => return vec![no_hub(&error, rebuild)],

@@ -84,10 +84,11 @@ fn bar() -> ProgressBar {
 fn tell(report: &VerifyReport) -> anyhow::Result<()> {
     line(format_args!("{} entries, root {}", report.events, report.root))?;
     line(format_args!(
-        "{}, {} ({} gone by intent), {}, {}",
+        "{}, {} ({} gone by intent), {}, {}, {}",
         counted(report.checkpoints, "checkpoint", "checkpoints"),
         counted(report.contents, "content", "contents"),
         report.contents_gone,
+        counted(report.files, "file", "files"),
         counted(report.deliveries_open, "open delivery", "open deliveries"),
         counted(report.read_model_rows, "row of read models", "rows of read models")
     ))?;

@@ -74,6 +74,10 @@ sorts! {
         "Queues are bounded: nothing of the request was kept. Send it again after the time in Retry-After.";
     NoSpace "no-space" INSUFFICIENT_STORAGE "The disk is nearly full"
         "The hub refuses to write before the disk is full. Nothing of the request was kept. Make room and send it again.";
+    StoreStopped "store-stopped" SERVICE_UNAVAILABLE "The hub writes nothing until it is started again"
+        "The disk failed or ran full in the middle of a write, and what is on it is not known for sure until the store is opened \
+         again. Nothing of the request was kept; reading may fail, too. Whoever runs the hub makes room or mends the disk, and \
+         starts it again.";
     Timeout "timeout" GATEWAY_TIMEOUT "It took too long"
         "The request was given up. Whether it had an effect is not known; with an idempotency key it is safe to send again.";
     OutcomeUnknown "outcome-unknown" INTERNAL_SERVER_ERROR "It is not known whether this was written"

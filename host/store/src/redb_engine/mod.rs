@@ -4,6 +4,7 @@
 //! `insert_reserve`, no `retain`, one process.
 
 mod backend;
+mod check;
 mod counters;
 mod create;
 mod database;
@@ -15,5 +16,6 @@ mod store;
 mod view;
 mod writer;
 
+pub use check::check_file;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

@@ -90,7 +90,10 @@ impl Writer {
         let (transaction, mut outcomes, rows) = match self.apply_group(&mut next, batches) {
             Ok(applied) => applied,
             // The transaction was dropped, which undoes it: nothing was applied, and that is certain.
-            Err(error) => return vec![Err(ApplyError::Broken(error)); count],
+            Err(error) => {
+                tracing::error!(%error, "batches could not be written; nothing of them was kept");
+                return vec![Err(ApplyError::Broken(error.of_writing())); count];
+            }
         };
         if outcomes.iter().all(Result::is_err) {
             if let Err(error) = transaction.abort() {
@@ -100,7 +103,7 @@ impl Writer {
         }
         if let Err(error) = transaction.commit() {
             tracing::error!(%error, "a commit failed; the store takes no more writes until it is opened again");
-            self.failed = Some(StoreError::engine("committing")(error.into()));
+            self.failed = Some(StoreError::engine("committing")(error.into()).of_writing());
             for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
                 *outcome = Err(ApplyError::Unknown);
             }
