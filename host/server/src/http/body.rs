@@ -51,7 +51,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 /// taken meanwhile.
 pub(crate) async fn whole_body(parts: &Parts, mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     let passage = parts.extensions.get::<Passage>();
-    if let Some(bytes) = announced(&parts.headers) {
+    let announced = announced(&parts.headers);
+    if let Some(bytes) = announced {
         if bytes > limit as u64 {
             return Err(Problem::too_large(limit));
         }
@@ -59,7 +60,7 @@ pub(crate) async fn whole_body(parts: &Parts, mut body: Body, limit: usize) -> R
             passage.room_for(bytes)?;
         }
     }
-    let mut pieces = Pieces::default();
+    let mut pieces = Pieces::expecting(announced.and_then(|bytes| usize::try_from(bytes).ok()));
     // Mostly it has come with the headers.
     if let Some(gathered) = pieces.gather(&mut body, limit, passage).now_or_never() {
         gathered?;
@@ -76,8 +77,10 @@ pub(crate) async fn whole_body(parts: &Parts, mut body: Body, limit: usize) -> R
 }
 
 /// What has come of a body.
-#[derive(Default)]
 struct Pieces {
+    /// Room that is made at once for all pieces, so that they are not copied again and again. It is the system's until
+    /// something is written to it.
+    expected: usize,
     /// The first piece; mostly it is all, and nothing is copied.
     first: Bytes,
     /// All pieces, once there are more.
@@ -85,6 +88,14 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn expecting(bytes: Option<usize>) -> Self {
+        Self {
+            expected: bytes.unwrap_or_default(),
+            first: Bytes::new(),
+            all: BytesMut::new(),
+        }
+    }
+
     /// Takes what comes until the body ends. Nothing is lost when this is dropped and begun again.
     async fn gather(&mut self, body: &mut Body, limit: usize, passage: Option<&Passage>) -> Result<(), Problem> {
         while let Some(frame) = body.frame().await {
@@ -112,6 +123,7 @@ impl Pieces {
             return;
         }
         if self.all.is_empty() {
+            self.all.reserve(self.expected);
             self.all.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.all.extend_from_slice(&piece);
