@@ -305,17 +305,38 @@ impl Running {
 
     /// Asks it to stop (SIGTERM) and waits; answers whether it ended with success.
     #[must_use]
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.ask_to_stop() && self.ended_well()
+    }
+
+    /// Waits until it ends by itself; answers whether with success.
+    #[must_use]
+    pub fn ended_well(mut self) -> bool {
+        self.child.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Asks it to stop (SIGTERM) and does not wait.
+    #[must_use]
+    pub fn ask_to_stop(&self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let asked = rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok();
-        asked && self.child.wait().is_ok_and(|status| status.success())
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok()
     }
 
     /// Resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
             .unwrap_or_default()
             * 1024

@@ -2,6 +2,7 @@
 
 mod faults;
 mod hub;
+pub mod raw;
 mod receiver;
 mod script;
 

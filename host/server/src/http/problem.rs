@@ -138,9 +138,14 @@ impl Problem {
 
     /// The hub has more to do than it can; the same request may be sent again after `after`.
     pub(crate) fn busy(after: Duration) -> Self {
+        Self::later(Sort::Busy, "the hub has more to do than it can; try again", after)
+    }
+
+    /// Not now; the same request may be sent again after `after`.
+    pub(crate) fn later(sort: Sort, detail: impl Into<String>, after: Duration) -> Self {
         Self {
             retry_after: Some(after),
-            ..Self::new(Sort::Busy, "the hub has more to do than it can; try again")
+            ..Self::new(sort, detail)
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod calls;
 mod intake;
+mod overload;
 mod start;
 
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.iter().any(|word| word == "--help") {
-        println!("bench [calls] [start] [mail] [bulk] [million]: without a name, all but `million`");
+        println!("bench [calls] [start] [mail] [bulk] [overload] [million]: without a name, all but `million`");
         return;
     }
     let runs = |name: &str| wanted.is_empty() && name != "million" || wanted.iter().any(|word| word == name);
@@ -49,6 +50,9 @@ async fn main() {
     }
     if runs("bulk") {
         intake::bulk(100_000).await;
+    }
+    if runs("overload") {
+        overload::flood().await;
     }
     if runs("million") {
         intake::bulk(1_000_000).await;
