@@ -9,6 +9,7 @@ mod create;
 mod database;
 mod readers;
 mod schema;
+mod scratch;
 mod settings;
 mod store;
 mod view;
