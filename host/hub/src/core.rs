@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::keys;
+use crate::rebuild::SideStores;
 use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wake: Wake,
     pub(crate) right_of_way: RightOfWay,
+    pub(crate) side_stores: SideStores,
 }
 
 /// Intake goes first. What comes after it (enrichment, routing, read models) shares the cores and the writer with it;
@@ -99,6 +101,9 @@ impl Core {
             Some(key) => found.insert(*contact, key).is_some(),
             None => true,
         });
+        if contacts.is_empty() {
+            return Ok(found);
+        }
         let lookups: Vec<Key> = contacts.iter().map(|contact| keys::contact_key(*contact)).collect();
         for (contact, row) in contacts.into_iter().zip(view.get_many(&lookups).await?) {
             if let Some(row) = row {
@@ -133,6 +138,7 @@ impl Core {
             clock,
             wake: Wake::default(),
             right_of_way: RightOfWay::default(),
+            side_stores: SideStores::in_memory(),
         }
     }
 

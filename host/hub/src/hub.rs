@@ -19,9 +19,10 @@ use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
+use crate::rebuild::{self, SideStores};
 use crate::vault::Vault;
 use crate::workers::Workers;
-use crate::{keys, ledger, projection};
+use crate::{keys, ledger};
 
 /// Why a hub does not open.
 #[derive(Debug, Error)]
@@ -187,7 +188,7 @@ impl Hub {
     async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
         ledger::check_format(&core).await?;
         check_origin(&core, &config).await?;
-        projection::finish_drop(&core.store).await?;
+        rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
         let shared = Shared {
             core,
@@ -348,6 +349,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         clock: doors.clock.clone(),
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
+        side_stores: SideStores::in_folder(folder, config.storage.free_space_floor.0),
     }))
 }
 

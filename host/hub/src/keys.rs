@@ -34,8 +34,8 @@ pub(crate) const COUNT: Space = Space(0x25);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 
-/// All read models, in the order in which they are compared.
-pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
+/// All read models, in the order in which they are compared; where they stand comes last.
+pub(crate) const READ_MODELS: [Space; 6] = [HEAD, HISTORY, DELIVERY, INDEX, COUNT, POSITION];
 
 pub(crate) fn all(space: Space) -> KeyRange {
     KeyRange::prefix(Key::space(space, ORG).finish())
@@ -43,6 +43,16 @@ pub(crate) fn all(space: Space) -> KeyRange {
 
 pub(crate) fn content(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(CONTENT, ORG).id(feedback.to_bytes()).u32(revision).finish()
+}
+
+/// The contents of all revisions.
+pub(crate) fn contents_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(CONTENT, ORG).id(feedback.to_bytes()).finish())
+}
+
+/// The revision whose content a row holds.
+pub(crate) fn content_revision(key: &Key) -> Option<u32> {
+    key.as_bytes().last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
 pub(crate) fn contact_key(contact: ContactId) -> Key {
@@ -295,6 +305,51 @@ pub(crate) fn count(name: &str, of: &str) -> Key {
 pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     let mut parts = key.read();
     Some((parts.text().ok()?, parts.text().ok()?))
+}
+
+/// What people call a read model.
+pub(crate) const fn model_name(space: Space) -> &'static str {
+    match space {
+        POSITION => "position",
+        HEAD => "head",
+        HISTORY => "history",
+        DELIVERY => "delivery",
+        INDEX => "index",
+        COUNT => "count",
+        _ => "unknown",
+    }
+}
+
+/// A row of a read model in words, with the ids that other commands take.
+pub(crate) fn describe(key: &Key) -> String {
+    let in_words = match key.as_bytes().first().copied().map(Space) {
+        Some(POSITION) => Some("how far they are".to_owned()),
+        Some(HEAD) => last_id(key).map(|id| format!("feedback {}", FeedbackId::from_bytes(id))),
+        Some(HISTORY) => key.read().id().ok().zip(last_number(key)).map(|(id, sequence)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("entry {sequence} of feedback {feedback}")
+        }),
+        Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
+        Some(INDEX) => last_id(key).zip(looked_up(key)).map(|(id, by)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("feedback {feedback} under {by}")
+        }),
+        Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
+        _ => None,
+    };
+    in_words.unwrap_or_else(|| format!("key {key}"))
+}
+
+/// What an index entry is looked up by.
+fn looked_up(key: &Key) -> Option<String> {
+    let mut parts = key.read();
+    Some(match parts.u32().ok()? {
+        1 => format!("contact {}", ContactId::from_bytes(parts.id().ok()?)),
+        2 => format!("thread {}", ThreadId::from_bytes(parts.id().ok()?)),
+        3 => format!("department {}", parts.text().ok()?),
+        4 => format!("instance {}", parts.text().ok()?),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

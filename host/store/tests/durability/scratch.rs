@@ -24,7 +24,10 @@ async fn a_scratch_store_leaves_no_file_and_syncs_nothing() {
         };
         store.apply(batch).await.unwrap();
     }
-    assert_eq!(store.view().await.unwrap().get(&key()).await.unwrap().unwrap().bytes, [4]);
+    assert_eq!(
+        store.view().await.unwrap().get(&key()).await.unwrap().unwrap().bytes,
+        [4]
+    );
     assert_eq!(beside.view().await.unwrap().get(&key()).await.unwrap(), None);
     assert_eq!((store.statistics().commits, store.statistics().fsyncs), (5, 0));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
