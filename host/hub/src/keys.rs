@@ -354,9 +354,38 @@ fn looked_up(key: &Key) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use mihwar_model::{InboundId, InstanceName, Time};
+    use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Time};
 
-    use super::{inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+    use super::{
+        Lookup, count, delivery, describe, head, history, inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts,
+        inbox_put_off, last_id, position, token,
+    };
+
+    #[test]
+    fn rows_of_read_models_are_told_with_the_ids_that_commands_take() {
+        let feedback = FeedbackId::from_bytes([0xAB; 16]);
+        let billing = InstanceName::new("billing").unwrap();
+        assert_eq!(describe(&head(feedback)), format!("feedback {feedback}"));
+        assert_eq!(
+            describe(&history(feedback, 7)),
+            format!("entry 7 of feedback {feedback}")
+        );
+        let id = DeliveryId::from_bytes([2; 16]);
+        assert_eq!(describe(&delivery(id)), format!("delivery {id}"));
+        assert_eq!(
+            describe(&Lookup::Destination(billing).entry(feedback)),
+            format!("feedback {feedback} under department billing")
+        );
+        let contact = ContactId::from_bytes([3; 16]);
+        assert_eq!(
+            describe(&Lookup::Contact(contact).entry(feedback)),
+            format!("feedback {feedback} under contact {contact}")
+        );
+        assert_eq!(describe(&count("kind", "شكوى")), "kind شكوى");
+        assert_eq!(describe(&position()), "how far they are");
+        let other = token(mihwar_model::TokenId::from_bytes([1; 16]));
+        assert_eq!(describe(&other), format!("key {other}"));
+    }
 
     #[test]
     fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {

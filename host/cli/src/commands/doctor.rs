@@ -160,7 +160,7 @@ async fn rebuild_read_models(client: &Client, mut bar: StageBar) -> (CheckView, 
 
 /// What a rebuild found, by read model.
 fn told(report: &RebuildReport) -> String {
-    let rows = report.models.iter().map(|model| model.rows).sum();
+    let rows: u64 = report.models.iter().map(|model| model.rows).sum();
     let (events, rows) = (counted(report.events, "event", "events"), counted(rows, "row", "rows"));
     let mut text = match report.mended {
         0 => format!("{events} folded, {rows} compared, all as the ledger says"),

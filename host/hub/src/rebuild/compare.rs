@@ -79,12 +79,16 @@ pub(crate) async fn compare(
             ..ModelReport::default()
         };
         let mut pair = Pair::new(there, &*anew, space);
-        while let Some(step) = pair.next().await? {
-            if let Some(difference) = step {
-                report.take(&difference);
-                if let Some(mending) = &mut mending {
-                    mending.take(difference).await?;
+        loop {
+            match pair.next().await? {
+                Step::Same => {}
+                Step::Differs(difference) => {
+                    report.take(&difference);
+                    if let Some(mending) = &mut mending {
+                        mending.take(difference).await?;
+                    }
                 }
+                Step::End => break,
             }
             done += 1;
             if done % TELL_EVERY == 0 {
@@ -96,6 +100,13 @@ pub(crate) async fn compare(
     }
     tell(done);
     Ok(reports)
+}
+
+/// What the next key of two stores shows.
+enum Step {
+    Same,
+    Differs(Difference),
+    End,
 }
 
 /// One space of both stores.
@@ -112,11 +123,10 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// The next key: with the difference, if there is one. `None` at the end of both.
-    async fn next(&mut self) -> Result<Option<Option<Difference>>, Fault> {
+    async fn next(&mut self) -> Result<Step, Fault> {
         let (there, expected) = (self.there.peek().await?, self.expected.peek().await?);
         let order = match (there, expected) {
-            (None, None) => return Ok(None),
+            (None, None) => return Ok(Step::End),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(there), Some(expected)) => there.key.cmp(&expected.key),
@@ -131,7 +141,7 @@ impl<'a> Pair<'a> {
                 expected.filter(differs).map(Difference::Different)
             }
         };
-        Ok(Some(difference))
+        Ok(difference.map_or(Step::Same, Step::Differs))
     }
 }
 

@@ -28,6 +28,15 @@ pub(crate) async fn rebuild(records: u64) {
     );
     stages(&quick);
 
+    let (whole, took) = timed(&site, &["ledger", "verify"]);
+    assert_eq!(whole["ok"], true, "{whole}");
+    figure(
+        &format!("ledger verify, {events} events in {took:.1?}"),
+        &format!("{:.0} events/s", rate(events, took)),
+        "-",
+    );
+    stages(&whole);
+
     let (rebuilt, took) = timed(&site, &["doctor", "--rebuild"]);
     assert_eq!(rebuilt["rebuild"]["events"], events, "{rebuilt}");
     assert_eq!(rebuilt["rebuild"]["mended"], 0, "nothing was damaged: {rebuilt}");
@@ -37,15 +46,6 @@ pub(crate) async fn rebuild(records: u64) {
         "60 s for 1 000 000",
     );
     stages(&rebuilt["rebuild"]);
-
-    let (whole, took) = timed(&site, &["ledger", "verify"]);
-    assert_eq!(whole["ok"], true, "{whole}");
-    figure(
-        &format!("ledger verify, {events} events in {took:.1?}"),
-        &format!("{:.0} events/s", rate(events, took)),
-        "-",
-    );
-    stages(&whole);
 }
 
 /// A command's answer, and how long it took from the start of its process to its end.
