@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::idempotency::{self, IdempotencyState, IdempotencyTicket};
 use crate::import::{self, ImportError, ImportProgress, ImportReport};
 use crate::inbound::{self, InboundEndpoint, InboundError, InboundRecord, InboundRequest};
-use crate::intake::{self, Arrival, Intake, Rider};
+use crate::intake::{self, Arrival, Desk, Intake, Rider};
 use crate::ledger;
 use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
@@ -34,6 +34,13 @@ impl Hub {
         instance: &InstanceName,
         drafts: Vec<Draft>,
     ) -> Result<Vec<Intake>, Fault> {
+        let drafts = match <[Draft; 1]>::try_from(drafts) {
+            Ok([draft]) => {
+                let intake = Desk::accept(&self.shared.core, actor.clone(), instance.clone(), draft).await?;
+                return Ok(vec![intake]);
+            }
+            Err(drafts) => drafts,
+        };
         let arrivals: Vec<Arrival> = drafts.into_iter().map(Arrival::from).collect();
         intake::accept(&self.shared.core, actor, instance, &arrivals, &Rider::default()).await
     }

@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mihwar_model::{Actor, Clock, ContactId, Event, EventBody, Ids};
-use mihwar_store::{ApplyError, Batch, BlobFolder, Key, Store, View};
+use mihwar_store::{ApplyError, Batch, BlobFolder, Key, Store, Versioned, View};
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
+use crate::intake::Desk;
 use crate::keys;
 use crate::rebuild::SideStores;
+use crate::tokens::KnownTokens;
 use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
+/// How much longer than its last step work pauses that gives way to intake: a tenth of one core is left to it.
+const PAUSE_FACTOR: u32 = 9;
 /// Longest pause of work that gives way to intake.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
@@ -30,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) wake: Wake,
     pub(crate) right_of_way: RightOfWay,
     pub(crate) side_stores: SideStores,
+    pub(crate) tokens: KnownTokens,
+    pub(crate) desk: Desk,
 }
 
 /// Intake goes first. What comes after it (enrichment, routing, read models) shares the cores and the writer with it;
@@ -50,13 +56,17 @@ impl RightOfWay {
         Taken(&self.0)
     }
 
-    /// Called between two steps of work that can wait: pauses three times as long as the last step took, while
+    /// Called between two steps of work that can wait: pauses several times as long as the last step took, while
     /// something is being taken in and this work is not `late`.
     pub(crate) async fn give(&self, took: Duration, late: bool) {
         if !late && self.0.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep((took * 3).min(PAUSE_MAX)).await;
+            tokio::time::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX)).await;
         }
     }
+}
+
+fn contact_key_places(contacts: &[ContactId]) -> Vec<Key> {
+    contacts.iter().map(|contact| keys::contact_key(*contact)).collect()
 }
 
 impl fmt::Debug for Core {
@@ -88,12 +98,35 @@ impl Wake {
 }
 
 impl Core {
-    /// The keys of these contacts; those that were erased are left out.
+    /// The keys of these contacts as a view shows them; those that were erased are left out.
     pub(crate) async fn contact_keys(
         &self,
         view: &dyn View,
-        mut contacts: Vec<ContactId>,
+        contacts: Vec<ContactId>,
     ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
+        let (found, missing) = self.kept_contact_keys(contacts);
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let rows = view.get_many(&contact_key_places(&missing)).await?;
+        self.open_contact_keys(found, missing, rows)
+    }
+
+    /// The keys of these contacts as they are now; those that were erased are left out.
+    pub(crate) async fn contact_keys_now(
+        &self,
+        contacts: Vec<ContactId>,
+    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
+        let (found, missing) = self.kept_contact_keys(contacts);
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let rows = self.store.get_many(&contact_key_places(&missing)).await?;
+        self.open_contact_keys(found, missing, rows)
+    }
+
+    /// Which keys are in memory, and which contacts' are not.
+    fn kept_contact_keys(&self, mut contacts: Vec<ContactId>) -> (HashMap<ContactId, ContactKey>, Vec<ContactId>) {
         contacts.sort_unstable();
         contacts.dedup();
         let mut found = HashMap::with_capacity(contacts.len());
@@ -101,11 +134,16 @@ impl Core {
             Some(key) => found.insert(*contact, key).is_some(),
             None => true,
         });
-        if contacts.is_empty() {
-            return Ok(found);
-        }
-        let lookups: Vec<Key> = contacts.iter().map(|contact| keys::contact_key(*contact)).collect();
-        for (contact, row) in contacts.into_iter().zip(view.get_many(&lookups).await?) {
+        (found, contacts)
+    }
+
+    fn open_contact_keys(
+        &self,
+        mut found: HashMap<ContactId, ContactKey>,
+        missing: Vec<ContactId>,
+        rows: Vec<Option<Versioned>>,
+    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
+        for (contact, row) in missing.into_iter().zip(rows) {
             if let Some(row) = row {
                 found.insert(contact, self.vault.open_contact_key(contact, &row.bytes)?);
             }
@@ -139,6 +177,8 @@ impl Core {
             wake: Wake::default(),
             right_of_way: RightOfWay::default(),
             side_stores: SideStores::in_memory(),
+            tokens: KnownTokens::default(),
+            desk: Desk::default(),
         }
     }
 

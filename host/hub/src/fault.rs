@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::vault::VaultError;
 
 /// A failure of storage, keys or bytes at rest.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum Fault {
     /// The write queue is full.
     #[error("the hub is writing as fast as it can; try again in {} ms", retry_after.as_millis())]

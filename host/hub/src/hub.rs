@@ -18,8 +18,10 @@ use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
 use crate::instances::{self, Instances};
+use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
 use crate::rebuild::{self, SideStores};
+use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 use crate::workers::Workers;
 use crate::{keys, ledger};
@@ -350,6 +352,8 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
         side_stores: SideStores::in_folder(folder, config.storage.free_space_floor.0),
+        tokens: KnownTokens::default(),
+        desk: Desk::default(),
     }))
 }
 

@@ -1,7 +1,9 @@
 //! API tokens: shown once, stored as a hash, with scopes and an end.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mihwar_model::{Actor, EventBody, Time, TokenCreated, TokenId, TokenRevoked};
 use mihwar_store::{Batch, Edit, Guard, Order};
@@ -120,6 +122,49 @@ struct TokenRow {
     expires_at: Option<Time>,
 }
 
+/// Tokens kept in memory at most.
+const KEPT_MAX: usize = 1_024;
+
+/// Tokens that were presented lately, so that a caller costs no look into the store. Nobody else changes them: the
+/// store is this process's alone.
+#[derive(Default)]
+pub(crate) struct KnownTokens(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    rows: HashMap<TokenId, TokenRow>,
+    /// Grows with every revocation, so that a row read before one is not kept after it.
+    revocations: u64,
+}
+
+impl KnownTokens {
+    fn get(&self, id: TokenId) -> (Option<TokenRow>, u64) {
+        let kept = self.lock();
+        (kept.rows.get(&id).cloned(), kept.revocations)
+    }
+
+    fn keep(&self, id: TokenId, row: &TokenRow, revocations: u64) {
+        let mut kept = self.lock();
+        if kept.revocations != revocations {
+            return;
+        }
+        if kept.rows.len() >= KEPT_MAX {
+            kept.rows.clear();
+        }
+        kept.rows.insert(id, row.clone());
+    }
+
+    fn forget(&self, id: TokenId) {
+        let mut kept = self.lock();
+        kept.revocations += 1;
+        kept.rows.remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 pub(crate) async fn create(
     core: &Core,
     actor: Actor,
@@ -176,13 +221,16 @@ pub(crate) async fn revoke(core: &Core, actor: Actor, id: TokenId) -> Result<boo
     let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else {
         return Ok(false);
     };
-    core.apply_patiently(Batch {
-        guards: vec![Guard::At(keys::token(id), row.version)],
-        edits: vec![Edit::Delete(keys::token(id))],
-        journal: vec![core.event(actor, EventBody::TokenRevoked(TokenRevoked { token: id }))?],
-    })
-    .await?;
-    Ok(true)
+    let revoked = core
+        .apply_patiently(Batch {
+            guards: vec![Guard::At(keys::token(id), row.version)],
+            edits: vec![Edit::Delete(keys::token(id))],
+            journal: vec![core.event(actor, EventBody::TokenRevoked(TokenRevoked { token: id }))?],
+        })
+        .await;
+    // Whatever came of it: what is in the store counts.
+    core.tokens.forget(id);
+    revoked.map(|()| true)
 }
 
 /// Who presents this token, if it is valid now.
@@ -193,10 +241,17 @@ pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<
     let Ok(id) = id.parse::<TokenId>() else {
         return Ok(None);
     };
-    let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else {
-        return Ok(None);
+    let row = match core.tokens.get(id) {
+        (Some(row), _) => row,
+        (None, revocations) => {
+            let Some(row) = core.store.get_many(&[keys::token(id)]).await?.pop().flatten() else {
+                return Ok(None);
+            };
+            let row = rows::decode("a token", &row.bytes)?;
+            core.tokens.keep(id, &row, revocations);
+            row
+        }
     };
-    let row: TokenRow = rows::decode("a token", &row.bytes)?;
     let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
     let matched = bool::from(hash.ct_eq(&row.hash));
     let expired = row.expires_at.is_some_and(|end| end <= core.clock.now());
@@ -204,4 +259,34 @@ pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<
         token: id,
         scopes: row.scopes,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mihwar_model::{Actor, Time};
+    use mihwar_store::MemoryStore;
+
+    use super::{Scope, authenticate, create, revoke};
+    use crate::core::Core;
+
+    #[tokio::test]
+    async fn a_revoked_token_is_worthless_at_once_although_it_was_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
+        let scopes = vec![Scope::FeedbackWrite];
+        let made = create(&core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            let caller = authenticate(&core, &made.token).await.unwrap().unwrap();
+            assert!(caller.token == made.id && caller.may(Scope::FeedbackWrite));
+        }
+        let forged = format!("{}0", &made.token);
+        assert!(authenticate(&core, &forged).await.unwrap().is_none());
+        assert!(revoke(&core, Actor::Console, made.id).await.unwrap());
+        assert!(authenticate(&core, &made.token).await.unwrap().is_none());
+        assert!(!revoke(&core, Actor::Console, made.id).await.unwrap());
+    }
 }

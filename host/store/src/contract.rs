@@ -84,6 +84,15 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Closed`] or an engine failure.
     async fn view(&self) -> Result<Box<dyn View>, StoreError>;
 
+    /// Rows as they are now, in the order of `keys`: what [`Store::view`] and [`View::get_many`] give, at the price of one
+    /// call.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        self.view().await?.get_many(keys).await
+    }
+
     /// Applies a batch: all of it or nothing. It is durable when this answers `Ok`. Dropping the future does not take the
     /// batch back once it is waiting.
     ///

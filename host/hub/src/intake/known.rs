@@ -1,11 +1,11 @@
 //! What the store already knows about the arrivals of one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mihwar_model::{ContactId, Draft, FeedbackId, InstanceName, Time};
 use mihwar_store::{Key, Order, Versioned, View};
 
-use super::Arrival;
+use super::Arriving;
 use super::remains::{self, Remains};
 use crate::core::Core;
 use crate::fault::Fault;
@@ -29,45 +29,45 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) async fn read(
-        core: &Core,
-        view: &dyn View,
-        instance: &InstanceName,
-        arrivals: &[Arrival],
-    ) -> Result<Self, Fault> {
+    pub(super) async fn read(core: &Core, arriving: &[Arriving<'_>]) -> Result<Self, Fault> {
         let mut known = Self::default();
-        let drafts: Vec<&Draft> = arrivals.iter().filter_map(Arrival::draft).collect();
-        known.read_drafts(core, view, instance, &drafts).await?;
-        let withdrawn = arrivals.iter().filter_map(Arrival::withdrawn);
-        let withdrawn: HashSet<[u8; 16]> = withdrawn.map(|id| core.vault.external_hash(id)).collect();
-        if !withdrawn.is_empty() {
-            known.read_withdrawn(core, view, instance, &withdrawn).await?;
+        let drafts: Vec<(&InstanceName, &Draft)> = arriving
+            .iter()
+            .filter_map(|item| Some((item.instance, item.arrival.draft()?)))
+            .collect();
+        known.read_drafts(core, &drafts).await?;
+        let mut withdrawn: BTreeMap<&InstanceName, HashSet<[u8; 16]>> = BTreeMap::new();
+        for item in arriving {
+            if let Some(external_id) = item.arrival.withdrawn() {
+                let hashes = withdrawn.entry(item.instance).or_default();
+                hashes.insert(core.vault.external_hash(external_id));
+            }
+        }
+        for (instance, hashes) in withdrawn {
+            let view = core.store.view().await?;
+            known.read_withdrawn(core, &*view, instance, &hashes).await?;
         }
         let mut contacts: Vec<ContactId> = known.identifiers.values().filter_map(|contact| *contact).collect();
         for row in known.seen.values().flatten() {
             contacts.push(rows::decode::<SeenRow>("a de-duplication row", &row.bytes)?.contact);
         }
-        known.keys = core.contact_keys(view, contacts).await?;
+        known.keys = core.contact_keys_now(contacts).await?;
         Ok(known)
     }
 
-    async fn read_drafts(
-        &mut self,
-        core: &Core,
-        view: &dyn View,
-        instance: &InstanceName,
-        drafts: &[&Draft],
-    ) -> Result<(), Fault> {
-        let places = drafts.iter().flat_map(|draft| seen_keys(core, instance, draft));
+    async fn read_drafts(&mut self, core: &Core, drafts: &[(&InstanceName, &Draft)]) -> Result<(), Fault> {
+        let places = drafts
+            .iter()
+            .flat_map(|(instance, draft)| seen_keys(core, instance, draft));
         let mut lookups: Vec<Key> = places.collect();
         lookups.sort_unstable();
         lookups.dedup();
         let items = lookups.len();
-        let mut hashes: Vec<[u8; 16]> = drafts.iter().filter_map(|draft| identity(core, draft)).collect();
+        let mut hashes: Vec<[u8; 16]> = drafts.iter().filter_map(|(_, draft)| identity(core, draft)).collect();
         hashes.sort_unstable();
         hashes.dedup();
         lookups.extend(hashes.iter().map(|hash| keys::identifier(*hash)));
-        let mut found = view.get_many(&lookups).await?;
+        let mut found = core.store.get_many(&lookups).await?;
         let contacts = found.split_off(items);
         self.seen = lookups.into_iter().zip(found).collect();
         for (hash, row) in hashes.into_iter().zip(contacts) {
@@ -99,7 +99,7 @@ impl Known {
             }
             range = page.next;
         }
-        self.remains = remains::read(core, view, &items).await?;
+        self.remains.extend(remains::read(core, view, &items).await?);
         Ok(())
     }
 }

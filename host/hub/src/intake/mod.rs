@@ -2,6 +2,7 @@
 //! de-duplication rows, new contacts with their keys, the entries for the pipeline, and whatever the caller adds (a
 //! cursor, plugin state, an idempotency row) become durable together or not at all.
 
+mod desk;
 mod facts;
 mod known;
 mod remains;
@@ -21,6 +22,7 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::withdrawal;
 
+pub(crate) use desk::Desk;
 use known::Known;
 use writing::Writing;
 
@@ -110,6 +112,14 @@ impl Arrival {
             Self::Withdrawal { external_id } => Some(external_id),
         }
     }
+}
+
+/// An arrival with whose it is.
+#[derive(Clone, Copy)]
+struct Arriving<'a> {
+    actor: &'a Actor,
+    instance: &'a InstanceName,
+    arrival: &'a Arrival,
 }
 
 fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
@@ -211,12 +221,17 @@ impl<F: Fn(&[Intake]) -> Result<Option<Edit>, Fault>> Accepting<'_, F> {
     async fn part(&self, rest: &[Arrival], earlier: &[Intake]) -> Result<Part, Fault> {
         let _first = self.core.right_of_way.taken();
         let window = rest.chunks(BATCH_ARRIVALS_MAX).next().unwrap_or_default();
+        let (actor, instance) = (self.actor, self.instance);
+        let arriving = |arrival| Arriving {
+            actor,
+            instance,
+            arrival,
+        };
+        let window: Vec<Arriving<'_>> = window.iter().map(arriving).collect();
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.core.store.view().await?;
-            let known = Known::read(self.core, &*view, self.instance, window).await?;
-            drop(view);
-            let mut writing = Writing::new(self.core, self.actor, self.instance, known);
-            let mut part = fill(&mut writing, window)?;
+            let known = Known::read(self.core, &window).await?;
+            let mut writing = Writing::new(self.core, known);
+            let mut part = fill(&mut writing, &window)?;
             let room = MAX_BATCH_BYTES - OUTCOME_BYTES_MAX;
             part.is_last = part.taken == rest.len() && (part.taken == 0 || writing.bytes() + self.rider.size() <= room);
             if part.is_last {
@@ -235,7 +250,7 @@ impl<F: Fn(&[Intake]) -> Result<Option<Edit>, Fault>> Accepting<'_, F> {
 }
 
 /// Takes arrivals into a transaction until it is full.
-fn fill(writing: &mut Writing<'_>, window: &[Arrival]) -> Result<Part, Fault> {
+fn fill(writing: &mut Writing<'_>, window: &[Arriving<'_>]) -> Result<Part, Fault> {
     let mut part = Part {
         taken: 0,
         results: Vec::with_capacity(window.len()),
@@ -245,7 +260,7 @@ fn fill(writing: &mut Writing<'_>, window: &[Arrival]) -> Result<Part, Fault> {
         if writing.bytes() >= BATCH_BYTES_MAX {
             break;
         }
-        part.results.extend(writing.take(arrival)?);
+        part.results.extend(writing.take(*arrival)?);
         part.taken += 1;
     }
     Ok(part)

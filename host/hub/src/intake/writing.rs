@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use mihwar_model::{
     Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
-    FeedbackId, InstanceName, Received, Time, Withdrawn,
+    FeedbackId, Received, Time, Withdrawn,
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
 use super::known::{Known, identity, seen_keys};
-use super::{Arrival, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
+use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
@@ -20,8 +20,6 @@ use crate::withdrawal::doom;
 /// A transaction in the making.
 pub(super) struct Writing<'a> {
     core: &'a Core,
-    actor: &'a Actor,
-    instance: &'a InstanceName,
     now: Time,
     known: Known,
     /// Items of this very transaction, so that a repeat within it is a repeat.
@@ -44,12 +42,10 @@ struct Fresh {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn new(core: &'a Core, actor: &'a Actor, instance: &'a InstanceName, known: Known) -> Self {
+    pub(super) fn new(core: &'a Core, known: Known) -> Self {
         let now = core.clock.now();
         Self {
             core,
-            actor,
-            instance,
             now,
             known,
             rows: BTreeMap::new(),
@@ -67,23 +63,23 @@ impl<'a> Writing<'a> {
     }
 
     /// What an arrival comes to; nothing for a withdrawal.
-    pub(super) fn take(&mut self, arrival: &Arrival) -> Result<Option<Intake>, Fault> {
-        let problems = arrival.problems();
+    pub(super) fn take(&mut self, arriving: Arriving<'_>) -> Result<Option<Intake>, Fault> {
+        let problems = arriving.arrival.problems();
         if !problems.is_empty() {
             return Ok(Some(Intake::Refused { problems }));
         }
-        match arrival {
-            Arrival::Draft { draft, files } => self.upsert(draft, files).map(Some),
+        match arriving.arrival {
+            Arrival::Draft { draft, files } => self.upsert(arriving, draft, files).map(Some),
             Arrival::Withdrawal { external_id } => {
-                self.withdraw(external_id)?;
+                self.withdraw(arriving, external_id)?;
                 Ok(None)
             }
         }
     }
 
-    fn upsert(&mut self, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
+    fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
         let mark = self.core.vault.revision_hash(draft.revision.as_deref());
-        let places = seen_keys(self.core, self.instance, draft);
+        let places = seen_keys(self.core, by.instance, draft);
         let earlier = self.find(&places)?;
         if let Some((_, row)) = &earlier
             && let Some(index) = row.revisions.iter().position(|known| *known == mark)
@@ -96,9 +92,9 @@ impl<'a> Writing<'a> {
         let is_new = earlier.is_none();
         let (feedback, contact, revision) = match &earlier {
             Some((_, row)) => (row.feedback, row.contact, count(row.revisions.len() + 1)),
-            None => (FeedbackId(self.core.ids.next()), self.contact(draft)?, 1),
+            None => (FeedbackId(self.core.ids.next()), self.contact(by.actor, draft)?, 1),
         };
-        self.record(draft, files, feedback, contact, revision)?;
+        self.record(by, draft, files, (feedback, revision), contact)?;
         let first = SeenRow {
             feedback,
             contact,
@@ -117,7 +113,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Takes back every item of this name. What it destroys is an event; a repeat finds nothing and is none.
-    fn withdraw(&mut self, external_id: &str) -> Result<(), Fault> {
+    fn withdraw(&mut self, by: Arriving<'_>, external_id: &str) -> Result<(), Fault> {
         let hash = self.core.vault.external_hash(external_id);
         let mut places = self.known.places.get(&hash).cloned().unwrap_or_default();
         let written = self.rows.keys().filter(|place| keys::last_id(place) == Some(hash));
@@ -126,13 +122,13 @@ impl<'a> Writing<'a> {
         places.dedup();
         for place in places {
             if let Some(row) = self.earlier(&place)? {
-                self.destroy(place, row)?;
+                self.destroy(by.actor, place, row)?;
             }
         }
         Ok(())
     }
 
-    fn destroy(&mut self, place: Key, row: SeenRow) -> Result<(), Fault> {
+    fn destroy(&mut self, actor: &Actor, place: Key, row: SeenRow) -> Result<(), Fault> {
         let stored = self.known.remains.remove(&row.feedback).unwrap_or_default();
         let fresh = self.fresh.remove(&row.feedback).unwrap_or_default();
         if stored.edits.is_empty() && fresh.contents.is_empty() {
@@ -149,7 +145,7 @@ impl<'a> Writing<'a> {
             self.edit(doom(file));
             self.doomed.push(file);
         }
-        self.event(EventBody::Withdrawn(Withdrawn { feedback: row.feedback }))?;
+        self.event(actor, EventBody::Withdrawn(Withdrawn { feedback: row.feedback }))?;
         // The row itself stays, so that a late repeat does not bring the item back. It is written all the same: whoever
         // works on the same item at the same time must look again.
         self.remember(place, row)
@@ -188,7 +184,7 @@ impl<'a> Writing<'a> {
     }
 
     /// The contact behind a draft: the known one, or a new one with a key of its own.
-    fn contact(&mut self, draft: &Draft) -> Result<ContactId, Fault> {
+    fn contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
         let hash = identity(self.core, draft);
         if let Some(hash) = hash
             && let Some(Some(contact)) = self.known.identifiers.get(&hash)
@@ -204,20 +200,21 @@ impl<'a> Writing<'a> {
             self.guard(Guard::Absent(keys::identifier(hash)));
             self.edit(Edit::Put(keys::identifier(hash), rows::encode(&contact)?));
         }
-        self.event(EventBody::ContactCreated(ContactCreated {
+        let created = ContactCreated {
             contact,
             identifiers: u32::from(hash.is_some()),
-        }))?;
+        };
+        self.event(actor, EventBody::ContactCreated(created))?;
         Ok(contact)
     }
 
     fn record(
         &mut self,
+        by: Arriving<'_>,
         draft: &Draft,
         files: &Files,
-        feedback: FeedbackId,
+        (feedback, revision): (FeedbackId, u32),
         contact: ContactId,
-        revision: u32,
     ) -> Result<(), Fault> {
         let key = self.known.keys.get(&contact).cloned().ok_or(Fault::Damaged {
             what: "a contact key",
@@ -234,11 +231,11 @@ impl<'a> Writing<'a> {
             feedback,
             revision,
             contact,
-            instance: self.instance.clone(),
+            instance: by.instance.clone(),
             channel: draft.channel.clone(),
             kind: draft.kind,
             occurred_at: draft.occurred_at,
-            thread: thread.map(|thread| self.core.vault.thread(self.instance, thread)),
+            thread: thread.map(|thread| self.core.vault.thread(by.instance, thread)),
             language: draft.language.clone(),
             scores: draft.scores.clone(),
             tags: draft.tags.clone(),
@@ -250,7 +247,7 @@ impl<'a> Writing<'a> {
         let place = keys::content(feedback, revision);
         let row = self.sealed_content(&key, feedback, revision, &salt, &plain)?;
         self.edit(Edit::Put(place.clone(), row));
-        let event = self.event(body)?;
+        let event = self.event(by.actor, body)?;
         let queued = rows::encode(&QueueRow { event })?;
         self.edit(Edit::Put(keys::queue(feedback, revision), queued));
         let fresh = self.fresh.entry(feedback).or_default();
@@ -314,10 +311,10 @@ impl<'a> Writing<'a> {
         Ok(id)
     }
 
-    fn event(&mut self, body: EventBody) -> Result<Vec<u8>, Fault> {
+    fn event(&mut self, actor: &Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
         let event = Event {
             at: self.now,
-            actor: self.actor.clone(),
+            actor: actor.clone(),
             body,
         };
         let bytes = event.to_bytes().map_err(Fault::Encoding)?;

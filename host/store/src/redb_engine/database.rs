@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+};
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, opening};
+use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, engine, opening};
 use super::scratch::Keeping;
+use super::spaces::RowTables;
 use super::writer::Committed;
-use crate::StoreError;
 use crate::tree::Tree;
+use crate::{Key, StoreError, Versioned};
 
 /// The database, until it is closed.
 #[derive(Clone)]
@@ -72,7 +75,6 @@ impl SharedDatabase {
             meta.insert(META_HEAD, head.as_slice()).map_err(&failed)?;
             meta.insert(META_FORMAT, FORMAT.to_be_bytes().as_slice())
                 .map_err(&failed)?;
-            transaction.open_table(ROWS).map_err(opening)?;
             transaction.open_table(JOURNAL).map_err(opening)?;
             transaction.open_table(TILES).map_err(opening)?;
         }
@@ -90,12 +92,21 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let transaction = self.with(|database| {
+        Snapshot::open(self.begin_read()?)
+    }
+
+    /// Rows as they are now. Opens no table but those that it reads.
+    pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let rows = RowTables::new(self.begin_read()?);
+        keys.iter().map(|key| rows.get(key)).collect()
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        self.with(|database| {
             database
                 .begin_read()
                 .map_err(|error| StoreError::engine("beginning to read")(error.into()))
-        })?;
-        Snapshot::open(&transaction)
+        })
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {

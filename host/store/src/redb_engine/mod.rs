@@ -11,6 +11,7 @@ mod readers;
 mod schema;
 mod scratch;
 mod settings;
+mod spaces;
 mod store;
 mod view;
 mod writer;

@@ -20,7 +20,7 @@ use super::settings::RedbSettings;
 use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
 use crate::queue::{PushError, Queue};
-use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Statistics, Store, StoreError, View};
+use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Statistics, Store, StoreError, Versioned, View};
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.
@@ -154,6 +154,11 @@ impl Store for RedbStore {
             readers: self.inner.readers.clone(),
             _open: open,
         }))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let (database, keys) = (self.inner.database.clone(), keys.to_vec());
+        self.inner.readers.run(move || database.get_many(&keys)).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {

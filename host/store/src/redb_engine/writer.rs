@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, ROWS, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, encode_tile, engine, opening};
+use super::spaces::RowsInTransaction;
 use crate::plan::plan;
 use crate::queue::Queue;
 use crate::tree::{FullTile, Tree};
@@ -156,7 +157,7 @@ impl Writer {
 }
 
 struct Tables<'transaction> {
-    rows: Table<'transaction, &'static [u8], &'static [u8]>,
+    rows: RowsInTransaction<'transaction>,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
 }
@@ -164,7 +165,7 @@ struct Tables<'transaction> {
 impl<'transaction> Tables<'transaction> {
     fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
-            rows: transaction.open_table(ROWS).map_err(opening)?,
+            rows: RowsInTransaction::new(transaction),
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
         })
@@ -175,16 +176,10 @@ impl<'transaction> Tables<'transaction> {
         let writes = plan(&self.rows, &batch.guards, batch.edits)?;
         let version = next.version + 1;
         let written = writes.len() as u64;
-        let failed = engine("writing a row");
         for (key, value) in writes {
             match value {
-                Some(value) => {
-                    let row = encode_row(version, &value);
-                    self.rows.insert(key.as_bytes(), row.as_slice()).map_err(&failed)?;
-                }
-                None => {
-                    self.rows.remove(key.as_bytes()).map_err(&failed)?;
-                }
+                Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,
+                None => self.rows.remove(&key)?,
             }
         }
         let first_sequence = next.tree.size();
