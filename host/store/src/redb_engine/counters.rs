@@ -31,6 +31,14 @@ struct OpenViews {
 }
 
 impl Counters {
+    /// Those of a store that keeps its rows like this.
+    pub(crate) fn of(keeping: Keeping) -> Self {
+        Self {
+            keeping,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn statistics(&self, queue_depth: usize) -> Statistics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (open_views, oldest_view) = self.views_open();

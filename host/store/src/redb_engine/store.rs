@@ -85,10 +85,7 @@ impl RedbStore {
         settings: RedbSettings,
         keeping: Keeping,
     ) -> Result<Self, StoreError> {
-        let counters = Arc::new(Counters {
-            keeping,
-            ..Counters::default()
-        });
+        let counters = Arc::new(Counters::of(keeping));
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
         let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
         database.prepare()?;
