@@ -208,6 +208,14 @@ async fn read_models_are_dropped_and_folded_again_from_the_ledger() {
     assert_eq!(before.len(), after.len());
     assert!(before == after, "the export differs after the rebuild");
     assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+    let again = site.json(&["doctor", "--rebuild"]);
+    assert_eq!(again["rebuild"]["mended"], 0, "{again}");
+    let quick = site.json(&["ledger", "verify", "--quick"]);
+    assert_eq!(
+        (&quick["ok"], &quick["events"]),
+        (&json!(true), &again["rebuild"]["events"])
+    );
+    assert_eq!(quick["contents"], 0, "a quick verification opens no content");
 }
 
 #[tokio::test(flavor = "multi_thread")]

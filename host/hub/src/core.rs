@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::fault::Fault;
 use crate::intake::Desk;
 use crate::keys;
+use crate::rebuild::SideStores;
 use crate::tokens::KnownTokens;
 use crate::vault::{ContactKey, Vault};
 
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wake: Wake,
     pub(crate) right_of_way: RightOfWay,
+    pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
 }
@@ -174,6 +176,7 @@ impl Core {
             clock,
             wake: Wake::default(),
             right_of_way: RightOfWay::default(),
+            side_stores: SideStores::in_memory(),
             tokens: KnownTokens::default(),
             desk: Desk::default(),
         }

@@ -20,10 +20,11 @@ use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
+use crate::rebuild::{self, SideStores};
 use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 use crate::workers::Workers;
-use crate::{keys, ledger, projection};
+use crate::{keys, ledger};
 
 /// Why a hub does not open.
 #[derive(Debug, Error)]
@@ -197,7 +198,7 @@ impl Hub {
     async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
         ledger::check_format(&core).await?;
         check_origin(&core, &config).await?;
-        projection::finish_drop(&core.store).await?;
+        rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
         let shared = Shared {
             core,
@@ -394,6 +395,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         clock: doors.clock.clone(),
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
+        side_stores: SideStores::in_folder(folder, config.storage.free_space_floor.0),
         tokens: KnownTokens::default(),
         desk: Desk::default(),
     }))

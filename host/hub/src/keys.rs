@@ -37,9 +37,8 @@ pub(crate) const OF_INSTANCE: Space = Space(0x28);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 
-/// All read models, in the order in which they are compared.
+/// All read models, in the order in which they are compared; where they stand comes last.
 pub(crate) const READ_MODELS: [Space; 9] = [
-    POSITION,
     HEAD,
     HISTORY,
     DELIVERY,
@@ -48,6 +47,7 @@ pub(crate) const READ_MODELS: [Space; 9] = [
     OF_THREAD,
     OF_DESTINATION,
     OF_INSTANCE,
+    POSITION,
 ];
 
 pub(crate) fn all(space: Space) -> KeyRange {
@@ -56,6 +56,16 @@ pub(crate) fn all(space: Space) -> KeyRange {
 
 pub(crate) fn content(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(CONTENT, ORG).id(feedback.to_bytes()).u32(revision).finish()
+}
+
+/// The contents of all revisions.
+pub(crate) fn contents_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(CONTENT, ORG).id(feedback.to_bytes()).finish())
+}
+
+/// The revision whose content a row holds.
+pub(crate) fn content_revision(key: &Key) -> Option<u32> {
+    key.as_bytes().last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
 pub(crate) fn contact_key(contact: ContactId) -> Key {
@@ -316,11 +326,87 @@ pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     Some((parts.text().ok()?, parts.text().ok()?))
 }
 
+/// What people call a read model.
+pub(crate) const fn model_name(space: Space) -> &'static str {
+    match space {
+        POSITION => "position",
+        HEAD => "head",
+        HISTORY => "history",
+        DELIVERY => "delivery",
+        COUNT => "count",
+        OF_CONTACT => "of contact",
+        OF_THREAD => "of thread",
+        OF_DESTINATION => "of department",
+        OF_INSTANCE => "of instance",
+        _ => "unknown",
+    }
+}
+
+/// A row of a read model in words, with the ids that other commands take.
+pub(crate) fn describe(key: &Key) -> String {
+    let in_words = match key.as_bytes().first().copied().map(Space) {
+        Some(POSITION) => Some("how far they are".to_owned()),
+        Some(HEAD) => last_id(key).map(|id| format!("feedback {}", FeedbackId::from_bytes(id))),
+        Some(HISTORY) => key.read().id().ok().zip(last_number(key)).map(|(id, sequence)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("entry {sequence} of feedback {feedback}")
+        }),
+        Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
+        Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
+        _ => last_id(key).zip(looked_up(key)).map(|(id, by)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("feedback {feedback} under {by}")
+        }),
+    };
+    in_words.unwrap_or_else(|| format!("key {key}"))
+}
+
+/// What an index entry is looked up by; `None` for any other row.
+fn looked_up(key: &Key) -> Option<String> {
+    let mut parts = key.read();
+    Some(match Space(*key.as_bytes().first()?) {
+        OF_CONTACT => format!("contact {}", ContactId::from_bytes(parts.id().ok()?)),
+        OF_THREAD => format!("thread {}", ThreadId::from_bytes(parts.id().ok()?)),
+        OF_DESTINATION => format!("department {}", parts.text().ok()?),
+        OF_INSTANCE => format!("instance {}", parts.text().ok()?),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use mihwar_model::{InboundId, InstanceName, Time};
+    use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Time};
 
-    use super::{inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+    use super::{
+        Lookup, count, delivery, describe, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of,
+        inbox_parts, inbox_put_off, last_id, position, token,
+    };
+
+    #[test]
+    fn rows_of_read_models_are_told_with_the_ids_that_commands_take() {
+        let feedback = FeedbackId::from_bytes([0xAB; 16]);
+        let billing = InstanceName::new("billing").unwrap();
+        assert_eq!(describe(&head(feedback)), format!("feedback {feedback}"));
+        assert_eq!(
+            describe(&history(feedback, 7)),
+            format!("entry 7 of feedback {feedback}")
+        );
+        let id = DeliveryId::from_bytes([2; 16]);
+        assert_eq!(describe(&delivery(id)), format!("delivery {id}"));
+        assert_eq!(
+            describe(&Lookup::Destination(billing).entry(feedback)),
+            format!("feedback {feedback} under department billing")
+        );
+        let contact = ContactId::from_bytes([3; 16]);
+        assert_eq!(
+            describe(&Lookup::Contact(contact).entry(feedback)),
+            format!("feedback {feedback} under contact {contact}")
+        );
+        assert_eq!(describe(&count("kind", "شكوى")), "kind شكوى");
+        assert_eq!(describe(&position()), "how far they are");
+        let other = token(mihwar_model::TokenId::from_bytes([1; 16]));
+        assert_eq!(describe(&other), format!("key {other}"));
+    }
 
     #[test]
     fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {

@@ -15,6 +15,7 @@ mod core;
 mod delivery;
 mod enrichment;
 mod fault;
+mod folding;
 mod hub;
 mod idempotency;
 mod import;
@@ -30,6 +31,7 @@ mod plugin_lock;
 mod poll;
 mod projection;
 mod query;
+mod rebuild;
 mod routing;
 mod rows;
 mod status;
@@ -37,6 +39,7 @@ mod text;
 mod tokens;
 mod vault;
 mod verification;
+mod walk;
 #[cfg(test)]
 mod way_tests;
 mod withdrawal;
@@ -61,9 +64,11 @@ pub use plugin_lock::{
 pub use query::{
     DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
 };
+pub use rebuild::{ModelReport, RebuildReport};
 pub use routing::RuleSet;
 pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;
-pub use verification::{VerifyProgress, VerifyReport};
+pub use verification::VerifyReport;
+pub use walk::{StageProgress, StageTime};

@@ -3,20 +3,33 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mihwar_hub::{CLOCK_MIN, Config, Hub, OpenError, STORE_FILE};
+use mihwar_hub::{CLOCK_MIN, Config, Hub, ModelReport, OpenError, RebuildReport, STORE_FILE};
 use mihwar_model::{Clock, SystemClock};
 use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
 use mihwar_store::{FolderSpace, FreeSpace, check_file};
+use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::load_config;
+use super::stages::{StageBar, tell_times};
 use crate::args::Global;
 use crate::client::{Client, Opening};
 use crate::output::{Outcome, json, line, plain};
-use crate::words::bytes;
+use crate::words::{bytes, counted};
+
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Examined {
+    #[serde(flatten)]
+    readiness: Readiness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuild: Option<RebuildReport>,
+}
 
 /// Looks, tells, and ends with status 1 when anything is wrong.
 pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
+    let mut rebuilt = None;
     match load_config(global, &[]) {
         Ok(config) => {
             let path = config.path.display().to_string();
@@ -25,22 +38,31 @@ pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcom
                 format!("{path}, {} instances", config.instances.len()),
             ));
             findings.extend(check_folder(&config));
-            findings.extend(check_hub(&config, rebuild).await);
+            let asked = rebuild.then(|| StageBar::new(global.json));
+            let (found, report) = check_hub(&config, asked).await;
+            findings.extend(found);
+            rebuilt = report;
             findings.extend(check_plugins(&config).await);
         }
         Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
     }
     let all_good = findings.iter().all(|finding| finding.ok);
     if global.json {
-        json(&Readiness {
-            ready: all_good,
-            checks: findings,
+        json(&Examined {
+            readiness: Readiness {
+                ready: all_good,
+                checks: findings,
+            },
+            rebuild: rebuilt,
         })?;
     } else {
         for CheckView { name, ok, detail, .. } in &findings {
             let mark = if *ok { "good" } else { "BAD " };
             let text = format!("{mark}  {name}: {}", detail.as_deref().unwrap_or_default());
             line(plain(&text.replace('\n', "\n      ")))?;
+        }
+        if let Some(report) = &rebuilt {
+            tell_times(&report.stages)?;
         }
     }
     Ok(Outcome::of(all_good))
@@ -110,31 +132,71 @@ fn check_space(folder: &Path, floor: u64) -> CheckView {
     }
 }
 
-async fn rebuild_read_models(client: &Client) -> CheckView {
-    let name = "rebuilt read models";
-    match client {
-        Client::Running(_) => bad(name, "the hub runs; stop it first"),
-        Client::Here { hub, .. } => match hub.rebuild().await {
-            Ok(()) => good(name, "folded from the ledger again"),
-            Err(error) => bad(name, error.to_string()),
-        },
+const REBUILT: &str = "rebuilt read models";
+
+async fn rebuild_read_models(client: &Client, mut bar: StageBar) -> (CheckView, Option<RebuildReport>) {
+    let hub = match client {
+        Client::Running(_) => return (bad(REBUILT, "the hub runs; stop it first"), None),
+        Client::Here { hub, .. } => hub,
+    };
+    let (sender, mut progress) = mpsc::channel(16);
+    let work = hub.rebuild(sender);
+    tokio::pin!(work);
+    let outcome = loop {
+        tokio::select! {
+            Some(step) = progress.recv() => bar.step(step),
+            outcome = &mut work => break outcome,
+        }
+    };
+    bar.finish();
+    match outcome {
+        Ok(report) => (good(REBUILT, told(&report)), Some(report)),
+        Err(error) => (bad(REBUILT, error.to_string()), None),
     }
 }
 
-/// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
-async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
+/// What a rebuild found, by read model.
+fn told(report: &RebuildReport) -> String {
+    let rows: u64 = report.models.iter().map(|model| model.rows).sum();
+    let (events, rows) = (counted(report.events, "event", "events"), counted(rows, "row", "rows"));
+    let mut text = match report.mended {
+        0 => format!("{events} folded, {rows} compared, all as the ledger says"),
+        mended => format!("{events} folded, {rows} compared, {mended} put right"),
+    };
+    for model in report.models.iter().filter(|model| model.differences() > 0) {
+        let ModelReport {
+            model,
+            missing,
+            different,
+            surplus,
+            examples,
+            ..
+        } = model;
+        text.push_str(&format!(
+            "\n{model}: {missing} missing, {different} different, {surplus} too many"
+        ));
+        for example in examples {
+            text.push_str(&format!("\n  {example}"));
+        }
+    }
+    text
+}
+
+/// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made. With a bar, rebuilds.
+async fn check_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>, Option<RebuildReport>) {
     let pages = if Client::running(config).await.is_none() {
         check_store_file(&config.data).await
     } else {
         None
     };
     // A damaged file is not written to, unless that is what was asked for.
-    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && !rebuild) {
-        return vec![damaged.clone()];
+    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && rebuild.is_none()) {
+        return (vec![damaged.clone()], None);
     }
     let mut findings: Vec<CheckView> = pages.into_iter().collect();
-    findings.extend(ask_hub(config, rebuild).await);
-    findings
+    let (asked, report) = ask_hub(config, rebuild).await;
+    findings.extend(asked);
+    (findings, report)
 }
 
 /// Compares every page of the store's file with its checksum. A running hub has the file to itself; it is not looked at
@@ -150,15 +212,17 @@ async fn check_store_file(folder: &Path) -> Option<CheckView> {
     })
 }
 
-async fn ask_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
+async fn ask_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>, Option<RebuildReport>) {
     let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
-        Err(error) => return vec![no_hub(&error, rebuild)],
+        Err(error) => return (vec![no_hub(&error, rebuild.is_some())], None),
     };
-    let rebuilt = if rebuild {
-        vec![rebuild_read_models(&client).await]
-    } else {
-        Vec::new()
+    let (rebuilt, report) = match rebuild {
+        Some(bar) => {
+            let (finding, report) = rebuild_read_models(&client, bar).await;
+            (Some(finding), report)
+        }
+        None => (None, None),
     };
     let mut findings = match &client {
         Client::Running(socket) => {
@@ -191,7 +255,7 @@ async fn ask_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
-    findings
+    (findings, report)
 }
 
 /// That there is no hub yet is how every hub begins, and nothing bad unless one was to be mended.

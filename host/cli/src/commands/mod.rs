@@ -10,6 +10,7 @@ mod pages;
 mod plugin;
 mod plugin_build;
 mod serve;
+mod stages;
 mod token;
 
 use std::path::Path;

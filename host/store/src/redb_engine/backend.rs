@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use redb::{BackendError, StorageBackend};
 
 use super::counters::Counters;
+use super::scratch::Keeping;
 
 /// Hands everything on to `inner`, and counts.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        if self.counters.keeping == Keeping::Scratch {
+            return Ok(());
+        }
         self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("mihwar_store_fsyncs_total").increment(1);
         self.inner.sync_data()

@@ -8,6 +8,7 @@ use redb::{
 };
 
 use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, engine, opening};
+use super::scratch::Keeping;
 use super::spaces::RowTables;
 use super::writer::Committed;
 use crate::tree::Tree;
@@ -15,7 +16,10 @@ use crate::{Key, StoreError, Versioned};
 
 /// The database, until it is closed.
 #[derive(Clone)]
-pub(crate) struct SharedDatabase(Arc<RwLock<Option<Database>>>);
+pub(crate) struct SharedDatabase {
+    database: Arc<RwLock<Option<Database>>>,
+    keeping: Keeping,
+}
 
 impl SharedDatabase {
     pub(crate) fn open(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
@@ -32,7 +36,15 @@ impl SharedDatabase {
                 }
                 error => StoreError::engine("opening the file")(error.into()),
             })?;
-        Ok(Self(Arc::new(RwLock::new(Some(database)))))
+        Ok(Self {
+            database: Arc::new(RwLock::new(Some(database))),
+            keeping: Keeping::Durable,
+        })
+    }
+
+    /// From here on its commits cost what this sort of keeping asks for.
+    pub(crate) fn keeping(self, keeping: Keeping) -> Self {
+        Self { keeping, ..self }
     }
 
     /// Makes the tables of a new file, or checks the format of an old one.
@@ -107,20 +119,22 @@ impl SharedDatabase {
                 .begin_write()
                 .map_err(|error| StoreError::engine("beginning to write")(error.into()))
         })?;
-        // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
-        transaction.set_two_phase_commit(true);
-        // Opening after a crash then takes a moment instead of a walk through the whole file.
-        transaction.set_quick_repair(true);
+        if self.keeping == Keeping::Durable {
+            // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
+            transaction.set_two_phase_commit(true);
+            // Opening after a crash then takes a moment instead of a walk through the whole file.
+            transaction.set_quick_repair(true);
+        }
         Ok(transaction)
     }
 
     fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         begin(database.as_ref().ok_or(StoreError::Closed)?)
     }
 
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let database = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         match database {
             Some(database) => database
                 .close()

@@ -10,6 +10,7 @@ mod create;
 mod database;
 mod readers;
 mod schema;
+mod scratch;
 mod settings;
 mod spaces;
 mod store;

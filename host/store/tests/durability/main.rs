@@ -9,4 +9,5 @@ mod disk;
 mod faults;
 mod group_commit;
 mod reopen;
+mod scratch;
 mod space;

@@ -9,6 +9,7 @@
 mod calls;
 mod intake;
 mod overload;
+mod rebuild;
 mod start;
 
 use std::time::Duration;
@@ -34,10 +35,13 @@ pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.iter().any(|word| word == "--help") {
-        println!("bench [calls] [start] [mail] [bulk] [overload] [million]: without a name, all but `million`");
+        println!(
+            "bench [calls] [start] [mail] [bulk] [overload] [million] [rebuild]: without a name, all but `million` and `rebuild`"
+        );
         return;
     }
-    let runs = |name: &str| wanted.is_empty() && name != "million" || wanted.iter().any(|word| word == name);
+    let is_long = |name: &str| ["million", "rebuild"].contains(&name);
+    let runs = |name: &str| wanted.is_empty() && !is_long(name) || wanted.iter().any(|word| word == name);
     if runs("calls") {
         calls::fresh_call().await;
         calls::enricher_batch().await;
@@ -56,5 +60,9 @@ async fn main() {
     }
     if runs("million") {
         intake::bulk(1_000_000).await;
+    }
+    if runs("rebuild") {
+        // About a million events.
+        rebuild::rebuild(330_000).await;
     }
 }
