@@ -281,6 +281,12 @@ impl Running {
         asked && self.child.wait().is_ok_and(|status| status.success())
     }
 
+    /// Number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
