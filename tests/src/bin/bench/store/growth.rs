@@ -29,7 +29,6 @@ pub(super) struct Step {
     size: u64,
     sample: Sample,
     disk: Disk,
-    resident: u64,
     lists: Vec<Asked>,
     verified: Option<Verified>,
     reopened: Duration,
@@ -72,7 +71,7 @@ async fn at_size<S: Side>(side: &mut S, size: u64, sample: Sample) -> Step {
         S::NAME,
         grouped(size as f64)
     ));
-    let (disk, resident) = (side.disk(), side.resident());
+    let disk = side.disk();
     let mut lists = Vec::new();
     for ask in Ask::ALL {
         lists.push(asked(side, ask).await);
@@ -84,7 +83,6 @@ async fn at_size<S: Side>(side: &mut S, size: u64, sample: Sample) -> Step {
         size,
         sample,
         disk,
-        resident,
         lists,
         verified,
         reopened: side.crash().await,
@@ -141,7 +139,7 @@ pub(super) fn table(ours: &[Step], theirs: &[Step], weight: Weight) -> Table {
             grouped(disk),
             format!("{:.2}", disk / weight.content),
             bytes(step.disk.log),
-            bytes(step.resident),
+            bytes(step.sample.resident),
             millis(step.reopened),
             verified.unwrap_or_else(|| "–".to_owned()),
         ]);

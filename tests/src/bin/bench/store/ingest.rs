@@ -24,7 +24,6 @@ pub(super) struct Row {
     /// Records that were there afterwards, and what they took up.
     kept: u64,
     disk: Disk,
-    resident: u64,
 }
 
 /// Every load, on a side that is empty. A quick one hands in a tenth.
@@ -46,7 +45,6 @@ pub(super) async fn measure<S: Side>(side: &mut S, quick: bool) -> Vec<Row> {
             sample,
             kept,
             disk: side.disk(),
-            resident: side.resident(),
         });
     }
     assert_eq!(side.stored().await, kept, "{} lost or doubled records", S::NAME);
@@ -88,7 +86,7 @@ pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
             grouped(disk),
             format!("{:.2}", disk / weight.content),
             bytes(row.disk.log),
-            bytes(row.resident),
+            bytes(sample.resident),
         ]);
     }
     table

@@ -145,6 +145,8 @@ pub(super) struct Sample {
     pub(super) cpu_after: Duration,
     /// Processor time of the load generator.
     pub(super) cpu_client: Duration,
+    /// Memory of the side when the last answer had come and every client was still connected.
+    pub(super) resident: u64,
 }
 
 impl Sample {
@@ -185,6 +187,8 @@ pub(super) async fn hand_in<S: Side>(side: &mut S, manner: Manner, numbers: Rang
     let (cpu, own) = (side.cpu(), own_cpu());
     let mut driven = drive(clients, requests, &progress).await;
     let (cpu, own) = (side.cpu().saturating_sub(cpu), own_cpu().saturating_sub(own));
+    // What a server process has touched of the memory that they share counts only while it lives.
+    let resident = side.resident();
     assert_eq!(driven.new, records, "{what}: not every record was answered as new");
     drop(driven.clients);
     let sample = Sample {
@@ -198,6 +202,7 @@ pub(super) async fn hand_in<S: Side>(side: &mut S, manner: Manner, numbers: Rang
         cpu,
         cpu_after: Duration::ZERO,
         cpu_client: own,
+        resident,
     };
     progress.end(&format!("{:.0} records/s", sample.per_second()));
     sample
