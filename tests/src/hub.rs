@@ -322,6 +322,12 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok()
     }
 
+    /// Number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {

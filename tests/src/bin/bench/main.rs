@@ -3,6 +3,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a benchmark prints, and stops where it cannot go on"
 )]
 
@@ -11,8 +12,11 @@ mod intake;
 mod overload;
 mod rebuild;
 mod start;
+mod store;
 
 use std::time::Duration;
+
+use clap::Parser;
 
 /// Prints a figure beside the one to reach.
 pub(crate) fn figure(name: &str, measured: &str, to_reach: &str) {
@@ -34,10 +38,15 @@ pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
 #[tokio::main]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.first().is_some_and(|word| word == "store") {
+        store::run(&store::Options::parse_from(&wanted)).await;
+        return;
+    }
     if wanted.iter().any(|word| word == "--help") {
         println!(
             "bench [calls] [start] [mail] [bulk] [overload] [million] [rebuild]: without a name, all but `million` and `rebuild`"
         );
+        println!("bench store [OPTIONS]: durable intake beside PostgreSQL; `bench store --help` lists its options");
         return;
     }
     let is_long = |name: &str| ["million", "rebuild"].contains(&name);
