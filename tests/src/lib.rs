@@ -1,5 +1,6 @@
 //! What crosses Mihwar's rooms: the real binary on a real folder, a real receiver, real plugins.
 
+pub mod fixture;
 mod hub;
 mod receiver;
 mod script;

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring the data folder of an older version to this one's format, with a backup first. `serve` does the same.
+    Upgrade,
     /// Look at everything that must be right for the hub to run.
     Doctor {
         /// Drop the read models and fold them from the ledger again. The hub must not run meanwhile.

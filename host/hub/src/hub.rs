@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
+use crate::format::{self, FormatError, STORE, Standing};
 use crate::instances::{self, Instances};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
 use crate::vault::Vault;
@@ -46,6 +47,9 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder's format is not this hub's.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// No usable master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -154,7 +158,7 @@ impl Hub {
     /// # Errors
     /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
     pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        if !config.data.join(STORE).exists() {
+        if !config.data.exists() || format::standing(&config.data).await? == Standing::New {
             return Err(OpenError::NoHub { path: config.data });
         }
         let core = open_core(&config, &doors).await?;
@@ -185,7 +189,6 @@ impl Hub {
     }
 
     async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
-        ledger::check_format(&core).await?;
         check_origin(&core, &config).await?;
         projection::finish_drop(&core.store).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
@@ -296,9 +299,6 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
     report
 }
 
-/// The store's file in the data folder.
-const STORE: &str = "mihwar.redb";
-
 /// Opens store, keys and files of a data folder.
 async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
     let folder = config.data.clone();
@@ -311,6 +311,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         .mode(0o700)
         .create(&folder)
         .map_err(unusable)?;
+    format::require_current(&folder).await?;
     let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
     let settings = RedbSettings {
         queue_batches: config.storage.queue,
@@ -331,15 +332,9 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
     };
     // A start that was cut off before its first row left nothing that a key would be missed for.
-    let is_new = store
-        .view()
-        .await
-        .map_err(OpenError::Store)?
-        .get(&ledger::format_key())
-        .await
-        .map_err(OpenError::Store)?
-        .is_none();
+    let is_new = format::row(&store).await?.is_none();
     let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
+    format::settle(&store, &folder, is_new).await?;
     Ok(Arc::new(Core {
         store: Arc::new(store),
         blobs: BlobFolder::open(folder.join("blobs"))?,

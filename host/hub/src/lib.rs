@@ -15,6 +15,7 @@ mod core;
 mod delivery;
 mod enrichment;
 mod fault;
+mod format;
 mod hub;
 mod idempotency;
 mod import;
@@ -48,6 +49,7 @@ pub use config::{
 };
 pub use delivery::ReplaySelection;
 pub use fault::Fault;
+pub use format::{FORMAT, FormatError, UpgradeProgress, Upgraded, upgrade};
 pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};

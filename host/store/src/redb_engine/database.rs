@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, opening};
+use super::schema::{
+    FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, decode_format, engine, opening,
+};
 use super::writer::Committed;
 use crate::StoreError;
 use crate::tree::Tree;
@@ -42,10 +44,7 @@ impl SharedDatabase {
                 .map_err(engine("reading the format"))?
                 .map(|format| format.value().to_vec());
             if let Some(found) = found {
-                let found = found
-                    .try_into()
-                    .map(u32::from_be_bytes)
-                    .map_err(|_| StoreError::corrupt("the format is not a number"))?;
+                let found = decode_format(&found)?;
                 return if found == FORMAT {
                     Ok(())
                 } else {

@@ -7,6 +7,7 @@ mod backend;
 mod counters;
 mod create;
 mod database;
+mod peek;
 mod readers;
 mod schema;
 mod settings;
@@ -14,5 +15,6 @@ mod store;
 mod view;
 mod writer;
 
+pub use peek::peek;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

@@ -1,0 +1,58 @@
+//! A look into a file that nobody serves, which changes no byte of it.
+
+use std::path::Path;
+
+use redb::{DatabaseError, ReadTransaction, ReadableDatabase};
+
+use super::schema::{FORMAT, META, META_FORMAT, ROWS, decode_format, decode_row, engine, opening};
+use crate::{Key, StoreError};
+
+/// Looks up rows in the store's file at `path` without changing it. `None` when it was not closed in order: then only
+/// opening it can tell, which repairs it. Blocks.
+///
+/// # Errors
+/// [`StoreError::AlreadyOpen`] while somebody writes to it, [`StoreError::Format`], [`StoreError::Corrupt`] or an engine
+/// failure.
+pub fn peek(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
+    let length = std::fs::metadata(path).map(|found| found.len());
+    if length.is_ok_and(|length| length == 0) {
+        // Opening it would make a new store of it.
+        return Err(StoreError::corrupt("its file is empty"));
+    }
+    let database = match redb::Builder::new().set_cache_size(1 << 20).open_read_only(path) {
+        Ok(database) => database,
+        Err(DatabaseError::RepairAborted) => return Ok(None),
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+        }
+        Err(error) => return Err(StoreError::engine("opening the file")(error.into())),
+    };
+    let transaction = database
+        .begin_read()
+        .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    check_format(&transaction)?;
+    let rows = transaction.open_table(ROWS).map_err(opening)?;
+    let rows: Result<Vec<_>, StoreError> = keys
+        .iter()
+        .map(|key| {
+            let row = rows.get(key.as_bytes()).map_err(engine("reading a row"))?;
+            row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
+        })
+        .collect();
+    rows.map(Some)
+}
+
+fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
+    let meta = transaction.open_table(META).map_err(opening)?;
+    let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
+    let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
+    let found = decode_format(found.value())?;
+    if found == FORMAT {
+        Ok(())
+    } else {
+        Err(StoreError::Format {
+            found,
+            expected: FORMAT,
+        })
+    }
+}
