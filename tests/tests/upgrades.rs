@@ -318,7 +318,7 @@ fn what_this_version_does_not_know_is_left_as_it_is() {
 #[test]
 fn an_upgrade_without_room_for_its_backup_does_not_begin() {
     let site = fixture::all()[0].unpack();
-    site.reconfigure("free-space-floor = \"16MiB\"", "free-space-floor = \"900TiB\"");
+    site.reconfigure("free-space-floor = \"16MiB\"", "free-space-floor = \"900000GiB\"");
     let before = hashes(&site.data());
     let said = refusal(&site, &["upgrade"]);
     assert!(

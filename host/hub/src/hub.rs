@@ -10,7 +10,7 @@ use mihwar_model::{
     Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock,
 };
 use mihwar_sandbox::{Engine, EngineError, EngineSettings};
-use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, Store, StoreError};
+use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 

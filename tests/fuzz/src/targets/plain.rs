@@ -50,7 +50,7 @@ fn events() -> Vec<Vec<u8>> {
     });
     let configured = instance.map(|instance| {
         EventBody::InstanceConfigured(InstanceConfigured {
-            plugin: instance.to_string(),
+            plugin: instance.clone(),
             instance,
             version: "0.1.0".into(),
             module: [3; 32],

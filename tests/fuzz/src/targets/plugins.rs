@@ -179,7 +179,7 @@ fn summary(pages: Vec<ImportPage>) -> Summary {
                 records.push(feedback);
             }
         }
-        refusals.extend(page.refusals.into_iter().map(|refusal| (refusal.item, refusal.code)));
+        refusals.extend(page.refusals.into_iter().map(|refusal| (refusal.place, refusal.code)));
     }
     Summary { records, refusals }
 }
