@@ -75,6 +75,8 @@ pub(crate) enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring the data folder of an older version to this one's format, with a backup first. `serve` does the same.
+    Upgrade,
     /// Look at everything that must be right for the hub to run.
     Doctor {
         /// Make the read models anew from the ledger, compare, and put right what differs. The hub must not run meanwhile.

@@ -10,13 +10,14 @@ use mihwar_model::{
     Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock, Time,
 };
 use mihwar_sandbox::{Engine, EngineError, EngineSettings};
-use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, Store, StoreError};
+use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
 use crate::fault::Fault;
+use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
@@ -57,6 +58,9 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder's format is not this hub's.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// No usable master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -165,7 +169,7 @@ impl Hub {
     /// # Errors
     /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
     pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        if !config.data.join(STORE_FILE).exists() {
+        if !config.data.exists() || format::standing(&config.data).await? == Standing::New {
             return Err(OpenError::NoHub { path: config.data });
         }
         let core = open_core(&config, &doors).await?;
@@ -196,7 +200,6 @@ impl Hub {
     }
 
     async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
-        ledger::check_format(&core).await?;
         check_origin(&core, &config).await?;
         rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
@@ -307,9 +310,6 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
     report
 }
 
-/// The store's file in the data folder.
-pub const STORE_FILE: &str = "mihwar.redb";
-
 /// A clock before this (2026-01-01) was never set: certificates, signatures, tokens and schedules would be wrong.
 pub const CLOCK_MIN: Time = Time(1_767_225_600_000);
 /// A clock that is further behind the ledger than this is worth a word.
@@ -357,6 +357,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         .mode(0o700)
         .create(&folder)
         .map_err(unusable)?;
+    format::require_current(&folder).await?;
     let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
     let settings = RedbSettings {
         queue_batches: config.storage.queue,
@@ -377,16 +378,10 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
     };
     // A start that was cut off before its first row left nothing that a key would be missed for.
-    let is_new = store
-        .view()
-        .await
-        .map_err(OpenError::Store)?
-        .get(&ledger::format_key())
-        .await
-        .map_err(OpenError::Store)?
-        .is_none();
+    let is_new = format::row(&store).await?.is_none();
     let newest = newest_moment(&store, &*doors.clock).await;
     let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
+    format::settle(&store, &folder, is_new).await?;
     Ok(Arc::new(Core {
         store: Arc::new(store),
         blobs: BlobFolder::open(folder.join("blobs"))?,

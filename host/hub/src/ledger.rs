@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
 use mihwar_model::{Event, EventBody, Time};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
-use crate::rows;
 use crate::vault::VaultError;
 
 /// The key that signs checkpoints: made once, sealed in the store.
@@ -103,35 +102,4 @@ pub(crate) async fn newest_moment(view: &dyn View) -> Result<Time, Fault> {
         named.map_or(event.at, |named| named.max(event.at))
     });
     Ok(moments.max().unwrap_or(Time(0)))
-}
-
-/// The first row of every folder.
-pub(crate) fn format_key() -> Key {
-    keys::setting("format")
-}
-
-/// The settings row that says which format the folder has.
-pub(crate) async fn check_format(core: &Core) -> Result<(), Fault> {
-    const FORMAT: u32 = 1;
-    let key = format_key();
-    match core.store.view().await?.get(&key).await? {
-        Some(row) => {
-            let found: u32 = rows::decode("the folder's format", &row.bytes)?;
-            if found > FORMAT {
-                let detail = format!("it was written by a newer hub (format {found}, this hub knows {FORMAT})");
-                return Err(Fault::Damaged {
-                    what: "the data folder",
-                    detail,
-                });
-            }
-            Ok(())
-        }
-        None => {
-            let batch = Batch {
-                edits: vec![Edit::Put(key, rows::encode(&FORMAT)?)],
-                ..Batch::default()
-            };
-            core.apply_patiently(batch).await
-        }
-    }
 }

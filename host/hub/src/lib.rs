@@ -16,6 +16,7 @@ mod delivery;
 mod enrichment;
 mod fault;
 mod folding;
+mod format;
 mod hub;
 mod idempotency;
 mod import;
@@ -51,7 +52,8 @@ pub use config::{
 };
 pub use delivery::ReplaySelection;
 pub use fault::Fault;
-pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport, STORE_FILE};
+pub use format::{FORMAT, FormatError, STORE_FILE, UpgradeProgress, Upgraded, upgrade};
+pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ impl BlobFolder {
         if parts.exists() {
             fs::remove_dir_all(&parts).map_err(at(&parts))?;
         }
-        fs::create_dir_all(&parts).map_err(at(&parts))?;
+        make_folder(&parts).map_err(at(&parts))?;
         sync_folder(&root)?;
         Ok(Self { root: root.into() })
     }
@@ -153,7 +154,7 @@ impl BlobFolder {
         for (id, bytes) in blobs {
             let folder = self.folder(*id);
             if !folder.exists() {
-                fs::create_dir_all(&folder).map_err(at(&folder))?;
+                make_folder(&folder).map_err(at(&folder))?;
                 new_folder = true;
             }
             self.write(*id, bytes)?;
@@ -173,7 +174,9 @@ impl BlobFolder {
     fn write(&self, id: Uuid, bytes: &[u8]) -> Result<(), BlobError> {
         let (path, part) = (self.path(id), self.root.join(PARTS).join(id.to_string()));
         // Also keeps two writers of one id apart.
-        let file = File::create_new(&part).map_err(|error| match error.kind() {
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(&part);
+        let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => BlobError::Exists(id),
             _ => at(&part)(error),
         })?;
@@ -230,6 +233,11 @@ fn missing(id: Uuid, path: &Path) -> impl Fn(io::Error) -> BlobError {
         io::ErrorKind::NotFound => BlobError::Missing(id),
         _ => at(path)(error),
     }
+}
+
+/// Makes a folder, and those above it, that only their owner enters.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {

@@ -12,6 +12,7 @@ mod plugin_build;
 mod serve;
 mod stages;
 mod token;
+mod upgrade;
 
 use std::path::Path;
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
+        Command::Upgrade => upgrade::run(&global).await,
         Command::Doctor { rebuild } => doctor::run(&global, rebuild).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
@@ -78,7 +80,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         Command::Ledger(command) => ledger::run(client, &command, json).await,
         Command::Token(command) => token::run(client, command, json).await,
         Command::Plugin(_) => plugin::list(client, json).await,
-        Command::Serve { .. } | Command::Config(_) | Command::Doctor { .. } => {
+        Command::Serve { .. } | Command::Config(_) | Command::Upgrade | Command::Doctor { .. } => {
             anyhow::bail!("this command asks no hub")
         }
     }

@@ -8,6 +8,8 @@ mod check;
 mod counters;
 mod create;
 mod database;
+mod layout;
+mod peek;
 mod readers;
 mod schema;
 mod scratch;
@@ -18,5 +20,6 @@ mod view;
 mod writer;
 
 pub use check::check_file;
+pub use peek::{peek, repair};
 pub use settings::RedbSettings;
 pub use store::RedbStore;

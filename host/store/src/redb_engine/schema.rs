@@ -53,6 +53,14 @@ impl Head {
     }
 }
 
+/// The format that a file says it has, as it is stored.
+pub(crate) fn decode_format(bytes: &[u8]) -> Result<u32, StoreError> {
+    let bytes = bytes.try_into();
+    bytes
+        .map(u32::from_be_bytes)
+        .map_err(|_| StoreError::corrupt("the format is not a number"))
+}
+
 /// A row as it is stored.
 pub(crate) fn encode_row(version: u64, value: &[u8]) -> Vec<u8> {
     let mut row = Vec::with_capacity(8 + value.len());
