@@ -8,11 +8,13 @@ mod counters;
 mod create;
 mod database;
 mod readers;
+mod rebuild;
 mod schema;
 mod settings;
 mod store;
 mod view;
 mod writer;
 
+pub(crate) use rebuild::Rebuild;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

@@ -16,6 +16,9 @@ pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 /// Tile level and index → 256 hashes. Full tiles only.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
+/// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
+/// the first such deletion.
+pub(crate) const REMOVED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("removed");
 /// The rows named below.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// [`FORMAT`], 4 bytes, big endian.
@@ -95,6 +98,7 @@ pub(crate) struct Snapshot {
     pub(crate) rows: redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
     tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) removed: Option<redb::ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) head: Head,
 }
 
@@ -104,10 +108,16 @@ impl Snapshot {
         let head = ReadableTable::get(&meta, META_HEAD)
             .map_err(engine("reading the head of the journal"))?
             .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+        let removed = match transaction.open_table(REMOVED) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(opening(error)),
+        };
         Ok(Self {
             rows: transaction.open_table(ROWS).map_err(opening)?,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
+            removed,
             head: Head::from_bytes(head.value())?,
         })
     }
