@@ -4,7 +4,7 @@
 use mihwar_model::{
     AttachmentId, ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId,
 };
-use mihwar_store::{Key, KeyRange, Space};
+use mihwar_store::{Key, KeyRange, Nature, Natures, Space};
 
 const ORG: OrgId = OrgId::FIRST;
 
@@ -33,9 +33,37 @@ pub(crate) const INDEX: Space = Space(0x24);
 pub(crate) const COUNT: Space = Space(0x25);
 
 pub(crate) const DOOMED: Space = Space(0x30);
+pub(crate) const FILE: Space = Space(0x31);
+pub(crate) const LINEAGE: Space = Space(0x32);
 
 /// All read models, in the order in which they are compared.
 pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
+
+/// What becomes of each space's rows in a backup. Whatever comes and goes, and whatever is small, goes into every
+/// increment whole. Spaces that grow with the records go by what changed; there, deletions are rare, since each is noted.
+pub(crate) const NATURES: Natures = {
+    let mut natures = Natures::all(Nature::Lasting)
+        .with(QUEUE, Nature::Passing)
+        .with(OUTBOX, Nature::Passing)
+        .with(DEAD, Nature::Passing)
+        .with(INBOX, Nature::Passing)
+        .with(INBOX_DEAD, Nature::Passing)
+        .with(STATE, Nature::Passing)
+        .with(IMPORT, Nature::Passing)
+        .with(TOKEN, Nature::Passing)
+        .with(IDEMPOTENCY, Nature::Passing)
+        .with(SETTING, Nature::Passing)
+        .with(DOOMED, Nature::Passing)
+        .with(FILE, Nature::Filed)
+        // A restored hub is another one than that which was backed up: see `lineage`.
+        .with(LINEAGE, Nature::Derived);
+    let mut at = 0;
+    while at < READ_MODELS.len() {
+        natures = natures.with(READ_MODELS[at], Nature::Derived);
+        at += 1;
+    }
+    natures
+};
 
 pub(crate) fn all(space: Space) -> KeyRange {
     KeyRange::prefix(Key::space(space, ORG).finish())
@@ -205,6 +233,16 @@ pub(crate) fn doomed(file: AttachmentId) -> Key {
     Key::space(DOOMED, ORG).id(file.to_bytes()).finish()
 }
 
+/// A file that belongs to something that is stored.
+pub(crate) fn file(file: AttachmentId) -> Key {
+    Key::space(FILE, ORG).id(file.to_bytes()).finish()
+}
+
+/// Which hub this is among those that were restored from its backups. Not in a backup, so that each of them gets its own.
+pub(crate) fn lineage() -> Key {
+    Key::space(LINEAGE, ORG).finish()
+}
+
 /// How far a channel was asked for news.
 pub(crate) fn poll_cursor(instance: &InstanceName) -> Key {
     setting(&format!("poll-cursor/{instance}"))
@@ -301,7 +339,18 @@ pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
 mod tests {
     use mihwar_model::{InboundId, InstanceName, Time};
 
+    use mihwar_store::Nature;
+
+    use super::{FILE, LINEAGE, NATURES, READ_MODELS};
     use super::{inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+
+    #[test]
+    fn what_can_be_folded_again_is_in_no_backup() {
+        for space in READ_MODELS.into_iter().chain([LINEAGE]) {
+            assert_eq!(NATURES.of(space), Nature::Derived, "{space:?}");
+        }
+        assert_eq!(NATURES.of(FILE), Nature::Filed);
+    }
 
     #[test]
     fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {

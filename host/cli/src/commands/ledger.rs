@@ -81,7 +81,8 @@ fn bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-fn tell(report: &VerifyReport) -> anyhow::Result<()> {
+/// Prints what a verification found.
+pub(super) fn tell(report: &VerifyReport) -> anyhow::Result<()> {
     line(format_args!("{} entries, root {}", report.events, report.root))?;
     line(format_args!(
         "{}, {} ({} gone by intent), {}, {}",
