@@ -81,7 +81,7 @@ impl<'a> Looking<'a> {
     pub(super) fn new(files: &[PathBuf], progress: &'a mut dyn FnMut(u64, u64)) -> Result<Self, BackupError> {
         let owner = match files.last() {
             Some(last) => {
-                let Header { owner, .. } = backup::previous(last)?;
+                let Header { owner, .. } = backup::header(last)?;
                 owner
             }
             None => Owner::default(),

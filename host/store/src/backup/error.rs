@@ -48,6 +48,12 @@ pub enum BackupError {
         /// Where in the file the chunk begins.
         offset: u64,
     },
+    /// The end is missing; nobody looked where.
+    #[error("{file} is cut short: its end mark is missing; use another copy of it")]
+    Unended {
+        /// The file.
+        file: String,
+    },
     /// The hub could not finish it.
     #[error("{file} was not finished: {reason}")]
     Stopped {

@@ -99,15 +99,11 @@ fn misfit(before: Option<&Source>, header: &Header) -> Option<String> {
         )),
         (Some(before), Some(since)) => {
             let (file, state) = (before.file(), before.header().state);
-            if since == state && header.natures == before.header().natures {
+            if since == state {
                 None
             } else if since.lineage != state.lineage {
                 Some(format!(
-                    "it is of another hub than {file}, or of the same one after a restore"
-                ))
-            } else if since == state {
-                Some(format!(
-                    "a version of mihwar made it that divides rows otherwise than the one that made {file}"
+                    "it is of another hub than {file}, or of the same one after a restore or an upgrade"
                 ))
             } else {
                 Some(format!(

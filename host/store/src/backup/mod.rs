@@ -34,7 +34,7 @@ mod write;
 
 pub use error::BackupError;
 pub use format::{Counts, Header, Mark, MarkTextError, Owner};
-pub use receive::{Received, previous, receive};
+pub use receive::{Received, header, previous, receive};
 pub use replay::{Replayed, Watch, verify};
 pub use restore::restore;
 pub use write::{About, Backup};

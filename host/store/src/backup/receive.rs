@@ -107,29 +107,34 @@ impl<R: Read> Read for Tee<R> {
     }
 }
 
+/// The header of a backup. What follows it is not looked at.
+///
+/// # Errors
+/// It is no backup, or damaged there.
+pub fn header(path: &Path) -> Result<Header, BackupError> {
+    let shown = path.display().to_string();
+    let file = File::open(path).map_err(BackupError::io(shown.as_str()))?;
+    Ok(Reader::begin(file, shown)?.header().clone())
+}
+
 /// The header of a backup that an increment shall go on from. Looks only at its beginning and its end; damage between is
 /// found by [`super::verify`].
 ///
 /// # Errors
-/// It is no backup, or not a whole one.
+/// As [`header`], or the end is missing.
 pub fn previous(path: &Path) -> Result<Header, BackupError> {
+    let found = header(path)?;
     let shown = path.display().to_string();
-    let mut file = File::open(path).map_err(BackupError::io(shown.as_str()))?;
-    let reader = Reader::begin(&mut file, shown.clone())?;
-    let (header, begins) = (reader.header().clone(), reader.offset());
-    let failed = |error| BackupError::io(shown.as_str())(error);
-    let length = file.metadata().map_err(failed)?.len();
-    let cut = || BackupError::CutShort {
-        file: shown.clone(),
-        chunk: 1,
-        offset: begins,
-    };
-    let end = length.checked_sub(EPILOGUE_BYTES as u64).ok_or_else(cut)?;
-    let mut epilogue = [0; EPILOGUE_BYTES];
-    file.seek(SeekFrom::Start(end)).map_err(failed)?;
-    file.read_exact(&mut epilogue).map_err(failed)?;
-    match read_epilogue(&epilogue) {
-        Some(footer) if (begins..end).contains(&footer) => Ok(header),
-        _ => Err(cut()),
+    let end = File::open(path).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        let mut end = [0; EPILOGUE_BYTES];
+        file.seek(SeekFrom::Start(length.saturating_sub(EPILOGUE_BYTES as u64)))?;
+        file.read_exact(&mut end)?;
+        Ok((length, end))
+    });
+    let (length, end) = end.map_err(BackupError::io(shown.as_str()))?;
+    match read_epilogue(&end) {
+        Some(footer) if footer < length => Ok(found),
+        _ => Err(BackupError::Unended { file: shown }),
     }
 }

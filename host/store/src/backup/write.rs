@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mihwar_model::Time;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -12,8 +13,8 @@ use super::frame::{CHUNK_BYTES, Chain, Kind, epilogue};
 use super::records::{Piece, Record, write_entry, write_first_sequence};
 use crate::proof::root_at;
 use crate::{
-    BlobFolder, BlobHold, Key, KeyRange, LedgerProofError, MAX_PAGE_ROWS, Order, Page, Row, Space, Store, StoreError,
-    View,
+    BlobFolder, BlobHold, Key, KeyRange, LedgerProofError, MAX_PAGE_ROWS, Natures, Order, Page, Row, Space, Store,
+    StoreError, View,
 };
 
 /// Bytes of a file that are read at once.
@@ -55,7 +56,7 @@ impl Backup {
         let view = store.view().await?;
         let tree = view.tree();
         let state = Mark {
-            lineage: about.lineage,
+            lineage: lineage(&about.lineage, view.natures()),
             version: view.version(),
             entries: tree.size(),
             root: tree.root(),
@@ -149,11 +150,23 @@ impl Backup {
     }
 }
 
+/// Which store it is, and how its spaces are divided: where that has changed, an increment would lack what was not noted.
+fn lineage(store: &[u8; 16], natures: &Natures) -> [u8; 16] {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(store)
+        .chain_update(natures.to_bytes())
+        .finalize()
+        .into();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
 /// Whether the store has been in that state, and on its way from there noted what was deleted.
 async fn check_since(view: &dyn View, now: &Mark, since: &Mark) -> Result<(), BackupError> {
     let refuse = |what: &str| BackupError::Since { what: what.to_owned() };
     if since.lineage != now.lineage {
-        return Err(refuse("it is of another hub, or this one was restored since"));
+        return Err(refuse(
+            "it is of another hub, or of this one before a restore or an upgrade",
+        ));
     }
     if since.version > now.version || since.entries > now.entries {
         return Err(refuse("it is newer than this hub"));
