@@ -123,6 +123,8 @@ pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) engine: Engine,
     pub(crate) signer: Arc<Signer>,
+    /// Taken while a backup is made: one at a time, since each keeps the store from using space again.
+    pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -207,6 +209,7 @@ impl Hub {
             core,
             engine,
             signer,
+            backups: Arc::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };
@@ -343,6 +346,8 @@ async fn newest_moment(store: &RedbStore, clock: &dyn Clock) -> Time {
         }
     }
 }
+/// The folder of files in the data folder.
+pub(crate) const FILES: &str = "blobs";
 
 /// Opens store, keys and files of a data folder.
 async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
@@ -364,6 +369,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         readers: config.storage.readers,
         free_space_floor: config.storage.free_space_floor.0,
         cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
+        natures: keys::NATURES,
         ..RedbSettings::default()
     };
     let path = folder.join(STORE_FILE);
@@ -384,7 +390,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
     format::settle(&store, &folder, is_new).await?;
     Ok(Arc::new(Core {
         store: Arc::new(store),
-        blobs: BlobFolder::open(folder.join("blobs"))?,
+        blobs: BlobFolder::open(folder.join(FILES))?,
         vault: Vault::new(&master, doors.randomness.clone()),
         ids: Ids::new(doors.clock.clone(), doors.randomness.clone()).after(newest),
         clock: doors.clock.clone(),

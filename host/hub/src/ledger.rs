@@ -13,9 +13,14 @@ use crate::fault::Fault;
 use crate::keys;
 use crate::vault::VaultError;
 
+/// Where the signing key lies, sealed.
+pub(crate) fn seed_key() -> Key {
+    keys::setting("ledger-signing-seed")
+}
+
 /// The key that signs checkpoints: made once, sealed in the store.
 pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
-    let key = keys::setting("ledger-signing-seed");
+    let key = seed_key();
     let place = key.as_bytes();
     loop {
         if let Some(row) = core.store.view().await?.get(&key).await? {

@@ -6,6 +6,7 @@
 //! see is folded behind that by [`projection`]; everything stands on [`ledger`].
 
 mod api;
+mod backup;
 mod changes;
 mod channel_kinds;
 mod config;
@@ -46,6 +47,7 @@ mod way_tests;
 mod withdrawal;
 mod workers;
 
+pub use backup::{BackupRefusal, BackupReport, RestoreError, restore_backup, verify_backup};
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,

@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 20] = [
+const AUTHORITY: [(&str, Demand); 21] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -38,6 +38,7 @@ const AUTHORITY: [(&str, Demand); 20] = [
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),
+    ("get_backup", Demand::Token(Scope::Admin)),
     ("create_token", Demand::Token(Scope::Admin)),
     ("list_tokens", Demand::Token(Scope::Admin)),
     ("revoke_token", Demand::Token(Scope::Admin)),

@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
-use mihwar_model::OrgId;
+use mihwar_model::{AttachmentId, OrgId};
 use mihwar_store::{Batch, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, RedbStore, Space, Store};
 
 use super::refusal::{FormatError, at};
 use super::{FORMAT, STORE_FILE};
 use crate::fault::Fault;
+use crate::hub::OpenError;
+use crate::withdrawal;
 
 /// The way from one format to the next.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +25,7 @@ pub(super) struct Migration {
     /// What it does, for the log.
     pub(super) name: &'static str,
     /// What it does to rows, before the files. It may be done twice.
-    pub(super) rows: for<'a> fn(&'a RedbStore) -> BoxFuture<'a, Result<(), Fault>>,
+    pub(super) rows: for<'a> fn(&'a RedbStore, &'a Path) -> BoxFuture<'a, Result<(), OpenError>>,
     /// What it does to files.
     pub(super) files: Files,
 }
@@ -45,7 +47,7 @@ pub(super) const MIGRATIONS: [Migration; 1] = [Migration {
     from: 1,
     to: 2,
     name: "close stored files to other users of the machine",
-    rows: |store| Box::pin(forget_read_models(store)),
+    rows: |store, data| Box::pin(rows_of_2(store, data)),
     files: Files {
         pieces: stored_files,
         piece: close_to_others,
@@ -59,6 +61,31 @@ pub(super) fn next(from: u32) -> Result<Migration, Fault> {
         what: "the folder's format",
         detail: format!("nothing leads from format {from} to {FORMAT}"),
     })
+}
+
+async fn rows_of_2(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
+    forget_read_models(store).await?;
+    name_files(store, data).await
+}
+
+/// Which files belong to something was not written down in format 1: all that are there do.
+async fn name_files(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
+    for folder in stored_files(data)?.iter().filter(|piece| piece.contains('/')) {
+        let folder = data.join(folder);
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut batch = Batch::default();
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let name = entry.map_err(at(&folder))?.file_name();
+            let id = name.to_str().and_then(|name| name.parse::<AttachmentId>().ok());
+            batch.edits.extend(id.map(withdrawal::keep));
+        }
+        if !batch.edits.is_empty() {
+            store.apply(batch).await.map_err(Fault::from)?;
+        }
+    }
+    Ok(())
 }
 
 /// The read models of format 1 lay under other numbers. They are folded anew when the hub runs.

@@ -138,7 +138,7 @@ impl Upgrade<'_> {
                 "upgrading: {}",
                 migration.name
             );
-            (migration.rows)(store).await?;
+            (migration.rows)(store, self.data).await?;
             self.migrate(&migration).await?;
             // The store first: it is what counts, and the file follows at the next start if this is cut off between.
             set_row(store, migration.to).await?;

@@ -31,6 +31,11 @@ pub(crate) fn backend(path: &Path) -> Result<FileBackend, StoreError> {
     open(path, &mut OpenOptions::new())
 }
 
+/// A new file, for whoever makes a store in a place that nobody looks at yet.
+pub(crate) fn new_file(path: &Path) -> Result<FileBackend, StoreError> {
+    open(path, OpenOptions::new().create_new(true))
+}
+
 fn make(path: &Path) -> Result<(), StoreError> {
     // Two processes may try at once: each has its own file, and only one gets it into place.
     let mut name = path.as_os_str().to_owned();

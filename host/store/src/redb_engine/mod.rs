@@ -11,6 +11,7 @@ mod database;
 mod layout;
 mod peek;
 mod readers;
+mod rebuild;
 mod schema;
 mod scratch;
 mod settings;
@@ -21,5 +22,6 @@ mod writer;
 
 pub use check::check_file;
 pub use peek::{peek, repair};
+pub(crate) use rebuild::Rebuild;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

@@ -41,9 +41,11 @@ pub fn peek(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, S
         keys.iter().map(row).collect()
     } else {
         let rows = transaction.open_table(ALL_ROWS).map_err(opening)?;
-        let row = |key: &Key| {
-            let row = rows.get(key.as_bytes()).map_err(engine("reading a row"))?;
-            row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
+        // Where bringing it along was cut off, some rows have moved already.
+        let moved = RowTables::new(transaction);
+        let row = |key: &Key| match rows.get(key.as_bytes()).map_err(engine("reading a row"))? {
+            Some(row) => decode_row(row.value()).map(|row| Some(row.bytes)),
+            None => Ok(moved.get(key)?.map(|row| row.bytes)),
         };
         keys.iter().map(row).collect()
     };

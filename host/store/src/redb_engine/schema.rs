@@ -14,6 +14,9 @@ pub(crate) const FORMAT: u32 = 2;
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 /// Tile level and index → 256 hashes. Full tiles only.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
+/// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
+/// the first such deletion.
+pub(crate) const REMOVED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("removed");
 /// The rows named below.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// [`FORMAT`], 4 bytes, big endian.
@@ -87,6 +90,7 @@ pub(crate) struct Snapshot {
     pub(crate) rows: RowTables,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
     tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) removed: Option<redb::ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) head: Head,
 }
 
@@ -96,9 +100,15 @@ impl Snapshot {
         let head = ReadableTable::get(&meta, META_HEAD)
             .map_err(engine("reading the head of the journal"))?
             .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+        let removed = match transaction.open_table(REMOVED) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(opening(error)),
+        };
         Ok(Self {
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
+            removed,
             head: Head::from_bytes(head.value())?,
             rows: RowTables::new(transaction),
         })

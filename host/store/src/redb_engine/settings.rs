@@ -1,5 +1,7 @@
 //! What an operator can set.
 
+use crate::{Nature, Natures};
+
 /// Limits of a [`crate::RedbStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedbSettings {
@@ -13,6 +15,8 @@ pub struct RedbSettings {
     pub free_space_floor: u64,
     /// Memory that the engine may use as its page cache, in bytes.
     pub cache_bytes: usize,
+    /// What becomes of each space's rows in a backup; not the operator's to choose, but that of the room above.
+    pub natures: Natures,
 }
 
 impl Default for RedbSettings {
@@ -23,6 +27,7 @@ impl Default for RedbSettings {
             readers: 2,
             free_space_floor: 512 * 1024 * 1024,
             cache_bytes: 256 * 1024 * 1024,
+            natures: Natures::all(Nature::Lasting),
         }
     }
 }

@@ -20,7 +20,9 @@ use super::settings::RedbSettings;
 use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
 use crate::queue::{PushError, Queue};
-use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Statistics, Store, StoreError, Versioned, View};
+use crate::{
+    ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Natures, Statistics, Store, StoreError, Versioned, View,
+};
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.
@@ -33,6 +35,7 @@ struct Inner {
     queue: Arc<Queue<Job>>,
     readers: Readers,
     counters: Arc<Counters>,
+    natures: Natures,
     closing: AtomicBool,
     threads: Mutex<Threads>,
 }
@@ -97,6 +100,7 @@ impl RedbStore {
             counters: Arc::clone(&counters),
             committed,
             space: SpaceWatch::new(space, settings.free_space_floor),
+            natures: settings.natures,
             failed: None,
         };
         let failed = |error: std::io::Error| StoreError::Engine {
@@ -121,6 +125,7 @@ impl RedbStore {
                 queue,
                 readers,
                 counters,
+                natures: settings.natures,
                 closing: AtomicBool::new(false),
                 threads: Mutex::new(Threads {
                     writer: Some(writer),
@@ -149,6 +154,7 @@ impl Store for RedbStore {
         Ok(Box::new(RedbView {
             snapshot: Arc::new(snapshot),
             readers: self.inner.readers.clone(),
+            natures: self.inner.natures,
             _open: open,
         }))
     }

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, encode_tile, engine, opening};
 use super::spaces::RowsInTransaction;
 use crate::plan::plan;
 use crate::queue::Queue;
 use crate::tree::{FullTile, Tree};
-use crate::{ApplyError, Batch, Commit, FreeSpace, StoreError};
+use crate::{ApplyError, Batch, Commit, FreeSpace, Key, Natures, StoreError};
 
 /// Most batches in one commit.
 const GROUP_BATCHES: usize = 256;
@@ -46,6 +46,7 @@ pub(crate) struct Writer {
     pub(crate) counters: Arc<Counters>,
     pub(crate) committed: Committed,
     pub(crate) space: SpaceWatch,
+    pub(crate) natures: Natures,
     /// Set when a commit failed: what is on disk is unknown then, and only opening the file again can tell.
     pub(crate) failed: Option<StoreError>,
 }
@@ -129,7 +130,7 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut written = 0;
         {
-            let mut tables = Tables::open(&transaction)?;
+            let mut tables = Tables::open(&transaction, self.natures)?;
             for batch in batches {
                 match tables.apply(next, batch) {
                     // Half of this batch may be in the transaction: give all of it up.
@@ -163,12 +164,19 @@ struct Tables<'transaction> {
     rows: RowsInTransaction<'transaction>,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
+    /// Opened by the first deletion that is noted: most transactions have none.
+    removed: Option<Table<'transaction, &'static [u8], u64>>,
+    transaction: &'transaction WriteTransaction,
+    natures: Natures,
 }
 
 impl<'transaction> Tables<'transaction> {
-    fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
+    fn open(transaction: &'transaction WriteTransaction, natures: Natures) -> Result<Self, StoreError> {
         Ok(Self {
             rows: RowsInTransaction::new(transaction),
+            removed: None,
+            transaction,
+            natures,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
         })
@@ -182,7 +190,12 @@ impl<'transaction> Tables<'transaction> {
         for (key, value) in writes {
             match value {
                 Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,
-                None => self.rows.remove(&key)?,
+                None => {
+                    let was_there = self.rows.remove(&key)?;
+                    if was_there && self.natures.of_key(&key).is_kept() {
+                        self.note_removed(&key, version)?;
+                    }
+                }
             }
         }
         let first_sequence = next.tree.size();
@@ -194,6 +207,17 @@ impl<'transaction> Tables<'transaction> {
             tree_size: next.tree.size(),
         };
         Ok((commit, written))
+    }
+
+    fn note_removed(&mut self, key: &Key, version: u64) -> Result<(), StoreError> {
+        let table = match &mut self.removed {
+            Some(table) => table,
+            none => none.insert(self.transaction.open_table(REMOVED).map_err(opening)?),
+        };
+        table
+            .insert(key.as_bytes(), version)
+            .map_err(engine("noting a deletion"))?;
+        Ok(())
     }
 
     fn append(&mut self, tree: &mut Tree, entries: &[Vec<u8>]) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ mod guards;
 mod history;
 mod journal;
 mod limits;
+mod removed;
 mod rows;
 mod snapshots;
 mod support;
@@ -57,6 +58,7 @@ conformance! {
     journal::the_tree_is_that_of_the_entries,
     journal::tiles_are_those_of_the_entries,
     journal::proofs_verify_at_every_kind_of_size,
+    removed::deletions_are_noted_with_their_last_commit,
     limits::the_largest_of_everything_is_kept_whole,
     limits::one_byte_more_is_refused,
     limits::a_batch_over_its_limit_is_refused,
