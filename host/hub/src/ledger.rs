@@ -75,6 +75,7 @@ pub(crate) async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }

@@ -13,6 +13,7 @@ mod content;
 mod convert;
 mod core;
 mod delivery;
+mod doors;
 mod enrichment;
 mod fault;
 mod hub;
@@ -47,8 +48,9 @@ pub use config::{
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use delivery::ReplaySelection;
+pub use doors::{Disk, Doors};
 pub use fault::Fault;
-pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
+pub use hub::{Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::Execution;
+
 /// Why a blob could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -43,6 +45,7 @@ pub enum BlobError {
 #[derive(Clone, Debug)]
 pub struct BlobFolder {
     root: Arc<Path>,
+    execution: Execution,
 }
 
 impl BlobFolder {
@@ -59,7 +62,16 @@ impl BlobFolder {
         }
         fs::create_dir_all(&parts).map_err(at(&parts))?;
         sync_folder(&root)?;
-        Ok(Self { root: root.into() })
+        Ok(Self {
+            root: root.into(),
+            execution: Execution::Threads,
+        })
+    }
+
+    /// The same folder, with its blocking work done there.
+    #[must_use]
+    pub fn with_execution(self, execution: Execution) -> Self {
+        Self { execution, ..self }
     }
 
     /// Writes a blob. It is durable when this answers.
@@ -204,6 +216,9 @@ impl BlobFolder {
         &self,
         work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
+        if self.execution == Execution::Inline {
+            return work();
+        }
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(at(&self.root)(io::Error::other(error))))

@@ -14,5 +14,5 @@ mod store;
 mod view;
 mod writer;
 
-pub use settings::RedbSettings;
+pub use settings::{Execution, RedbSettings};
 pub use store::RedbStore;
