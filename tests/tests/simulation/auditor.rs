@@ -47,7 +47,7 @@ impl Found {
     }
 
     /// The records whose text begins so.
-    fn texts<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = (&'a FeedbackRecord, &'a str)> {
+    fn texts<'a>(&'a self, begin: &str) -> impl Iterator<Item = (&'a FeedbackRecord, &'a str)> {
         self.records.iter().filter_map(move |record| {
             let text = record.content.as_ref()?.body.as_str();
             text.starts_with(begin).then_some((record, text))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mihwar_hub::{Fault, Hub, IdempotencyState, InboundError, InboundRequest, Intake};
-use mihwar_model::{Actor, FeedbackId, InstanceName};
+use mihwar_model::{Actor, FeedbackId, InboundId, InstanceName};
 
 use crate::script::{Post, Script};
 use crate::world::World;
@@ -211,32 +211,39 @@ async fn ask(world: Arc<World>, hub: Hub, number: usize) {
         };
         world.state().books.hooks[number].in_flight = true;
         let sent = hub.accept_inbound(request).await;
-        let mut state = world.state();
-        let attempts = &mut state.books.hooks[number];
-        attempts.in_flight = false;
-        let (line, pause) = match sent {
-            Ok(id) => {
-                (attempts.acknowledged, attempts.over) = (true, true);
-                (format!("request {number} is acknowledged: {id}"), Duration::ZERO)
-            }
-            Err(InboundError::Fault(fault)) => {
-                attempts.maybe += u64::from(matches!(fault, Fault::Unknown));
-                attempts.failures += 1;
-                attempts.over = attempts.failures >= hook.patience;
-                (format!("request {number} fails: {fault}"), pause_after(&fault))
-            }
-            Err(error) => {
-                attempts.over = true;
-                state.violations.push(format!("request {number} is refused: {error}"));
-                (format!("request {number} is refused: {error}"), Duration::ZERO)
-            }
-        };
-        let over = state.books.hooks[number].over;
-        drop(state);
-        world.trace(line);
-        if over {
-            return;
-        }
+        let pause = note_answer(&world, number, hook.patience, sent);
+        let Some(pause) = pause else { return };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Notes what a request came to. Answers after what pause it is sent again, if it is.
+fn note_answer(world: &World, number: usize, patience: u64, sent: Result<InboundId, InboundError>) -> Option<Duration> {
+    let (line, pause) = match sent {
+        Ok(id) => {
+            world.state().books.hooks[number].acknowledged = true;
+            (format!("request {number} is acknowledged: {id}"), None)
+        }
+        Err(InboundError::Fault(fault)) => {
+            let attempts = &mut world.state().books.hooks[number];
+            attempts.maybe += u64::from(matches!(fault, Fault::Unknown));
+            attempts.failures += 1;
+            let again = attempts.failures < patience;
+            (
+                format!("request {number} fails: {fault}"),
+                again.then(|| pause_after(&fault)),
+            )
+        }
+        Err(error) => {
+            world.violation(format!("request {number} is refused: {error}"));
+            (format!("request {number} is refused: {error}"), None)
+        }
+    };
+    {
+        let attempts = &mut world.state().books.hooks[number];
+        attempts.in_flight = false;
+        attempts.over = pause.is_none();
+    }
+    world.trace(line);
+    pause
 }

@@ -33,11 +33,6 @@ impl Luck {
         self.next() % 1_000 < of_a_thousand
     }
 
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let index = usize::try_from(self.next() % from.len() as u64).unwrap();
-        &from[index]
-    }
-
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             let drawn = self.next().to_le_bytes();

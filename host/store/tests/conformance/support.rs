@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use mihwar_model::OrgId;
 use mihwar_store::{
-    ApplyError, Batch, Commit, Edit, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row, Space,
-    Store, View,
+    ApplyError, Batch, Commit, Edit, Execution, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row,
+    Space, Store, View,
 };
 
 #[derive(Clone, Copy)]
 pub(crate) enum Engine {
     Memory,
-    Redb,
+    Redb(Execution),
 }
 
 pub(crate) type Shared = Arc<dyn Store>;
@@ -22,9 +22,10 @@ pub(crate) fn run<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Shar
     let folder = tempfile::tempdir().unwrap();
     let store: Shared = match engine {
         Engine::Memory => Arc::new(MemoryStore::new()),
-        Engine::Redb => {
+        Engine::Redb(execution) => {
             let settings = RedbSettings {
                 free_space_floor: 0,
+                execution,
                 ..RedbSettings::default()
             };
             Arc::new(RedbStore::open(folder.path().join("test.redb"), settings).unwrap())
