@@ -34,6 +34,7 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
         };
         match core.store.apply(batch).await {
             Ok(_) | Err(ApplyError::Stale(_)) => {}
+            Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
             Err(error) => return Err(error.into()),
         }
     }

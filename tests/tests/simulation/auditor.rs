@@ -348,7 +348,10 @@ async fn audit_hub(world: &World, hub: &Hub) {
     match hub.verify(progress).await {
         Ok(report) => {
             world.trace(format!("the ledger has {} events, root {}", report.events, report.root));
-            world.state().counts.events += report.events;
+            let mut state = world.state();
+            state.counts.events += report.events;
+            state.ledger = Some((report.events, report.root));
+            drop(state);
             if !report.ok || report.deliveries_open > 0 {
                 world.violation(format!(
                     "verification finds {:?}, {} open",
@@ -362,5 +365,18 @@ async fn audit_hub(world: &World, hub: &Hub) {
         if !check.ok {
             world.violation(format!("{} is not well: {}", check.name, check.detail));
         }
+    }
+}
+
+/// The ledger is the one that was audited, to the last entry.
+pub(crate) async fn look_back(world: &World, hub: &Hub) {
+    let (progress, _told) = mpsc::channel(8);
+    let audited = world.state().ledger.clone();
+    match hub.verify(progress).await {
+        Ok(report) if report.ok && audited == Some((report.events, report.root.clone())) => {}
+        Ok(report) => world.violation(format!(
+            "the ledger was {audited:?}, and after closing it is {report:?}"
+        )),
+        Err(error) => world.violation(format!("verification fails after closing: {error}")),
     }
 }

@@ -110,3 +110,17 @@ fn the_same_seed_twice_gives_the_same_trace() {
         assert!(first.trace.len() > 20, "seed {seed}: nothing happens");
     }
 }
+
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let sandbox = run::sandbox();
+    let found = |seed: u64| {
+        let run = run::run_with_lies(seed, &sandbox.engine);
+        let signs = ["acknowledged", "does not open", "panicked"];
+        let lost = |violation: &String| signs.iter().any(|sign| violation.contains(sign));
+        run.violations.iter().any(lost)
+    };
+    // Not each power cut hits something: what matters is that the auditors would see it.
+    let found = (0..24).filter(|seed| found(*seed)).count();
+    assert!(found > 3, "only {found} runs find out");
+}

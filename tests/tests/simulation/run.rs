@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -81,19 +82,31 @@ impl Run {
 
 /// Runs a seed.
 pub(crate) fn run(seed: u64, sandbox: &Engine) -> Run {
-    watch_panics();
+    run_on(World::new(seed), sandbox)
+}
+
+/// Runs a seed on a disk that lies about syncs.
+pub(crate) fn run_with_lies(seed: u64, sandbox: &Engine) -> Run {
     let world = World::new(seed);
+    world.disk.lie();
+    run_on(world, sandbox)
+}
+
+fn run_on(world: Arc<World>, sandbox: &Engine) -> Run {
+    watch_panics();
     enter(Some(Arc::clone(&world)));
     life::set_up(&world);
-    let finished = (0..LIVES_MAX).any(|_| one_life(&world, sandbox) == End::Finished);
-    if !finished {
-        world.violation("the hub does not come to live");
+    let lives = || (0..LIVES_MAX).any(|_| one_life(&world, sandbox) == End::Finished);
+    match catch_unwind(AssertUnwindSafe(lives)) {
+        Ok(true) => look_back(&world, sandbox),
+        Ok(false) => world.violation("the hub does not come to live"),
+        Err(_) => world.violation(format!("the run panicked: {}", PANIC.take().unwrap_or_default())),
     }
     enter(None);
     let trace = world.take_trace();
     let state = world.state();
     Run {
-        seed,
+        seed: world.seed,
         trace,
         violations: state.violations.clone(),
         counts: state.counts,
@@ -126,6 +139,15 @@ fn one_life(world: &Arc<World>, sandbox: &Engine) -> End {
         End::Closed | End::Finished => {}
     }
     end
+}
+
+/// Opens once more what was closed, after a power cut: it must be what it was.
+fn look_back(world: &Arc<World>, sandbox: &Engine) {
+    if !world.state().violations.is_empty() {
+        return;
+    }
+    world.luck("power", |luck| world.disk.end(Ending::PowerCut, luck));
+    paused().block_on(life::look_back(world, sandbox.clone()));
 }
 
 fn paused() -> Runtime {
@@ -167,6 +189,7 @@ impl Counts {
         self.reloads += other.reloads;
         self.events += other.events;
         self.commits += other.commits;
+        self.unknown += other.unknown;
     }
 }
 
@@ -175,7 +198,8 @@ impl fmt::Display for Counts {
         write!(
             f,
             "lives {}, kills {}, power cuts {} (in the middle of a disk operation {}), disk errors {}, clock steps {}, \
-             reloads {}, records {}, deliveries {}, attempts {} (failed on purpose {}), commits {}, ledger events {}",
+             reloads {}, records {}, deliveries {}, attempts {} (failed on purpose {}), commits {} \
+             (left unknown {}), ledger events {}",
             self.lives,
             self.kills,
             self.power_cuts,
@@ -188,6 +212,7 @@ impl fmt::Display for Counts {
             self.attempts,
             self.failed_answers,
             self.commits,
+            self.unknown,
             self.events
         )
     }

@@ -158,6 +158,7 @@ impl Script {
                 1
             };
             let author = luck.chance(700).then(|| luck.between(0, 3));
+            let is_complaint = luck.chance(500);
             let mut at = luck.between(0, 30_000);
             for revision in 1..=usize::try_from(revisions).unwrap() {
                 let number = self.sayings.len();
@@ -166,7 +167,7 @@ impl Script {
                     revision,
                     has_name,
                     author,
-                    is_complaint: luck.chance(500),
+                    is_complaint,
                     has_file: luck.chance(150),
                 });
                 self.post(luck, at, number, has_name);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,6 +55,7 @@ pub(crate) struct Counts {
     pub(crate) reloads: u64,
     pub(crate) events: u64,
     pub(crate) commits: u64,
+    pub(crate) unknown: u64,
 }
 
 /// One seed's world.
@@ -82,11 +83,15 @@ pub(crate) struct State {
     store_is_made: bool,
     /// Told when the disk has failed: the hub will have to be started anew.
     pub(crate) disk_failed: Arc<Notify>,
+    /// Whether the store left the outcome of a batch open in this life.
+    pub(crate) has_left_unknown: bool,
     /// How many strokes have fallen.
     pub(crate) struck: usize,
     pub(crate) books: Books,
     pub(crate) neighbours: Neighbours,
     pub(crate) counts: Counts,
+    /// Size and root of the ledger as the auditors found it.
+    pub(crate) ledger: Option<(u64, String)>,
     /// What is not as it should be.
     pub(crate) violations: Vec<String>,
     trace: Vec<String>,
@@ -104,11 +109,13 @@ impl World {
             ending: None,
             faulty: true,
             store_is_made: false,
+            has_left_unknown: false,
             disk_failed: Arc::default(),
             struck: 0,
             books: Books::of(&script),
             neighbours: Neighbours::default(),
             counts: Counts::default(),
+            ledger: None,
             violations: Vec::new(),
             trace: Vec::new(),
             lucks: BTreeMap::new(),
@@ -136,7 +143,8 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        // A run that panicked still tells how far it came.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a life in a runtime whose clock has just begun.
@@ -146,6 +154,7 @@ impl World {
         state.end = Arc::default();
         state.ending = None;
         state.disk_failed = Arc::default();
+        state.has_left_unknown = false;
         state.counts.lives += 1;
     }
 
@@ -318,10 +327,22 @@ impl DiskDoor for Here {
     }
 }
 
-/// A store that takes its time, so that others come in between; now and then it is busy.
+/// A store that takes its time, so that others come in between; now and then it is busy, or says that it does not know
+/// whether it has written.
 struct SlowStore(RedbStore);
 
 impl SlowStore {
+    /// Writes or does not, and leaves it to the caller to find out.
+    async fn leave_unknown(&self, batch: Batch) -> Result<Commit, ApplyError> {
+        let world = here();
+        let written = world.luck("unknown", |luck| luck.chance(500)) && self.0.apply(batch).await.is_ok();
+        world.trace(format!("a batch is left unknown; written: {written}"));
+        let mut state = world.state();
+        state.counts.unknown += 1;
+        state.has_left_unknown = true;
+        Err(ApplyError::Unknown)
+    }
+
     async fn pause(most: u64) {
         let pause = here().luck("pace", |luck| luck.between(0, most));
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -344,6 +365,9 @@ impl Store for SlowStore {
             });
         }
         Self::pause(8).await;
+        if here().mishap("unknown", 4) {
+            return self.leave_unknown(batch).await;
+        }
         let outcome = self.0.apply(batch).await;
         if outcome.is_ok() {
             here().state().counts.commits += 1;
