@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,6 +216,10 @@ async fn strike(world: &Arc<World>, hub: &Hub, at: u64, stroke: Stroke) -> Optio
 /// Nothing goes wrong any more: everything must come to its end, and be right.
 async fn finish(world: &Arc<World>, hub: &Hub) {
     world.disk.heal();
+    if world.disk.is_in_trouble() {
+        // The hub is about to be started anew; the next life comes to the end.
+        pending::<()>().await;
+    }
     world.state().faulty = false;
     // What was refused or paused for its configuration gets another one.
     configure(world, 100_000, None);
