@@ -67,20 +67,9 @@ pub(crate) async fn missing(world: &World, hub: &Hub) -> Result<Option<String>, 
             return Ok(Some(format!("the record of request {number}")));
         }
     }
-    let notes = expected_notes(world);
-    let named = |record: &&FeedbackRecord| record.head.instance.as_str() == NOTES;
-    let kept = found.records.iter().filter(named).count();
-    if kept < notes.len() {
-        return Ok(Some(format!("notes: {kept} of {}", notes.len())));
-    }
-    for (note, text) in notes {
-        let there = match &text {
-            Some(text) => found.texts(text).next().is_some(),
-            None => found.texts(&format!("ملاحظة {note} ")).next().is_none(),
-        };
-        if !there {
-            return Ok(Some(format!("note {note} as {text:?}")));
-        }
+    let pages_taken = world.state().neighbours.pages_taken;
+    if pages_taken < world.script.pages.len() {
+        return Ok(Some(format!("pages behind {pages_taken}")));
     }
     let open = found
         .deliveries

@@ -21,6 +21,8 @@ const PAUSE_MOST: i64 = 8_000;
 pub(crate) struct Neighbours {
     /// What each department was handed, by the key that came with it.
     pub(crate) handed: BTreeMap<(String, String), Handed>,
+    /// Pages that the channel has taken: it asked for the one behind them.
+    pub(crate) pages_taken: usize,
     works: u64,
 }
 
@@ -227,6 +229,10 @@ async fn page(world: &World, request: &Outgoing) -> Result<Incoming, HttpError> 
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     let published = published();
+    {
+        let neighbours = &mut world.state().neighbours;
+        neighbours.pages_taken = neighbours.pages_taken.max(after);
+    }
     world.trace(format!("the channel is asked after {after}, {published} are there"));
     let changes: Vec<Value> = match world.script.pages.get(after).filter(|_| after < published) {
         Some(page) => page.changes.iter().map(shown).collect(),
