@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mihwar_ledger::Signer;
-use mihwar_model::{
-    Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock, Time,
-};
+use mihwar_model::{Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, Time};
 use mihwar_sandbox::{Engine, EngineError, EngineSettings};
-use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, StoreError};
+use mihwar_store::{Batch, BlobError, Edit, RedbSettings, Store, StoreError};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
+use crate::doors::{Disk, Doors};
 use crate::fault::Fault;
 use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
@@ -81,32 +80,6 @@ pub enum OpenError {
     Fault(#[from] Fault),
 }
 
-/// The doors to the world: where time and randomness come from.
-#[derive(Clone)]
-pub struct Doors {
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Gives random bytes.
-    pub randomness: Arc<dyn Randomness>,
-}
-
-impl Doors {
-    /// The machine's own.
-    #[must_use]
-    pub fn real() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            randomness: Arc::new(OsRandomness),
-        }
-    }
-}
-
-impl fmt::Debug for Doors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Doors").finish_non_exhaustive()
-    }
-}
-
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReloadReport {
@@ -122,6 +95,7 @@ pub struct ReloadReport {
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) engine: Engine,
+    disk: Arc<dyn Disk>,
     pub(crate) signer: Arc<Signer>,
     /// Taken while a backup is made: one at a time, since each keeps the store from using space again.
     pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
@@ -160,9 +134,10 @@ impl Hub {
     /// Says what is in the way. Records that are there are not touched.
     pub async fn open(config: Config, doors: Doors) -> Result<Self, OpenError> {
         let core = open_core(&config, &doors).await?;
+        let disk = doors.disk.clone();
         let engine = engine(&config, Some(&core), doors)?;
-        let built = instances::build(&engine, &config, &Instances::default()).await?;
-        Self::assemble(core, config, engine, built).await
+        let built = instances::build(&engine, &*disk, &config, &Instances::default()).await?;
+        Self::assemble(core, config, engine, disk, built).await
     }
 
     /// Opens a data folder that holds a hub already, without any plugin and therefore without their secrets: to read,
@@ -175,8 +150,9 @@ impl Hub {
             return Err(OpenError::NoHub { path: config.data });
         }
         let core = open_core(&config, &doors).await?;
+        let disk = doors.disk.clone();
         let engine = engine(&config, None, doors)?;
-        Self::assemble(core, config, engine, Instances::default()).await
+        Self::assemble(core, config, engine, disk, Instances::default()).await
     }
 
     /// Builds the instances of a configuration as a start would, without a data folder. Answers what is not wrong but
@@ -185,8 +161,10 @@ impl Hub {
     /// # Errors
     /// Every problem, with file, line and key.
     pub async fn check_config(config: &Config) -> Result<Vec<String>, OpenError> {
-        let engine = engine(config, None, Doors::real())?;
-        let built = instances::build(&engine, config, &Instances::default()).await?;
+        let doors = Doors::real();
+        let disk = doors.disk.clone();
+        let engine = engine(config, None, doors)?;
+        let built = instances::build(&engine, &*disk, config, &Instances::default()).await?;
         let warnings = built
             .by_name
             .values()
@@ -197,17 +175,25 @@ impl Hub {
     /// A hub without plugins over a core that is made already.
     #[cfg(test)]
     pub(crate) async fn over(core: Arc<Core>, config: Config, doors: Doors) -> Result<Self, OpenError> {
+        let disk = doors.disk.clone();
         let engine = engine(&config, None, doors)?;
-        Self::assemble(core, config, engine, Instances::default()).await
+        Self::assemble(core, config, engine, disk, Instances::default()).await
     }
 
-    async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
+    async fn assemble(
+        core: Arc<Core>,
+        config: Config,
+        engine: Engine,
+        disk: Arc<dyn Disk>,
+        built: Instances,
+    ) -> Result<Self, OpenError> {
         check_origin(&core, &config).await?;
         rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
         let shared = Shared {
             core,
             engine,
+            disk,
             signer,
             backups: Arc::default(),
             config: RwLock::new(Arc::new(config)),
@@ -238,7 +224,7 @@ impl Hub {
         let config = self.shared.config().reload()?;
         check_origin(&self.shared.core, &config).await?;
         let before = self.shared.instances();
-        let built = instances::build(&self.shared.engine, &config, &before).await?;
+        let built = instances::build(&self.shared.engine, &*self.shared.disk, &config, &before).await?;
         let report = difference(&before, &built);
         self.note_configured(&built).await?;
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
@@ -328,7 +314,7 @@ fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
 }
 
 /// The newest moment that the ledger knows of. What is made from now on gets ids behind it.
-async fn newest_moment(store: &RedbStore, clock: &dyn Clock) -> Time {
+async fn newest_moment(store: &dyn Store, clock: &dyn Clock) -> Time {
     let newest = match store.view().await {
         Ok(view) => ledger::newest_moment(&*view).await,
         Err(error) => Err(error.into()),
@@ -362,7 +348,9 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         .mode(0o700)
         .create(&folder)
         .map_err(unusable)?;
-    format::require_current(&folder).await?;
+    if doors.disk.is_folder() {
+        format::require_current(&folder).await?;
+    }
     let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
     let settings = RedbSettings {
         queue_batches: config.storage.queue,
@@ -374,23 +362,19 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
     };
     let path = folder.join(STORE_FILE);
     // The lock on the store comes first: whoever has it may make the key.
-    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
-    let store = match opened {
-        Ok(Ok(store)) => store,
-        Ok(Err(StoreError::AlreadyOpen { .. })) => {
-            return Err(OpenError::AlreadyServed { path: folder });
-        }
-        Ok(Err(error)) => return Err(OpenError::Store(error)),
-        Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
+    let store = match doors.disk.store(&path, settings).await {
+        Ok(store) => store,
+        Err(StoreError::AlreadyOpen { .. }) => return Err(OpenError::AlreadyServed { path: folder }),
+        Err(error) => return Err(OpenError::Store(error)),
     };
     // A start that was cut off before its first row left nothing that a key would be missed for.
-    let is_new = format::row(&store).await?.is_none();
-    let newest = newest_moment(&store, &*doors.clock).await;
+    let is_new = format::row(&*store).await?.is_none();
+    let newest = newest_moment(&*store, &*doors.clock).await;
     let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
-    format::settle(&store, &folder, is_new).await?;
+    format::settle(&*store, &folder, is_new, doors.disk.is_folder()).await?;
     Ok(Arc::new(Core {
-        store: Arc::new(store),
-        blobs: BlobFolder::open(folder.join(FILES))?,
+        store,
+        blobs: doors.disk.blobs(&folder.join(FILES))?,
         vault: Vault::new(&master, doors.randomness.clone()),
         ids: Ids::new(doors.clock.clone(), doors.randomness.clone()).after(newest),
         clock: doors.clock.clone(),
@@ -404,6 +388,9 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
 
 /// The sandbox. With a core, compiled code is kept beside the data.
 fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Engine, EngineError> {
+    if let Some(engine) = doors.sandbox {
+        return Ok(engine);
+    }
     Engine::new(EngineSettings {
         cache_folder: core.map(|_| config.data.join("compiled")),
         cache_key: core.map_or_else(Default::default, |core| core.vault.purpose_key(b"compiled code")),
@@ -411,6 +398,7 @@ fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Eng
         memory_ceiling: config.engine.memory.0,
         clock: doors.clock,
         randomness: doors.randomness,
+        network: doors.network,
         ..EngineSettings::default()
     })
 }

@@ -39,6 +39,7 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
         };
         match core.store.apply(batch).await {
             Ok(_) | Err(ApplyError::Stale(_)) => {}
+            Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
             Err(error) => return Err(error.into()),
         }
     }
@@ -80,6 +81,7 @@ pub(crate) async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }

@@ -14,6 +14,7 @@ mod content;
 mod convert;
 mod core;
 mod delivery;
+mod doors;
 mod enrichment;
 mod fault;
 mod folding;
@@ -53,9 +54,10 @@ pub use config::{
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use delivery::ReplaySelection;
+pub use doors::{Disk, Doors};
 pub use fault::Fault;
 pub use format::{FORMAT, FormatError, STORE_FILE, UpgradeProgress, Upgraded, upgrade};
-pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport};
+pub use hub::{CLOCK_MIN, Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use crate::Execution;
+
 /// Why a blob could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -46,6 +48,7 @@ pub struct BlobFolder {
     root: Arc<Path>,
     /// How many [`BlobHold`]s there are.
     holds: Arc<Mutex<usize>>,
+    execution: Execution,
 }
 
 impl BlobFolder {
@@ -68,7 +71,14 @@ impl BlobFolder {
         Ok(Self {
             root: root.into(),
             holds: Arc::default(),
+            execution: Execution::Threads,
         })
+    }
+
+    /// The same folder, with its blocking work done there.
+    #[must_use]
+    pub fn with_execution(self, execution: Execution) -> Self {
+        Self { execution, ..self }
     }
 
     /// Keeps what is deleted from here on readable through the hold, until it is dropped. For everybody else a deleted blob
@@ -236,6 +246,9 @@ impl BlobFolder {
         &self,
         work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
+        if self.execution == Execution::Inline {
+            return work();
+        }
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(at(&self.root)(io::Error::other(error))))

@@ -55,12 +55,12 @@ pub(crate) async fn require_current(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Writes into a new store which format it has, and the file `FORMAT` where there is none.
-pub(crate) async fn settle(store: &dyn Store, folder: &Path, is_new: bool) -> Result<(), OpenError> {
+/// Writes into a new store which format it has, and, where the store lies in the folder, the file `FORMAT` if there is none.
+pub(crate) async fn settle(store: &dyn Store, folder: &Path, is_new: bool, is_folder: bool) -> Result<(), OpenError> {
     if is_new {
         set_row(store, FORMAT).await?;
     }
-    if Note::read(folder)?.is_none() {
+    if is_folder && Note::read(folder)?.is_none() {
         Note::at(FORMAT).write(folder)?;
     }
     Ok(())

@@ -23,5 +23,5 @@ mod writer;
 pub use check::check_file;
 pub use peek::{peek, repair};
 pub(crate) use rebuild::Rebuild;
-pub use settings::RedbSettings;
+pub use settings::{Execution, RedbSettings};
 pub use store::RedbStore;

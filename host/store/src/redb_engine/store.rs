@@ -16,9 +16,9 @@ use super::create;
 use super::database::SharedDatabase;
 use super::readers::Readers;
 use super::scratch::{self, Keeping};
-use super::settings::RedbSettings;
+use super::settings::{Execution, RedbSettings};
 use super::view::RedbView;
-use super::writer::{Job, SpaceWatch, Writer};
+use super::writer::{Job, SpaceWatch, Writer, give_up};
 use crate::queue::{PushError, Queue};
 use crate::{
     ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Natures, Statistics, Store, StoreError, Versioned, View,
@@ -37,12 +37,16 @@ struct Inner {
     counters: Arc<Counters>,
     natures: Natures,
     closing: AtomicBool,
+    execution: Execution,
     threads: Mutex<Threads>,
 }
 
+#[derive(Default)]
 struct Threads {
     writer: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
+    /// The writer itself, where there is no thread for it.
+    inline: Option<Writer>,
 }
 
 impl RedbStore {
@@ -103,11 +107,38 @@ impl RedbStore {
             natures: settings.natures,
             failed: None,
         };
+        let (readers, threads) = match settings.execution {
+            Execution::Threads => Threads::start(writer, settings.readers, keeping)?,
+            Execution::Inline => {
+                let threads = Threads {
+                    inline: Some(writer),
+                    ..Threads::default()
+                };
+                (Readers::inline(), threads)
+            }
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                queue,
+                readers,
+                counters,
+                natures: settings.natures,
+                closing: AtomicBool::new(false),
+                execution: settings.execution,
+                threads: Mutex::new(threads),
+            }),
+        })
+    }
+}
+
+impl Threads {
+    fn start(writer: Writer, readers: usize, keeping: Keeping) -> Result<(Readers, Self), StoreError> {
         let failed = |error: std::io::Error| StoreError::Engine {
             what: "starting a thread",
             reason: error.to_string(),
         };
-        let (readers, reader_threads) = Readers::start(settings.readers).map_err(failed)?;
+        let (readers, reader_threads) = Readers::start(readers).map_err(failed)?;
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || match keeping {
@@ -119,20 +150,12 @@ impl RedbStore {
                 readers.close();
                 failed(error)
             })?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                database,
-                queue,
-                readers,
-                counters,
-                natures: settings.natures,
-                closing: AtomicBool::new(false),
-                threads: Mutex::new(Threads {
-                    writer: Some(writer),
-                    readers: reader_threads,
-                }),
-            }),
-        })
+        let threads = Self {
+            writer: Some(writer),
+            readers: reader_threads,
+            inline: None,
+        };
+        Ok((readers, threads))
     }
 }
 
@@ -178,11 +201,19 @@ impl Store for RedbStore {
             }
             Err(PushError::Closed) => return Err(self.inner.stopped().into()),
         }
+        if self.inner.execution == Execution::Inline {
+            // Once round all tasks, so that those that are ready to write share the commit.
+            tokio::task::yield_now().await;
+            self.inner.work_off();
+        }
         answered.await.unwrap_or(Err(ApplyError::Unknown))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
+        if inner.execution == Execution::Inline {
+            return inner.shut_down();
+        }
         tokio::task::spawn_blocking(move || inner.shut_down())
             .await
             .unwrap_or_else(|error| {
@@ -199,11 +230,27 @@ impl Store for RedbStore {
 }
 
 impl Inner {
+    /// Writes what waits, where there is no thread for that.
+    fn work_off(&self) {
+        match self.threads.lock() {
+            Ok(mut threads) => {
+                if let Some(writer) = &mut threads.inline {
+                    writer.work_off();
+                }
+            }
+            // It panicked half-way: as when its thread had ended.
+            Err(_poisoned) => give_up(&self.queue),
+        }
+    }
+
     fn shut_down(&self) -> Result<(), StoreError> {
         self.closing.store(true, Ordering::Relaxed);
         // Held until the end, so that a second caller waits for the first.
         let mut threads = self.threads();
         self.queue.close();
+        if let Some(mut writer) = threads.inline.take() {
+            writer.work_off();
+        }
         let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
         self.readers.close();
         for reader in threads.readers.drain(..) {

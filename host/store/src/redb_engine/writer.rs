@@ -1,13 +1,15 @@
-//! The one thread that writes. It takes what is waiting, applies each batch in one shared transaction, commits once, and
+//! The one that writes, on a thread of its own unless the store works inline. It takes what is waiting, applies each batch in one shared transaction, commits once, and
 //! answers everybody.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 use tokio::sync::oneshot;
+// Measures simulated time where there is a simulation, so that nothing decided here depends on the machine's pace.
+use tokio::time::Instant;
 
 use super::counters::Counters;
 use super::database::SharedDatabase;
@@ -57,6 +59,18 @@ impl Writer {
         // Also on a panic: whoever waits is told at once that the outcome is unknown, and nobody is taken in any more.
         let _stop = StopOnDrop(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(GROUP_BATCHES, GROUP_BYTES) {
+            self.write_group(jobs);
+            self.counters.export(self.queue.len());
+        }
+    }
+
+    /// Writes what waits now.
+    pub(crate) fn work_off(&mut self) {
+        loop {
+            let jobs = self.queue.take_waiting(GROUP_BATCHES, GROUP_BYTES);
+            if jobs.is_empty() {
+                return;
+            }
             self.write_group(jobs);
             self.counters.export(self.queue.len());
         }
@@ -279,8 +293,13 @@ struct StopOnDrop(Arc<Queue<Job>>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.close();
-        // Dropping the waiting jobs drops their answers, which is an answer.
-        while self.0.take(usize::MAX, usize::MAX).is_some() {}
+        give_up(&self.0);
     }
+}
+
+/// Takes nothing more in and gives up what waits.
+pub(crate) fn give_up(queue: &Queue<Job>) {
+    queue.close();
+    // Dropping the waiting jobs drops their answers, which is an answer.
+    while queue.take(usize::MAX, usize::MAX).is_some() {}
 }

@@ -15,6 +15,7 @@ mod rows;
 mod snapshots;
 mod support;
 
+use mihwar_store::Execution;
 use support::{Engine, run};
 
 macro_rules! conformance {
@@ -23,7 +24,10 @@ macro_rules! conformance {
             $(#[test] fn $test() { crate::run(crate::Engine::Memory, crate::$subject::$test); })*
         }
         mod redb {
-            $(#[test] fn $test() { crate::run(crate::Engine::Redb, crate::$subject::$test); })*
+            $(#[test] fn $test() { crate::run(crate::Engine::Redb(crate::Execution::Threads), crate::$subject::$test); })*
+        }
+        mod redb_inline {
+            $(#[test] fn $test() { crate::run(crate::Engine::Redb(crate::Execution::Inline), crate::$subject::$test); })*
         }
         mod scratch {
             $(#[test] fn $test() { crate::run(crate::Engine::Scratch, crate::$subject::$test); })*
