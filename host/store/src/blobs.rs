@@ -64,9 +64,8 @@ impl BlobFolder {
             if folder.exists() {
                 fs::remove_dir_all(&folder).map_err(at(&folder))?;
             }
-            fs::create_dir_all(&folder).map_err(at(&folder))?;
+            make_folder(&folder).map_err(at(&folder))?;
         }
-        make_folder(&parts).map_err(at(&parts))?;
         sync_folder(&root)?;
         Ok(Self {
             root: root.into(),

@@ -1,6 +1,6 @@
 //! From one table for all rows (format 1) to one for each space (format 2).
 
-use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{ReadableTableMetadata, TableDefinition};
 
 use super::database::SharedDatabase;
 use super::schema::{FORMAT, META, META_FORMAT, engine, opening};
