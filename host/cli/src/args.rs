@@ -80,6 +80,9 @@ pub(crate) enum Command {
         /// Drop the read models and fold them from the ledger again. The hub must not run meanwhile.
         #[arg(long)]
         rebuild: bool,
+        /// Read the whole store and compare every page with its checksum. The hub must not run meanwhile.
+        #[arg(long)]
+        integrity: bool,
     },
 }
 

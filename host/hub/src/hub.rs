@@ -299,7 +299,7 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
 }
 
 /// The store's file in the data folder.
-const STORE: &str = "mihwar.redb";
+pub(crate) const STORE: &str = "mihwar.redb";
 
 /// Opens store, keys and files of a data folder.
 async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {

@@ -24,6 +24,7 @@ mod intake;
 mod keys;
 mod ledger;
 mod lent;
+mod maintenance;
 mod master_key;
 mod pipeline;
 mod plugin_lock;

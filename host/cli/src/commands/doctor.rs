@@ -18,7 +18,7 @@ use crate::words::bytes;
 const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
 
 /// Looks, tells, and ends with status 1 when anything is wrong.
-pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn run(global: &Global, rebuild: bool, integrity: bool) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
     match load_config(global, &[]) {
         Ok(config) => {
@@ -28,6 +28,10 @@ pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcom
                 format!("{path}, {} instances", config.instances.len()),
             ));
             findings.extend(check_folder(&config));
+            // Before the hub is opened: opening repairs what it can, and trusts the rest.
+            if integrity {
+                findings.push(check_integrity(&config).await);
+            }
             findings.extend(check_hub(&config, rebuild).await);
             findings.extend(check_plugins(&config).await);
         }
@@ -110,6 +114,22 @@ fn check_space(folder: &Path, floor: u64) -> CheckView {
             )
         }
         Err(error) => bad("free space", error.to_string()),
+    }
+}
+
+async fn check_integrity(config: &Config) -> CheckView {
+    let name = "store, page by page";
+    match Hub::check_integrity(config).await {
+        Ok(found) => good(
+            name,
+            format!(
+                "{}: {} rows and {} entries of the ledger, every page as it was written",
+                bytes(found.file_bytes),
+                found.rows,
+                found.journal_entries
+            ),
+        ),
+        Err(error) => bad(name, error.to_string()),
     }
 }
 

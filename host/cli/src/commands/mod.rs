@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
-        Command::Doctor { rebuild } => doctor::run(&global, rebuild).await,
+        Command::Doctor { rebuild, integrity } => doctor::run(&global, rebuild, integrity).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }

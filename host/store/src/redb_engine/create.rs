@@ -27,6 +27,11 @@ pub(crate) fn backend(path: &Path) -> Result<FileBackend, StoreError> {
     if !path.try_exists().map_err(|error| failed(path, &error))? {
         make(path)?;
     }
+    existing(path)
+}
+
+/// Opens the file at `path` for the engine.
+pub(crate) fn existing(path: &Path) -> Result<FileBackend, StoreError> {
     open(path, &mut OpenOptions::new())
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    WriteTransaction,
 };
 
 use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, get, opening};
@@ -18,8 +19,22 @@ pub(crate) struct SharedDatabase(Arc<RwLock<Option<Database>>>);
 
 impl SharedDatabase {
     pub(crate) fn open(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(cache_bytes)
+        Self::open_by(Database::builder().set_cache_size(cache_bytes), backend, path)
+    }
+
+    /// Opens it after comparing every page with its checksum.
+    pub(crate) fn open_checked(
+        backend: impl StorageBackend,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        let mut builder = Database::builder();
+        builder.set_check_integrity_on_open(true).set_cache_size(cache_bytes);
+        Self::open_by(&mut builder, backend, path)
+    }
+
+    fn open_by(builder: &mut Builder, backend: impl StorageBackend, path: &Path) -> Result<Self, StoreError> {
+        let database = builder
             .set_repair_callback(|repair| {
                 // Parts per cent of a float below 1: exact enough for a log.
                 tracing::warn!(progress = repair.progress(), "repairing the store after a crash");

@@ -4,9 +4,12 @@
 //! `insert_reserve`, no `retain`, one process.
 
 mod backend;
+mod containment;
 mod counters;
 mod create;
 mod database;
+mod integrity;
+mod overlay;
 mod readers;
 mod schema;
 mod settings;
@@ -14,5 +17,6 @@ mod store;
 mod view;
 mod writer;
 
+pub use integrity::Integrity;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

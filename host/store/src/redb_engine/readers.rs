@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
+use super::containment::contained;
 use crate::StoreError;
 use crate::queue::Queue;
 
@@ -55,7 +56,7 @@ impl Readers {
         let job: Job = Box::new(move || {
             // Whoever asked may be gone by now.
             if !answer.is_closed() {
-                answer.send(read()).ok();
+                answer.send(contained("reading", read)).ok();
             }
         });
         self.queue.push(job, 0).map_err(|_| StoreError::Closed)?;
@@ -71,7 +72,7 @@ impl Readers {
 fn read_until_closed(queue: &Queue<Job>) {
     while let Some(jobs) = queue.take(1, usize::MAX) {
         for job in jobs {
-            // redb panics on some kinds of damage; that must not cost the other readers their thread.
+            // Dropping an answer that nobody wants any more can panic, too; that must not cost the readers their thread.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a read panicked; the file may be damaged");
             }

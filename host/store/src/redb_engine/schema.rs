@@ -105,7 +105,7 @@ impl Present for Table<'_, &[u8], &[u8]> {
 pub(crate) struct Snapshot {
     pub(crate) rows: redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
-    tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
     pub(crate) head: Head,
 }
 

@@ -11,6 +11,7 @@ use redb::StorageBackend;
 use tokio::sync::oneshot;
 
 use super::backend::CountingBackend;
+use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create;
 use super::database::SharedDatabase;
@@ -73,9 +74,12 @@ impl RedbStore {
     ) -> Result<Self, StoreError> {
         let counters = Arc::new(Counters::default());
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
-        let database = SharedDatabase::open(backend, path, settings.cache_bytes)?;
-        database.prepare()?;
-        let committed = database.load()?;
+        let (database, committed) = contained("opening the file", || {
+            let database = SharedDatabase::open(backend, path, settings.cache_bytes)?;
+            database.prepare()?;
+            let committed = database.load()?;
+            Ok((database, committed))
+        })?;
         let queue = Arc::new(Queue::new(settings.queue_batches.max(1), settings.queue_bytes));
         let writer = Writer {
             database: database.clone(),
@@ -186,7 +190,7 @@ impl Inner {
             // A reader catches panics, so there is nothing to learn from how it ended.
             reader.join().ok();
         }
-        let closed = self.database.close();
+        let closed = contained("closing the file", || self.database.close());
         if writer_sound {
             closed
         } else {

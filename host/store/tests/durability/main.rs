@@ -6,7 +6,6 @@
 )]
 
 mod disk;
-mod faults;
 mod group_commit;
 mod reopen;
 mod space;
