@@ -83,6 +83,9 @@ pub(crate) enum Command {
         /// Read the whole store and compare every page with its checksum. The hub must not run meanwhile.
         #[arg(long)]
         integrity: bool,
+        /// Rewrite the store without the room that deleted and changed rows left in it. A running hub goes on meanwhile.
+        #[arg(long)]
+        compact: bool,
     },
 }
 

@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 20] = [
+const AUTHORITY: [(&str, Demand); 21] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -37,6 +37,7 @@ const AUTHORITY: [(&str, Demand); 20] = [
     ("get_overview", Demand::Token(Scope::FeedbackRead)),
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
+    ("compact_store", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),
     ("create_token", Demand::Token(Scope::Admin)),
     ("list_tokens", Demand::Token(Scope::Admin)),

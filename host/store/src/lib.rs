@@ -32,7 +32,9 @@ pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;
 pub use proof::{LedgerProofError, prove_consistency, prove_inclusion};
 pub use range::{KeyRange, Order};
-pub use redb_engine::{Integrity, RedbSettings, RedbStore};
+pub use redb_engine::{
+    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Integrity, RedbSettings, RedbStore,
+};
 pub use space::{FolderSpace, FreeSpace};
 
 /// The seam below redb, so that a test can put a failing disk there: see [`RedbStore::open_with`].

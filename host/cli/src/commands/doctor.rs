@@ -1,13 +1,15 @@
 //! `mihwar doctor`: look at everything that must be right for the hub to run.
 
+use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mihwar_hub::{Config, Hub, OpenError};
+use mihwar_hub::{CompactProgress, Config, Hub, OpenError};
 use mihwar_model::{Clock, SystemClock};
-use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
+use mihwar_server::wire::{CheckView, CompactLine, InstanceListView, Readiness};
 use mihwar_store::{FolderSpace, FreeSpace};
 
+use super::ledger::bar;
 use super::load_config;
 use crate::args::Global;
 use crate::client::{Client, Opening};
@@ -17,8 +19,19 @@ use crate::words::bytes;
 /// A clock before this (2026-01-01) was never set: certificates, signatures and schedules would fail.
 const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
 
+/// What is to be done besides looking.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tasks {
+    /// Fold the read models anew.
+    pub(super) rebuild: bool,
+    /// Compare every page of the store with its checksum.
+    pub(super) integrity: bool,
+    /// Rewrite the store's file.
+    pub(super) compact: bool,
+}
+
 /// Looks, tells, and ends with status 1 when anything is wrong.
-pub(super) async fn run(global: &Global, rebuild: bool, integrity: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn run(global: &Global, tasks: Tasks) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
     match load_config(global, &[]) {
         Ok(config) => {
@@ -29,10 +42,10 @@ pub(super) async fn run(global: &Global, rebuild: bool, integrity: bool) -> anyh
             ));
             findings.extend(check_folder(&config));
             // Before the hub is opened: opening repairs what it can, and trusts the rest.
-            if integrity {
+            if tasks.integrity {
                 findings.push(check_integrity(&config).await);
             }
-            findings.extend(check_hub(&config, rebuild).await);
+            findings.extend(check_hub(&config, tasks, global.json).await);
             findings.extend(check_plugins(&config).await);
         }
         Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
@@ -144,17 +157,55 @@ async fn rebuild_read_models(client: &Client) -> CheckView {
     }
 }
 
+const COMPACTED: &str = "compacted store";
+
+/// Has the store rewritten, by the hub that runs or here.
+async fn compact(client: &Client, as_json: bool) -> anyhow::Result<CheckView> {
+    let mut lines = client.post("/api/v1/store:compact", &()).await?.lines();
+    let bar = (!as_json && std::io::stderr().is_terminal()).then(bar);
+    let report = loop {
+        match lines.next().await? {
+            Some(CompactLine::Progress(CompactProgress { stage, done, total })) => {
+                if let Some(bar) = &bar {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                    bar.set_message(stage);
+                }
+            }
+            Some(CompactLine::Report(report)) => break report,
+            Some(CompactLine::Problem(problem)) => anyhow::bail!("{}", problem.detail),
+            None => anyhow::bail!("the hub stopped in the middle; its store is as it was, or compacted"),
+        }
+    };
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    Ok(good(
+        COMPACTED,
+        format!(
+            "{} on disk before, {} now; {} rows moved; nothing could be written for {} ms",
+            bytes(report.before),
+            bytes(report.after),
+            report.rows,
+            report.pause_millis
+        ),
+    ))
+}
+
 /// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
-async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
+async fn check_hub(config: &Config, tasks: Tasks, as_json: bool) -> Vec<CheckView> {
     let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
-        Err(error) => return vec![no_hub(&error, rebuild)],
+        Err(error) => return vec![no_hub(&error, tasks.rebuild || tasks.compact)],
     };
-    let rebuilt = if rebuild {
-        vec![rebuild_read_models(&client).await]
-    } else {
-        Vec::new()
-    };
+    let mut done = Vec::new();
+    if tasks.rebuild {
+        done.push(rebuild_read_models(&client).await);
+    }
+    if tasks.compact {
+        let compacted = compact(&client, as_json).await;
+        done.push(compacted.unwrap_or_else(|error| bad(COMPACTED, format!("{error:#}"))));
+    }
     let mut findings = match &client {
         Client::Running(socket) => {
             let mut findings = vec![good("hub", format!("runs, and answers on {}", socket.display()))];
@@ -182,7 +233,7 @@ async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
             findings
         }
     };
-    findings.extend(rebuilt);
+    findings.extend(done);
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
@@ -190,9 +241,9 @@ async fn check_hub(config: &Config, rebuild: bool) -> Vec<CheckView> {
 }
 
 /// That there is no hub yet is how every hub begins, and nothing bad unless one was to be mended.
-fn no_hub(error: &anyhow::Error, rebuild: bool) -> CheckView {
+fn no_hub(error: &anyhow::Error, to_be_mended: bool) -> CheckView {
     match error.downcast_ref::<OpenError>() {
-        Some(OpenError::NoHub { .. }) if !rebuild => good("hub", error.to_string()),
+        Some(OpenError::NoHub { .. }) if !to_be_mended => good("hub", error.to_string()),
         _ => bad("hub", format!("{error:#}")),
     }
 }

@@ -75,7 +75,7 @@ async fn verify(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::of(report.ok))
 }
 
-fn bar() -> ProgressBar {
+pub(super) fn bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)

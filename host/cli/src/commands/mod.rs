@@ -37,7 +37,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
-        Command::Doctor { rebuild, integrity } => doctor::run(&global, rebuild, integrity).await,
+        Command::Doctor {
+            rebuild,
+            integrity,
+            compact,
+        } => {
+            let tasks = doctor::Tasks {
+                rebuild,
+                integrity,
+                compact,
+            };
+            doctor::run(&global, tasks).await
+        }
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }

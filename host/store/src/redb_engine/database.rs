@@ -1,7 +1,7 @@
 //! The open file: its first contents, its transactions, its end.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
@@ -13,9 +13,51 @@ use super::writer::Committed;
 use crate::tree::Tree;
 use crate::{Key, StoreError, Versioned};
 
-/// The database, until it is closed.
+/// The database, until it is closed; which file that is may change under it.
 #[derive(Clone)]
-pub(crate) struct SharedDatabase(Arc<RwLock<Option<Database>>>);
+pub(crate) struct SharedDatabase(Arc<RwLock<Files>>);
+
+struct Files {
+    current: Arc<OpenFile>,
+    /// Files whose place another one took, as long as somebody reads them.
+    replaced: Vec<Weak<OpenFile>>,
+}
+
+/// An open file. Closed when it is dropped, or before.
+pub(crate) struct OpenFile(RwLock<Option<Database>>);
+
+impl OpenFile {
+    fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        begin(database.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let database = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        match database {
+            Some(database) => database
+                .close()
+                .map_err(|error| StoreError::engine("closing the file")(error.into())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A read transaction that keeps its file open.
+pub(crate) struct Reading {
+    transaction: ReadTransaction,
+    file: Arc<OpenFile>,
+}
+
+impl Reading {
+    pub(crate) fn transaction(&self) -> &ReadTransaction {
+        &self.transaction
+    }
+
+    pub(crate) fn head(&self) -> Result<Head, StoreError> {
+        Head::read(&self.transaction)
+    }
+}
 
 impl SharedDatabase {
     pub(crate) fn open(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
@@ -46,7 +88,10 @@ impl SharedDatabase {
                 }
                 error => StoreError::engine("opening the file")(error.into()),
             })?;
-        Ok(Self(Arc::new(RwLock::new(Some(database)))))
+        Ok(Self(Arc::new(RwLock::new(Files {
+            current: Arc::new(OpenFile(RwLock::new(Some(database)))),
+            replaced: Vec::new(),
+        }))))
     }
 
     /// Makes the tables of a new file, or checks the format of an old one.
@@ -95,33 +140,29 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::open(&self.begin_read()?)
+        let reading = self.read()?;
+        Snapshot::open(&reading.transaction, reading.file)
     }
 
     /// Rows as they are now. Opens the one table that it reads.
     pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        let rows = self.begin_read()?.open_table(ROWS).map_err(opening)?;
+        let reading = self.read()?;
+        let rows = reading.transaction.open_table(ROWS).map_err(opening)?;
         keys.iter().map(|key| get(&rows, key)).collect()
     }
 
-    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
-        self.with(|database| {
+    pub(crate) fn read(&self) -> Result<Reading, StoreError> {
+        let file = self.file();
+        let transaction = file.with(|database| {
             database
                 .begin_read()
                 .map_err(|error| StoreError::engine("beginning to read")(error.into()))
-        })
+        })?;
+        Ok(Reading { transaction, file })
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "called by the writer, and once before it starts"
-        )]
-        let mut transaction = self.with(|database| {
-            database
-                .begin_write()
-                .map_err(|error| StoreError::engine("beginning to write")(error.into()))
-        })?;
+        let mut transaction = self.begin_plain_write()?;
         // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
         transaction.set_two_phase_commit(true);
         // Opening after a crash then takes a moment instead of a walk through the whole file.
@@ -129,18 +170,43 @@ impl SharedDatabase {
         Ok(transaction)
     }
 
-    fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        begin(database.as_ref().ok_or(StoreError::Closed)?)
+    /// A transaction for a file that is not in use yet.
+    pub(crate) fn begin_plain_write(&self) -> Result<WriteTransaction, StoreError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "called by the writer, and once before it starts"
+        )]
+        self.file().with(|database| {
+            database
+                .begin_write()
+                .map_err(|error| StoreError::engine("beginning to write")(error.into()))
+        })
     }
 
+    fn file(&self) -> Arc<OpenFile> {
+        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&files.current)
+    }
+
+    /// From here on everything goes to the file of `other`. What is being read in the old one, which is handed back, stays
+    /// readable.
+    pub(crate) fn replace_by(&self, other: &Self) -> Arc<OpenFile> {
+        let new = other.file();
+        let mut files = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut files.current, new);
+        files.replaced.retain(|file| file.strong_count() > 0);
+        files.replaced.push(Arc::downgrade(&old));
+        old
+    }
+
+    /// Closes the file, and ends what is still being read in it and those before.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let database = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
-        match database {
-            Some(database) => database
-                .close()
-                .map_err(|error| StoreError::engine("closing the file")(error.into())),
-            None => Ok(()),
+        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for replaced in files.replaced.iter().filter_map(Weak::upgrade) {
+            if let Err(error) = replaced.close() {
+                tracing::debug!(%error, "closing a file that was compacted away");
+            }
         }
+        files.current.close()
     }
 }

@@ -57,6 +57,9 @@ fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreEr
     let failed = |error: std::io::Error| StoreError::engine("reading the file")(redb::Error::Io(error));
     let overlay = Overlay::new(backend).map_err(failed)?;
     let file_bytes = StorageBackend::len(&overlay).map_err(failed)?;
+    if file_bytes == 0 {
+        return Err(StoreError::corrupt("the file is empty"));
+    }
     contained("checking the file", || {
         let database = SharedDatabase::open_checked(overlay, path, CACHE_BYTES)?;
         // Takes the format in, and refuses another.

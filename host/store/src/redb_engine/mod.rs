@@ -4,6 +4,7 @@
 //! `insert_reserve`, no `retain`, one process.
 
 mod backend;
+mod compaction;
 mod containment;
 mod counters;
 mod create;
@@ -17,6 +18,7 @@ mod store;
 mod view;
 mod writer;
 
+pub use compaction::{CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell};
 pub use integrity::Integrity;
 pub use settings::RedbSettings;
 pub use store::RedbStore;

@@ -1,8 +1,11 @@
 //! The tables of the file, and how their rows are written.
 
+use std::sync::Arc;
+
 use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError};
 
+use super::database::OpenFile;
 use crate::plan::Present;
 use crate::tree::TreeRows;
 use crate::{Key, StoreError, Versioned};
@@ -42,6 +45,14 @@ impl Head {
         let mut bytes = version.to_be_bytes().to_vec();
         bytes.extend_from_slice(&frontier.to_bytes());
         bytes
+    }
+
+    pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        let meta = transaction.open_table(META).map_err(opening)?;
+        let head = ReadableTable::get(&meta, META_HEAD)
+            .map_err(engine("reading the head of the journal"))?
+            .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+        Self::from_bytes(head.value())
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
@@ -107,19 +118,18 @@ pub(crate) struct Snapshot {
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
     pub(crate) tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
     pub(crate) head: Head,
+    /// The last one: it may be closed when nobody reads it any more.
+    _file: Arc<OpenFile>,
 }
 
 impl Snapshot {
-    pub(crate) fn open(transaction: &ReadTransaction) -> Result<Self, StoreError> {
-        let meta = transaction.open_table(META).map_err(opening)?;
-        let head = ReadableTable::get(&meta, META_HEAD)
-            .map_err(engine("reading the head of the journal"))?
-            .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+    pub(crate) fn open(transaction: &ReadTransaction, file: Arc<OpenFile>) -> Result<Self, StoreError> {
         Ok(Self {
             rows: transaction.open_table(ROWS).map_err(opening)?,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
-            head: Head::from_bytes(head.value())?,
+            head: Head::read(transaction)?,
+            _file: file,
         })
     }
 }

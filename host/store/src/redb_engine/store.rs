@@ -11,6 +11,7 @@ use redb::StorageBackend;
 use tokio::sync::oneshot;
 
 use super::backend::CountingBackend;
+use super::compaction::{Compaction, Compactions, Home};
 use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create;
@@ -21,11 +22,14 @@ use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
 use crate::queue::{PushError, Queue};
 use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Statistics, Store, StoreError, Versioned, View};
+use crate::{CompactError, Compacted, CompactionTell};
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.
 pub struct RedbStore {
     inner: Arc<Inner>,
+    /// Where its file lies, if it has one.
+    home: Option<Home>,
 }
 
 struct Inner {
@@ -35,6 +39,7 @@ struct Inner {
     counters: Arc<Counters>,
     closing: AtomicBool,
     threads: Mutex<Threads>,
+    compactions: Arc<Compactions>,
 }
 
 struct Threads {
@@ -50,7 +55,22 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let space = Arc::new(FolderSpace(create::folder_of(path)));
-        Self::open_at(create::backend(path)?, path, space, settings)
+        let backend = create::backend(path)?;
+        let identity = create::identity(path)?;
+        let mut store = Self::open_at(backend, path, space.clone(), settings)?;
+        if create::identity(path)? != identity {
+            // Somebody who had it open put another file in its place in that moment.
+            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+        }
+        let home = Home {
+            path: path.to_owned(),
+            cache_bytes: settings.cache_bytes,
+            space,
+            floor: settings.free_space_floor,
+        };
+        home.remove_leftovers();
+        store.home = Some(home);
+        Ok(store)
     }
 
     /// Opens a store on something else than a file, with another way to measure free space: for tests with a failing
@@ -88,6 +108,7 @@ impl RedbStore {
             committed,
             space: SpaceWatch::new(space, settings.free_space_floor),
             failed: None,
+            changes: None,
         };
         let failed = |error: std::io::Error| StoreError::Engine {
             what: "starting a thread",
@@ -112,7 +133,22 @@ impl RedbStore {
                     writer: Some(writer),
                     readers: reader_threads,
                 }),
+                compactions: Arc::default(),
             }),
+            home: None,
+        })
+    }
+}
+
+impl RedbStore {
+    /// What is needed to compact its file, if it has one.
+    fn compaction(&self) -> Option<Compaction> {
+        Some(Compaction {
+            home: self.home.clone()?,
+            database: self.inner.database.clone(),
+            queue: Arc::clone(&self.inner.queue),
+            counters: Arc::clone(&self.inner.counters),
+            compactions: Arc::clone(&self.inner.compactions),
         })
     }
 }
@@ -148,7 +184,7 @@ impl Store for RedbStore {
         batch.check()?;
         let size = batch.size();
         let (answer, answered) = oneshot::channel();
-        match self.inner.queue.push(Job { batch, answer }, size) {
+        match self.inner.queue.push(Job::Write { batch, answer }, size) {
             Ok(()) => {}
             Err(PushError::Full { waiting }) => {
                 metrics::counter!("mihwar_store_busy_total").increment(1);
@@ -173,6 +209,13 @@ impl Store for RedbStore {
             })
     }
 
+    async fn compact(&self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        match self.compaction() {
+            Some(compaction) => compaction.start(tell).await,
+            None => Err(CompactError::NoFile),
+        }
+    }
+
     fn statistics(&self) -> Statistics {
         self.inner.counters.statistics(self.inner.queue.len())
     }
@@ -185,6 +228,7 @@ impl Inner {
         let mut threads = self.threads();
         self.queue.close();
         let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
+        self.compactions.end();
         self.readers.close();
         for reader in threads.readers.drain(..) {
             // A reader catches panics, so there is nothing to learn from how it ended.

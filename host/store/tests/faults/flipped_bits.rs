@@ -61,7 +61,8 @@ impl Damage {
                 let end = (at + PAGE).min(bytes.len());
                 bytes[at..end].fill(0);
             }
-            Self::CutOff { at } => bytes.truncate(at),
+            // At least one byte stays: an empty disk is a new one, and an empty file is refused before.
+            Self::CutOff { at } => bytes.truncate(at.max(1)),
         }
     }
 

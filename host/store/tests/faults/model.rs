@@ -29,28 +29,30 @@ impl Model {
             }
         }
         let version = self.version + 1;
-        let mut rows = self.rows.clone();
+        let mut changed: BTreeMap<&Key, Option<Arc<[u8]>>> = BTreeMap::new();
         for edit in &batch.edits {
             match edit {
-                Edit::Put(key, value) => {
-                    rows.insert(key.clone(), (version, value.as_slice().into()));
-                }
-                Edit::Delete(key) => {
-                    rows.remove(key);
-                }
+                Edit::Put(key, value) => changed.insert(key, Some(value.as_slice().into())),
+                Edit::Delete(key) => changed.insert(key, None),
                 Edit::Add(key, amount) => {
-                    let before = match rows.get(key) {
-                        Some((_, value)) => i64::from_le_bytes(value[..].try_into().map_err(|_| key.clone())?),
+                    let stored = || self.rows.get(key).map(|(_, value)| Arc::clone(value));
+                    let before = match changed.get(key).cloned().unwrap_or_else(stored) {
+                        Some(value) => i64::from_le_bytes(value[..].try_into().map_err(|_| key.clone())?),
                         None => 0,
                     };
                     let sum = before.checked_add(*amount).ok_or_else(|| key.clone())?;
-                    rows.insert(key.clone(), (version, sum.to_le_bytes().as_slice().into()));
+                    changed.insert(key, Some(sum.to_le_bytes().as_slice().into()))
                 }
-            }
+            };
+        }
+        for (key, value) in changed {
+            match value {
+                Some(value) => self.rows.insert(key.clone(), (version, value)),
+                None => self.rows.remove(key),
+            };
         }
         let first_sequence = self.journal.len() as u64;
         self.version = version;
-        self.rows = rows;
         self.journal
             .extend(batch.journal.iter().map(|entry| entry.as_slice().into()));
         Ok(Commit {
