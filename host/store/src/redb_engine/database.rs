@@ -171,11 +171,11 @@ impl SharedDatabase {
     }
 
     /// A transaction for a file that is not in use yet.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "called by the writer, before it starts, and for a file that nobody else has"
+    )]
     pub(crate) fn begin_plain_write(&self) -> Result<WriteTransaction, StoreError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "called by the writer, and once before it starts"
-        )]
         self.file().with(|database| {
             database
                 .begin_write()

@@ -21,8 +21,10 @@ use super::settings::RedbSettings;
 use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
 use crate::queue::{PushError, Queue};
-use crate::{ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Statistics, Store, StoreError, Versioned, View};
-use crate::{CompactError, Compacted, CompactionTell};
+use crate::{
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Statistics, Store,
+    StoreError, Versioned, View,
+};
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.

@@ -162,14 +162,13 @@ impl Disk {
         contents.growing += u64::from(kind == Operation::Growing);
         let now = contents.operations;
         let dead = match contents.fault {
-            None => false,
             Some(Fault::DeadFrom(at)) => now >= at,
             Some(Fault::Once(at)) => now == at,
             Some(Fault::ShortFrom(at)) => now > at || (now == at && kind != Operation::Growing),
             Some(Fault::FullFrom(at)) if kind == Operation::Growing && contents.growing >= at => {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            Some(Fault::FullFrom(_)) => false,
+            None | Some(Fault::FullFrom(_)) => false,
         };
         if dead {
             return Err(io::Error::other("the disk is dead"));

@@ -148,7 +148,7 @@ fn withdrawn(number: u32) -> Batch {
 /// Decided on something outdated: refused for certain, so nothing of it may ever be there.
 fn stale(number: u32, model: &Model) -> Batch {
     let guard = match model.rows.first_key_value() {
-        Some((key, (version, _))) if number % 2 == 0 => Guard::At(key.clone(), version + 1_000),
+        Some((key, (version, _))) if number.is_multiple_of(2) => Guard::At(key.clone(), version + 1_000),
         Some((key, _)) => Guard::Absent(key.clone()),
         None => Guard::At(count("received"), 1_000),
     };

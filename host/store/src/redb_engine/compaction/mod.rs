@@ -294,7 +294,10 @@ fn switch(writer: &mut Writer, home: &Home, mut target: Target, entries: u64) ->
     }
     let changes = writer.changes.take();
     let counters = Arc::clone(&writer.counters);
-    complete(writer, changes, &mut target, entries)?;
+    // The writer outlives a panic here: it goes on with the old file.
+    contained("completing the compacted file", || {
+        Ok(complete(writer, changes, &mut target, entries))
+    })??;
     target.report(CompactionStage::Switching);
     let failed = could_not("putting the compacted file in its place");
     target.put_over(&home.path).map_err(&failed)?;
@@ -322,27 +325,23 @@ fn complete(
     target: &mut Target,
     entries: u64,
 ) -> Result<(), CompactError> {
-    contained("completing the compacted file", || {
-        Ok((|| {
-            let reading = writer.database.read()?;
-            if let Some(changes) = changes {
-                let mut changes = changes.finish().map_err(reading_changes)?;
-                tables::catch_up(&mut changes, reading.transaction(), target)?;
-            }
-            tables::append_journal(entries, reading.transaction(), target)?;
-            let transaction = target.database.begin_write()?;
-            tables::copy_meta(reading.transaction(), &transaction)?;
-            commit(transaction)?;
-            // What will be written goes on from this: it has to be what the writer has in mind.
-            let loaded = target.database.load()?;
-            let (version, root) = (writer.committed.version, writer.committed.tree.frontier().root());
-            if (loaded.version, loaded.tree.frontier().root()) == (version, root) {
-                return Ok(());
-            }
-            let what = format!("the compacted file ends at version {}, not {version}", loaded.version);
-            Err(StoreError::corrupt(what).into())
-        })())
-    })?
+    let reading = writer.database.read()?;
+    if let Some(changes) = changes {
+        let mut changes = changes.finish().map_err(reading_changes)?;
+        tables::catch_up(&mut changes, reading.transaction(), target)?;
+    }
+    tables::append_journal(entries, reading.transaction(), target)?;
+    let transaction = target.database.begin_write()?;
+    tables::copy_meta(reading.transaction(), &transaction)?;
+    commit(transaction)?;
+    // What will be written goes on from this: it has to be what the writer has in mind.
+    let loaded = target.database.load()?;
+    let (version, root) = (writer.committed.version, writer.committed.tree.frontier().root());
+    if (loaded.version, loaded.tree.frontier().root()) == (version, root) {
+        return Ok(());
+    }
+    let what = format!("the compacted file ends at version {}, not {version}", loaded.version);
+    Err(StoreError::corrupt(what).into())
 }
 
 /// Room that a file takes on the disk: less than its length where it has holes.
