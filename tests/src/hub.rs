@@ -83,6 +83,16 @@ impl Site {
         Ok(site)
     }
 
+    /// A new site without channels: one enricher, and one department that posts to `receiver`. It starts sooner.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn small(receiver: SocketAddr) -> std::io::Result<Self> {
+        let site = Self::new(receiver)?;
+        fs::write(site.config(), small_configuration(receiver))?;
+        Ok(site)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -110,6 +120,19 @@ impl Site {
         assert!(text.contains(from), "the configuration does not hold {from}:\n{text}");
         let written = fs::write(self.config(), text.replace(from, to));
         assert!(written.is_ok(), "{written:?}");
+    }
+
+    /// Lets departments take their signing key from a file: for a hub that runs in the test's own process, whose
+    /// environment cannot be changed.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_secrets_in_files(&self) -> std::io::Result<()> {
+        let file = self.folder.path().join("department.key");
+        fs::write(&file, DEPARTMENT_SECRET)?;
+        let from_file = format!("{{ file = \"{}\" }}", file.display());
+        self.reconfigure("{ env = \"DEPARTMENT_SIGNING_SECRET\" }", &from_file);
+        Ok(())
     }
 
     /// Adds to the end of the configuration.
@@ -190,11 +213,18 @@ impl Site {
     /// # Errors
     /// When it cannot be started or is not ready within a minute.
     pub fn serve(&self) -> std::io::Result<Running> {
+        self.serve_as(|command| command)
+    }
+
+    /// As [`Site::serve`], with the command that starts it changed by `wrap`.
+    ///
+    /// # Errors
+    /// As [`Site::serve`].
+    pub fn serve_as(&self, wrap: impl FnOnce(Command) -> Command) -> std::io::Result<Running> {
         let started = Instant::now();
         let log = fs::File::create(self.folder.path().join("serve.log"))?;
         let listen = self.listen.to_string();
-        let child = self
-            .command(&["serve", "--listen", &listen])
+        let child = wrap(self.command(&["serve", "--listen", &listen]))
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
@@ -275,17 +305,44 @@ impl Running {
 
     /// Asks it to stop (SIGTERM) and waits; answers whether it ended with success.
     #[must_use]
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.ask_to_stop() && self.ended_well()
+    }
+
+    /// Waits until it ends by itself; answers whether with success.
+    #[must_use]
+    pub fn ended_well(mut self) -> bool {
+        self.child.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Asks it to stop (SIGTERM) and does not wait.
+    #[must_use]
+    pub fn ask_to_stop(&self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let asked = rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok();
-        asked && self.child.wait().is_ok_and(|status| status.success())
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok()
+    }
+
+    /// Number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
             .unwrap_or_default()
             * 1024
@@ -305,26 +362,7 @@ impl Drop for Running {
 }
 
 fn configuration(receiver: SocketAddr) -> String {
-    let plugins: String = ["mail", "form", "calls", "language", "webhook"]
-        .map(|id| format!("[[plugin]]\nid = \"{id}\"\nfile = \"{}\"\n", plugin_file(id).display()))
-        .concat();
-    let department = |name: &str| {
-        format!(
-            r#"
-[[instance]]
-name = "{name}"
-plugin = "webhook"
-settings = {{ url = "http://{receiver}/{name}" }}
-secrets = {{ signing = {{ env = "DEPARTMENT_SIGNING_SECRET" }} }}
-grant.fields = ["subject", "body"]
-retry = {{ first = "100ms", most = "400ms", attempts = 20 }}
-[[instance.grant.http]]
-origin = "http://{receiver}"
-methods = ["POST", "HEAD"]
-private = true
-"#
-        )
-    };
+    let plugins = plugins(&["mail", "form", "calls", "language", "webhook"]);
     format!(
         r#"
 [engine]
@@ -356,7 +394,51 @@ name = "money"
 when = "record.body.matches('(?i)invoice|فاتورة')"
 to = ["billing"]
 "#,
-        department("billing"),
-        department("service"),
+        department("billing", receiver),
+        department("service", receiver),
+    )
+}
+
+fn small_configuration(receiver: SocketAddr) -> String {
+    format!(
+        r#"
+[engine]
+memory = "256MiB"
+[storage]
+free-space-floor = "16MiB"
+{}
+[[instance]]
+name = "language"
+plugin = "language"
+grant.fields = ["subject", "body"]
+{}
+[routing]
+default = ["service"]
+"#,
+        plugins(&["language", "webhook"]),
+        department("service", receiver),
+    )
+}
+
+fn plugins(ids: &[&str]) -> String {
+    let plugin = |id: &&str| format!("[[plugin]]\nid = \"{id}\"\nfile = \"{}\"\n", plugin_file(id).display());
+    ids.iter().map(plugin).collect()
+}
+
+fn department(name: &str, receiver: SocketAddr) -> String {
+    format!(
+        r#"
+[[instance]]
+name = "{name}"
+plugin = "webhook"
+settings = {{ url = "http://{receiver}/{name}" }}
+secrets = {{ signing = {{ env = "DEPARTMENT_SIGNING_SECRET" }} }}
+grant.fields = ["subject", "body"]
+retry = {{ first = "100ms", most = "400ms", attempts = 20 }}
+[[instance.grant.http]]
+origin = "http://{receiver}"
+methods = ["POST", "HEAD"]
+private = true
+"#
     )
 }

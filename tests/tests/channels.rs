@@ -24,6 +24,7 @@ file = "{}"
 name = "notes"
 plugin = "scripted"
 every = "200ms"
+limits.time = "1s"
 settings = {{ url = "http://{}/pages", refused_word = "ممنوع" }}
 [[instance.grant.http]]
 origin = "http://{}"
@@ -206,5 +207,67 @@ async fn read_models_are_dropped_and_folded_again_from_the_ledger() {
     let after = site.run(&["--json", "feedback", "export"]).unwrap().stdout;
     assert_eq!(before.len(), after.len());
     assert!(before == after, "the export differs after the rebuild");
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+    let again = site.json(&["doctor", "--rebuild"]);
+    assert_eq!(again["rebuild"]["mended"], 0, "{again}");
+    let quick = site.json(&["ledger", "verify", "--quick"]);
+    assert_eq!(
+        (&quick["ok"], &quick["events"]),
+        (&json!(true), &again["rebuild"]["events"])
+    );
+    assert_eq!(quick["contents"], 0, "a quick verification opens no content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_breaks_its_plugin_costs_itself_and_nothing_beside_it() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let script = Script::start().await.unwrap();
+    let site = site(&receiver, &script);
+    let running = site.serve().unwrap();
+    let broken = [
+        (17, "[trap]"),
+        (300, "[leak] ذاكرة"),
+        (301, "[trap]"),
+        (399, "[loop] دوران"),
+    ];
+    let line = |number: usize| match broken.iter().find(|(at, _)| *at == number) {
+        Some((_, text)) => (*text).to_owned(),
+        None => format!("ملاحظة رقم {number} from the visitors' book"),
+    };
+    let lines: Vec<String> = (0..400).map(line).collect();
+    let file = site.path().join("notes.txt");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let import = || {
+        let output = site
+            .run(&["--json", "import", "notes", &file.display().to_string()])
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "something was refused");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let report = import();
+    assert_eq!(
+        (&report["new"], &report["refused"]),
+        (&json!(396), &json!(4)),
+        "{report:#}"
+    );
+    let codes: Vec<&str> = report["refusals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|refusal| refusal["code"].as_str())
+        .collect();
+    assert!(
+        codes.iter().filter(|code| code.contains("trap")).count() >= 2,
+        "{codes:?}"
+    );
+    assert_eq!(codes.len(), 4, "{report:#}");
+    // Again it adds nothing and refuses the same.
+    let again = import();
+    assert_eq!(
+        (&again["new"], &again["duplicates"]),
+        (&json!(0), &json!(396)),
+        "{again:#}"
+    );
+    assert!(running.stop());
     assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
 }

@@ -1,4 +1,4 @@
-//! The developer's door: `cargo xtask run`, `test`, `bench`, `lint` and what they stand on.
+//! The developer's door: `cargo xtask run`, `test`, `faults`, `bench`, `lint` and what they stand on.
 //!
 //! Every command installs what the machine lacks before it starts, and says so.
 
@@ -9,6 +9,7 @@ mod componentize;
 mod corpus;
 mod debian;
 mod demo;
+mod faults;
 mod lint;
 mod plugins;
 mod receiver;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Options),
     /// Run every test.
     Test(test::Options),
+    /// Run the fault suite at length, and print what was done and found.
+    Faults(faults::Options),
     /// Measure, and print the machine with the figures.
     Bench(bench::Options),
     /// Formatting and clippy, warnings denied.
@@ -77,6 +80,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(options) => run::run(&workspace, choice, &options),
         Command::Test(options) => test::test(&workspace, choice, &options),
+        Command::Faults(options) => faults::faults(&workspace, choice, &options),
         Command::Bench(options) => bench::bench(&workspace, choice, &options),
         Command::Lint => lint::lint(&workspace, choice),
         Command::Setup => setup::wasm_toolchain(&workspace, choice).map(drop),

@@ -32,7 +32,7 @@ pub(crate) fn test(workspace: &Workspace, choice: WasmChoice, options: &Options)
     let mut count = Count::default();
     let mut failed_runs = Vec::new();
     for mut command in commands(workspace, options) {
-        if !counted(&mut command, &mut count)? {
+        if !counted(&mut command, &mut count, |_| {})? {
             failed_runs.push(format!("{:?}", command.get_args().collect::<Vec<_>>()));
         }
     }
@@ -68,9 +68,9 @@ fn commands(workspace: &Workspace, options: &Options) -> Vec<Command> {
 
 /// What the runs said.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
+pub(crate) struct Count {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
 }
 
 impl Count {
@@ -115,8 +115,8 @@ fn without_colour(line: &str) -> String {
     plain
 }
 
-/// Runs a command, shows what it prints and counts the results in it. False when it failed.
-fn counted(command: &mut Command, count: &mut Count) -> Result<bool> {
+/// Runs a command, shows what it prints, counts the results in it and lets `hear` hear each line. False when it failed.
+pub(crate) fn counted(command: &mut Command, count: &mut Count, hear: impl Fn(&str) + Sync) -> Result<bool> {
     if std::io::stderr().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
@@ -129,8 +129,18 @@ fn counted(command: &mut Command, count: &mut Count) -> Result<bool> {
     let out = child.stdout.take().context("no output")?;
     let errors = child.stderr.take().context("no output")?;
     std::thread::scope(|scope| {
-        scope.spawn(|| follow(out, &shared, |line| println!("{line}")));
-        scope.spawn(|| follow(errors, &shared, |line| eprintln!("{line}")));
+        scope.spawn(|| {
+            follow(out, &shared, |line| {
+                println!("{line}");
+                hear(line);
+            });
+        });
+        scope.spawn(|| {
+            follow(errors, &shared, |line| {
+                eprintln!("{line}");
+                hear(line);
+            });
+        });
     });
     *count = *shared.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(child.wait()?.success())

@@ -77,12 +77,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Look at everything that must be right for the hub to run.
     Doctor {
-        /// Drop the read models and fold them from the ledger again. The hub must not run meanwhile.
+        /// Make the read models anew from the ledger, compare, and put right what differs. The hub must not run meanwhile.
         #[arg(long)]
         rebuild: bool,
-        /// Read the whole store and compare every page with its checksum. The hub must not run meanwhile.
-        #[arg(long)]
-        integrity: bool,
         /// Rewrite the store without the room that deleted and changed rows left in it. A running hub goes on meanwhile.
         #[arg(long)]
         compact: bool,
@@ -278,8 +275,12 @@ pub(crate) const fn delivery_query(
 pub(crate) enum Ledger {
     /// Sign the present head and print it: a C2SP checkpoint.
     Head,
-    /// Hash everything again, check every checkpoint and content, rebuild the read models and compare.
-    Verify,
+    /// Hash everything again, check every checkpoint and content, make the read models anew and compare.
+    Verify {
+        /// Only the ledger: entries, tree, tiles, checkpoints.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 /// `mihwar token`

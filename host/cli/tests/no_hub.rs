@@ -41,7 +41,6 @@ fn reading_a_folder_without_a_hub_says_so_and_makes_none() {
         &["ledger", "verify"],
         &["token", "create", "قارئ", "--scope", "feedback:read"],
         &["doctor", "--rebuild"],
-        &["doctor", "--integrity"],
         &["doctor", "--compact"],
     ] {
         let output = site.run(arguments);

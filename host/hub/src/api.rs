@@ -13,13 +13,14 @@ use crate::import::{self, ImportError, ImportProgress, ImportReport};
 use crate::inbound::{self, InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 use crate::intake::{self, Arrival, Desk, Intake, Rider};
 use crate::ledger;
-use crate::projection;
 use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
 };
+use crate::rebuild::{self, RebuildReport};
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
-use crate::verification::{self, VerifyProgress, VerifyReport};
+use crate::verification::{self, VerifyReport};
+use crate::walk::StageProgress;
 
 impl Hub {
     /// Takes drafts in. All good ones are durable before this answers, up to about 6 MB or 1024 of them together; each
@@ -212,18 +213,27 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be read. What does not fit stands in the report.
-    pub async fn verify(&self, progress: mpsc::Sender<VerifyProgress>) -> Result<VerifyReport, Fault> {
+    pub async fn verify(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
         verification::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
     }
 
-    /// Drops every read model and folds it from the ledger again.
+    /// Checks the ledger alone: entries, tree, tiles, checkpoints.
     ///
     /// # Errors
-    /// When the store cannot be read or written.
-    pub async fn rebuild(&self) -> Result<(), Fault> {
-        projection::drop_all(&self.shared.core.store).await?;
-        projection::catch_up(&self.shared.core).await
+    /// As [`Hub::verify`].
+    pub async fn verify_ledger(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        verification::verify_ledger(&self.shared.core, &self.shared.signer, &origin, progress).await
+    }
+
+    /// Makes every read model anew from the ledger, compares it with what is there, and puts right what differs. For a
+    /// hub whose workers were not started.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the store cannot be written, or somebody else writes read models meanwhile.
+    pub async fn rebuild(&self, progress: mpsc::Sender<StageProgress>) -> Result<RebuildReport, Fault> {
+        rebuild::rebuild(&self.shared.core, progress).await
     }
 
     /// Makes an API token. The secret is in the answer and nowhere else.

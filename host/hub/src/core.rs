@@ -13,13 +13,16 @@ use tokio::sync::Notify;
 use crate::fault::Fault;
 use crate::intake::Desk;
 use crate::keys;
+use crate::rebuild::SideStores;
 use crate::tokens::KnownTokens;
 use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
+/// How much longer than its last step work pauses that gives way to intake: a tenth of one core is left to it.
+const PAUSE_FACTOR: u32 = 9;
 /// Longest pause of work that gives way to intake.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
@@ -30,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wake: Wake,
     pub(crate) right_of_way: RightOfWay,
+    pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
 }
@@ -52,11 +56,11 @@ impl RightOfWay {
         Taken(&self.0)
     }
 
-    /// Called between two steps of work that can wait: pauses three times as long as the last step took, while
+    /// Called between two steps of work that can wait: pauses several times as long as the last step took, while
     /// something is being taken in and this work is not `late`.
     pub(crate) async fn give(&self, took: Duration, late: bool) {
         if !late && self.0.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep((took * 3).min(PAUSE_MAX)).await;
+            tokio::time::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX)).await;
         }
     }
 }
@@ -172,6 +176,7 @@ impl Core {
             clock,
             wake: Wake::default(),
             right_of_way: RightOfWay::default(),
+            side_stores: SideStores::in_memory(),
             tokens: KnownTokens::default(),
             desk: Desk::default(),
         }

@@ -1,8 +1,9 @@
 //! What can go wrong below the hub's own rules.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use mihwar_store::{ApplyError, StoreError};
+use mihwar_store::{ApplyError, BlobError, StoreError};
 use thiserror::Error;
 
 use crate::vault::VaultError;
@@ -24,6 +25,13 @@ pub enum Fault {
         /// The configured floor.
         floor: u64,
     },
+    /// The disk is full.
+    #[error("the disk is full: {0}; free some space")]
+    Full(String),
+    /// The disk failed in the middle of a write. Nothing is written until the hub is started again; only what is in
+    /// memory can be read.
+    #[error("{0}; start the hub again")]
+    Stopped(StoreError),
     /// Rows kept changing under the operation.
     #[error("the same rows were changed by others again and again; try again")]
     Contended,
@@ -35,7 +43,7 @@ pub enum Fault {
     TooLarge(String),
     /// The store failed.
     #[error("the store failed: {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     /// A file of the blob folder failed.
     #[error("a stored file cannot be used: {0}")]
     Blob(String),
@@ -82,8 +90,33 @@ impl From<ApplyError> for Fault {
             ApplyError::Busy { retry_after } => Self::Busy { retry_after },
             ApplyError::NoSpace { free, floor } => Self::NoSpace { free, floor },
             ApplyError::Unknown => Self::Unknown,
-            ApplyError::Broken(error) => Self::Store(error),
+            ApplyError::Broken(error) => error.into(),
             other => Self::TooLarge(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stopped { .. } => Self::Stopped(error),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<BlobError> for Fault {
+    fn from(error: BlobError) -> Self {
+        match &error {
+            BlobError::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+                ) =>
+            {
+                Self::Full(error.to_string())
+            }
+            _ => Self::Blob(error.to_string()),
         }
     }
 }

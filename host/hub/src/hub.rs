@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mihwar_ledger::Signer;
 use mihwar_model::{
-    Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock,
+    Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock, Time,
 };
 use mihwar_sandbox::{Engine, EngineError, EngineSettings};
 use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, Store, StoreError};
@@ -20,10 +20,11 @@ use crate::fault::Fault;
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
+use crate::rebuild::{self, SideStores};
 use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 use crate::workers::Workers;
-use crate::{keys, ledger, projection};
+use crate::{keys, ledger};
 
 /// Why a hub does not open.
 #[derive(Debug, Error)]
@@ -35,6 +36,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The machine's clock was never set.
+    #[error(
+        "this machine's clock says {now}: it was never set; set it (its battery may be empty), then start again. Nothing was changed"
+    )]
+    Clock {
+        /// What it says.
+        now: Time,
     },
     /// Another process has it open.
     #[error("another hub runs on {path}; stop it, or use another folder (--data)", path = path.display())]
@@ -156,7 +165,7 @@ impl Hub {
     /// # Errors
     /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
     pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        if !config.data.join(STORE).exists() {
+        if !config.data.join(STORE_FILE).exists() {
             return Err(OpenError::NoHub { path: config.data });
         }
         let core = open_core(&config, &doors).await?;
@@ -189,7 +198,7 @@ impl Hub {
     async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
         ledger::check_format(&core).await?;
         check_origin(&core, &config).await?;
-        projection::finish_drop(&core.store).await?;
+        rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
         let shared = Shared {
             core,
@@ -299,10 +308,45 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
 }
 
 /// The store's file in the data folder.
-pub(crate) const STORE: &str = "mihwar.redb";
+pub const STORE_FILE: &str = "mihwar.redb";
+
+/// A clock before this (2026-01-01) was never set: certificates, signatures, tokens and schedules would be wrong.
+pub const CLOCK_MIN: Time = Time(1_767_225_600_000);
+/// A clock that is further behind the ledger than this is worth a word.
+const BEHIND_LEDGER_MS: i64 = 24 * 3600 * 1000;
+
+/// A clock that was never set is refused. One that is behind the ledger is not: the clock under which the ledger was
+/// written may have been the wrong one, and then nobody could ever start again.
+fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
+    match clock.now() {
+        now if now < CLOCK_MIN => Err(OpenError::Clock { now }),
+        _ => Ok(()),
+    }
+}
+
+/// The newest moment that the ledger knows of. What is made from now on gets ids behind it.
+async fn newest_moment(store: &RedbStore, clock: &dyn Clock) -> Time {
+    let newest = match store.view().await {
+        Ok(view) => ledger::newest_moment(&*view).await,
+        Err(error) => Err(error.into()),
+    };
+    match newest {
+        Ok(newest) if clock.now().plus_millis(BEHIND_LEDGER_MS) < newest => {
+            let now = clock.now();
+            tracing::warn!(%now, %newest, "the clock is behind the newest entry of the ledger; if it is this clock that is wrong, set it");
+            newest
+        }
+        Ok(newest) => newest,
+        Err(error) => {
+            tracing::warn!("the end of the ledger cannot be read: {error}");
+            CLOCK_MIN
+        }
+    }
+}
 
 /// Opens store, keys and files of a data folder.
 async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
+    check_clock(&*doors.clock)?;
     let folder = config.data.clone();
     let unusable = |source| OpenError::Folder {
         path: folder.clone(),
@@ -321,7 +365,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
         ..RedbSettings::default()
     };
-    let path = folder.join(STORE);
+    let path = folder.join(STORE_FILE);
     // The lock on the store comes first: whoever has it may make the key.
     let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
     let store = match opened {
@@ -341,15 +385,17 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         .await
         .map_err(OpenError::Store)?
         .is_none();
+    let newest = newest_moment(&store, &*doors.clock).await;
     let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
     Ok(Arc::new(Core {
         store: Arc::new(store),
         blobs: BlobFolder::open(folder.join("blobs"))?,
         vault: Vault::new(&master, doors.randomness.clone()),
-        ids: Ids::new(doors.clock.clone(), doors.randomness.clone()),
+        ids: Ids::new(doors.clock.clone(), doors.randomness.clone()).after(newest),
         clock: doors.clock.clone(),
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
+        side_stores: SideStores::in_folder(folder, config.storage.free_space_floor.0),
         tokens: KnownTokens::default(),
         desk: Desk::default(),
     }))

@@ -29,13 +29,26 @@ pub(crate) const POSITION: Space = Space(0x20);
 pub(crate) const HEAD: Space = Space(0x21);
 pub(crate) const HISTORY: Space = Space(0x22);
 pub(crate) const DELIVERY: Space = Space(0x23);
-pub(crate) const INDEX: Space = Space(0x24);
-pub(crate) const COUNT: Space = Space(0x25);
+pub(crate) const COUNT: Space = Space(0x24);
+pub(crate) const OF_CONTACT: Space = Space(0x25);
+pub(crate) const OF_THREAD: Space = Space(0x26);
+pub(crate) const OF_DESTINATION: Space = Space(0x27);
+pub(crate) const OF_INSTANCE: Space = Space(0x28);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 
-/// All read models, in the order in which they are compared.
-pub(crate) const READ_MODELS: [Space; 6] = [POSITION, HEAD, HISTORY, DELIVERY, INDEX, COUNT];
+/// All read models, in the order in which they are compared; where they stand comes last.
+pub(crate) const READ_MODELS: [Space; 9] = [
+    HEAD,
+    HISTORY,
+    DELIVERY,
+    COUNT,
+    OF_CONTACT,
+    OF_THREAD,
+    OF_DESTINATION,
+    OF_INSTANCE,
+    POSITION,
+];
 
 pub(crate) fn all(space: Space) -> KeyRange {
     KeyRange::prefix(Key::space(space, ORG).finish())
@@ -43,6 +56,16 @@ pub(crate) fn all(space: Space) -> KeyRange {
 
 pub(crate) fn content(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(CONTENT, ORG).id(feedback.to_bytes()).u32(revision).finish()
+}
+
+/// The contents of all revisions.
+pub(crate) fn contents_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(CONTENT, ORG).id(feedback.to_bytes()).finish())
+}
+
+/// The revision whose content a row holds.
+pub(crate) fn content_revision(key: &Key) -> Option<u32> {
+    key.as_bytes().last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
 pub(crate) fn contact_key(contact: ContactId) -> Key {
@@ -134,6 +157,13 @@ pub(crate) fn inbox_due(instance: &InstanceName, now: Time) -> KeyRange {
     let put_off = || Key::space(INBOX, ORG).text(instance.as_str()).u8(PUT_OFF);
     let end = u64::try_from(now.0).unwrap_or(0).saturating_add(1);
     KeyRange::between(put_off().finish(), put_off().u64(end).finish())
+}
+
+/// Requests to one instance that were put off until later than `time`.
+pub(crate) fn inbox_beyond(instance: &InstanceName, time: Time) -> KeyRange {
+    let first = u64::try_from(time.0).unwrap_or(0).saturating_add(1);
+    let put_off = Key::space(INBOX, ORG).text(instance.as_str()).u8(PUT_OFF);
+    inbox_of(instance).after(&put_off.u64(first).finish())
 }
 
 /// The instance of a stored request, and how many attempts were made of it.
@@ -258,12 +288,11 @@ pub(crate) enum Lookup {
 
 impl Lookup {
     fn prefix(&self) -> mihwar_store::KeyBuilder {
-        let key = Key::space(INDEX, ORG);
         match self {
-            Self::Contact(contact) => key.u32(1).id(contact.to_bytes()),
-            Self::Thread(thread) => key.u32(2).id(thread.to_bytes()),
-            Self::Destination(name) => key.u32(3).text(name.as_str()),
-            Self::Instance(name) => key.u32(4).text(name.as_str()),
+            Self::Contact(contact) => Key::space(OF_CONTACT, ORG).id(contact.to_bytes()),
+            Self::Thread(thread) => Key::space(OF_THREAD, ORG).id(thread.to_bytes()),
+            Self::Destination(name) => Key::space(OF_DESTINATION, ORG).text(name.as_str()),
+            Self::Instance(name) => Key::space(OF_INSTANCE, ORG).text(name.as_str()),
         }
     }
 
@@ -297,11 +326,87 @@ pub(crate) fn count_names(key: &Key) -> Option<(String, String)> {
     Some((parts.text().ok()?, parts.text().ok()?))
 }
 
+/// What people call a read model.
+pub(crate) const fn model_name(space: Space) -> &'static str {
+    match space {
+        POSITION => "position",
+        HEAD => "head",
+        HISTORY => "history",
+        DELIVERY => "delivery",
+        COUNT => "count",
+        OF_CONTACT => "of contact",
+        OF_THREAD => "of thread",
+        OF_DESTINATION => "of department",
+        OF_INSTANCE => "of instance",
+        _ => "unknown",
+    }
+}
+
+/// A row of a read model in words, with the ids that other commands take.
+pub(crate) fn describe(key: &Key) -> String {
+    let in_words = match key.as_bytes().first().copied().map(Space) {
+        Some(POSITION) => Some("how far they are".to_owned()),
+        Some(HEAD) => last_id(key).map(|id| format!("feedback {}", FeedbackId::from_bytes(id))),
+        Some(HISTORY) => key.read().id().ok().zip(last_number(key)).map(|(id, sequence)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("entry {sequence} of feedback {feedback}")
+        }),
+        Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
+        Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
+        _ => last_id(key).zip(looked_up(key)).map(|(id, by)| {
+            let feedback = FeedbackId::from_bytes(id);
+            format!("feedback {feedback} under {by}")
+        }),
+    };
+    in_words.unwrap_or_else(|| format!("key {key}"))
+}
+
+/// What an index entry is looked up by; `None` for any other row.
+fn looked_up(key: &Key) -> Option<String> {
+    let mut parts = key.read();
+    Some(match Space(*key.as_bytes().first()?) {
+        OF_CONTACT => format!("contact {}", ContactId::from_bytes(parts.id().ok()?)),
+        OF_THREAD => format!("thread {}", ThreadId::from_bytes(parts.id().ok()?)),
+        OF_DESTINATION => format!("department {}", parts.text().ok()?),
+        OF_INSTANCE => format!("instance {}", parts.text().ok()?),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use mihwar_model::{InboundId, InstanceName, Time};
+    use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Time};
 
-    use super::{inbox, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id};
+    use super::{
+        Lookup, count, delivery, describe, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of,
+        inbox_parts, inbox_put_off, last_id, position, token,
+    };
+
+    #[test]
+    fn rows_of_read_models_are_told_with_the_ids_that_commands_take() {
+        let feedback = FeedbackId::from_bytes([0xAB; 16]);
+        let billing = InstanceName::new("billing").unwrap();
+        assert_eq!(describe(&head(feedback)), format!("feedback {feedback}"));
+        assert_eq!(
+            describe(&history(feedback, 7)),
+            format!("entry 7 of feedback {feedback}")
+        );
+        let id = DeliveryId::from_bytes([2; 16]);
+        assert_eq!(describe(&delivery(id)), format!("delivery {id}"));
+        assert_eq!(
+            describe(&Lookup::Destination(billing).entry(feedback)),
+            format!("feedback {feedback} under department billing")
+        );
+        let contact = ContactId::from_bytes([3; 16]);
+        assert_eq!(
+            describe(&Lookup::Contact(contact).entry(feedback)),
+            format!("feedback {feedback} under contact {contact}")
+        );
+        assert_eq!(describe(&count("kind", "شكوى")), "kind شكوى");
+        assert_eq!(describe(&position()), "how far they are");
+        let other = token(mihwar_model::TokenId::from_bytes([1; 16]));
+        assert_eq!(describe(&other), format!("key {other}"));
+    }
 
     #[test]
     fn stored_requests_lie_by_instance_and_then_by_what_comes_first() {
@@ -314,6 +419,10 @@ mod tests {
         assert!(inbox_fresh(&form).contains(&inbox(&form, late)) && !inbox_fresh(&form).contains(&put_off));
         assert!(inbox_due(&form, Time(5_000)).contains(&put_off));
         assert!(!inbox_due(&form, Time(4_999)).contains(&put_off));
+        assert!(inbox_beyond(&form, Time(4_999)).contains(&put_off));
+        assert!(!inbox_beyond(&form, Time(5_000)).contains(&put_off));
+        assert!(!inbox_beyond(&form, Time(0)).contains(&inbox(&form, late)));
+        assert!(!inbox_beyond(&form, Time(0)).contains(&inbox_put_off(&forms, Time(5_000), 3, early)));
         assert!(!inbox_due(&form, Time(i64::MAX)).contains(&inbox(&form, late)));
         assert_eq!(inbox_parts(&put_off), Some((form.clone(), 3)));
         assert_eq!(inbox_parts(&inbox(&forms, early)), Some((forms, 0)));

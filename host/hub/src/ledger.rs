@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, Key};
+use mihwar_model::{Event, EventBody, Time};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -82,6 +83,26 @@ pub(crate) async fn run(
             tracing::warn!("the ledger could not be signed: {error}");
         }
     }
+}
+
+/// Entries at the end of the ledger that are looked at for the newest moment.
+const NEWEST_AMONG: usize = 1_000;
+
+/// The newest moment that the end of the ledger tells of, by its events' times and by the ids in them: the clock may
+/// have stepped back in between. An entry that cannot be read is passed over here; verification names it.
+pub(crate) async fn newest_moment(view: &dyn View) -> Result<Time, Fault> {
+    let from = view.tree().size().saturating_sub(NEWEST_AMONG as u64);
+    let entries = view.journal(from, NEWEST_AMONG).await?;
+    let events = entries.iter().filter_map(|entry| Event::from_bytes(&entry.bytes).ok());
+    let moments = events.map(|event| {
+        let named = match &event.body {
+            EventBody::Received(received) => Some(received.feedback.made_at()),
+            EventBody::Routed(routed) => routed.routes.iter().map(|route| route.delivery.made_at()).max(),
+            _ => None,
+        };
+        named.map_or(event.at, |named| named.max(event.at))
+    });
+    Ok(moments.max().unwrap_or(Time(0)))
 }
 
 /// The first row of every folder.

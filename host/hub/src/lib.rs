@@ -15,6 +15,7 @@ mod core;
 mod delivery;
 mod enrichment;
 mod fault;
+mod folding;
 mod hub;
 mod idempotency;
 mod import;
@@ -31,6 +32,7 @@ mod plugin_lock;
 mod poll;
 mod projection;
 mod query;
+mod rebuild;
 mod routing;
 mod rows;
 mod status;
@@ -38,6 +40,7 @@ mod text;
 mod tokens;
 mod vault;
 mod verification;
+mod walk;
 #[cfg(test)]
 mod way_tests;
 mod withdrawal;
@@ -49,13 +52,13 @@ pub use config::{
 };
 pub use delivery::ReplaySelection;
 pub use fault::Fault;
-pub use hub::{Doors, Hub, OpenError, ReloadError, ReloadReport};
+pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport, STORE_FILE};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 pub use instances::Role;
 pub use intake::Intake;
-pub use maintenance::{CompactProgress, CompactReport};
+pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
@@ -64,9 +67,11 @@ pub use plugin_lock::{
 pub use query::{
     DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
 };
+pub use rebuild::{ModelReport, RebuildReport};
 pub use routing::RuleSet;
 pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;
-pub use verification::{VerifyProgress, VerifyReport};
+pub use verification::VerifyReport;
+pub use walk::{StageProgress, StageTime};

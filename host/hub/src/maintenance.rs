@@ -1,23 +1,11 @@
 //! Looking after the store's file as a whole.
 
-use mihwar_store::{CompactError, CompactionStage, Integrity, RedbStore, StoreError};
+use mihwar_store::{CompactError, CompactionProgress, CompactionStage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::config::Config;
-use crate::fault::Fault;
-use crate::hub::{Hub, OpenError, STORE};
-
-/// How far a compaction is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompactProgress {
-    /// What is being done.
-    pub stage: String,
-    /// Rows and entries taken over.
-    pub done: u64,
-    /// Of how many; it grows with what is written meanwhile.
-    pub total: u64,
-}
+use crate::hub::Hub;
+use crate::walk::StageProgress;
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +34,9 @@ impl Hub {
     ///
     /// # Errors
     /// Any [`CompactError`]: the store is as it was then, and in use.
-    pub async fn compact(&self, progress: mpsc::Sender<CompactProgress>) -> Result<CompactReport, CompactError> {
-        let tell = Box::new(move |now: mihwar_store::CompactionProgress| {
-            let step = CompactProgress {
+    pub async fn compact(&self, progress: mpsc::Sender<StageProgress>) -> Result<CompactReport, CompactError> {
+        let tell = Box::new(move |now: CompactionProgress| {
+            let step = StageProgress {
                 stage: words(now.stage).to_owned(),
                 done: now.done,
                 total: now.total,
@@ -70,25 +58,5 @@ impl Hub {
             rows: done.rows,
             pause_millis,
         })
-    }
-
-    /// Reads the whole store of a data folder that nobody serves, and compares every page with its checksum and the ledger
-    /// with its root. Needs no key and changes nothing. Takes as long as reading the file does.
-    ///
-    /// # Errors
-    /// [`OpenError::NoHub`], [`OpenError::AlreadyServed`], or [`OpenError::Store`] with the first damage that was found.
-    pub async fn check_integrity(config: &Config) -> Result<Integrity, OpenError> {
-        let folder = config.data.clone();
-        let path = folder.join(STORE);
-        if !path.exists() {
-            return Err(OpenError::NoHub { path: folder });
-        }
-        let checked = tokio::task::spawn_blocking(move || RedbStore::check_integrity(path)).await;
-        match checked {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(StoreError::AlreadyOpen { .. })) => Err(OpenError::AlreadyServed { path: folder }),
-            Ok(Err(error)) => Err(OpenError::Store(error)),
-            Err(error) => Err(OpenError::Fault(Fault::Blob(error.to_string()))),
-        }
     }
 }

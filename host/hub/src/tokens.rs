@@ -260,3 +260,33 @@ pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<
         scopes: row.scopes,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mihwar_model::{Actor, Time};
+    use mihwar_store::MemoryStore;
+
+    use super::{Scope, authenticate, create, revoke};
+    use crate::core::Core;
+
+    #[tokio::test]
+    async fn a_revoked_token_is_worthless_at_once_although_it_was_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
+        let scopes = vec![Scope::FeedbackWrite];
+        let made = create(&core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            let caller = authenticate(&core, &made.token).await.unwrap().unwrap();
+            assert!(caller.token == made.id && caller.may(Scope::FeedbackWrite));
+        }
+        let forged = format!("{}0", &made.token);
+        assert!(authenticate(&core, &forged).await.unwrap().is_none());
+        assert!(revoke(&core, Actor::Console, made.id).await.unwrap());
+        assert!(authenticate(&core, &made.token).await.unwrap().is_none());
+        assert!(!revoke(&core, Actor::Console, made.id).await.unwrap());
+    }
+}

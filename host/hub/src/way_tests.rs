@@ -138,11 +138,11 @@ async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     )
     .await;
     projection::catch_up(&hub.shared.core).await.unwrap();
-    // The mark is set and the position gone, the counts still there: as a kill leaves it.
+    // The mark is set, and some rows are not as they should be: as a kill leaves it.
     let cut = Batch {
         edits: vec![
-            Edit::Put(keys::setting("read-models-dropping"), Vec::new()),
-            Edit::Delete(keys::position()),
+            Edit::Put(keys::setting("read-models-mending"), Vec::new()),
+            Edit::Add(keys::count("kind", "complaint"), 3),
         ],
         ..Batch::default()
     };

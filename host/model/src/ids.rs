@@ -8,7 +8,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Clock, Randomness};
+use crate::{Clock, Randomness, Time};
 
 /// The organisation that keys belong to. One hub serves one organisation today; keys carry it so that
 /// several may share an engine later.
@@ -28,6 +28,13 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
+            /// When it was made, as far as its maker's clock was right.
+            #[must_use]
+            pub fn made_at(self) -> Time {
+                let [a, b, c, d, e, f, ..] = self.to_bytes();
+                Time(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+            }
+
             /// The sixteen bytes, in the order that sorts by time.
             #[must_use]
             pub const fn to_bytes(self) -> [u8; 16] {
@@ -126,6 +133,8 @@ impl fmt::Debug for Ids {
 
 /// `rand_a` of a version 7 UUID has twelve bits.
 const COUNTER_MAX: u16 = 0x0FFF;
+/// The time of a version 7 UUID has 48 bits; a clock that is further on counts as this.
+const MILLIS_MAX: u64 = (1 << 48) - (1 << 32);
 
 impl Ids {
     /// A generator over this clock and this randomness.
@@ -135,6 +144,16 @@ impl Ids {
             clock,
             randomness,
             last: Mutex::new((0, 0)),
+        }
+    }
+
+    /// A generator whose ids come after all that were made up to `floor`, even if the clock is put back.
+    #[must_use]
+    pub fn after(self, floor: Time) -> Self {
+        let floor = u64::try_from(floor.0).unwrap_or(0).min(MILLIS_MAX);
+        Self {
+            last: Mutex::new((floor, COUNTER_MAX)),
+            ..self
         }
     }
 
@@ -168,7 +187,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{FeedbackId, Ids};
-    use crate::{ManualClock, SeededRandomness, Time};
+    use crate::{Clock as _, ManualClock, SeededRandomness, Time};
 
     #[test]
     fn ids_ascend_even_when_the_clock_steps_back() {
@@ -182,6 +201,19 @@ mod tests {
             assert_eq!(next.get_version_num(), 7);
             before = next;
         }
+    }
+
+    #[test]
+    fn ids_ascend_over_a_restart_with_a_clock_that_was_put_back() {
+        let clock = Arc::new(ManualClock::at(Time(2_000_000)));
+        let before = FeedbackId(Ids::new(clock.clone(), Arc::new(SeededRandomness::new(7))).next());
+        assert_eq!(before.made_at(), Time(2_000_000));
+        clock.advance_millis(-86_400_000);
+        let ids = Ids::new(clock.clone(), Arc::new(SeededRandomness::new(8))).after(before.made_at());
+        let after = FeedbackId(ids.next());
+        assert!(after > before, "{after} follows {before}");
+        clock.advance_millis(2 * 86_400_000);
+        assert_eq!(FeedbackId(ids.next()).made_at(), clock.now());
     }
 
     #[test]

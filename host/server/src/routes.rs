@@ -24,7 +24,12 @@ const VITAL_TIME_MAX: Duration = Duration::from_secs(5);
 /// Everything the hub answers to. Requests should carry a [`crate::Peer`] in their extensions; one without counts as a
 /// stranger's.
 pub fn router(hub: Hub, metrics: &Metrics) -> Router {
-    let config = hub.config();
+    router_over(Surface::new(hub, metrics.handle()))
+}
+
+/// As [`router`], over what whoever serves keeps a hand on.
+pub(crate) fn router_over(surface: Surface) -> Router {
+    let config = surface.config();
     let server = &config.server;
     let body_limit = usize::try_from(server.body_limit.0).unwrap_or(usize::MAX);
     let Parts {
@@ -34,12 +39,9 @@ pub fn router(hub: Hub, metrics: &Metrics) -> Router {
         document,
     } = Parts::new();
     let hook = Router::new().route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook));
-    let hook = layers::bound_time(hook, server.timeout.0);
-    let bounded = layers::bound_exchange(exchanges.merge(pages(&document)), server.timeout.0, body_limit)
-        .merge(layers::shed_load(hook, hooks::CONCURRENT_MAX))
-        .merge(layers::bound_lasting(lasting));
-    let surface = Surface::new(hub, metrics.handle());
-    let all = layers::shed_load(bounded, server.concurrent_requests)
+    let all = layers::bound_exchange(exchanges.merge(pages(&document)), server.timeout.0, body_limit)
+        .merge(layers::bound_time(hook, server.timeout.0))
+        .merge(layers::bound_lasting(lasting, server.stream_timeout.0))
         .merge(layers::bound_time(vital, VITAL_TIME_MAX))
         .with_state(surface);
     layers::wrap(all)

@@ -8,17 +8,13 @@ use mihwar_hub::Hub;
 use thiserror::Error;
 
 use crate::http::listen::{ConnectionBounds, Listeners, accept_until};
-use crate::routes::router;
+use crate::http::open_files;
+use crate::http::overload::Entrance;
+use crate::routes::router_over;
+use crate::surface::Surface;
 
 /// How often measurements are folded together when nobody asks for them.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long a caller may take over a request's headers.
-const HEADER_READ_MAX: Duration = Duration::from_secs(10);
-/// How long a caller may read nothing of an answer before the connection is closed.
-const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
-/// Connections that one address may hold; this machine's own are not counted. A setting for all of them together is
-/// `server.connections`.
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// Upper bounds of the buckets for durations, in seconds: from a cached answer to a slow disk.
 const SECONDS: [f64; 12] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
@@ -61,16 +57,28 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Answers on `listeners` until `stop` is done; then nobody new gets in, and open exchanges may end within 20 seconds.
+/// Answers on `listeners` until `stop` is done. Then readiness says no for `server.stop-notice` while everything goes on;
+/// after that nobody new gets in, and open exchanges may end within `server.stop-timeout`.
 pub async fn serve(hub: Hub, metrics: Metrics, listeners: Listeners, stop: impl Future<Output = ()>) {
+    let config = hub.config();
+    let server = &config.server;
     let bounds = ConnectionBounds {
-        connections_max: hub.config().server.connections,
-        connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
-        header_read_max: HEADER_READ_MAX,
-        write_stall_max: WRITE_STALL_MAX,
+        connections_max: open_files::connections(server.connections),
+        connections_per_address_max: server.connections_per_address,
+        header_read_max: server.header_timeout.0,
+        write_stall_max: server.stall_timeout.0,
+        drain_max: server.stop_timeout.0,
     };
     let upkeep = metrics.handle().map(|handle| tokio::spawn(upkeep(handle)));
-    accept_until(router(hub, &metrics), listeners, bounds, stop).await;
+    let surface = Surface::new(hub, metrics.handle());
+    let entrance = Arc::new(Entrance::new(server));
+    let told = async {
+        stop.await;
+        surface.stop();
+        entrance.close();
+        tokio::time::sleep(server.stop_notice.0).await;
+    };
+    accept_until(router_over(surface.clone()), entrance.clone(), listeners, bounds, told).await;
     if let Some(upkeep) = upkeep {
         upkeep.abort();
     }

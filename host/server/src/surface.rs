@@ -1,14 +1,19 @@
 //! What handlers share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use mihwar_hub::{Check, Config, Hub};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Duration, Instant};
 
 /// How long an answer about readiness may be given again. Each new one writes to the disk, and anybody may ask.
 const READINESS_FRESH: Duration = Duration::from_secs(1);
+
+/// Groups of streamed lines that are at the writer at once, or on their way to it. Enough to keep it busy; more would only make
+/// those wait who bring one record at a time.
+const STREAMED_GROUPS: usize = 4;
 
 /// When readiness was last looked at, and what was found.
 type Looked = Option<(Instant, Vec<Check>)>;
@@ -20,7 +25,10 @@ pub(crate) struct Surface {
     pub(crate) hub: Hub,
     /// Where metrics are read; `None` when nobody installed a recorder.
     pub(crate) metrics: Option<Arc<PrometheusHandle>>,
+    /// One permit for each group of streamed lines that may be at the writer.
+    pub(crate) streamed_groups: Arc<Semaphore>,
     readiness: Arc<Mutex<Looked>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Surface {
@@ -29,12 +37,32 @@ impl Surface {
         Self {
             hub,
             metrics,
+            streamed_groups: Arc::new(Semaphore::new(STREAMED_GROUPS)),
             readiness: Arc::default(),
+            stopping: Arc::default(),
         }
     }
 
     /// Looks at everything that must work. However many ask, the hub looks at most once a second.
     pub(crate) async fn readiness(&self) -> Vec<Check> {
+        let mut checks = self.looked_at().await;
+        if self.stopping.load(Ordering::Relaxed) {
+            checks.push(Check {
+                name: "stop".into(),
+                ok: false,
+                vital: true,
+                detail: "the hub was told to stop; send requests elsewhere".into(),
+            });
+        }
+        checks
+    }
+
+    /// From here on the hub is not ready, whatever else is found.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    async fn looked_at(&self) -> Vec<Check> {
         let mut last = self.readiness.lock().await;
         if let Some((at, checks)) = &*last
             && at.elapsed() < READINESS_FRESH

@@ -72,6 +72,17 @@ impl Edit {
             Self::Put(key, _) | Self::Delete(key) | Self::Add(key, _) => key,
         }
     }
+
+    /// Bytes of key and value: its part of [`Batch::size`].
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.key().as_bytes().len()
+            + match self {
+                Self::Put(_, value) => value.len(),
+                Self::Delete(_) => 0,
+                Self::Add(..) => size_of::<i64>(),
+            }
+    }
 }
 
 impl Batch {
@@ -79,14 +90,7 @@ impl Batch {
     #[must_use]
     pub fn size(&self) -> usize {
         let guards = self.guards.iter().map(|guard| guard.key().as_bytes().len());
-        let edits = self.edits.iter().map(|edit| {
-            edit.key().as_bytes().len()
-                + match edit {
-                    Edit::Put(_, value) => value.len(),
-                    Edit::Delete(_) => 0,
-                    Edit::Add(..) => size_of::<i64>(),
-                }
-        });
+        let edits = self.edits.iter().map(Edit::size);
         let journal = self.journal.iter().map(Vec::len);
         guards.chain(edits).chain(journal).sum()
     }

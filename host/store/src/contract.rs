@@ -8,7 +8,7 @@ use mihwar_ledger::{Frontier, Hash, TileId};
 use crate::{ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, Key, KeyRange, Order, StoreError};
 
 /// Most rows, or journal entries, in one answer.
-pub const MAX_PAGE_ROWS: usize = 1_000;
+pub const MAX_PAGE_ROWS: usize = 10_000;
 /// An answer ends early when its rows or entries pass this many bytes; it always has at least one.
 pub const MAX_PAGE_BYTES: usize = 4_000_000;
 

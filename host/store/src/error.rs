@@ -33,6 +33,12 @@ pub enum StoreError {
         /// What contradicts what.
         what: String,
     },
+    /// The disk failed, and what is on it is not known for sure. What is in memory can still be read.
+    #[error("the disk failed ({reason}); the store takes no more writes until it is opened again")]
+    Stopped {
+        /// What was being done, and what the engine said.
+        reason: String,
+    },
     /// The engine or the disk below it failed.
     #[error("the storage engine failed while {what}: {reason}")]
     Engine {
@@ -48,10 +54,23 @@ impl StoreError {
         move |error| match error {
             redb::Error::DatabaseClosed => Self::Closed,
             redb::Error::Corrupted(what) => Self::Corrupt { what },
+            redb::Error::PreviousIo => Self::Stopped {
+                reason: "before this".to_owned(),
+            },
             error => Self::Engine {
                 what,
                 reason: error.to_string(),
             },
+        }
+    }
+
+    /// The same where the writer met it: after a failure of the disk it writes no more.
+    pub(crate) fn of_writing(self) -> Self {
+        match self {
+            Self::Engine { what, reason } => Self::Stopped {
+                reason: format!("{what}: {reason}"),
+            },
+            other => other,
         }
     }
 

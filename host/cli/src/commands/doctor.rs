@@ -1,38 +1,41 @@
 //! `mihwar doctor`: look at everything that must be right for the hub to run.
 
-use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mihwar_hub::{CompactProgress, Config, Hub, OpenError};
+use mihwar_hub::{CLOCK_MIN, Config, Hub, ModelReport, OpenError, RebuildReport, STORE_FILE};
 use mihwar_model::{Clock, SystemClock};
 use mihwar_server::wire::{CheckView, CompactLine, InstanceListView, Readiness};
-use mihwar_store::{FolderSpace, FreeSpace};
+use mihwar_store::{FolderSpace, FreeSpace, RedbStore};
+use serde::Serialize;
+use tokio::sync::mpsc;
 
-use super::ledger::bar;
 use super::load_config;
+use super::stages::{StageBar, tell_times};
 use crate::args::Global;
 use crate::client::{Client, Opening};
 use crate::output::{Outcome, json, line, plain};
-use crate::words::bytes;
+use crate::words::{bytes, counted};
 
-/// A clock before this (2026-01-01) was never set: certificates, signatures and schedules would fail.
-const CLOCK_MIN_MILLIS: i64 = 1_767_225_600_000;
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Examined {
+    #[serde(flatten)]
+    readiness: Readiness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuild: Option<RebuildReport>,
+}
 
-/// What is to be done besides looking.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tasks {
-    /// Fold the read models anew.
-    pub(super) rebuild: bool,
-    /// Compare every page of the store with its checksum.
-    pub(super) integrity: bool,
-    /// Rewrite the store's file.
-    pub(super) compact: bool,
+/// What is to be done besides looking, each with its bar.
+struct Tasks {
+    rebuild: Option<StageBar>,
+    compact: Option<StageBar>,
 }
 
 /// Looks, tells, and ends with status 1 when anything is wrong.
-pub(super) async fn run(global: &Global, tasks: Tasks) -> anyhow::Result<Outcome> {
+pub(super) async fn run(global: &Global, rebuild: bool, compact: bool) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
+    let mut rebuilt = None;
     match load_config(global, &[]) {
         Ok(config) => {
             let path = config.path.display().to_string();
@@ -41,26 +44,35 @@ pub(super) async fn run(global: &Global, tasks: Tasks) -> anyhow::Result<Outcome
                 format!("{path}, {} instances", config.instances.len()),
             ));
             findings.extend(check_folder(&config));
-            // Before the hub is opened: opening repairs what it can, and trusts the rest.
-            if tasks.integrity {
-                findings.push(check_integrity(&config).await);
-            }
-            findings.extend(check_hub(&config, tasks, global.json).await);
+            let bar = || StageBar::new(global.json);
+            let tasks = Tasks {
+                rebuild: rebuild.then(bar),
+                compact: compact.then(bar),
+            };
+            let (found, report) = check_hub(&config, tasks).await;
+            findings.extend(found);
+            rebuilt = report;
             findings.extend(check_plugins(&config).await);
         }
         Err(error) => findings.push(bad("configuration", format!("{error:#}"))),
     }
     let all_good = findings.iter().all(|finding| finding.ok);
     if global.json {
-        json(&Readiness {
-            ready: all_good,
-            checks: findings,
+        json(&Examined {
+            readiness: Readiness {
+                ready: all_good,
+                checks: findings,
+            },
+            rebuild: rebuilt,
         })?;
     } else {
         for CheckView { name, ok, detail, .. } in &findings {
             let mark = if *ok { "good" } else { "BAD " };
             let text = format!("{mark}  {name}: {}", detail.as_deref().unwrap_or_default());
             line(plain(&text.replace('\n', "\n      ")))?;
+        }
+        if let Some(report) = &rebuilt {
+            tell_times(&report.stages)?;
         }
     }
     Ok(Outcome::of(all_good))
@@ -84,7 +96,7 @@ fn bad(name: &str, detail: impl Into<String>) -> CheckView {
 
 fn check_clock(clock: &impl Clock) -> CheckView {
     let now = clock.now();
-    if now.0 < CLOCK_MIN_MILLIS {
+    if now < CLOCK_MIN {
         return bad("clock", format!("the machine says it is {now}; set its clock"));
     }
     good("clock", now.to_string())
@@ -130,82 +142,135 @@ fn check_space(folder: &Path, floor: u64) -> CheckView {
     }
 }
 
-async fn check_integrity(config: &Config) -> CheckView {
-    let name = "store, page by page";
-    match Hub::check_integrity(config).await {
-        Ok(found) => good(
-            name,
-            format!(
-                "{}: {} rows and {} entries of the ledger, every page as it was written",
-                bytes(found.file_bytes),
-                found.rows,
-                found.journal_entries
-            ),
-        ),
-        Err(error) => bad(name, error.to_string()),
+const REBUILT: &str = "rebuilt read models";
+
+async fn rebuild_read_models(client: &Client, mut bar: StageBar) -> (CheckView, Option<RebuildReport>) {
+    let hub = match client {
+        Client::Running(_) => return (bad(REBUILT, "the hub runs; stop it first"), None),
+        Client::Here { hub, .. } => hub,
+    };
+    let (sender, mut progress) = mpsc::channel(16);
+    let work = hub.rebuild(sender);
+    tokio::pin!(work);
+    let outcome = loop {
+        tokio::select! {
+            Some(step) = progress.recv() => bar.step(step),
+            outcome = &mut work => break outcome,
+        }
+    };
+    bar.finish();
+    match outcome {
+        Ok(report) => (good(REBUILT, told(&report)), Some(report)),
+        Err(error) => (bad(REBUILT, error.to_string()), None),
     }
 }
 
-async fn rebuild_read_models(client: &Client) -> CheckView {
-    let name = "rebuilt read models";
-    match client {
-        Client::Running(_) => bad(name, "the hub runs; stop it first"),
-        Client::Here { hub, .. } => match hub.rebuild().await {
-            Ok(()) => good(name, "folded from the ledger again"),
-            Err(error) => bad(name, error.to_string()),
-        },
+/// What a rebuild found, by read model.
+fn told(report: &RebuildReport) -> String {
+    let rows: u64 = report.models.iter().map(|model| model.rows).sum();
+    let (events, rows) = (counted(report.events, "event", "events"), counted(rows, "row", "rows"));
+    let mut text = match report.mended {
+        0 => format!("{events} folded, {rows} compared, all as the ledger says"),
+        mended => format!("{events} folded, {rows} compared, {mended} put right"),
+    };
+    for model in report.models.iter().filter(|model| model.differences() > 0) {
+        let ModelReport {
+            model,
+            missing,
+            different,
+            surplus,
+            examples,
+            ..
+        } = model;
+        text.push_str(&format!(
+            "\n{model}: {missing} missing, {different} different, {surplus} too many"
+        ));
+        for example in examples {
+            text.push_str(&format!("\n  {example}"));
+        }
     }
+    text
 }
 
 const COMPACTED: &str = "compacted store";
 
 /// Has the store rewritten, by the hub that runs or here.
-async fn compact(client: &Client, as_json: bool) -> anyhow::Result<CheckView> {
+async fn compact_store(client: &Client, mut bar: StageBar) -> anyhow::Result<CheckView> {
     let mut lines = client.post("/api/v1/store:compact", &()).await?.lines();
-    let bar = (!as_json && std::io::stderr().is_terminal()).then(bar);
     let report = loop {
         match lines.next().await? {
-            Some(CompactLine::Progress(CompactProgress { stage, done, total })) => {
-                if let Some(bar) = &bar {
-                    bar.set_length(total);
-                    bar.set_position(done);
-                    bar.set_message(stage);
-                }
-            }
+            Some(CompactLine::Progress(step)) => bar.step(step),
             Some(CompactLine::Report(report)) => break report,
             Some(CompactLine::Problem(problem)) => anyhow::bail!("{}", problem.detail),
             None => anyhow::bail!("the hub stopped in the middle; its store is as it was, or compacted"),
         }
     };
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    bar.finish();
     Ok(good(
         COMPACTED,
         format!(
-            "{} on disk before, {} now; {} rows moved; nothing could be written for {} ms",
+            "{} on disk before, {} now; {} moved; nothing could be written for {} ms",
             bytes(report.before),
             bytes(report.after),
-            report.rows,
+            counted(report.rows, "row", "rows"),
             report.pause_millis
         ),
     ))
 }
 
 /// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
-async fn check_hub(config: &Config, tasks: Tasks, as_json: bool) -> Vec<CheckView> {
+async fn check_hub(config: &Config, tasks: Tasks) -> (Vec<CheckView>, Option<RebuildReport>) {
+    let pages = if Client::running(config).await.is_none() {
+        check_store_file(&config.data).await
+    } else {
+        None
+    };
+    // A damaged file is not written to, unless that is what was asked for.
+    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && tasks.rebuild.is_none()) {
+        return (vec![damaged.clone()], None);
+    }
+    let mut findings: Vec<CheckView> = pages.into_iter().collect();
+    let (asked, report) = ask_hub(config, tasks).await;
+    findings.extend(asked);
+    (findings, report)
+}
+
+/// Compares every page of the store's file with its checksum, and the ledger with its root. A running hub has the file to itself; it is not looked at
+/// then.
+async fn check_store_file(folder: &Path) -> Option<CheckView> {
+    let (name, path) = ("store file", folder.join(STORE_FILE));
+    let size = std::fs::metadata(&path).ok()?.len();
+    let looked = tokio::task::spawn_blocking(move || RedbStore::check_integrity(path)).await;
+    Some(match looked {
+        Ok(Ok(found)) => {
+            let rows = counted(found.rows, "row", "rows");
+            let entries = counted(found.journal_entries, "entry", "entries");
+            let said = format!(
+                "{}, {rows}, {entries} of the ledger, every page as it was written",
+                bytes(size)
+            );
+            good(name, said)
+        }
+        Ok(Err(error)) => bad(name, error.to_string()),
+        Err(error) => bad(name, error.to_string()),
+    })
+}
+
+async fn ask_hub(config: &Config, tasks: Tasks) -> (Vec<CheckView>, Option<RebuildReport>) {
     let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
-        Err(error) => return vec![no_hub(&error, tasks.rebuild || tasks.compact)],
+        Err(error) => {
+            let to_be_mended = tasks.rebuild.is_some() || tasks.compact.is_some();
+            return (vec![no_hub(&error, to_be_mended)], None);
+        }
     };
-    let mut done = Vec::new();
-    if tasks.rebuild {
-        done.push(rebuild_read_models(&client).await);
-    }
-    if tasks.compact {
-        let compacted = compact(&client, as_json).await;
-        done.push(compacted.unwrap_or_else(|error| bad(COMPACTED, format!("{error:#}"))));
-    }
+    let (rebuilt, report) = match tasks.rebuild {
+        Some(bar) => {
+            let (finding, report) = rebuild_read_models(&client, bar).await;
+            (Some(finding), report)
+        }
+        None => (None, None),
+    };
     let mut findings = match &client {
         Client::Running(socket) => {
             let mut findings = vec![good("hub", format!("runs, and answers on {}", socket.display()))];
@@ -233,11 +298,15 @@ async fn check_hub(config: &Config, tasks: Tasks, as_json: bool) -> Vec<CheckVie
             findings
         }
     };
-    findings.extend(done);
+    findings.extend(rebuilt);
+    if let Some(bar) = tasks.compact {
+        let compacted = compact_store(&client, bar).await;
+        findings.push(compacted.unwrap_or_else(|error| bad(COMPACTED, format!("{error:#}"))));
+    }
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
-    findings
+    (findings, report)
 }
 
 /// That there is no hub yet is how every hub begins, and nothing bad unless one was to be mended.

@@ -1,12 +1,10 @@
 //! `mihwar ledger`: the proof of it all.
 
-use std::io::IsTerminal;
-
-use indicatif::{ProgressBar, ProgressStyle};
-use mihwar_hub::{VerifyProgress, VerifyReport};
+use mihwar_hub::VerifyReport;
 use mihwar_server::wire::VerifyLine;
 use serde::Serialize;
 
+use super::stages::{StageBar, tell_times};
 use crate::args::Ledger;
 use crate::client::Client;
 use crate::output::{Outcome, json, line, one_line};
@@ -16,7 +14,7 @@ use crate::words::counted;
 pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Ledger::Head => head(client, as_json).await,
-        Ledger::Verify => verify(client, as_json).await,
+        Ledger::Verify { quick } => verify(client, *quick, as_json).await,
     }
 }
 
@@ -47,59 +45,55 @@ async fn head(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn verify(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
-    let mut lines = client.post("/api/v1/ledger:verify", &()).await?.lines();
-    let bar = (!as_json && std::io::stderr().is_terminal()).then(bar);
+async fn verify(client: &Client, quick: bool, as_json: bool) -> anyhow::Result<Outcome> {
+    let path = format!("/api/v1/ledger:verify?quick={quick}");
+    let mut lines = client.post(&path, &()).await?.lines();
+    let mut bar = StageBar::new(as_json);
     let report = loop {
         match lines.next().await? {
-            Some(VerifyLine::Progress(VerifyProgress { stage, done, total })) => {
-                if let Some(bar) = &bar {
-                    bar.set_length(total);
-                    bar.set_position(done);
-                    bar.set_message(stage);
-                }
-            }
+            Some(VerifyLine::Progress(progress)) => bar.step(progress),
             Some(VerifyLine::Report(report)) => break report,
             Some(VerifyLine::Problem(problem)) => anyhow::bail!("{}", problem.detail),
             None => anyhow::bail!("the verification broke off; nothing is known"),
         }
     };
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    bar.finish();
     if as_json {
         json(&report)?;
     } else {
-        tell(&report)?;
+        tell(&report, quick)?;
     }
     Ok(Outcome::of(report.ok))
 }
 
-pub(super) fn bar() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
-}
-
-fn tell(report: &VerifyReport) -> anyhow::Result<()> {
+fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
     line(format_args!("{} entries, root {}", report.events, report.root))?;
-    line(format_args!(
-        "{}, {} ({} gone by intent), {}, {}",
+    let (checkpoints, tiles) = (
         counted(report.checkpoints, "checkpoint", "checkpoints"),
-        counted(report.contents, "content", "contents"),
-        report.contents_gone,
-        counted(report.deliveries_open, "open delivery", "open deliveries"),
-        counted(report.read_model_rows, "row of read models", "rows of read models")
-    ))?;
+        counted(report.tiles, "tile", "tiles"),
+    );
+    if quick {
+        line(format_args!("{checkpoints}, {tiles}"))?;
+    } else {
+        line(format_args!(
+            "{checkpoints}, {tiles}, {} ({} gone by intent), {}, {}, {}",
+            counted(report.contents, "content", "contents"),
+            report.contents_gone,
+            counted(report.files, "file", "files"),
+            counted(report.deliveries_open, "open delivery", "open deliveries"),
+            counted(report.read_model_rows, "row of read models", "rows of read models")
+        ))?;
+    }
+    tell_times(&report.stages)?;
     for finding in &report.findings {
         line(format_args!("  {}", one_line(finding)))?;
     }
     if report.findings_untold > 0 {
         line(format_args!("  … and {} more", report.findings_untold))?;
     }
-    line(if report.ok {
-        "Everything is as the ledger says."
-    } else {
-        "NOT everything is as the ledger says."
+    line(match (report.ok, quick) {
+        (true, false) => "Everything is as the ledger says.",
+        (true, true) => "The ledger is what was signed; what follows from it was not looked at.",
+        (false, _) => "NOT everything is as the ledger says.",
     })
 }

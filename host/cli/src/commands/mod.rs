@@ -10,6 +10,7 @@ mod pages;
 mod plugin;
 mod plugin_build;
 mod serve;
+mod stages;
 mod token;
 
 use std::path::Path;
@@ -37,18 +38,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
-        Command::Doctor {
-            rebuild,
-            integrity,
-            compact,
-        } => {
-            let tasks = doctor::Tasks {
-                rebuild,
-                integrity,
-                compact,
-            };
-            doctor::run(&global, tasks).await
-        }
+        Command::Doctor { rebuild, compact } => doctor::run(&global, rebuild, compact).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }

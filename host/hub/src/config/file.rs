@@ -44,6 +44,9 @@ pub(super) struct File {
     pub(super) route: Vec<RouteSection>,
 }
 
+/// Largest body that any address takes whatever `server.body-limit` says: another system's request.
+const INBOUND_BODY_MAX: u64 = 4 << 20;
+
 /// Where the hub listens and what it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -54,12 +57,63 @@ pub struct ServerSection {
     pub public_url: Option<String>,
     /// Largest request body, other than streams. Default 256 KiB.
     pub body_limit: ByteSize,
-    /// Requests worked on at once; more are answered 503. Default 512.
+    /// The most requests that write and are worked on at once, and half as many that read; more are answered 503. As long
+    /// as they take much longer than on a hub without work, fewer are let in, though never less than 96. Default 512.
     pub concurrent_requests: usize,
-    /// Connections held at once. Default 2048.
+    /// Streams (`…:batch`, `…:export` and the like) at once; more are answered 503. Default 32.
+    pub streams: usize,
+    /// Memory for bodies that are read whole, all of them together; one that does not fit is answered 503. At least 4 MiB
+    /// (what another system may send) and `body-limit`. Default 64 MiB.
+    pub body_memory: ByteSize,
+    /// Connections held at once; more wait. Fewer if the system allows fewer files. Default 2048.
     pub connections: usize,
-    /// Longest time for a request that is no stream. Default 10 s.
+    /// Of these, connections that one address may hold (for IPv6: one network of 64 bits); more are closed at once. This
+    /// machine's own addresses are excepted, since a proxy here brings everybody's. Default 256.
+    pub connections_per_address: usize,
+    /// Longest time for a request that is no stream, its body included. Default 10 s.
     pub timeout: Span,
+    /// Longest time for the headers of a request, and for a connection without any. Default 10 s.
+    pub header_timeout: Span,
+    /// Longest time from one line of a stream to the next, while the hub waits for it. Default 60 s.
+    pub stream_timeout: Span,
+    /// How long nothing may be read of an answer before its connection is closed. Default 30 s.
+    pub stall_timeout: Span,
+    /// How long a hub that was told to stop goes on as before, while `/health/ready` answers 503, so that whoever
+    /// distributes requests sends no more. Default 0 s.
+    pub stop_notice: Span,
+    /// How long after that open exchanges may take to end before they are cut off. Default 20 s.
+    pub stop_timeout: Span,
+}
+
+impl ServerSection {
+    /// Values with which nothing could be served: the key, and what would be right.
+    pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
+        let counts = [
+            ("concurrent-requests", self.concurrent_requests),
+            ("streams", self.streams),
+            ("connections", self.connections),
+            ("connections-per-address", self.connections_per_address),
+        ];
+        let spans = [
+            ("timeout", self.timeout),
+            ("header-timeout", self.header_timeout),
+            ("stream-timeout", self.stream_timeout),
+            ("stall-timeout", self.stall_timeout),
+        ];
+        let none = counts.into_iter().filter(|(_, count)| *count == 0);
+        let none = none.map(|(key, _)| (key, "must be at least 1".to_owned()));
+        let at_once = spans.into_iter().filter(|(_, span)| span.0.is_zero());
+        let at_once = at_once.map(|(key, _)| (key, "must be longer than nothing, such as \"10s\"".to_owned()));
+        let mut faults: Vec<_> = none.chain(at_once).collect();
+        let largest = ByteSize(self.body_limit.0.max(INBOUND_BODY_MAX));
+        if self.body_memory < largest {
+            faults.push((
+                "body-memory",
+                format!("must be at least {largest}: the largest body has to fit"),
+            ));
+        }
+        faults
+    }
 }
 
 impl Default for ServerSection {
@@ -69,8 +123,16 @@ impl Default for ServerSection {
             public_url: None,
             body_limit: ByteSize(256 << 10),
             concurrent_requests: 512,
+            streams: 32,
+            body_memory: ByteSize(64 << 20),
             connections: 2048,
+            connections_per_address: 256,
             timeout: Span(Duration::from_secs(10)),
+            header_timeout: Span(Duration::from_secs(10)),
+            stream_timeout: Span(Duration::from_secs(60)),
+            stall_timeout: Span(Duration::from_secs(30)),
+            stop_notice: Span(Duration::ZERO),
+            stop_timeout: Span(Duration::from_secs(20)),
         }
     }
 }

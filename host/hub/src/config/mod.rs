@@ -263,6 +263,9 @@ impl Config {
             problems.add(&["server", "listen"], "is no address; write it like 127.0.0.1:8480");
             SocketAddr::from(([127, 0, 0, 1], 8480))
         });
+        for (key, message) in file.server.faults() {
+            problems.add(&["server", key], message);
+        }
         let plugins: Vec<_> = file
             .plugin
             .iter()

@@ -57,6 +57,19 @@ to = ["nobody"]
 }
 
 #[test]
+fn a_server_that_could_serve_nobody_is_refused() {
+    let text = "# خادم\n[server]\nstreams = 0\nstall-timeout = \"0s\"\nbody-limit = \"8MiB\"\nbody-memory = \"6MiB\"\n";
+    let error = parse(text, &[]).unwrap_err();
+    for expected in [
+        "config/mihwar.toml:3: server.streams: must be at least 1",
+        "config/mihwar.toml:4: server.stall-timeout: must be longer than nothing",
+        "config/mihwar.toml:6: server.body-memory: must be at least 8MiB",
+    ] {
+        assert!(error.contains(expected), "{expected} not in\n{error}");
+    }
+}
+
+#[test]
 fn secrets_never_stand_in_the_file() {
     let text = "[[plugin]]\nid = \"form\"\n[[instance]]\nname = \"form\"\nplugin = \"form\"\n[instance.secrets]\nsigning = \"geheim\"\n";
     let error = parse(text, &[]).unwrap_err();

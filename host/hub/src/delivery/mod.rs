@@ -74,7 +74,8 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>, stop: &Canc
     let core = &shared.core;
     let view = core.store.view().await?;
     let now = core.clock.now();
-    let (due, next) = outbox::due(&*view, &department.name, now, department.config.batch).await?;
+    let longest = department.config.retry.most;
+    let (due, next) = outbox::due(&*view, &department.name, now, longest, department.config.batch).await?;
     if due.is_empty() {
         let pause = next.map_or(IDLE, |next| {
             Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0))

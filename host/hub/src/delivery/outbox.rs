@@ -1,6 +1,7 @@
 //! The outbox of one department: what is due, and what its plugin is handed.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use mihwar_model::{ContactId, Content, DeliveryId, FeedbackId, InstanceName, Time};
 use mihwar_sandbox::contract::destination::{Delivery, Event as DeliveryEvent};
@@ -30,12 +31,20 @@ pub(super) struct Due {
     pub(super) row: OutboxRow,
 }
 
+/// Whether a delivery must wait still. One that was never tried need not, and neither need one that is put off for
+/// longer than any pause: the clock has been put back since.
+fn waits(row: &OutboxRow, now: Time, longest: Duration) -> bool {
+    let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+    row.attempts > 0 && row.due > now && row.due <= now.plus_millis(longest)
+}
+
 /// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; and the
-/// time at which the next one becomes due.
+/// time at which the next one becomes due. No pause is longer than `longest`.
 pub(super) async fn due(
     view: &dyn View,
     destination: &InstanceName,
     now: Time,
+    longest: Duration,
     most: usize,
 ) -> Result<(Vec<Due>, Option<Time>), Fault> {
     let (mut due, mut next) = (Vec::new(), None::<Time>);
@@ -53,7 +62,7 @@ pub(super) async fn due(
             if !held.insert(outbox.contact) {
                 continue;
             }
-            if outbox.due > now {
+            if waits(&outbox, now, longest) {
                 next = Some(next.map_or(outbox.due, |next| next.min(outbox.due)));
                 continue;
             }
@@ -189,4 +198,35 @@ pub(super) fn reference_place(feedback: FeedbackId, destination: &InstanceName) 
         destination.as_str().as_bytes(),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{ContactId, FeedbackId};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_put_back_strands_nothing() {
+        let longest = Duration::from_secs(3600);
+        let now = Time(1_790_000_000_000);
+        let row = |attempts, due| OutboxRow {
+            feedback: FeedbackId::from_bytes([1; 16]),
+            revision: 1,
+            contact: ContactId::from_bytes([2; 16]),
+            attempts,
+            due,
+            rule: "default".into(),
+            attempts_before_replay: 0,
+        };
+        let hours = |hours: i64| now.plus_millis(hours * 3_600_000);
+        assert!(waits(&row(1, hours(1)), now, longest), "as the schedule says");
+        assert!(!waits(&row(1, now), now, longest));
+        assert!(
+            !waits(&row(1, hours(24)), now, longest),
+            "set by a clock that was ahead"
+        );
+        assert!(!waits(&row(0, hours(1)), now, longest), "never tried");
+        assert!(waits(&row(1, hours(24)), now, Duration::MAX));
+    }
 }

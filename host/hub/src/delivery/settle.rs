@@ -43,7 +43,7 @@ pub(super) async fn settle(
                 }
                 return Ok(());
             }
-            Fault::NoSpace { .. } | Fault::Store(_) | Fault::Unknown if !stop.is_cancelled() => {
+            Fault::NoSpace { .. } | Fault::Store(_) | Fault::Stopped(_) | Fault::Unknown if !stop.is_cancelled() => {
                 tracing::error!(instance = %department.name, "deliveries that were made cannot be written down, and none is made before: {error}");
             }
             error => return Err(error),

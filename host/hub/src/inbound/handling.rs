@@ -27,6 +27,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Pause after a request that could not be read.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
 
+/// What a plugin may always ask for as a pause.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// For how long a request to this instance is put off at most. One that seems to wait for longer was put off before the
+/// clock was put back.
+pub(super) fn longest_pause(shared: &Shared, instance: &InstanceName) -> Duration {
+    let most = shared
+        .instances()
+        .get(instance)
+        .map(|running| running.config.retry.most);
+    most.unwrap_or_default().max(ASKED_PAUSE_MAX)
+}
+
 /// A request as it lies in the inbox.
 pub(super) struct Stored<'a> {
     shared: &'a Arc<Shared>,
@@ -84,9 +97,10 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// Puts the request off. That is durable, so that pauses and attempts outlive a restart.
+    /// Puts the request off, for [`longest_pause`] at most. That is durable, so that pauses and attempts outlive a restart.
     pub(super) async fn put_off(&self, pause: Duration, attempts: u32) -> Result<(), Fault> {
         let core = &self.shared.core;
+        let pause = pause.min(longest_pause(self.shared, &self.instance));
         let millis = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         let due = core.clock.now().plus_millis(millis);
         let place = keys::inbox_put_off(&self.instance, due, attempts, self.id);

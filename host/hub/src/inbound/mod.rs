@@ -169,7 +169,7 @@ async fn keep(shared: &Shared, id: InboundId, request: &InboxRow) -> Result<(), 
         let row = crate::content::blob_row(file, sealed.len());
         if let Err(error) = core.blobs.put(file.0, sealed).await {
             withdrawal::discard(core, &[file]).await;
-            return Err(Fault::Blob(error.to_string()));
+            return Err(error.into());
         }
         (row, Some(file))
     };

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::handling::Stored;
+use super::handling::{Stored, longest_pause};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::Shared;
@@ -125,7 +125,8 @@ async fn work_off(shared: Arc<Shared>, instance: InstanceName, wake: Arc<Notify>
 
 /// Works some requests to one instance off, one after the other: those that are new in the order of their ids, since a
 /// plugin may keep state, and what was made may be deleted by the next request; then those that were put off and are
-/// due, in that order. Answers how many it took up.
+/// due, in that order; then those that wait for longer than anything is put off, since the clock was put back. Answers
+/// how many it took up.
 ///
 /// A request that must wait does not hold up those behind it: one that its plugin cannot handle for hours must not stop
 /// a whole channel. The price is that it comes out of order.
@@ -136,13 +137,17 @@ async fn step(shared: &Arc<Shared>, instance: &InstanceName, stop: &Cancellation
         .scan(keys::inbox_fresh(instance), Order::Ascending, PAGE)
         .await?
         .rows;
+    let now = core.clock.now();
     let due = view
-        .scan(keys::inbox_due(instance, core.clock.now()), Order::Ascending, PAGE)
+        .scan(keys::inbox_due(instance, now), Order::Ascending, PAGE)
         .await?
         .rows;
+    let longest = i64::try_from(longest_pause(shared, instance).as_millis()).unwrap_or(i64::MAX);
+    let stranded = keys::inbox_beyond(instance, now.plus_millis(longest));
+    let stranded = view.scan(stranded, Order::Ascending, PAGE).await?.rows;
     drop(view);
     let mut taken = 0;
-    for row in fresh.into_iter().chain(due) {
+    for row in fresh.into_iter().chain(due).chain(stranded) {
         if stop.is_cancelled() {
             break;
         }

@@ -279,7 +279,7 @@ async fn commit(core: &Core, writing: Writing<'_>) -> Result<bool, Fault> {
         let files = files.into_iter().map(|(id, bytes)| (id.0, bytes)).collect();
         if let Err(error) = core.blobs.put_many(files).await {
             withdrawal::discard(core, &written).await;
-            return Err(Fault::Blob(error.to_string()));
+            return Err(error.into());
         }
     }
     let error = match core.store.apply(batch).await {

@@ -1,5 +1,6 @@
 //! Intake over the engine in memory.
 
+mod desk;
 mod faults;
 
 use std::path::Path;
@@ -23,7 +24,7 @@ const DAY: i64 = 86_400_000;
 const LATE: Time = Time(20_000 * DAY - 1_800_000);
 
 struct House {
-    core: Core,
+    core: Arc<Core>,
     folder: tempfile::TempDir,
 }
 
@@ -35,7 +36,10 @@ impl House {
     fn over(store: impl Store) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let core = Core::for_tests(Arc::new(store), folder.path(), LATE);
-        Self { core, folder }
+        Self {
+            core: Arc::new(core),
+            folder,
+        }
     }
 
     async fn accept(&self, arrivals: &[Arrival]) -> Result<Vec<Intake>, Fault> {

@@ -3,7 +3,7 @@
 use mihwar_model::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Tag, ThreadId, Time};
 use mihwar_store::{Key, KeyRange, Order, View};
 
-use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, record};
+use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, records};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys::{self, Lookup};
@@ -12,6 +12,8 @@ use crate::rows::{self, Head};
 
 /// Bytes of content on one page.
 const PAGE_BYTES_MAX: usize = 16 << 20;
+/// Contents brought into memory in one go.
+const OPENED_TOGETHER: usize = 32;
 /// Contents opened for one page when the text is searched.
 const OPENED_MAX: usize = 2_000;
 
@@ -93,23 +95,29 @@ pub(crate) async fn feedback_page(
         let Some(heads) = scan.next(&*view, wanted).await? else {
             break;
         };
-        for (position, head) in heads {
-            scanned += 1;
-            let reached = scan.reach(position);
-            let Some(head) = head.filter(|head| matches(filter, head)) else {
-                continue;
-            };
-            let (record, weight) = record(core, &*view, head).await?;
-            if search.as_deref().is_none_or(|search| contains(&record, search)) {
-                items.push(record);
-                bytes += weight;
-            }
-            if items.len() >= limit || bytes >= PAGE_BYTES_MAX {
-                return Ok(FeedbackPage {
-                    items,
-                    next: Some(reached),
-                    scanned: scanned as u64,
-                });
+        for piece in heads.chunks(OPENED_TOGETHER) {
+            let matching = |head: &&Head| matches(filter, head);
+            let found = |(_, head): &(_, Option<Head>)| head.as_ref().filter(matching).cloned();
+            let matched: Vec<Option<Head>> = piece.iter().map(found).collect();
+            let asked = matched.iter().flatten().cloned().collect();
+            let mut records = records(core, &*view, asked).await?.into_iter();
+            for ((position, _), head) in piece.iter().zip(matched) {
+                scanned += 1;
+                let reached = scan.reach(*position);
+                let Some((record, weight)) = head.and_then(|_| records.next()) else {
+                    continue;
+                };
+                if search.as_deref().is_none_or(|search| contains(&record, search)) {
+                    items.push(record);
+                    bytes += weight;
+                }
+                if items.len() >= limit || bytes >= PAGE_BYTES_MAX {
+                    return Ok(FeedbackPage {
+                        items,
+                        next: Some(reached),
+                        scanned: scanned as u64,
+                    });
+                }
             }
         }
     }

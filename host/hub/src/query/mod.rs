@@ -14,11 +14,13 @@ use mihwar_store::{Key, Order, View};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::content::Opened;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 use crate::projection;
 use crate::rows::{self, Head};
+use crate::vault::ContactKey;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
@@ -26,7 +28,7 @@ pub(crate) use feedback_list::feedback_page;
 pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
 
 /// Rows looked at for one page.
-const LOOKED_AT_MAX: usize = 20_000;
+const LOOKED_AT_MAX: usize = 5_000;
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -85,19 +87,39 @@ pub(crate) async fn heads(view: &dyn View, ids: Vec<FeedbackId>) -> Result<HashM
     Ok(found)
 }
 
-/// A record for readers, and how many bytes its content has.
-async fn record(core: &Core, view: &dyn View, head: Head) -> Result<(FeedbackRecord, usize), Fault> {
-    let opened = match core.content(view, head.feedback, head.revision, head.contact).await {
-        Ok(opened) => opened,
+/// Records for readers, in the order of their heads, each with how many bytes its content has.
+async fn records(core: &Core, view: &dyn View, heads: Vec<Head>) -> Result<Vec<(FeedbackRecord, usize)>, Fault> {
+    let places: Vec<Key> = heads
+        .iter()
+        .map(|head| keys::content(head.feedback, head.revision))
+        .collect();
+    let rows = view.get_many(&places).await?;
+    let contacts = core
+        .contact_keys(view, heads.iter().map(|head| head.contact).collect())
+        .await?;
+    let mut records = Vec::with_capacity(heads.len());
+    for (head, row) in heads.into_iter().zip(rows) {
+        let opened = match (row, contacts.get(&head.contact)) {
+            (Some(row), Some(key)) => readable(core, key, &head, &row.bytes).await?,
+            // Withdrawn, or its contact erased.
+            _ => None,
+        };
+        let (content, bytes) = opened.map_or((None, 0), |opened| (Some(opened.content), opened.bytes));
+        records.push((FeedbackRecord { head, content }, bytes));
+    }
+    Ok(records)
+}
+
+async fn readable(core: &Core, key: &ContactKey, head: &Head, row: &[u8]) -> Result<Option<Opened>, Fault> {
+    match core.open_content(key, head.feedback, head.revision, row).await {
+        Ok(opened) => Ok(Some(opened)),
         // One damaged text must not hide the list it stands in; `mihwar ledger verify` names it.
         Err(error) if error.is_damage() => {
             tracing::error!(feedback = %head.feedback, "the content cannot be read: {error}");
-            None
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
-    let (content, bytes) = opened.map_or((None, 0), |opened| (Some(opened.content), opened.bytes));
-    Ok((FeedbackRecord { head, content }, bytes))
+        Err(error) => Err(error),
+    }
 }
 
 /// One record.
@@ -105,7 +127,7 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
     match heads(&*view, vec![id]).await?.remove(&id) {
-        Some(head) => Ok(Some(record(core, &*view, head).await?.0)),
+        Some(head) => Ok(records(core, &*view, vec![head]).await?.pop().map(|(record, _)| record)),
         None => Ok(None),
     }
 }

@@ -17,9 +17,6 @@ use crate::surface::Surface;
 
 /// Largest body of a request from another system, whatever its plugin would take.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// Requests of other systems that are taken in at once. They come without a token and are held in memory whole, so that
-/// they have a bound of their own; beyond it they are answered 503.
-pub(crate) const CONCURRENT_MAX: usize = 64;
 
 /// A request that was kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,7 +63,7 @@ pub(crate) async fn receive_hook(
         .min(BODY_BYTES_MAX);
     let (parts, body) = request.into_parts();
     let inbound = inbound(instance, endpoint, &parts);
-    let body = whole_body(&parts.headers, body, limit).await?;
+    let body = whole_body(&parts, body, limit).await?;
     let id = surface
         .hub
         .accept_inbound(InboundRequest { body, ..inbound })

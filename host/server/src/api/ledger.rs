@@ -2,13 +2,15 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::Uri;
 use http::header;
-use mihwar_hub::{VerifyProgress, VerifyReport};
+use mihwar_hub::{StageProgress, VerifyReport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::problem::ProblemView;
+use crate::http::query::read_query;
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
 use crate::http::{Admin, Allowed, Problem, Read};
 use crate::surface::Surface;
@@ -19,12 +21,20 @@ use crate::surface::Surface;
 pub enum VerifyLine {
     /// It goes on: `stage`, `done`, `total`.
     #[schema(value_type = Object)]
-    Progress(VerifyProgress),
+    Progress(StageProgress),
     /// The last line: `ok`, counts of all that was checked, and the `findings` that do not fit.
     #[schema(value_type = Object)]
     Report(VerifyReport),
     /// The last line of one that could not be carried out.
     Problem(ProblemView),
+}
+
+/// How much is verified.
+#[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct VerifyQuery {
+    /// `true`: the ledger alone (entries, tree, tiles, checkpoints), and nothing of what follows from it.
+    quick: Option<bool>,
 }
 
 /// Get a checkpoint
@@ -52,26 +62,43 @@ pub(crate) async fn get_checkpoint(_: Allowed<Read>, State(surface): State<Surfa
 
 /// Verify the ledger
 ///
-/// Hashes every entry again, checks every checkpoint and every content, builds the read models again and compares. Lines
-/// of progress, then the report.
+/// Hashes every entry again, checks the tree, its tiles and every checkpoint; then every content, the queue and the outbox,
+/// and builds the read models again and compares. Lines of progress, then the report.
 #[utoipa::path(
     post, path = "/api/v1/ledger:verify", tag = "ledger",
-    responses((status = OK, body = VerifyLine, content_type = "application/x-ndjson", description = "Progress, then the report.")),
+    params(VerifyQuery),
+    responses(
+        (status = OK, body = VerifyLine, content_type = "application/x-ndjson", description = "Progress, then the report."),
+        (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
+    ),
     security(("token" = ["admin"])),
 )]
-pub(crate) async fn verify_ledger(_: Allowed<Admin>, State(surface): State<Surface>) -> Response {
+pub(crate) async fn verify_ledger(
+    _: Allowed<Admin>,
+    State(surface): State<Surface>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = read_query(&uri, |fields| VerifyQuery {
+        quick: fields.parsed("quick"),
+    })?;
     let (mut lines, response) = ndjson();
     tokio::spawn(async move {
-        if verify(&surface, &mut lines).await.is_err() {
+        if verify(&surface, &query, &mut lines).await.is_err() {
             tracing::debug!("the reader of a verification went away");
         }
     });
-    response
+    Ok(response)
 }
 
-async fn verify(surface: &Surface, lines: &mut Lines) -> Result<(), ReaderGone> {
+async fn verify(surface: &Surface, query: &VerifyQuery, lines: &mut Lines) -> Result<(), ReaderGone> {
     let (sender, mut progress) = mpsc::channel(16);
-    let verification = surface.hub.verify(sender);
+    let verification = async {
+        if query.quick == Some(true) {
+            surface.hub.verify_ledger(sender).await
+        } else {
+            surface.hub.verify(sender).await
+        }
+    };
     tokio::pin!(verification);
     let outcome = loop {
         tokio::select! {

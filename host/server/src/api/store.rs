@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use mihwar_hub::{CompactError, CompactProgress, CompactReport};
+use mihwar_hub::{CompactError, CompactReport, StageProgress};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
@@ -23,7 +23,7 @@ const COMPACTING_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub enum CompactLine {
     /// It goes on: `stage`, `done`, `total`.
     #[schema(value_type = Object)]
-    Progress(CompactProgress),
+    Progress(StageProgress),
     /// The last line: bytes on disk `before` and `after`, `rows` moved, `pause_millis` without writing.
     #[schema(value_type = Object)]
     Report(CompactReport),

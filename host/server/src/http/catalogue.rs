@@ -72,8 +72,15 @@ sorts! {
         "Nothing was changed: the hub goes on with the configuration it had. The detail names file, line and key.";
     Busy "busy" SERVICE_UNAVAILABLE "The hub is busy"
         "Queues are bounded: nothing of the request was kept. Send it again after the time in Retry-After.";
+    TooManyRequests "too-many-requests" TOO_MANY_REQUESTS "One caller asks for too much at once"
+        "One token, or one address, gets no more than two thirds of the places, so that others find one. Nothing of the \
+         request was kept. Wait for the answers that are due, and send it again after the time in Retry-After.";
     NoSpace "no-space" INSUFFICIENT_STORAGE "The disk is nearly full"
         "The hub refuses to write before the disk is full. Nothing of the request was kept. Make room and send it again.";
+    StoreStopped "store-stopped" SERVICE_UNAVAILABLE "The hub writes nothing until it is started again"
+        "The disk failed or ran full in the middle of a write, and what is on it is not known for sure until the store is opened \
+         again. Nothing of the request was kept; reading may fail, too. Whoever runs the hub makes room or mends the disk, and \
+         starts it again.";
     Timeout "timeout" GATEWAY_TIMEOUT "It took too long"
         "The request was given up. Whether it had an effect is not known; with an idempotency key it is safe to send again.";
     OutcomeUnknown "outcome-unknown" INTERNAL_SERVER_ERROR "It is not known whether this was written"
@@ -97,7 +104,8 @@ impl Sort {
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
             StatusCode::UNAUTHORIZED => Self::Unauthenticated,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Self::Busy,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Busy,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooManyRequests,
             StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => Self::Timeout,
             status if status.is_client_error() => Self::InvalidRequest,
             _ => Self::Internal,

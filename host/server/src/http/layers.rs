@@ -1,25 +1,23 @@
 //! The layers around the routes, from the outside in: request id, log and metrics, panics, security headers, problem
-//! bodies; and for the routes of the API besides: load shedding, a bound on concurrent work, a time limit, a body limit.
+//! bodies; and for the routes of the API besides: a time limit, a body limit. How much is let in at all is decided before
+//! (`overload`).
 
 use std::any::Any;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::error_handling::HandleErrorLayer;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, header};
-use tower::limit::GlobalConcurrencyLimitLayer;
-use tower::load_shed::LoadShedLayer;
-use tower::{BoxError, ServiceBuilder};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::body::BodyLimit;
+use super::line_time::LineTimed;
 use super::problem::PROBLEM_JSON;
 use super::{Problem, Sort, headers, observe};
 use crate::surface::Surface;
@@ -27,8 +25,6 @@ use crate::surface::Surface;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id of a caller's own; it stands in every line that the log has about the request.
 const REQUEST_ID_CHARS_MAX: usize = 64;
-/// How long a caller may let a body rest.
-const BODY_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a body that is read whole although the work may last: the paths of an import are many.
 const LASTING_BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of the framework's own words about a refusal; they are one short line.
@@ -41,11 +37,16 @@ pub(crate) fn bound_exchange(router: Router<Surface>, time_max: Duration, body_b
     bound_time(router.layer(Extension(BodyLimit(body_bytes_max))), time_max)
 }
 
-/// Bounds what streams or works on: it may last, and a stream may grow, but no body may rest for ever.
-pub(crate) fn bound_lasting(router: Router<Surface>) -> Router<Surface> {
+/// Bounds what streams or works on: it may last, and a stream may grow, but each of its lines has to come within `line_max`.
+pub(crate) fn bound_lasting(router: Router<Surface>, line_max: Duration) -> Router<Surface> {
     router
         .layer(Extension(BodyLimit(LASTING_BODY_BYTES_MAX)))
-        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
+        .layer(middleware::from_fn_with_state(line_max, watch_lines))
+}
+
+async fn watch_lines(State(line_max): State<Duration>, request: Request, next: Next) -> Response {
+    next.run(request.map(|body| Body::new(LineTimed::new(body, line_max))))
+        .await
 }
 
 /// Gives up what is not answered within `time_max`.
@@ -58,16 +59,6 @@ async fn answer_within(State(time_max): State<Duration>, request: Request, next:
         Ok(response) => response,
         Err(_) => Problem::timed_out(time_max).into_response(),
     }
-}
-
-/// Turns work away that the hub cannot take on now, instead of letting it queue.
-pub(crate) fn shed_load(router: Router<Surface>, concurrent_max: usize) -> Router<Surface> {
-    router.layer(
-        ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(async |error: BoxError| turned_away(&error)))
-            .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::new(concurrent_max.max(1))),
-    )
 }
 
 /// What every answer of this surface goes through, whatever the route.
@@ -86,14 +77,6 @@ pub(crate) fn wrap(router: Router) -> Router {
             .layer(middleware::from_fn(explain_bare_refusals))
             .layer(CatchPanicLayer::custom(panicked)),
     )
-}
-
-fn turned_away(error: &BoxError) -> Problem {
-    if error.is::<tower::load_shed::error::Overloaded>() {
-        metrics::counter!("mihwar_http_shed_total").increment(1);
-        return Problem::busy(BUSY_RETRY_AFTER);
-    }
-    Problem::internal(error)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands over the box")]

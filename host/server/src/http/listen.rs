@@ -21,8 +21,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::ServiceExt;
 
+use super::overload::Entrance;
 use super::peer::Peer;
 use super::seats::Seats;
 use super::stall::StallLimited;
@@ -31,12 +31,12 @@ use super::stall::StallLimited;
 const HEADER_BYTES_MAX: usize = 64 << 10;
 /// Headers of one request.
 const HEADERS_MAX: usize = 100;
-/// How long open exchanges may take to end once the hub stops.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The system takes 107 bytes; the name that is bound first is a little longer than the final one.
 const SOCKET_PATH_BYTES_MAX: usize = 95;
-/// Pause after an accept that failed for want of files, so that the loop does not spin.
+/// Pause after an accept that failed for want of files or memory, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Out of so many such failures in a row one is told: they come ten a second.
+const ACCEPT_FAILURES_TOLD: u32 = 100;
 
 /// What bounds connections, whatever is asked over them.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub(crate) struct ConnectionBounds {
     /// How long nothing may be read of what is answered over TCP. The console may read as slowly as it likes: someone
     /// leafs through what it prints.
     pub(crate) write_stall_max: Duration,
+    /// How long open exchanges may take to end once the hub stops.
+    pub(crate) drain_max: Duration,
 }
 
 /// Where the server listens.
@@ -108,15 +110,17 @@ impl Drop for ConsoleSocket {
     }
 }
 
-/// Serves `router` until `stop` is done, then lets open exchanges end.
+/// Serves `router` behind `entrance` until `stop` is done, then lets open exchanges end.
 pub(crate) async fn accept_until(
     router: Router,
+    entrance: Arc<Entrance>,
     listeners: Listeners,
     bounds: ConnectionBounds,
     stop: impl Future<Output = ()>,
 ) {
     let acceptor = Acceptor {
         router,
+        entrance,
         builder: connection_settings(bounds.header_read_max),
         graceful: GracefulShutdown::new(),
         room: Arc::new(Semaphore::new(bounds.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
@@ -133,7 +137,7 @@ pub(crate) async fn accept_until(
     drop(tcp);
     drop(console);
     let open = acceptor.graceful.count();
-    if tokio::time::timeout(DRAIN_MAX, acceptor.graceful.shutdown())
+    if tokio::time::timeout(bounds.drain_max, acceptor.graceful.shutdown())
         .await
         .is_err()
     {
@@ -143,6 +147,7 @@ pub(crate) async fn accept_until(
 
 struct Acceptor {
     router: Router,
+    entrance: Arc<Entrance>,
     builder: http1::Builder,
     graceful: GracefulShutdown,
     room: Arc<Semaphore>,
@@ -152,10 +157,14 @@ struct Acceptor {
 
 impl Acceptor {
     async fn tcp(&self, listener: &TcpListener) {
+        let mut failures = Failures::default();
         while let Some(permit) = self.permit().await {
             match listener.accept().await {
-                Ok((stream, address)) => self.serve_tcp(stream, address, permit),
-                Err(error) => accept_failed(&error).await,
+                Ok((stream, address)) => {
+                    failures = Failures::default();
+                    self.serve_tcp(stream, address, permit);
+                }
+                Err(error) => failures.one_more(&error).await,
             }
         }
     }
@@ -178,11 +187,15 @@ impl Acceptor {
         let Some(socket) = socket else {
             return std::future::pending().await;
         };
+        let mut failures = Failures::default();
         loop {
             match socket.listener.accept().await {
                 // The console keeps a way in even when the network has taken all connections.
-                Ok((stream, _)) => self.serve(stream, Peer::Console, ()),
-                Err(error) => accept_failed(&error).await,
+                Ok((stream, _)) => {
+                    failures = Failures::default();
+                    self.serve(stream, Peer::Console, ());
+                }
+                Err(error) => failures.one_more(&error).await,
             }
         }
     }
@@ -197,11 +210,10 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(answer(router, request.map(Body::new)).await) }
+        let (router, entrance) = (self.router.clone(), self.entrance.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, entrance) = (router.clone(), entrance.clone());
+            async move { Ok::<_, Infallible>(entrance.answer(router, peer, request.map(Body::new)).await) }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let connection = self.graceful.watch(connection);
@@ -211,13 +223,6 @@ impl Acceptor {
             }
             drop(held);
         });
-    }
-}
-
-async fn answer(router: Router, request: Request<Body>) -> axum::response::Response {
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }
 
@@ -231,9 +236,28 @@ fn connection_settings(header_read_max: Duration) -> http1::Builder {
     builder
 }
 
-async fn accept_failed(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Accepts that failed one after the other.
+#[derive(Debug, Default)]
+struct Failures(u32);
+
+impl Failures {
+    async fn one_more(&mut self, error: &io::Error) {
+        // The other end went away before it got in: nobody else has to wait for that.
+        let theirs = [
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionRefused,
+        ];
+        if theirs.contains(&error.kind()) {
+            return;
+        }
+        metrics::counter!("mihwar_http_accept_failures_total").increment(1);
+        if self.0.is_multiple_of(ACCEPT_FAILURES_TOLD) {
+            tracing::warn!(%error, "no connection can be accepted; those that are open go on");
+        }
+        self.0 = self.0.wrapping_add(1);
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
 use axum::routing::get;
+use mihwar_hub::ServerSection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{ConnectionBounds, ConsoleSocket, Listeners, accept_until};
+use super::{ConnectionBounds, ConsoleSocket, Entrance, Listeners, accept_until};
 use crate::Peer;
 
 /// More than the system takes in for a reader who does not read.
@@ -38,6 +40,7 @@ const fn roomy() -> ConnectionBounds {
         connections_per_address_max: 8,
         header_read_max: Duration::from_secs(60),
         write_stall_max: Duration::from_secs(60),
+        drain_max: Duration::from_secs(20),
     }
 }
 
@@ -63,9 +66,10 @@ async fn start_within(bounds: ConnectionBounds) -> Running {
         tcp,
         console: Some(ConsoleSocket::bind(&socket).unwrap()),
     };
+    let entrance = Arc::new(Entrance::new(&ServerSection::default()));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
-    let served = tokio::spawn(accept_until(router, listeners, bounds, stopped));
+    let served = tokio::spawn(accept_until(router, entrance, listeners, bounds, stopped));
     Running {
         address,
         socket,

@@ -18,6 +18,9 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// When to come back after others changed the same rows again and again.
 const CONTENDED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// When to come back to a hub that has to be started again first.
+const STOPPED_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
@@ -135,9 +138,14 @@ impl Problem {
 
     /// The hub has more to do than it can; the same request may be sent again after `after`.
     pub(crate) fn busy(after: Duration) -> Self {
+        Self::later(Sort::Busy, "the hub has more to do than it can; try again", after)
+    }
+
+    /// Not now; the same request may be sent again after `after`.
+    pub(crate) fn later(sort: Sort, detail: impl Into<String>, after: Duration) -> Self {
         Self {
             retry_after: Some(after),
-            ..Self::new(Sort::Busy, "the hub has more to do than it can; try again")
+            ..Self::new(sort, detail)
         }
     }
 
@@ -197,6 +205,16 @@ impl From<Fault> for Problem {
             Fault::Contended => Self::busy(CONTENDED_RETRY_AFTER),
             Fault::NoSpace { .. } => {
                 Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
+            }
+            Fault::Full(_) => {
+                Self::new(Sort::NoSpace, "the disk of the hub is full; nothing was kept").with_private(fault)
+            }
+            Fault::Stopped(_) => {
+                let detail = "the disk of the hub failed or is full; nothing is written until there is room and the hub was started again";
+                Self {
+                    retry_after: Some(STOPPED_RETRY_AFTER),
+                    ..Self::new(Sort::StoreStopped, detail).with_private(fault)
+                }
             }
             Fault::TooLarge(detail) => Self::new(Sort::TooLarge, detail),
             Fault::Unknown => {
@@ -263,6 +281,7 @@ mod tests {
     use axum::response::IntoResponse;
     use mihwar_hub::Fault;
     use mihwar_model::FieldProblem;
+    use mihwar_store::StoreError;
     use std::time::Duration;
 
     #[test]
@@ -310,6 +329,26 @@ mod tests {
         let view = Problem::from(Fault::Unknown).into_view();
         assert_eq!((view.status, view.kind.as_str()), (500, "/problems/outcome-unknown"));
         assert!(view.detail.contains("look before sending it again"), "{}", view.detail);
+    }
+
+    #[test]
+    fn a_full_disk_and_a_store_that_stopped_are_told_apart() {
+        let full = Problem::from(Fault::Full("/فواتير/a: No space left on device".into()));
+        let full = full.into_view();
+        assert_eq!((full.status, full.kind.as_str()), (507, "/problems/no-space"));
+        assert!(
+            !full.detail.contains("فواتير"),
+            "paths are for the log: {}",
+            full.detail
+        );
+        let stopped = mihwar_hub::Fault::from(StoreError::Stopped {
+            reason: "committing: No space left on device".into(),
+        });
+        let response = Problem::from(stopped).into_response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &"60".parse().unwrap())
+        );
     }
 
     #[test]

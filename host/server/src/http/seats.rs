@@ -69,7 +69,7 @@ fn lock(taken: &Taken) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
 
 /// Whose connection it counts as. Whoever has an IPv6 address usually has the 2^64 of its network as well, so that the
 /// network counts and not the address.
-fn party(address: IpAddr) -> Option<IpAddr> {
+pub(super) fn party(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         own if own.is_loopback() => None,
         IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use redb::{BackendError, StorageBackend};
 
 use super::counters::Counters;
+use super::scratch::Keeping;
 
 /// Hands everything on to `inner`, and counts.
 #[derive(Debug)]
@@ -55,8 +56,9 @@ impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.counters.compare_file(self.number).is_lt() {
-            // It has lost its name and will never be opened again.
+        // A file that another one has replaced has lost its name and will never be opened again.
+        let is_replaced = self.counters.compare_file(self.number).is_lt();
+        if is_replaced || self.counters.keeping == Keeping::Scratch {
             return Ok(());
         }
         self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);

@@ -12,9 +12,7 @@ pub(crate) fn contained<T>(what: &'static str, work: impl FnOnce() -> Result<T, 
         tracing::error!(what, reason, "the storage engine panicked; the file may be damaged");
         Err(StoreError::Engine {
             what,
-            reason: format!(
-                "it panicked ({reason}); the file may be damaged: stop the hub and run: mihwar doctor --integrity"
-            ),
+            reason: format!("it panicked ({reason}); the file may be damaged: stop the hub and run: mihwar doctor"),
         })
     })
 }

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::scratch::Keeping;
 use crate::Statistics;
 
 /// Counts since the store was opened. Each is exported as a metric as well.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) keeping: Keeping,
     pub(crate) fsyncs: AtomicU64,
     pub(crate) file_bytes: AtomicU64,
     pub(crate) commits: AtomicU64,
@@ -33,6 +35,14 @@ struct OpenViews {
 }
 
 impl Counters {
+    /// Those of a store that keeps its rows like this.
+    pub(crate) fn of(keeping: Keeping) -> Self {
+        Self {
+            keeping,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn statistics(&self, queue_depth: usize) -> Statistics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (open_views, oldest_view) = self.views_open();

@@ -8,14 +8,19 @@ use redb::{
     WriteTransaction,
 };
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, ROWS, Snapshot, TILES, engine, get, opening};
+use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, engine, opening};
+use super::scratch::Keeping;
+use super::spaces::RowTables;
 use super::writer::Committed;
 use crate::tree::Tree;
 use crate::{Key, StoreError, Versioned};
 
 /// The database, until it is closed; which file that is may change under it.
 #[derive(Clone)]
-pub(crate) struct SharedDatabase(Arc<RwLock<Files>>);
+pub(crate) struct SharedDatabase {
+    files: Arc<RwLock<Files>>,
+    keeping: Keeping,
+}
 
 struct Files {
     current: Arc<OpenFile>,
@@ -43,20 +48,10 @@ impl OpenFile {
     }
 }
 
-/// A read transaction that keeps its file open.
+/// A read transaction, with the file that has to stay open for it.
 pub(crate) struct Reading {
-    transaction: ReadTransaction,
-    file: Arc<OpenFile>,
-}
-
-impl Reading {
-    pub(crate) fn transaction(&self) -> &ReadTransaction {
-        &self.transaction
-    }
-
-    pub(crate) fn head(&self) -> Result<Head, StoreError> {
-        Head::read(&self.transaction)
-    }
+    pub(crate) transaction: ReadTransaction,
+    pub(crate) file: Arc<OpenFile>,
 }
 
 impl SharedDatabase {
@@ -88,10 +83,18 @@ impl SharedDatabase {
                 }
                 error => StoreError::engine("opening the file")(error.into()),
             })?;
-        Ok(Self(Arc::new(RwLock::new(Files {
-            current: Arc::new(OpenFile(RwLock::new(Some(database)))),
-            replaced: Vec::new(),
-        }))))
+        Ok(Self {
+            files: Arc::new(RwLock::new(Files {
+                current: Arc::new(OpenFile(RwLock::new(Some(database)))),
+                replaced: Vec::new(),
+            })),
+            keeping: Keeping::Durable,
+        })
+    }
+
+    /// From here on its commits cost what this sort of keeping asks for.
+    pub(crate) fn keeping(self, keeping: Keeping) -> Self {
+        Self { keeping, ..self }
     }
 
     /// Makes the tables of a new file, or checks the format of an old one.
@@ -122,7 +125,6 @@ impl SharedDatabase {
             meta.insert(META_HEAD, head.as_slice()).map_err(&failed)?;
             meta.insert(META_FORMAT, FORMAT.to_be_bytes().as_slice())
                 .map_err(&failed)?;
-            transaction.open_table(ROWS).map_err(opening)?;
             transaction.open_table(JOURNAL).map_err(opening)?;
             transaction.open_table(TILES).map_err(opening)?;
         }
@@ -140,15 +142,17 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let reading = self.read()?;
-        Snapshot::open(&reading.transaction, reading.file)
+        Snapshot::open(self.read()?)
     }
 
-    /// Rows as they are now. Opens the one table that it reads.
+    /// Rows as they are now. Opens no table but those that it reads.
     pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        let reading = self.read()?;
-        let rows = reading.transaction.open_table(ROWS).map_err(opening)?;
-        keys.iter().map(|key| get(&rows, key)).collect()
+        let Reading {
+            transaction,
+            file: _file,
+        } = self.read()?;
+        let rows = RowTables::new(transaction);
+        keys.iter().map(|key| rows.get(key)).collect()
     }
 
     pub(crate) fn read(&self) -> Result<Reading, StoreError> {
@@ -163,10 +167,12 @@ impl SharedDatabase {
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.begin_plain_write()?;
-        // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
-        transaction.set_two_phase_commit(true);
-        // Opening after a crash then takes a moment instead of a walk through the whole file.
-        transaction.set_quick_repair(true);
+        if self.keeping == Keeping::Durable {
+            // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
+            transaction.set_two_phase_commit(true);
+            // Opening after a crash then takes a moment instead of a walk through the whole file.
+            transaction.set_quick_repair(true);
+        }
         Ok(transaction)
     }
 
@@ -184,7 +190,7 @@ impl SharedDatabase {
     }
 
     fn file(&self) -> Arc<OpenFile> {
-        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&files.current)
     }
 
@@ -192,7 +198,7 @@ impl SharedDatabase {
     /// readable.
     pub(crate) fn replace_by(&self, other: &Self) -> Arc<OpenFile> {
         let new = other.file();
-        let mut files = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut files.current, new);
         files.replaced.retain(|file| file.strong_count() > 0);
         files.replaced.push(Arc::downgrade(&old));
@@ -201,7 +207,7 @@ impl SharedDatabase {
 
     /// Closes the file, and ends what is still being read in it and those before.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         for replaced in files.replaced.iter().filter_map(Weak::upgrade) {
             if let Err(error) = replaced.close() {
                 tracing::debug!(%error, "closing a file that was compacted away");

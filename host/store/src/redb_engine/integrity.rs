@@ -11,7 +11,7 @@ use super::overlay::Overlay;
 use super::schema::{Snapshot, decode_row, encode_tile, engine};
 use super::store::RedbStore;
 use crate::tree::{FullTile, Tree};
-use crate::{Key, StoreError};
+use crate::{Key, KeyRange, StoreError};
 
 /// Memory for the engine while it looks.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -81,7 +81,7 @@ fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreEr
 fn check_rows(snapshot: &Snapshot) -> Result<u64, StoreError> {
     let failed = engine("reading rows");
     let mut rows = 0;
-    for row in ReadableTable::iter(&snapshot.rows).map_err(&failed)? {
+    for row in snapshot.rows.range(&KeyRange::all())? {
         let (key, value) = row.map_err(&failed)?;
         let version = decode_row(value.value())?.version;
         if version > snapshot.head.version {

@@ -63,7 +63,8 @@ impl Readers {
         answered.await.unwrap_or_else(|_| {
             Err(StoreError::Engine {
                 what: "reading",
-                reason: "the reader panicked; its message is in the log".to_owned(),
+                reason: "the reader panicked, as it does when the file is damaged; its message is in the log"
+                    .to_owned(),
             })
         })
     }

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
-use super::database::OpenFile;
-use crate::plan::Present;
+use super::database::{OpenFile, Reading};
+use super::spaces::RowTables;
 use crate::tree::TreeRows;
-use crate::{Key, StoreError, Versioned};
+use crate::{StoreError, Versioned};
 
 /// Format of the file. Another number means that the tables mean something else.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
-/// Key → version (8 bytes, big endian), then the value.
-pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Sequence number → the entry's bytes.
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 /// Tile level and index → 256 hashes. Full tiles only.
@@ -74,7 +72,7 @@ pub(crate) fn encode_row(version: u64, value: &[u8]) -> Vec<u8> {
     row
 }
 
-fn split_row(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
+pub(crate) fn split_row(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
     row.split_first_chunk()
         .map(|(version, value)| (u64::from_be_bytes(*version), value))
         .ok_or_else(|| StoreError::corrupt("a row is too short for its version"))
@@ -87,34 +85,9 @@ pub(crate) fn decode_row(row: &[u8]) -> Result<Versioned, StoreError> {
     })
 }
 
-/// One row, or none.
-pub(crate) fn get(
-    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    key: &Key,
-) -> Result<Option<Versioned>, StoreError> {
-    rows.get(key.as_bytes())
-        .map_err(engine("reading a row"))?
-        .map(|row| decode_row(row.value()))
-        .transpose()
-}
-
-/// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
-impl Present for Table<'_, &[u8], &[u8]> {
-    fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        let row = self.get(key.as_bytes()).map_err(engine("reading a row"))?;
-        row.map(|row| split_row(row.value()).map(|(version, _)| version))
-            .transpose()
-    }
-
-    fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = self.get(key.as_bytes()).map_err(engine("reading a row"))?;
-        row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
-    }
-}
-
 /// A read transaction with its tables opened once.
 pub(crate) struct Snapshot {
-    pub(crate) rows: redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
+    pub(crate) rows: RowTables,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
     pub(crate) tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
     pub(crate) head: Head,
@@ -123,12 +96,13 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn open(transaction: &ReadTransaction, file: Arc<OpenFile>) -> Result<Self, StoreError> {
+    pub(crate) fn open(reading: Reading) -> Result<Self, StoreError> {
+        let Reading { transaction, file } = reading;
         Ok(Self {
-            rows: transaction.open_table(ROWS).map_err(opening)?,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
-            head: Head::read(transaction)?,
+            head: Head::read(&transaction)?,
+            rows: RowTables::new(transaction),
             _file: file,
         })
     }

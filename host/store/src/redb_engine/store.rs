@@ -17,6 +17,7 @@ use super::counters::{Counters, OpenView};
 use super::create;
 use super::database::SharedDatabase;
 use super::readers::Readers;
+use super::scratch::{self, Keeping};
 use super::settings::RedbSettings;
 use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer};
@@ -59,7 +60,7 @@ impl RedbStore {
         let space = Arc::new(FolderSpace(create::folder_of(path)));
         let backend = create::backend(path)?;
         let identity = create::identity(path)?;
-        let mut store = Self::open_at(backend, path, space.clone(), settings)?;
+        let mut store = Self::open_at(backend, path, space.clone(), settings, Keeping::Durable)?;
         if create::identity(path)? != identity {
             // Somebody who had it open put another file in its place in that moment.
             return Err(StoreError::AlreadyOpen { path: path.to_owned() });
@@ -85,7 +86,19 @@ impl RedbStore {
         space: Arc<dyn FreeSpace>,
         settings: RedbSettings,
     ) -> Result<Self, StoreError> {
-        Self::open_at(backend, Path::new("(no file)"), space, settings)
+        Self::open_at(backend, Path::new("(no file)"), space, settings, Keeping::Durable)
+    }
+
+    /// Makes an empty store for rows that can be computed again. It keeps the contract while it is open, but nothing of it
+    /// is ever synced, and its file has no name in `folder`: the room is given back when the store is dropped or the
+    /// process ends, however it ends. Its figures are not exported as metrics.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn scratch(folder: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
+        let folder = folder.as_ref();
+        let space = Arc::new(FolderSpace(folder.to_owned()));
+        Self::open_at(scratch::nameless(folder)?, folder, space, settings, Keeping::Scratch)
     }
 
     fn open_at(
@@ -93,11 +106,12 @@ impl RedbStore {
         path: &Path,
         space: Arc<dyn FreeSpace>,
         settings: RedbSettings,
+        keeping: Keeping,
     ) -> Result<Self, StoreError> {
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::of(keeping));
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
         let (database, committed) = contained("opening the file", || {
-            let database = SharedDatabase::open(backend, path, settings.cache_bytes)?;
+            let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
             database.prepare()?;
             let committed = database.load()?;
             Ok((database, committed))
@@ -119,7 +133,11 @@ impl RedbStore {
         let (readers, reader_threads) = Readers::start(settings.readers).map_err(failed)?;
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || match keeping {
+                Keeping::Durable => writer.run(),
+                // The metrics speak of the one store that counts.
+                Keeping::Scratch => metrics::with_local_recorder(&metrics::NoopRecorder, || writer.run()),
+            })
             .map_err(|error| {
                 readers.close();
                 failed(error)

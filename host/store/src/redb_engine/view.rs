@@ -7,7 +7,8 @@ use mihwar_ledger::{Frontier, Hash, TileId};
 
 use super::counters::OpenView;
 use super::readers::Readers;
-use super::schema::{Snapshot, decode_row, engine, get};
+use super::schema::{Snapshot, decode_row, engine};
+use super::spaces::StoredRow;
 use crate::tree::tile_hashes;
 use crate::{JournalEntry, Key, KeyRange, Order, Page, Row, StoreError, Versioned, View, page};
 
@@ -40,12 +41,12 @@ impl View for RedbView {
 
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         let key = key.clone();
-        self.read(move |snapshot| get(&snapshot.rows, &key)).await
+        self.read(move |snapshot| snapshot.rows.get(&key)).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |snapshot| keys.iter().map(|key| get(&snapshot.rows, key)).collect())
+        self.read(move |snapshot| keys.iter().map(|key| snapshot.rows.get(key)).collect())
             .await
     }
 
@@ -83,10 +84,9 @@ fn scan(snapshot: &Snapshot, range: KeyRange, order: Order, limit: usize) -> Res
         });
     }
     let failed = engine("scanning rows");
-    let bounds = range.clone();
-    let rows = snapshot.rows.range::<&[u8]>(bounds.bounds()).map_err(&failed)?;
-    let row = |row: Result<_, redb::StorageError>| {
-        let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) = row.map_err(&failed)?;
+    let rows = snapshot.rows.range(&range)?;
+    let row = |row: Result<StoredRow<'_>, redb::StorageError>| {
+        let (key, value) = row.map_err(&failed)?;
         Ok(Row {
             key: Key::from_bytes(key.value().to_vec()),
             value: decode_row(value.value())?,

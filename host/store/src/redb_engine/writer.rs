@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use super::compaction::ChangedKeys;
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, ROWS, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, encode_tile, engine, opening};
+use super::spaces::RowsInTransaction;
 use crate::plan::plan;
 use crate::queue::Queue;
 use crate::tree::{FullTile, Tree};
@@ -122,7 +123,10 @@ impl Writer {
         } = match self.apply_group(&mut next, batches) {
             Ok(applied) => applied,
             // The transaction was dropped, which undoes it: nothing was applied, and that is certain.
-            Err(error) => return vec![Err(ApplyError::Broken(error)); count],
+            Err(error) => {
+                tracing::error!(%error, "batches could not be written; nothing of them was kept");
+                return vec![Err(ApplyError::Broken(error.of_writing())); count];
+            }
         };
         if outcomes.iter().all(Result::is_err) {
             if let Err(error) = transaction.abort() {
@@ -132,7 +136,7 @@ impl Writer {
         }
         if let Err(error) = transaction.commit() {
             tracing::error!(%error, "a commit failed; the store takes no more writes until it is opened again");
-            self.failed = Some(StoreError::engine("committing")(error.into()));
+            self.failed = Some(StoreError::engine("committing")(error.into()).of_writing());
             for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
                 *outcome = Err(ApplyError::Unknown);
             }
@@ -195,7 +199,7 @@ impl Writer {
 }
 
 struct Tables<'transaction> {
-    rows: Table<'transaction, &'static [u8], &'static [u8]>,
+    rows: RowsInTransaction<'transaction>,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
     /// Keys of rows written, if they are to be noted.
@@ -205,7 +209,7 @@ struct Tables<'transaction> {
 impl<'transaction> Tables<'transaction> {
     fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
-            rows: transaction.open_table(ROWS).map_err(opening)?,
+            rows: RowsInTransaction::new(transaction),
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
             changed: None,
@@ -220,16 +224,10 @@ impl<'transaction> Tables<'transaction> {
         if let Some(changed) = &mut self.changed {
             changed.extend(writes.keys().cloned());
         }
-        let failed = engine("writing a row");
         for (key, value) in writes {
             match value {
-                Some(value) => {
-                    let row = encode_row(version, &value);
-                    self.rows.insert(key.as_bytes(), row.as_slice()).map_err(&failed)?;
-                }
-                None => {
-                    self.rows.remove(key.as_bytes()).map_err(&failed)?;
-                }
+                Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,
+                None => self.rows.remove(&key)?,
             }
         }
         let first_sequence = next.tree.size();

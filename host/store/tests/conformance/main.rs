@@ -23,6 +23,9 @@ macro_rules! conformance {
         mod redb {
             $(#[test] fn $test() { crate::run(crate::Engine::Redb, crate::$subject::$test); })*
         }
+        mod scratch {
+            $(#[test] fn $test() { crate::run(crate::Engine::Scratch, crate::$subject::$test); })*
+        }
     };
 }
 

@@ -13,6 +13,7 @@ use mihwar_store::{
 pub(crate) enum Engine {
     Memory,
     Redb,
+    Scratch,
 }
 
 pub(crate) type Shared = Arc<dyn Store>;
@@ -20,15 +21,14 @@ pub(crate) type Shared = Arc<dyn Store>;
 /// Runs a test on a new store, on several threads.
 pub(crate) fn run<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Shared) -> F) {
     let folder = tempfile::tempdir().unwrap();
+    let settings = RedbSettings {
+        free_space_floor: 0,
+        ..RedbSettings::default()
+    };
     let store: Shared = match engine {
         Engine::Memory => Arc::new(MemoryStore::new()),
-        Engine::Redb => {
-            let settings = RedbSettings {
-                free_space_floor: 0,
-                ..RedbSettings::default()
-            };
-            Arc::new(RedbStore::open(folder.path().join("test.redb"), settings).unwrap())
-        }
+        Engine::Redb => Arc::new(RedbStore::open(folder.path().join("test.redb"), settings).unwrap()),
+        Engine::Scratch => Arc::new(RedbStore::scratch(folder.path(), settings).unwrap()),
     };
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

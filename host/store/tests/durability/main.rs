@@ -4,4 +4,5 @@
 mod disk;
 mod group_commit;
 mod reopen;
+mod scratch;
 mod space;

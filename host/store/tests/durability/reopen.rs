@@ -131,7 +131,7 @@ fn a_file_of_another_format_is_left_alone() {
     transaction.commit().unwrap();
     drop(database);
     let error = RedbStore::open(&path, settings()).err();
-    assert_eq!(error, Some(StoreError::Format { found: 7, expected: 1 }));
+    assert_eq!(error, Some(StoreError::Format { found: 7, expected: 2 }));
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ fn named(error: &StoreError) -> bool {
     let text = error.to_string();
     matches!(
         error,
-        StoreError::Corrupt { .. } | StoreError::Engine { .. } | StoreError::Format { .. }
+        StoreError::Corrupt { .. } | StoreError::Engine { .. } | StoreError::Stopped { .. } | StoreError::Format { .. }
     ) && text.len() > 20
 }
 

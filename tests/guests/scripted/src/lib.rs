@@ -1,9 +1,10 @@
 //! A channel that brings what a test's server tells it to: pages of notes, new, changed and taken back. It also
-//! takes notes by webhook, and refuses a word until its settings allow it. For tests of the hub only.
+//! takes notes by webhook, and refuses a word until its settings allow it; and it reads files of notes, one to a line,
+//! and breaks on lines that say so. For tests of the hub only.
 
 use mihwar_sdk::{
-    Change, ChannelKind, Feedback, Host, InboundRequest, Outcome, Person, Plugin, PluginError, PullPage, PullRequest,
-    Puller, Request, Webhook,
+    Change, ChannelKind, Feedback, Host, ImportPage, ImportRequest, Importer, InboundRequest, Outcome, Person, Plugin,
+    PluginError, PullPage, PullRequest, Puller, Request, Webhook,
 };
 use serde::Deserialize;
 
@@ -111,4 +112,55 @@ impl Webhook for Scripted {
     }
 }
 
-mihwar_sdk::export!(Scripted: Puller, Webhook);
+impl Importer for Scripted {
+    fn read(host: &Host, _settings: &Settings, request: ImportRequest) -> Result<ImportPage, PluginError> {
+        let bytes = host.read_blob_to_end(&request.file.content, 1 << 20)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        let from: usize = request
+            .cursor
+            .as_deref()
+            .and_then(|cursor| cursor.parse().ok())
+            .unwrap_or(0);
+        let from = from + request.skip as usize;
+        let wanted = if request.skip > 0 {
+            0
+        } else {
+            request.max_items as usize
+        };
+        let page = lines.get(from..).unwrap_or_default();
+        let page = page.get(..wanted).unwrap_or(page);
+        let next = from + page.len();
+        Ok(ImportPage {
+            changes: page
+                .iter()
+                .zip(from..)
+                .map(|(line, number)| read_line(line, number))
+                .collect(),
+            refusals: Vec::new(),
+            cursor: Some(next.to_string()),
+            more: next < lines.len(),
+            position: next as u64,
+        })
+    }
+}
+
+/// A note; or what a plugin's own fault would be.
+fn read_line(line: &str, number: usize) -> Change {
+    assert!(!line.contains("[trap]"), "told to break");
+    let mut kept = Vec::new();
+    while line.contains("[loop]") || line.contains("[leak]") {
+        if line.contains("[leak]") {
+            kept.push(vec![1_u8; 1 << 20]);
+        }
+    }
+    let note = Note {
+        id: format!("line-{number}"),
+        body: line.to_owned(),
+        author: None,
+        revision: None,
+    };
+    note.into()
+}
+
+mihwar_sdk::export!(Scripted: Importer, Puller, Webhook);

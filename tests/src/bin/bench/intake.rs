@@ -30,52 +30,84 @@ pub(crate) fn mail() {
     assert_eq!(overview["ok"], true, "{overview}");
 }
 
-fn rate(count: u64, took: Duration) -> f64 {
+pub(crate) fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
-/// NDJSON over HTTP, four streams at once; every line is durable when it is answered.
-pub(crate) async fn bulk(records: u64) {
-    const STREAMS: u64 = 4;
+/// A site for records in bulk: no department listens, so that what is measured is intake, with enrichment and routing
+/// behind it. Its plugins are compiled already; neither that time nor that memory is what is measured.
+pub(crate) fn bulk_site() -> Site {
     drop(rustls::crypto::ring::default_provider().install_default());
     let site = Site::new("127.0.0.1:9".parse().expect("an address")).unwrap();
-    let text = std::fs::read_to_string(site.config()).unwrap();
-    // No department listens here: what is measured is intake, with enrichment and routing behind it.
-    std::fs::write(site.config(), text.replace("default = [\"service\"]", "default = []")).unwrap();
-    // The first start compiles the plugins; neither its time nor its memory is what is measured here.
+    site.reconfigure("default = [\"service\"]", "default = []");
     assert!(site.serve().unwrap().stop());
+    site
+}
+
+/// What speaks to a running hub in bulk.
+pub(crate) struct Feeder<'a> {
+    site: &'a Site,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl<'a> Feeder<'a> {
+    pub(crate) fn new(site: &'a Site) -> Self {
+        let token = site.json(&["token", "create", "bench", "--scope", "admin"]);
+        Self {
+            site,
+            token: token["token"].as_str().unwrap().to_owned(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    /// NDJSON over HTTP, four streams at once; every line is durable when it is answered.
+    pub(crate) async fn feed(&self, records: u64) -> Duration {
+        const STREAMS: u64 = 4;
+        let started = Instant::now();
+        let streams = (0..STREAMS).map(|stream| {
+            let request = self
+                .client
+                .post(format!("http://{}/api/v1/feedback:batch", self.site.listen))
+                .bearer_auth(&self.token);
+            let request = request.header("content-type", "application/x-ndjson");
+            let share = records / STREAMS;
+            let pieces = futures_util::stream::iter(
+                (0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))),
+            );
+            async move {
+                let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+                assert_eq!(answer.status(), 200);
+                let bytes = answer.bytes().await.unwrap();
+                bytes.windows(5).filter(|window| window == b"\"new\"").count() as u64
+            }
+        });
+        let accepted: u64 = futures_util::future::join_all(streams).await.into_iter().sum();
+        let took = started.elapsed();
+        let head = self.site.json(&["ledger", "head"]);
+        assert!(accepted >= records, "{accepted} of {records} accepted; {head}");
+        took
+    }
+
+    /// Waits until all of it is enriched, routed and in the read models.
+    pub(crate) async fn drained(&self, records: u64) -> Duration {
+        drained(&self.client, self.site, &self.token, records).await
+    }
+}
+
+/// Records in bulk, and what they leave: time, memory, bytes on disk.
+pub(crate) async fn bulk(records: u64) {
+    let site = bulk_site();
     let running = site.serve().unwrap();
     let idle = running.resident_bytes();
-    let token = site.json(&["token", "create", "bench", "--scope", "admin"]);
-    let token = token["token"].as_str().unwrap().to_owned();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let started = Instant::now();
-    let streams = (0..STREAMS).map(|stream| {
-        let request = client
-            .post(format!("http://{}/api/v1/feedback:batch", site.listen))
-            .bearer_auth(&token);
-        let request = request.header("content-type", "application/x-ndjson");
-        let share = records / STREAMS;
-        let pieces = futures_util::stream::iter(
-            (0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))),
-        );
-        async move {
-            let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
-            assert_eq!(answer.status(), 200);
-            let bytes = answer.bytes().await.unwrap();
-            bytes.windows(5).filter(|window| window == b"\"new\"").count() as u64
-        }
-    });
-    let accepted: u64 = futures_util::future::join_all(streams).await.into_iter().sum();
-    let took = started.elapsed();
-    let overview = site.json(&["ledger", "head"]);
-    assert!(accepted >= records, "{accepted} of {records} accepted; {overview}");
+    let feeder = Feeder::new(&site);
+    let took = feeder.feed(records).await;
     figure(
         &format!("bulk NDJSON, {records} records durable in {took:.1?}"),
         &format!("{:.0} records/s", rate(records, took)),
         "15 000 records/s",
     );
-    let drained = drained(&client, &site, &token, records).await;
+    let drained = feeder.drained(records).await;
     figure(
         "  until all were enriched, routed and in the read models",
         &format!("{drained:.1?} more"),

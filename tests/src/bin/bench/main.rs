@@ -3,14 +3,20 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a benchmark prints, and stops where it cannot go on"
 )]
 
 mod calls;
 mod intake;
+mod overload;
+mod rebuild;
 mod start;
+mod store;
 
 use std::time::Duration;
+
+use clap::Parser;
 
 /// Prints a figure beside the one to reach.
 pub(crate) fn figure(name: &str, measured: &str, to_reach: &str) {
@@ -32,11 +38,19 @@ pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
 #[tokio::main]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if wanted.iter().any(|word| word == "--help") {
-        println!("bench [calls] [start] [mail] [bulk] [million]: without a name, all but `million`");
+    if wanted.first().is_some_and(|word| word == "store") {
+        store::run(&store::Options::parse_from(&wanted)).await;
         return;
     }
-    let runs = |name: &str| wanted.is_empty() && name != "million" || wanted.iter().any(|word| word == name);
+    if wanted.iter().any(|word| word == "--help") {
+        println!(
+            "bench [calls] [start] [mail] [bulk] [overload] [million] [rebuild]: without a name, all but `million` and `rebuild`"
+        );
+        println!("bench store [OPTIONS]: durable intake beside PostgreSQL; `bench store --help` lists its options");
+        return;
+    }
+    let is_long = |name: &str| ["million", "rebuild"].contains(&name);
+    let runs = |name: &str| wanted.is_empty() && !is_long(name) || wanted.iter().any(|word| word == name);
     if runs("calls") {
         calls::fresh_call().await;
         calls::enricher_batch().await;
@@ -50,7 +64,14 @@ async fn main() {
     if runs("bulk") {
         intake::bulk(100_000).await;
     }
+    if runs("overload") {
+        overload::flood().await;
+    }
     if runs("million") {
         intake::bulk(1_000_000).await;
+    }
+    if runs("rebuild") {
+        // About a million events.
+        rebuild::rebuild(330_000).await;
     }
 }

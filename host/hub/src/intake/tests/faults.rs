@@ -9,16 +9,17 @@ use super::{Arrival, House, draft, id, with_file, withdrawal_of};
 use crate::keys;
 
 /// What happens when a batch is applied, before any usual one.
-enum Turn {
+pub(super) enum Turn {
     Fail(ApplyError),
     /// Somebody else writes first.
     Meddle(Batch),
 }
 
 /// A store that does as told, and then its work.
-struct ToldStore {
-    inner: Arc<MemoryStore>,
-    turns: Arc<Mutex<Vec<Turn>>>,
+pub(super) struct ToldStore {
+    pub(super) inner: Arc<MemoryStore>,
+    /// The last is the first.
+    pub(super) turns: Arc<Mutex<Vec<Turn>>>,
 }
 
 #[async_trait]

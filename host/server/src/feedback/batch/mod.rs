@@ -107,7 +107,8 @@ pub(crate) async fn create_feedback_batch(
     }
     let instance = own_instance(&surface.config(), wanted.instance)?;
     let (lines, response) = ndjson();
-    tokio::spawn(Run::new(surface.hub, caller.actor, instance, wanted.all, lines).drive(body));
+    let turns = surface.streamed_groups;
+    tokio::spawn(Run::new(surface.hub, turns, caller.actor, instance, wanted.all, lines).drive(body));
     Ok(response)
 }
 

@@ -1,6 +1,7 @@
 //! Takes a stream in: lines are gathered while the group before them is being written, so that the disk and the
 //! parser work at the same time and a slow stream still gets its answers at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use mihwar_hub::{Fault, Hub, Intake};
 use mihwar_model::{Actor, Draft, InstanceName};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::lines::{Line, LineText, Splitter};
@@ -92,6 +94,8 @@ impl From<ReaderGone> for Broken {
 /// One stream being taken in.
 pub(super) struct Run {
     hub: Hub,
+    /// One for each group that may be at the writer, of all streams together.
+    turns: Arc<Semaphore>,
     actor: Actor,
     instance: InstanceName,
     /// Answer every line, or only refused ones.
@@ -101,9 +105,17 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(hub: Hub, actor: Actor, instance: InstanceName, all: bool, lines: Lines) -> Self {
+    pub(super) fn new(
+        hub: Hub,
+        turns: Arc<Semaphore>,
+        actor: Actor,
+        instance: InstanceName,
+        all: bool,
+        lines: Lines,
+    ) -> Self {
         Self {
             hub,
+            turns,
             actor,
             instance,
             all,
@@ -169,12 +181,12 @@ impl Run {
     }
 
     fn write(&self, group: Group) -> JoinHandle<Written> {
-        tokio::spawn(write(
-            self.hub.clone(),
-            self.actor.clone(),
-            self.instance.clone(),
-            group,
-        ))
+        let turns = self.turns.clone();
+        let write = write(self.hub.clone(), self.actor.clone(), self.instance.clone(), group);
+        tokio::spawn(async move {
+            let _turn = turns.acquire().await.map_err(Problem::internal)?;
+            write.await
+        })
     }
 
     async fn answer(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Broken> {

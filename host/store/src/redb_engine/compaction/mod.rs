@@ -26,6 +26,7 @@ use super::containment::contained;
 use super::counters::Counters;
 use super::create;
 use super::database::{OpenFile, SharedDatabase};
+use super::schema::Head;
 use super::writer::{Job, Writer};
 use crate::queue::Queue;
 use crate::{FreeSpace, StoreError};
@@ -246,20 +247,20 @@ impl Compaction {
     /// Copies a snapshot, and tells how many entries its journal has.
     fn copy(&self, target: &mut Target) -> Result<u64, CompactError> {
         let reading = self.database.read()?;
-        tables::check_all_known(reading.transaction())?;
-        target.total = tables::count_all(reading.transaction())?;
+        tables::check_all_known(&reading.transaction)?;
+        target.total = tables::count_all(&reading.transaction)?;
         target.report(CompactionStage::Copying);
-        tables::copy_all(reading.transaction(), target)?;
-        Ok(reading.head()?.frontier.size())
+        tables::copy_all(&reading.transaction, target)?;
+        Ok(Head::read(&reading.transaction)?.frontier.size())
     }
 
     fn catch_up(&self, changes: &mut KeyList, entries: u64, target: &mut Target) -> Result<u64, CompactError> {
         let reading = self.database.read()?;
         target.total = target.done + changes.count();
         target.report(CompactionStage::CatchingUp);
-        tables::catch_up(changes, reading.transaction(), target)?;
-        tables::append_journal(entries, reading.transaction(), target)?;
-        Ok(reading.head()?.frontier.size())
+        tables::catch_up(changes, &reading.transaction, target)?;
+        tables::append_journal(entries, &reading.transaction, target)?;
+        Ok(Head::read(&reading.transaction)?.frontier.size())
     }
 
     /// Has the writer begin a new list of changed keys, and hand over the one before.
@@ -328,11 +329,11 @@ fn complete(
     let reading = writer.database.read()?;
     if let Some(changes) = changes {
         let mut changes = changes.finish().map_err(reading_changes)?;
-        tables::catch_up(&mut changes, reading.transaction(), target)?;
+        tables::catch_up(&mut changes, &reading.transaction, target)?;
     }
-    tables::append_journal(entries, reading.transaction(), target)?;
+    tables::append_journal(entries, &reading.transaction, target)?;
     let transaction = target.database.begin_write()?;
-    tables::copy_meta(reading.transaction(), &transaction)?;
+    tables::copy_meta(&reading.transaction, &transaction)?;
     commit(transaction)?;
     // What will be written goes on from this: it has to be what the writer has in mind.
     let loaded = target.database.load()?;

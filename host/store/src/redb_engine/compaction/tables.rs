@@ -5,74 +5,39 @@ use redb::{
     TableError, TableHandle, Value, WriteTransaction,
 };
 
-use super::super::schema::{JOURNAL, META, ROWS, TILES, engine, opening};
+use super::super::schema::{JOURNAL, META, TILES, engine, opening};
+use super::super::spaces::{space_of, table_of};
 use super::target::Target;
 use super::{CompactError, CompactionStage};
 use crate::{Key, StoreError};
-
-/// Every table whose rows change only in a commit that changes the row of the same key in [`ROWS`]. A new one is added
-/// here; a file with a table that is in no list is not compacted.
-const KEYED: &[&dyn Keyed] = &[&ROWS];
 
 /// A transaction into the new file ends after this many bytes.
 const TRANSACTION_BYTES: usize = 32 * 1024 * 1024;
 /// Rows looked up in one go while catching up.
 const KEYS_AT_ONCE: usize = 20_000;
 
-/// A table of rows by key, whatever their values are.
-trait Keyed: Sync {
-    fn name(&self) -> &str;
-    fn count(&self, from: &ReadTransaction) -> Result<u64, StoreError>;
-    fn copy(&self, from: &ReadTransaction, to: &mut Target) -> Result<(), CompactError>;
-    /// Makes the rows of these keys what they are in `from`.
-    fn take_over(&self, keys: &[Key], from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError>;
+fn spaces() -> impl Iterator<Item = TableDefinition<'static, &'static [u8], &'static [u8]>> {
+    (0..=u8::MAX).map(table_of)
 }
 
-impl<V: Value + Sync + 'static> Keyed for TableDefinition<'static, &'static [u8], V> {
-    fn name(&self) -> &str {
-        TableHandle::name(self)
-    }
-
-    fn count(&self, from: &ReadTransaction) -> Result<u64, StoreError> {
-        match from.open_table(*self) {
-            Ok(table) => table.len().map_err(engine("counting rows")),
-            Err(TableError::TableDoesNotExist(_)) => Ok(0),
-            Err(error) => Err(opening(error)),
-        }
-    }
-
-    fn copy(&self, from: &ReadTransaction, to: &mut Target) -> Result<(), CompactError> {
-        match from.open_table(*self) {
-            Ok(table) => copy(*self, ReadableTable::iter(&table).map_err(engine("reading rows"))?, to),
-            Err(TableError::TableDoesNotExist(_)) => Ok(()),
-            Err(error) => Err(opening(error).into()),
-        }
-    }
-
-    fn take_over(&self, keys: &[Key], from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
-        let failed = engine("taking a changed row over");
-        let from = match from.open_table(*self) {
-            Ok(table) => table,
-            // Not made yet, so nothing can have been in it.
-            Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-            Err(error) => return Err(opening(error)),
-        };
-        let mut to = to.open_table(*self).map_err(opening)?;
-        for key in keys {
-            match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
-                Some(value) => to.insert(key.as_bytes(), value.value()).map_err(&failed)?,
-                None => to.remove(key.as_bytes()).map_err(&failed)?,
-            };
-        }
-        Ok(())
+fn open<K: RedbKey + 'static, V: Value + 'static>(
+    table: TableDefinition<'static, K, V>,
+    from: &ReadTransaction,
+) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
+    match from.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        // Made with its first row.
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(opening(error)),
     }
 }
 
-/// Refuses a file with a table that would be left behind.
+/// Refuses a file with a table that would be left behind. A new table is known here when [`count_all`], [`copy_all`] and
+/// [`catch_up`] take it over.
 pub(crate) fn check_all_known(from: &ReadTransaction) -> Result<(), CompactError> {
     let known = |name: &str| {
         let others = [JOURNAL.name(), TILES.name(), META.name()];
-        others.contains(&name) || KEYED.iter().any(|table| table.name() == name)
+        others.contains(&name) || spaces().any(|table| table.name() == name)
     };
     let failed = engine("listing the tables");
     let mut tables = from.list_tables().map_err(&failed)?;
@@ -87,20 +52,42 @@ pub(crate) fn check_all_known(from: &ReadTransaction) -> Result<(), CompactError
 
 /// How many rows and entries there are to copy.
 pub(crate) fn count_all(from: &ReadTransaction) -> Result<u64, StoreError> {
+    let failed = engine("counting rows");
     let journal = from.open_table(JOURNAL).map_err(opening)?;
-    let mut total = journal.len().map_err(engine("counting entries"))?;
-    for table in KEYED {
-        total += table.count(from)?;
+    let mut total = journal.len().map_err(&failed)?;
+    for table in spaces() {
+        if let Some(table) = open(table, from)? {
+            total += table.len().map_err(&failed)?;
+        }
     }
     Ok(total)
 }
 
-/// Copies everything but what [`finish`] writes.
+/// Copies everything but what [`copy_meta`] does.
 pub(crate) fn copy_all(from: &ReadTransaction, to: &mut Target) -> Result<(), CompactError> {
-    for table in KEYED {
-        table.copy(from, to)?;
+    for table in spaces() {
+        if let Some(source) = open(table, from)? {
+            copy(table, ReadableTable::iter(&source).map_err(engine("reading rows"))?, to)?;
+        }
     }
     append_journal(0, from, to)
+}
+
+/// Makes the rows of these keys, which are in their order, what they are in `from`.
+fn take_over(keys: &[Key], from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
+    let failed = engine("taking a changed row over");
+    for keys in keys.chunk_by(|one, other| space_of(one) == space_of(other)) {
+        let table = table_of(keys.first().map(space_of).unwrap_or_default());
+        let Some(from) = open(table, from)? else { continue };
+        let mut to = to.open_table(table).map_err(opening)?;
+        for key in keys {
+            match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
+                Some(value) => to.insert(key.as_bytes(), value.value()).map_err(&failed)?,
+                None => to.remove(key.as_bytes()).map_err(&failed)?,
+            };
+        }
+    }
+    Ok(())
 }
 
 /// Takes changed rows over, in a transaction for each few of them.
@@ -111,9 +98,7 @@ pub(crate) fn catch_up(
 ) -> Result<(), CompactError> {
     while let Some(keys) = changes.next(KEYS_AT_ONCE).map_err(super::reading_changes)? {
         let transaction = to.begin()?;
-        for table in KEYED {
-            table.take_over(&keys, from, &transaction)?;
-        }
+        take_over(&keys, from, &transaction)?;
         to.commit(transaction, keys.len() as u64, CompactionStage::CatchingUp)?;
     }
     Ok(())

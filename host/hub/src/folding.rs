@@ -1,0 +1,321 @@
+//! The fold itself: what each event does to the rows of the read models. Whoever folds decides where they are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mihwar_model::{DeliveryId, Enriched, Event, EventBody, FeedbackId, Kind, Received, Routed, Time};
+use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
+
+use crate::fault::Fault;
+use crate::keys::{self, Lookup};
+use crate::rows::{self, DeliveryRow, DeliveryState, Head};
+
+/// Rows that a fold changed, as they are now; `None` for one that it looked for and that is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    heads: BTreeMap<FeedbackId, Option<Head>>,
+    deliveries: BTreeMap<Key, Option<DeliveryRow>>,
+}
+
+/// What a fold leaves to be written.
+pub(crate) struct Folded {
+    /// Every row but the counts.
+    pub(crate) edits: Vec<Edit>,
+    /// By how much each count changed. One that comes out even is there too: whether a row exists may not depend on how
+    /// many events were folded at once.
+    pub(crate) counts: BTreeMap<Key, i64>,
+    /// Rows that were not there before, counts aside.
+    pub(crate) new_rows: u64,
+    /// Heads and deliveries, for who goes on before they are written.
+    pub(crate) touched: Touched,
+}
+
+/// The fold: what each event does to the rows.
+#[derive(Default)]
+pub(crate) struct Folding {
+    rows: Touched,
+    edits: Vec<Edit>,
+    counts: BTreeMap<Key, i64>,
+    new_rows: u64,
+}
+
+/// What these entries do to the rows that a view shows.
+pub(crate) async fn fold(view: &dyn View, entries: &[JournalEntry]) -> Result<Batch, Fault> {
+    let mut events = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let event = Event::from_bytes(&entry.bytes).map_err(|detail| no_event(entry.sequence, &detail))?;
+        events.push((entry.sequence, event));
+    }
+    let mut folding = Folding::load(view, &Touched::default(), &events).await?;
+    for (sequence, event) in events {
+        folding.apply(sequence, event);
+    }
+    let Folded { mut edits, counts, .. } = folding.finish()?;
+    edits.extend(counts.into_iter().map(|(key, by)| Edit::Add(key, by)));
+    Ok(Batch {
+        edits,
+        ..Batch::default()
+    })
+}
+
+/// That an entry of the ledger cannot be read.
+pub(crate) fn no_event(sequence: u64, detail: &str) -> Fault {
+    Fault::Damaged {
+        what: "a ledger entry",
+        detail: format!("{sequence}: {detail}"),
+    }
+}
+
+/// Heads and deliveries that events speak of and that were there before them.
+#[derive(Default)]
+struct Wanted {
+    heads: BTreeSet<FeedbackId>,
+    deliveries: BTreeSet<Key>,
+    new_heads: BTreeSet<FeedbackId>,
+    new_deliveries: BTreeSet<DeliveryId>,
+}
+
+impl Wanted {
+    fn of(events: &[(u64, Event)]) -> Self {
+        let mut wanted = Self::default();
+        for (_, event) in events {
+            match &event.body {
+                EventBody::Received(e) if e.revision > 1 => wanted.head(e.feedback),
+                EventBody::Received(e) => drop(wanted.new_heads.insert(e.feedback)),
+                EventBody::Enriched(e) => wanted.head(e.feedback),
+                EventBody::Routed(e) => {
+                    wanted.head(e.feedback);
+                    wanted
+                        .new_deliveries
+                        .extend(e.routes.iter().map(|route| route.delivery));
+                }
+                EventBody::Withdrawn(e) => wanted.head(e.feedback),
+                EventBody::Delivered(e) => wanted.delivery(e.delivery),
+                EventBody::DeliveryFailed(e) => wanted.delivery(e.delivery),
+                EventBody::DeliverySkipped(e) => wanted.delivery(e.delivery),
+                EventBody::DeliveryDeadLettered(e) => wanted.delivery(e.delivery),
+                EventBody::DeliveryReplayed(e) => wanted.delivery(e.delivery),
+                _ => {}
+            }
+        }
+        wanted
+    }
+
+    fn head(&mut self, feedback: FeedbackId) {
+        if !self.new_heads.contains(&feedback) {
+            self.heads.insert(feedback);
+        }
+    }
+
+    fn delivery(&mut self, delivery: DeliveryId) {
+        if !self.new_deliveries.contains(&delivery) {
+            self.deliveries.insert(keys::delivery(delivery));
+        }
+    }
+}
+
+/// The rows of `wanted`, in its order: those that were just changed as they are in `recent`, the others from the view.
+async fn find<K: Ord + Clone, T: Clone + for<'b> minicbor::Decode<'b, ()>>(
+    view: &dyn View,
+    recent: &BTreeMap<K, Option<T>>,
+    wanted: BTreeSet<K>,
+    key: impl Fn(&K) -> Key,
+) -> Result<BTreeMap<K, Option<T>>, Fault> {
+    let (known, unknown): (Vec<K>, Vec<K>) = wanted.into_iter().partition(|id| recent.contains_key(id));
+    let lookups: Vec<Key> = unknown.iter().map(key).collect();
+    let mut found: BTreeMap<K, Option<T>> = known
+        .into_iter()
+        .map(|id| {
+            let row = recent.get(&id).cloned().flatten();
+            (id, row)
+        })
+        .collect();
+    if !lookups.is_empty() {
+        for (id, row) in unknown.into_iter().zip(view.get_many(&lookups).await?) {
+            let row = row.map(|row| rows::decode("a read model", &row.bytes)).transpose()?;
+            found.insert(id, row);
+        }
+    }
+    Ok(found)
+}
+
+impl Folding {
+    /// Gets what `events` need: from `recent`, where the fold before these left it, or from the view.
+    pub(crate) async fn load(view: &dyn View, recent: &Touched, events: &[(u64, Event)]) -> Result<Self, Fault> {
+        let wanted = Wanted::of(events);
+        Ok(Self {
+            rows: Touched {
+                heads: find(view, &recent.heads, wanted.heads, |id| keys::head(*id)).await?,
+                deliveries: find(view, &recent.deliveries, wanted.deliveries, Key::clone).await?,
+            },
+            ..Self::default()
+        })
+    }
+
+    /// Folds one event. It must be among those that were loaded for.
+    pub(crate) fn apply(&mut self, sequence: u64, event: Event) {
+        let at = event.at;
+        let subject = match event.body {
+            EventBody::Received(received) => Some(self.received(at, received)),
+            EventBody::Enriched(enriched) => Some(self.enriched(enriched)),
+            EventBody::EnrichmentFailed(failed) => Some(failed.feedback),
+            EventBody::Routed(routed) => Some(self.routed(at, routed)),
+            EventBody::Delivered(e) => {
+                self.attempted(&keys::delivery(e.delivery), DeliveryState::Delivered, |row| {
+                    (row.attempts, row.next_attempt, row.finished_at) = (e.attempt, None, Some(at));
+                });
+                Some(e.feedback)
+            }
+            EventBody::DeliveryFailed(e) => {
+                self.attempted(&keys::delivery(e.delivery), DeliveryState::Retrying, |row| {
+                    (row.attempts, row.next_attempt, row.last_code) = (e.attempt, Some(e.retry_at), Some(e.code));
+                });
+                Some(e.feedback)
+            }
+            EventBody::DeliverySkipped(e) => {
+                self.attempted(&keys::delivery(e.delivery), DeliveryState::Skipped, |row| {
+                    (row.attempts, row.next_attempt, row.finished_at) = (e.attempt, None, Some(at));
+                });
+                Some(e.feedback)
+            }
+            EventBody::DeliveryDeadLettered(e) => {
+                self.attempted(&keys::delivery(e.delivery), DeliveryState::Dead, |row| {
+                    (row.attempts, row.next_attempt) = (e.attempts, None);
+                    (row.last_code, row.finished_at) = (Some(e.code), Some(at));
+                });
+                Some(e.feedback)
+            }
+            EventBody::DeliveryReplayed(e) => {
+                self.attempted(&keys::delivery(e.delivery), DeliveryState::Waiting, |row| {
+                    (row.next_attempt, row.finished_at) = (Some(at), None);
+                });
+                Some(e.feedback)
+            }
+            EventBody::Withdrawn(withdrawn) => {
+                if let Some(Some(head)) = self.rows.heads.get_mut(&withdrawn.feedback) {
+                    head.withdrawn = true;
+                }
+                Some(withdrawn.feedback)
+            }
+            EventBody::ContactCreated(_)
+            | EventBody::InboundDeadLettered(_)
+            | EventBody::InboundReplayed(_)
+            | EventBody::InstanceConfigured(_)
+            | EventBody::TokenCreated(_)
+            | EventBody::TokenRevoked(_) => None,
+        };
+        if let Some(feedback) = subject {
+            self.edits
+                .push(Edit::Put(keys::history(feedback, sequence), Vec::new()));
+        }
+    }
+
+    fn received(&mut self, at: Time, received: Received) -> FeedbackId {
+        let feedback = received.feedback;
+        let earlier = self.rows.heads.remove(&feedback).flatten();
+        let mut lookups = vec![received.thread.map(Lookup::Thread)];
+        if let Some(earlier) = &earlier {
+            self.count_kind(earlier.kind, -1);
+        } else {
+            self.new_rows += 1;
+            self.count("instance", received.instance.as_str(), 1);
+            lookups.push(Some(Lookup::Contact(received.contact)));
+            lookups.push(Some(Lookup::Instance(received.instance.clone())));
+        }
+        self.count_kind(received.kind, 1);
+        for lookup in lookups.into_iter().flatten() {
+            self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
+        }
+        let (received_at, destinations) =
+            earlier.map_or((at, Vec::new()), |earlier| (earlier.received_at, earlier.destinations));
+        let head = Head {
+            received_at,
+            destinations,
+            ..Head::of(at, received)
+        };
+        self.rows.heads.insert(feedback, Some(head));
+        feedback
+    }
+
+    fn enriched(&mut self, enriched: Enriched) -> FeedbackId {
+        if let Some(Some(head)) = self.rows.heads.get_mut(&enriched.feedback) {
+            let (before, feedback) = (head.kind, enriched.feedback);
+            crate::enrichment::apply(head, enriched);
+            let after = head.kind;
+            if before != after {
+                self.count_kind(before, -1);
+                self.count_kind(after, 1);
+            }
+            return feedback;
+        }
+        enriched.feedback
+    }
+
+    fn routed(&mut self, at: Time, routed: Routed) -> FeedbackId {
+        for route in routed.routes {
+            self.count("delivery", &format!("{}/waiting", route.destination), 1);
+            let row = DeliveryRow {
+                feedback: routed.feedback,
+                destination: route.destination.clone(),
+                rule: route.rule,
+                state: DeliveryState::Waiting,
+                attempts: 0,
+                last_code: None,
+                next_attempt: Some(at),
+                created_at: at,
+                finished_at: None,
+            };
+            self.new_rows += 1;
+            self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));
+            let entry = Lookup::Destination(route.destination.clone()).entry(routed.feedback);
+            self.edits.push(Edit::Put(entry, Vec::new()));
+            if let Some(Some(head)) = self.rows.heads.get_mut(&routed.feedback)
+                && !head.destinations.contains(&route.destination)
+            {
+                head.destinations.push(route.destination);
+            }
+        }
+        routed.feedback
+    }
+
+    fn attempted(&mut self, key: &Key, state: DeliveryState, change: impl FnOnce(&mut DeliveryRow)) {
+        let Some(Some(row)) = self.rows.deliveries.get_mut(key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut row.state, state);
+        change(row);
+        let destination = row.destination.clone();
+        if before != state {
+            self.count("delivery", &format!("{destination}/{}", before.as_str()), -1);
+            self.count("delivery", &format!("{destination}/{}", state.as_str()), 1);
+        }
+    }
+
+    fn count_kind(&mut self, kind: Option<Kind>, by: i64) {
+        self.count("kind", kind.map_or("unknown", Kind::as_str), by);
+    }
+
+    fn count(&mut self, name: &str, of: &str, by: i64) {
+        *self.counts.entry(keys::count(name, of)).or_default() += by;
+    }
+
+    /// What is to be written.
+    pub(crate) fn finish(mut self) -> Result<Folded, Fault> {
+        let new_rows = self.new_rows + self.edits.len() as u64;
+        for (id, head) in &self.rows.heads {
+            if let Some(head) = head {
+                self.edits.push(Edit::Put(keys::head(*id), rows::encode(head)?));
+            }
+        }
+        for (key, row) in &self.rows.deliveries {
+            if let Some(row) = row {
+                self.edits.push(Edit::Put(key.clone(), rows::encode(row)?));
+            }
+        }
+        Ok(Folded {
+            edits: self.edits,
+            counts: self.counts,
+            new_rows,
+            touched: self.rows,
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Single arrivals that come at the same time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mihwar_model::{Actor, Draft, InstanceName};
+use mihwar_store::{ApplyError, Batch, Edit};
+
+use super::faults::{ToldStore, Turn};
+use super::{House, draft, form, id};
+use crate::fault::Fault;
+use crate::intake::{Desk, Intake};
+use crate::keys;
+
+async fn at_once(house: &House, drafts: Vec<(InstanceName, Draft)>) -> Vec<Result<Intake, Fault>> {
+    let accept = |(instance, draft)| Desk::accept(&house.core, Actor::Console, instance, draft);
+    join_all(drafts.into_iter().map(accept)).await
+}
+
+fn complaints(count: usize) -> Vec<(InstanceName, Draft)> {
+    let complaint = |n: usize| (form(), draft(&format!("شكوى-{n}"), "a", "لم يصل الطلب"));
+    (0..count).map(complaint).collect()
+}
+
+#[tokio::test]
+async fn those_who_come_together_share_a_transaction_and_each_gets_their_own_answer() {
+    let house = House::new();
+    let hall = InstanceName::new("hall").unwrap();
+    let mut drafts = complaints(100);
+    drafts.push((hall, draft("شكوى-0", "a", "the same id at another source")));
+    drafts.push((form(), draft("شكوى-7", "a", "لم يصل الطلب")));
+    drafts.push((form(), draft(&"ط".repeat(5_000), "a", "an id that is too long")));
+    let results: Vec<Intake> = at_once(&house, drafts).await.into_iter().map(Result::unwrap).collect();
+    assert!(results[..101].iter().all(|result| matches!(result, Intake::New { .. })));
+    assert!(matches!(results[101], Intake::Duplicate { .. }));
+    assert_eq!(id(&results[101]), id(&results[7]));
+    assert!(matches!(&results[102], Intake::Refused { problems } if !problems.is_empty()));
+    assert_eq!(house.rows(keys::all(keys::CONTENT)).await.len(), 101);
+    let batches = house.core.store.statistics().batches;
+    assert!(batches <= 3, "{batches} transactions for those who stood in one line");
+    // Nobody waits now; who comes later is served all the same.
+    assert!(at_once(&house, complaints(101)).await.pop().unwrap().is_ok());
+    assert_eq!(house.rows(keys::all(keys::CONTENT)).await.len(), 102);
+}
+
+fn told(turns: Vec<Turn>) -> House {
+    House::over(ToldStore {
+        inner: Arc::default(),
+        turns: Arc::new(Mutex::new(turns)),
+    })
+}
+
+#[tokio::test]
+async fn when_others_change_what_a_transaction_rests_on_each_is_taken_in_alone() {
+    let house = House::new();
+    let known = id(&at_once(&house, complaints(1)).await.remove(0).unwrap());
+    let row = house.rows(keys::all(keys::SEEN)).await.remove(0);
+    let inner = ToldStore {
+        inner: Arc::default(),
+        turns: Arc::default(),
+    };
+    let meddle = Batch {
+        edits: vec![Edit::Put(row.key, row.value.bytes)],
+        ..Batch::default()
+    };
+    inner.turns.lock().unwrap().push(Turn::Meddle(meddle));
+    let meddled = House::over(inner);
+    let results: Vec<Intake> = at_once(&meddled, complaints(40))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    // What came in between is that very item.
+    assert!(matches!(results[0], Intake::Duplicate { feedback, .. } if feedback == known));
+    assert!(results[1..].iter().all(|result| matches!(result, Intake::New { .. })));
+    assert_eq!(meddled.rows(keys::all(keys::CONTENT)).await.len(), 39);
+}
+
+#[tokio::test]
+async fn what_the_store_says_of_a_transaction_is_said_to_all_in_it() {
+    let retry_after = Duration::from_millis(70);
+    for error in [ApplyError::Busy { retry_after }, ApplyError::Unknown] {
+        let house = told(vec![Turn::Fail(error.clone())]);
+        let results = at_once(&house, complaints(20)).await;
+        let unknown = matches!(error, ApplyError::Unknown);
+        for result in results {
+            match result.unwrap_err() {
+                Fault::Busy { retry_after: told } => assert!(!unknown && told == retry_after),
+                fault => assert!(unknown && matches!(fault, Fault::Unknown)),
+            }
+        }
+        // Tried by nobody a second time: after an unknown outcome that could double them.
+        assert_eq!(house.core.store.statistics().batches, 0);
+    }
+}

@@ -1,0 +1,254 @@
+//! The ledger alone: every entry hashed again, and compared with the tree, its tiles and what was signed. Pages are read
+//! ahead, and hashed on a thread of their own while the tiles of the page before are compared.
+
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use futures_util::future::join_all;
+use mihwar_ledger::{Checkpoint, Frontier, Hash, Signer, TILE_WIDTH, TileId, VerifyingKey, leaf_hash};
+use mihwar_store::{JournalEntry, KeyRange, MAX_PAGE_ROWS, Order, Row, StoreError, View};
+
+use super::Verification;
+use crate::fault::Fault;
+use crate::keys;
+use crate::walk::{self, aside};
+
+/// Levels of tiles: enough for any ledger, since a tile of the last one stands for 2^56 entries.
+const TILE_LEVELS: u8 = 7;
+
+impl Verification<'_> {
+    pub(super) async fn ledger(&mut self, signer: &Signer, origin: &str) -> Result<(), Fault> {
+        let total = self.view.tree().size();
+        let view = Arc::clone(&self.view);
+        let mut checkpoints = Notes::new(&*view);
+        let mut pages = walk::entries(&view, total);
+        let mut hashing = Hashing::new(origin, signer.verifying_key());
+        let mut tiles = Vec::new();
+        while let Some(page) = pages.recv().await {
+            let page = page?;
+            let due = checkpoints.until(hashing.frontier.size() + page.len() as u64).await?;
+            let (hashed, compared) = tokio::join!(
+                aside(move || hashing.page(&page, due)),
+                compare_tiles(&*view, std::mem::take(&mut tiles))
+            );
+            hashing = hashed?;
+            self.find_all(compared?);
+            self.report.tiles += hashing.tiles.len() as u64;
+            tiles = std::mem::take(&mut hashing.tiles);
+            self.find_all(std::mem::take(&mut hashing.findings));
+            self.stages.tell("ledger", hashing.frontier.size(), total);
+        }
+        self.find_all(compare_tiles(&*view, tiles).await?);
+        if hashing.next < total {
+            let next = hashing.next;
+            self.report.find(format!("entry {next} of {total} is missing"));
+        }
+        // Those of an empty ledger, and those that speak of more than there is.
+        loop {
+            let due = checkpoints.some().await?;
+            if due.is_empty() {
+                break;
+            }
+            hashing = aside(move || hashing.leftover(due, total)).await?;
+            self.find_all(std::mem::take(&mut hashing.findings));
+        }
+        let (root, stored) = (hashing.frontier.root(), self.view.tree().root());
+        if root != stored {
+            self.report.find(format!(
+                "the entries hash to {}, but the stored tree says {}",
+                root.to_base64(),
+                stored.to_base64()
+            ));
+        }
+        self.report.events = hashing.frontier.size();
+        self.report.root = root.to_base64();
+        self.report.checkpoints = hashing.checkpoints;
+        self.stages.end("ledger", "events", hashing.frontier.size());
+        Ok(())
+    }
+    fn find_all(&mut self, findings: Vec<String>) {
+        findings.into_iter().for_each(|finding| self.report.find(finding));
+    }
+}
+
+/// A signed checkpoint as it is kept, and the size under which it is.
+type Note = (u64, String);
+
+/// The kept checkpoints, from the smallest to the largest.
+struct Notes<'a> {
+    view: &'a dyn View,
+    rest: Option<KeyRange>,
+    page: Peekable<IntoIter<Row>>,
+}
+
+impl<'a> Notes<'a> {
+    fn new(view: &'a dyn View) -> Self {
+        Self {
+            view,
+            rest: Some(keys::all(keys::CHECKPOINT)),
+            page: Vec::new().into_iter().peekable(),
+        }
+    }
+
+    /// Those that come next and lie under a size of at most `size`.
+    async fn until(&mut self, size: u64) -> Result<Vec<Note>, Fault> {
+        let mut due = Vec::new();
+        loop {
+            self.fill().await?;
+            let Some(row) = self
+                .page
+                .next_if(|row| keys::last_number(&row.key).is_none_or(|at| at <= size))
+            else {
+                return Ok(due);
+            };
+            due.push(note(&row));
+        }
+    }
+
+    /// A page of those that come next, whatever they speak of; none at the end.
+    async fn some(&mut self) -> Result<Vec<Note>, Fault> {
+        self.fill().await?;
+        Ok(self.page.by_ref().map(|row| note(&row)).collect())
+    }
+
+    async fn fill(&mut self) -> Result<(), Fault> {
+        while self.page.peek().is_none() {
+            let Some(range) = self.rest.take() else {
+                return Ok(());
+            };
+            let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
+            self.rest = page.next;
+            self.page = page.rows.into_iter().peekable();
+        }
+        Ok(())
+    }
+}
+
+fn note(row: &Row) -> Note {
+    let text = String::from_utf8_lossy(&row.value.bytes).into_owned();
+    (keys::last_number(&row.key).unwrap_or_default(), text)
+}
+
+/// A full tile as the entries give it.
+type Tile = (TileId, Vec<Hash>);
+
+/// The tree, made again entry by entry. It shares no code with the one that the store keeps.
+struct Hashing {
+    origin: String,
+    key: VerifyingKey,
+    frontier: Frontier,
+    /// The number that the next entry must have.
+    next: u64,
+    /// Of each level of tiles, the hashes of the last one.
+    edges: Vec<Vec<Hash>>,
+    /// Tiles that have become full.
+    tiles: Vec<Tile>,
+    checkpoints: u64,
+    findings: Vec<String>,
+}
+
+impl Hashing {
+    fn new(origin: &str, key: VerifyingKey) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            key,
+            frontier: Frontier::new(),
+            next: 0,
+            edges: vec![Vec::new(); usize::from(TILE_LEVELS)],
+            tiles: Vec::new(),
+            checkpoints: 0,
+            findings: Vec::new(),
+        }
+    }
+
+    fn page(mut self, entries: &[JournalEntry], due: Vec<Note>) -> Self {
+        let mut due = due.into_iter().peekable();
+        self.judge(&mut due);
+        for entry in entries {
+            if entry.sequence != self.next {
+                self.findings.push(format!("entry {} is missing", self.next));
+            }
+            self.append(leaf_hash(&entry.bytes));
+            self.next = entry.sequence.saturating_add(1);
+            self.judge(&mut due);
+        }
+        self
+    }
+
+    fn append(&mut self, leaf: Hash) {
+        self.frontier.append(leaf);
+        let mut hash = leaf;
+        for (level, edge) in (0..TILE_LEVELS).zip(&mut self.edges) {
+            edge.push(hash);
+            if edge.len() < TILE_WIDTH {
+                return;
+            }
+            let hashes = std::mem::replace(edge, Vec::with_capacity(TILE_WIDTH));
+            let mut subtree = Frontier::new();
+            hashes.iter().for_each(|hash| subtree.append(*hash));
+            hash = subtree.root();
+            let index = (self.frontier.size() >> (8 * (u32::from(level) + 1))) - 1;
+            self.tiles.push((TileId { level, index }, hashes));
+        }
+    }
+
+    /// Judges the checkpoints of the tree as it is now.
+    fn judge(&mut self, due: &mut Peekable<IntoIter<Note>>) {
+        while let Some((_, note)) = due.next_if(|(size, _)| *size <= self.frontier.size()) {
+            let Some(checkpoint) = self.open(&note) else {
+                continue;
+            };
+            self.checkpoints += 1;
+            if checkpoint.size != self.frontier.size() || checkpoint.root != self.frontier.root() {
+                self.findings.push(format!(
+                    "the signed checkpoint at {} entries has another root: history was rewritten",
+                    checkpoint.size
+                ));
+            }
+        }
+    }
+
+    /// Judges checkpoints after the last entry.
+    fn leftover(mut self, due: Vec<Note>, total: u64) -> Self {
+        let mut due = due.into_iter().peekable();
+        self.judge(&mut due);
+        for (_, note) in due {
+            if let Some(checkpoint) = self.open(&note) {
+                self.findings.push(format!(
+                    "a signed checkpoint speaks of {} entries, but there are {total}: history was cut",
+                    checkpoint.size
+                ));
+            }
+        }
+        self
+    }
+
+    fn open(&mut self, note: &str) -> Option<Checkpoint> {
+        match Checkpoint::open(note, &self.origin, &self.key) {
+            Ok((checkpoint, _)) => Some(checkpoint),
+            Err(error) => {
+                self.findings
+                    .push(format!("a kept checkpoint does not verify: {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// What is wrong with the stored tiles.
+async fn compare_tiles(view: &dyn View, tiles: Vec<Tile>) -> Result<Vec<String>, Fault> {
+    let stored = join_all(tiles.iter().map(|(id, _)| view.tile(*id))).await;
+    let mut findings = Vec::new();
+    for ((TileId { level, index }, expected), stored) in tiles.iter().zip(stored) {
+        match stored {
+            Ok(stored) if stored == *expected => {}
+            Ok(_) => findings.push(format!(
+                "tile {index} of level {level} of the stored tree is not what the entries give"
+            )),
+            Err(StoreError::Corrupt { what }) => findings.push(what),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,120 @@
+//! Bodies that come line by line, each in time.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+/// A body that fails once it was waited for longer than `line_max` since its last line ended. A stream may be slow, and may
+/// bring a line now and then; one that drips a letter at a time holds its place for nothing. Only time in which the body was
+/// waited for counts: a sender is not to blame for a busy hub.
+#[derive(Debug)]
+pub(crate) struct LineTimed {
+    body: Body,
+    line_max: Duration,
+    /// How long this line was waited for before the present wait.
+    waited: Duration,
+    waiting: Option<Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
+}
+
+impl LineTimed {
+    /// Watches `body`.
+    pub(crate) const fn new(body: Body, line_max: Duration) -> Self {
+        Self {
+            body,
+            line_max,
+            waited: Duration::ZERO,
+            waiting: None,
+        }
+    }
+
+    fn came(&mut self, piece: Option<&Bytes>) {
+        if let Some(wait) = self.waiting.take() {
+            self.waited += wait.since.elapsed();
+        }
+        if piece.is_some_and(|piece| piece.contains(&b'\n')) {
+            self.waited = Duration::ZERO;
+        }
+    }
+
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<BoxError> {
+        let (line_max, waited) = (self.line_max, self.waited);
+        let wait = self.waiting.get_or_insert_with(|| Wait {
+            since: Instant::now(),
+            end: Box::pin(tokio::time::sleep(line_max.saturating_sub(waited))),
+        });
+        ready!(wait.end.as_mut().poll(context));
+        let message = format!("no line of the body ended for {} s", line_max.as_secs_f64());
+        Poll::Ready(io::Error::new(ErrorKind::TimedOut, message).into())
+    }
+}
+
+impl HttpBody for LineTimed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.came(frame.data_ref());
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(ended) => Poll::Ready(ended.map(|failed| failed.map_err(Into::into))),
+            Poll::Pending => self.wait(context).map(|error| Some(Err(error))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LineTimed;
+    use axum::body::Body;
+    use futures_util::{StreamExt, stream};
+    use http_body_util::BodyExt;
+    use std::time::Duration;
+
+    /// What comes of a body whose pieces come with this pause between them.
+    async fn read(pieces: Vec<&'static str>, pause: u64) -> Result<String, String> {
+        let slow = stream::iter(pieces).then(move |piece| async move {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            Ok::<_, std::io::Error>(piece)
+        });
+        let body = LineTimed::new(Body::from_stream(slow), Duration::from_millis(400));
+        let whole = body.collect().await.map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(whole.to_bytes().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn slow_lines_are_waited_for_and_dripping_letters_are_not() {
+        let lines = read(vec!["سطر\n"; 12], 50).await;
+        assert_eq!(
+            lines.unwrap(),
+            "سطر\n".repeat(12),
+            "longer than the limit, each line in time"
+        );
+        let letters = read(vec!["س"; 40], 50).await;
+        assert!(letters.unwrap_err().contains("no line"));
+        let nothing = read(vec!["سطر\n"], 5_000).await;
+        assert!(nothing.unwrap_err().contains("0.4 s"));
+    }
+}

@@ -1,0 +1,189 @@
+//! One table for each space of keys.
+//!
+//! Most spaces are written in ascending order, and the engine packs a tree that grows at its right edge only. In one
+//! tree for all, every space but the last would grow in the middle and leave half-empty pages behind: twice the file,
+//! and twice the pages to write.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+
+use super::schema::{decode_row, engine, opening, split_row};
+use crate::plan::Present;
+use crate::{Key, KeyRange, StoreError, Versioned};
+
+type Bytes = &'static [u8];
+
+/// What the names of these tables begin with; two hexadecimal digits follow.
+const PREFIX: &str = "rows-";
+static NAMES: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|space| format!("{PREFIX}{space:02x}")).collect());
+
+/// The table of a space: key → version (8 bytes, big endian), then the value.
+pub(crate) fn table_of(space: u8) -> TableDefinition<'static, Bytes, Bytes> {
+    TableDefinition::new(NAMES.get(usize::from(space)).map_or(PREFIX, String::as_str))
+}
+
+/// The space that a key lies in.
+pub(crate) fn space_of(key: &Key) -> u8 {
+    key.as_bytes().first().copied().unwrap_or_default()
+}
+
+/// The spaces that a range may have keys of.
+fn spaces_of(range: &KeyRange) -> RangeInclusive<u8> {
+    let last = match range.end().map(Key::as_bytes) {
+        // The end itself is not in the range.
+        Some([space]) => space.saturating_sub(1),
+        Some([space, ..]) => *space,
+        Some([]) => 0,
+        None => u8::MAX,
+    };
+    space_of(range.start())..=last
+}
+
+type RowTable = ReadOnlyTable<Bytes, Bytes>;
+/// One row of a scan as it is stored: its key and its bytes.
+pub(crate) type StoredRow<'a> = (redb::AccessGuard<'a, Bytes>, redb::AccessGuard<'a, Bytes>);
+
+/// The rows of a snapshot. A table is opened when it is first asked for.
+pub(crate) struct RowTables {
+    transaction: ReadTransaction,
+    opened: Mutex<BTreeMap<u8, Option<RowTable>>>,
+}
+
+impl RowTables {
+    pub(crate) fn new(transaction: ReadTransaction) -> Self {
+        Self {
+            transaction,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// One row, or none.
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
+        self.with(space_of(key), |table| {
+            ReadableTable::get(table, key.as_bytes())
+                .map_err(engine("reading a row"))?
+                .map(|row| decode_row(row.value()))
+                .transpose()
+        })
+        .map(Option::flatten)
+    }
+
+    /// The rows of a range, lowest first; each end can be taken from.
+    pub(crate) fn range(
+        &self,
+        range: &KeyRange,
+    ) -> Result<impl DoubleEndedIterator<Item = Result<StoredRow<'static>, redb::StorageError>> + use<>, StoreError>
+    {
+        let mut parts = Vec::new();
+        for space in spaces_of(range) {
+            let part = self.with(space, |table| {
+                table.range::<&[u8]>(range.bounds()).map_err(engine("scanning rows"))
+            })?;
+            parts.extend(part);
+        }
+        Ok(parts.into_iter().flatten())
+    }
+
+    /// Lets `read` have the table of a space; `None` when nothing was ever written there.
+    fn with<T>(
+        &self,
+        space: u8,
+        read: impl FnOnce(&RowTable) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = match opened.entry(space) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(unknown) => {
+                unknown.insert(match self.transaction.open_table(table_of(space)) {
+                    Ok(table) => Some(table),
+                    Err(TableError::TableDoesNotExist(_)) => None,
+                    Err(error) => return Err(opening(error)),
+                })
+            }
+        };
+        table.as_ref().map(read).transpose()
+    }
+}
+
+/// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
+pub(crate) struct RowsInTransaction<'transaction> {
+    transaction: &'transaction WriteTransaction,
+    opened: RefCell<BTreeMap<u8, Table<'transaction, Bytes, Bytes>>>,
+}
+
+impl<'transaction> RowsInTransaction<'transaction> {
+    pub(crate) fn new(transaction: &'transaction WriteTransaction) -> Self {
+        Self {
+            transaction,
+            opened: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn insert(&self, key: &Key, row: &[u8]) -> Result<(), StoreError> {
+        self.with(key, |table| {
+            table.insert(key.as_bytes(), row).map_err(engine("writing a row"))?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn remove(&self, key: &Key) -> Result<(), StoreError> {
+        self.with(key, |table| {
+            table.remove(key.as_bytes()).map_err(engine("writing a row"))?;
+            Ok(())
+        })
+    }
+
+    fn with<T>(
+        &self,
+        key: &Key,
+        work: impl FnOnce(&mut Table<'transaction, Bytes, Bytes>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (mut opened, space) = (self.opened.borrow_mut(), space_of(key));
+        let table = match opened.entry(space) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(unknown) => {
+                unknown.insert(self.transaction.open_table(table_of(space)).map_err(opening)?)
+            }
+        };
+        work(table)
+    }
+}
+
+impl Present for RowsInTransaction<'_> {
+    fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        self.with(key, |table| {
+            let row = table.get(key.as_bytes()).map_err(engine("reading a row"))?;
+            row.map(|row| split_row(row.value()).map(|(version, _)| version))
+                .transpose()
+        })
+    }
+
+    fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(key, |table| {
+            let row = table.get(key.as_bytes()).map_err(engine("reading a row"))?;
+            row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spaces_of;
+    use crate::{Key, KeyRange};
+
+    #[test]
+    fn a_range_leads_to_its_spaces_and_no_other() {
+        let key = |bytes: &[u8]| Key::from_bytes(bytes.to_vec());
+        assert_eq!(spaces_of(&KeyRange::all()), 0..=255);
+        assert_eq!(spaces_of(&KeyRange::prefix(key(&[0x10]))), 0x10..=0x10);
+        assert_eq!(spaces_of(&KeyRange::prefix(key(&[0x10, 0, 1]))), 0x10..=0x10);
+        assert_eq!(spaces_of(&KeyRange::prefix(key(&[0xFF, 2]))), 0xFF..=0xFF);
+        assert_eq!(spaces_of(&KeyRange::prefix(key(&[0xFF]))), 0xFF..=0xFF);
+        assert_eq!(spaces_of(&KeyRange::between(key(&[1, 9]), key(&[3, 0]))), 1..=3);
+    }
+}

@@ -1,0 +1,111 @@
+//! Records in, one by one and in batches, by few clients and by many.
+
+use super::records::Weight;
+use super::side::{BATCH, Disk, Manner, Sample, Side, load};
+use super::table::{Table, bytes, grouped, millis};
+
+/// Clients, and the records that they hand in together: one by one, in batches.
+const LOADS: [(u64, u64, u64); 4] = [
+    (1, 1_000, 100 * BATCH),
+    (8, 8_000, 500 * BATCH),
+    (25, 20_000, 750 * BATCH),
+    (64, 40_000, 1_000 * BATCH),
+];
+/// Records that nobody measures: statements are planned, people become known, pages are loaded.
+const WARMING: u64 = 20 * BATCH;
+/// The number of clients at which the sides are compared.
+const COMPARED: u64 = 64;
+
+/// One line of the table.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    side: &'static str,
+    sample: Sample,
+    /// Records that were there afterwards, and what they took up.
+    kept: u64,
+    disk: Disk,
+}
+
+/// Every load, on a side that is empty. A quick one hands in a tenth.
+pub(super) async fn measure<S: Side>(side: &mut S, quick: bool) -> Vec<Row> {
+    let share = if quick { 10 } else { 1 };
+    let warming = Manner {
+        clients: 8,
+        batch: BATCH,
+    };
+    load(side, warming, 0..WARMING).await;
+    let singles = LOADS.map(|(clients, singles, _)| (Manner { clients, batch: 1 }, singles / share));
+    let batches = LOADS.map(|(clients, _, batches)| (Manner { clients, batch: BATCH }, batches / share));
+    let (mut kept, mut rows) = (WARMING, Vec::new());
+    for (manner, records) in singles.into_iter().chain(batches) {
+        let sample = load(side, manner, kept..kept + records).await;
+        kept += records;
+        rows.push(Row {
+            side: S::NAME,
+            sample,
+            kept,
+            disk: side.disk(),
+        });
+    }
+    assert_eq!(side.stored().await, kept, "{} lost or doubled records", S::NAME);
+    rows
+}
+
+/// Both sides under each other, load by load.
+pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
+    let mut table = Table::new(&[
+        "side",
+        "mode",
+        "clients",
+        "records/s",
+        "p50",
+        "p99",
+        "fsyncs/record",
+        "CPU µs/record",
+        "… after",
+        "… of clients",
+        "disk B/record",
+        "÷ content",
+        "log",
+        "memory",
+    ]);
+    for row in ours.iter().zip(theirs).flat_map(|(ours, theirs)| [ours, theirs]) {
+        let sample = &row.sample;
+        let disk = row.disk.data as f64 / row.kept as f64;
+        table.add(vec![
+            row.side.to_owned(),
+            sample.manner.name().to_owned(),
+            sample.manner.clients.to_string(),
+            grouped(sample.per_second()),
+            millis(sample.p50),
+            millis(sample.p99),
+            format!("{:.4}", sample.fsyncs as f64 / sample.records as f64),
+            grouped(sample.micros(sample.cpu)),
+            grouped(sample.micros(sample.cpu_after)),
+            grouped(sample.micros(sample.cpu_client)),
+            grouped(disk),
+            format!("{:.2}", disk / weight.content),
+            bytes(row.disk.log),
+            bytes(sample.resident),
+        ]);
+    }
+    table
+}
+
+/// The one figure that says it, for single records and for batches.
+pub(super) fn ratios(ours: &[Row], theirs: &[Row]) -> Vec<String> {
+    let wanted = [(1, "single records", 4), (BATCH, "batches of 128", 2)];
+    let at = |rows: &[Row], batch| {
+        let manner = Manner {
+            clients: COMPARED,
+            batch,
+        };
+        let row = rows.iter().find(|row| row.sample.manner == manner);
+        row.map_or(f64::NAN, |row| row.sample.per_second())
+    };
+    let lines = wanted.map(|(batch, name, to_reach)| {
+        let ratio = at(ours, batch) / at(theirs, batch);
+        format!("at {COMPARED} clients, {name}: {ratio:.1} × PostgreSQL (to reach: {to_reach}; the aim: 10)")
+    });
+    lines.to_vec()
+}

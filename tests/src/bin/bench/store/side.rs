@@ -1,0 +1,254 @@
+//! What both sides can be asked to do, and how their work is measured.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::process::own_cpu;
+use super::progress::Progress;
+use crate::quantile;
+
+/// Records of one batch.
+pub(super) const BATCH: u64 = 128;
+
+/// One connection that hands in what was prepared.
+pub(super) trait Client: Send + 'static {
+    /// One request, ready to be sent.
+    type Request: Send + Sync + 'static;
+
+    /// Sends it, waits for the answer and checks it; answers how many records are new and durable.
+    fn send(&mut self, request: &Self::Request) -> impl Future<Output = u64> + Send;
+}
+
+/// Bytes on disk beyond those of an empty store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disk {
+    /// What keeps the records.
+    pub(super) data: u64,
+    /// A log that is reused and does not grow with them.
+    pub(super) log: u64,
+}
+
+/// A list that both sides are asked for, 50 records, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Of everything.
+    Newest,
+    /// Of a channel that every fourth record has.
+    Channel,
+    /// Of a channel that one in five hundred has.
+    RareChannel,
+    /// Of a kind, and received since the last mark.
+    KindSince,
+    /// Of one person.
+    Contact,
+}
+
+impl Ask {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Newest,
+        Self::Channel,
+        Self::RareChannel,
+        Self::KindSince,
+        Self::Contact,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Channel => "channel",
+            Self::RareChannel => "rare channel",
+            Self::KindSince => "kind since",
+            Self::Contact => "contact",
+        }
+    }
+}
+
+/// How fast a list came.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) ask: Ask,
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    /// Records on the page.
+    pub(super) records: u64,
+}
+
+/// How long it took to check everything that is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Verified {
+    pub(super) events: u64,
+    pub(super) took: Duration,
+}
+
+/// A store under measurement: processes of its own, reached as an application would.
+pub(super) trait Side {
+    const NAME: &'static str;
+    type Client: Client;
+
+    /// A new connection.
+    async fn connect(&self) -> Self::Client;
+    /// The request that hands in these records: one by itself, or a batch in one transaction.
+    fn request(&self, numbers: Range<u64>) -> <Self::Client as Client>::Request;
+    /// Waits until what follows an answer is done too.
+    async fn settle(&mut self);
+    /// Processor time of its processes since they started.
+    fn cpu(&self) -> Duration;
+    /// Times that a file was made durable since the start. Called when no client is connected.
+    async fn fsyncs(&mut self) -> u64;
+    /// What lies on disk.
+    fn disk(&self) -> Disk;
+    /// Memory of all its processes; what they share is counted once.
+    fn resident(&self) -> u64;
+    /// Remembers the present for [`Ask::KindSince`].
+    async fn mark(&mut self);
+    /// Asks once; answers the number of records.
+    async fn ask(&mut self, ask: Ask) -> u64;
+    /// Records that are there.
+    async fn stored(&mut self) -> u64;
+    /// Ends it without warning and starts it again; answers the time until it was ready.
+    async fn crash(&mut self) -> Duration;
+    /// Checks everything that is kept, where a side can.
+    async fn verify(&mut self) -> Option<Verified>;
+}
+
+/// How records are handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) clients: u64,
+    /// Records of a request.
+    pub(super) batch: u64,
+}
+
+impl Manner {
+    pub(super) const fn name(self) -> &'static str {
+        if self.batch == 1 { "single" } else { "batch of 128" }
+    }
+}
+
+/// What one load showed.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) manner: Manner,
+    pub(super) records: u64,
+    /// From the first request to the last answer.
+    pub(super) took: Duration,
+    /// From the last answer until the side had settled.
+    pub(super) settling: Duration,
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    pub(super) fsyncs: u64,
+    /// Processor time of the side while records came in.
+    pub(super) cpu: Duration,
+    /// … and after that, until it had settled.
+    pub(super) cpu_after: Duration,
+    /// Processor time of the load generator.
+    pub(super) cpu_client: Duration,
+    /// Memory of the side when the last answer had come and every client was still connected.
+    pub(super) resident: u64,
+}
+
+impl Sample {
+    pub(super) fn per_second(&self) -> f64 {
+        self.records as f64 / self.took.as_secs_f64()
+    }
+
+    /// Microseconds of a span for each record.
+    pub(super) fn micros(&self, span: Duration) -> f64 {
+        span.as_secs_f64() * 1e6 / self.records as f64
+    }
+}
+
+/// Hands in the records of these numbers and waits until the side has settled. Everything is prepared before the clock starts.
+pub(super) async fn load<S: Side>(side: &mut S, manner: Manner, numbers: Range<u64>) -> Sample {
+    let mut sample = hand_in(side, manner, numbers).await;
+    let (started, cpu) = (Instant::now(), side.cpu());
+    side.settle().await;
+    sample.settling = started.elapsed();
+    sample.cpu_after = side.cpu().saturating_sub(cpu);
+    sample
+}
+
+/// Hands in the records of these numbers, and leaves the side as it is after its last answer.
+pub(super) async fn hand_in<S: Side>(side: &mut S, manner: Manner, numbers: Range<u64>) -> Sample {
+    let records = numbers.end - numbers.start;
+    let what = format!("{}: {}, {} clients", S::NAME, manner.name(), manner.clients);
+    let progress = Progress::start(&what, records);
+    let step = usize::try_from(manner.batch).expect("a batch is small");
+    let starts = numbers.clone().step_by(step);
+    let requests = starts.map(|start| side.request(start..(start + manner.batch).min(numbers.end)));
+    let requests: Vec<_> = requests.collect();
+    let fsyncs = side.fsyncs().await;
+    let mut clients = Vec::new();
+    for _ in 0..manner.clients {
+        clients.push(side.connect().await);
+    }
+    let (cpu, own) = (side.cpu(), own_cpu());
+    let mut driven = drive(clients, requests, &progress).await;
+    let (cpu, own) = (side.cpu().saturating_sub(cpu), own_cpu().saturating_sub(own));
+    // What a server process has touched of the memory that they share counts only while it lives.
+    let resident = side.resident();
+    assert_eq!(driven.new, records, "{what}: not every record was answered as new");
+    drop(driven.clients);
+    let sample = Sample {
+        manner,
+        records,
+        took: driven.took,
+        settling: Duration::ZERO,
+        p50: quantile(&mut driven.latencies, 0.5),
+        p99: quantile(&mut driven.latencies, 0.99),
+        fsyncs: side.fsyncs().await - fsyncs,
+        cpu,
+        cpu_after: Duration::ZERO,
+        cpu_client: own,
+        resident,
+    };
+    progress.end(&format!("{:.0} records/s", sample.per_second()));
+    sample
+}
+
+struct Driven<C> {
+    took: Duration,
+    latencies: Vec<Duration>,
+    new: u64,
+    /// Still connected, so that hanging up costs nothing that is measured.
+    clients: Vec<C>,
+}
+
+/// Each client takes the next request as soon as it has its answer, until none is left.
+async fn drive<C: Client>(clients: Vec<C>, requests: Vec<C::Request>, progress: &Progress) -> Driven<C> {
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+    let started = Instant::now();
+    let tasks = clients.into_iter().map(|mut client| {
+        let (requests, next, done) = (requests.clone(), next.clone(), progress.counter());
+        tokio::spawn(async move {
+            let (mut latencies, mut new) = (Vec::new(), 0);
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let asked = Instant::now();
+                let durable = client.send(request).await;
+                latencies.push(asked.elapsed());
+                new += durable;
+                done.fetch_add(durable, Ordering::Relaxed);
+            }
+            (latencies, new, client)
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut ended = Vec::new();
+    for task in tasks {
+        ended.push(task.await.expect("a client said why it stopped"));
+    }
+    let mut driven = Driven {
+        took: started.elapsed(),
+        latencies: Vec::new(),
+        new: 0,
+        clients: Vec::new(),
+    };
+    for (latencies, new, client) in ended {
+        driven.latencies.extend(latencies);
+        driven.new += new;
+        driven.clients.push(client);
+    }
+    driven
+}

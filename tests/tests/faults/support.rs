@@ -1,0 +1,134 @@
+//! What these tests share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mihwar_tests::{Receiver, Site};
+use serde_json::{Value, json};
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Takes all plugins out of a site's configuration: it starts at once then, and records can be handed in and read.
+pub(crate) fn without_plugins(site: &Site) {
+    fs::write(site.config(), "[storage]\nfree-space-floor = \"16MiB\"\n").unwrap();
+}
+
+/// A client that waits for no proxy and not for ever.
+pub(crate) fn client() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn unix_seconds() -> i64 {
+    // The hub checks the age of a signature against the real clock.
+    #[expect(clippy::disallowed_methods, reason = "a test plays the outside world")]
+    let now = std::time::SystemTime::now();
+    i64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// A token that may do everything.
+pub(crate) fn token(site: &Site) -> String {
+    let scopes = ["feedback:write", "feedback:read", "admin"].map(|scope| ["--scope", scope]);
+    let words = [&["token", "create", "faults"][..], &scopes.concat()].concat();
+    site.json(&words)["token"].as_str().unwrap().to_owned()
+}
+
+/// Waits until `look` finds something.
+pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A text with a mark in it, by which it is known again wherever it turns up.
+pub(crate) fn marked(mark: &str) -> String {
+    format!("الشحنة متأخرة ⟦{mark}⟧ the parcel is late")
+}
+
+/// The mark in a text.
+pub(crate) fn mark_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('⟦')?;
+    Some(rest.split_once('⟧')?.0.to_owned())
+}
+
+/// Hands in one marked record under its mark as external id; answers status and body.
+pub(crate) async fn hand_in(http: &reqwest::Client, site: &Site, token: &str, mark: &str, extra: &str) -> (u16, Value) {
+    let record = json!({ "external_id": mark, "body": marked(mark), "raw": extra });
+    let answer = http
+        .post(format!("http://{}/api/v1/feedback", site.listen))
+        .bearer_auth(token)
+        .header("content-type", "application/json")
+        .body(record.to_string())
+        .send()
+        .await
+        .unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+}
+
+/// How often each mark is among the records of a stopped or running hub.
+pub(crate) fn marks(site: &Site) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for record in site.json_lines(&["feedback", "export"]) {
+        let body = record["content"]["body"].as_str();
+        let mark = body.and_then(mark_in);
+        let mark = mark.unwrap_or_else(|| panic!("a record that nobody sent: {record:#}"));
+        *counts.entry(mark).or_default() += 1;
+    }
+    counts
+}
+
+/// What `ledger verify` says; it must find nothing.
+pub(crate) fn assert_verifies(site: &Site, moment: &str) -> Value {
+    let report = site.json(&["ledger", "verify"]);
+    assert_eq!(report["ok"], true, "{moment}: {report:#}");
+    report
+}
+
+/// Marks that arrived at the receiver with a 2xx, with the keys under which they did.
+pub(crate) fn delivered(receiver: &Receiver) -> BTreeMap<String, Vec<String>> {
+    let mut arrived: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, seen) in receiver.seen() {
+        let mark = mark_in(&seen.body.to_string());
+        let mark = mark.unwrap_or_else(|| panic!("a delivery of something that nobody sent: {}", seen.body));
+        if seen.answers.contains(&200) {
+            arrived.entry(mark).or_default().push(key);
+        }
+    }
+    arrived
+}
+
+/// Every file and folder below a path: its mode, when it was changed, and its bytes as a hash.
+pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = BTreeMap::new();
+    let mut rest = vec![folder.to_owned()];
+    while let Some(path) = rest.pop() {
+        let about = fs::symlink_metadata(&path).unwrap();
+        let content = if about.is_dir() {
+            rest.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            String::new()
+        } else if about.is_file() {
+            use sha2::Digest;
+            let hash = sha2::Sha256::digest(fs::read(&path).unwrap());
+            hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        } else {
+            "no file".to_owned()
+        };
+        let told = format!("{:o} {}.{} {content}", about.mode(), about.mtime(), about.mtime_nsec());
+        found.insert(path, told);
+    }
+    found
+}
