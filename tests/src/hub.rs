@@ -51,9 +51,13 @@ fn component_file(folder: &str, name: &str) -> PathBuf {
     file
 }
 
-/// The binary that was built beside this test.
+/// The binary that was built beside this test, or the one that `MIHWAR_BINARY` names: an older one, to make the fixture
+/// of its format.
 #[expect(clippy::panic, reason = "a test that lacks the binary must fail, and say what to do")]
 fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("MIHWAR_BINARY") {
+        return PathBuf::from(named);
+    }
     let here = std::env::current_exe().unwrap_or_default();
     let found = here
         .ancestors()

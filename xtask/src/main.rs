@@ -10,6 +10,8 @@ mod corpus;
 mod debian;
 mod demo;
 mod faults;
+mod fixture;
+mod fuzz;
 mod lint;
 mod plugins;
 mod receiver;
@@ -45,6 +47,10 @@ enum Command {
     Faults(faults::Options),
     /// Measure, and print the machine with the figures.
     Bench(bench::Options),
+    /// Fuzz the parsers of foreign bytes, each for a while.
+    Fuzz(fuzz::Options),
+    /// Pack a data folder of the present format into tests/fixtures: once for each release that changes the format.
+    Fixture(fixture::Options),
     /// Formatting and clippy, warnings denied.
     Lint,
     /// Install what is missing to build the plugins.
@@ -82,6 +88,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Test(options) => test::test(&workspace, choice, &options),
         Command::Faults(options) => faults::faults(&workspace, choice, &options),
         Command::Bench(options) => bench::bench(&workspace, choice, &options),
+        Command::Fuzz(options) => fuzz::fuzz(&workspace, choice, &options),
+        Command::Fixture(options) => fixture::fixture(&workspace, choice, &options),
         Command::Lint => lint::lint(&workspace, choice),
         Command::Setup => setup::wasm_toolchain(&workspace, choice).map(drop),
         Command::Plugins => plugins::build(&workspace, choice, &plugins::shipped(&workspace)?),

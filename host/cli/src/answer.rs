@@ -82,6 +82,11 @@ impl Answer {
         serde_json::from_slice(&bytes).context("the hub answered something this version of mihwar does not know")
     }
 
+    /// The answer as it comes, piece by piece.
+    pub(crate) fn pieces(self) -> Pieces {
+        Pieces(self.body)
+    }
+
     /// The lines of an NDJSON answer, one after the other.
     pub(crate) fn lines(self) -> Lines {
         Lines {
@@ -89,6 +94,24 @@ impl Answer {
             pending: Vec::new(),
             ended: false,
         }
+    }
+}
+
+/// The pieces of an answer.
+pub(crate) struct Pieces(Body);
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The answer broke off.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        while let Some(frame) = self.0.frame().await {
+            if let Ok(data) = frame.map_err(broke_off)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
     }
 }
 

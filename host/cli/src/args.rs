@@ -69,12 +69,35 @@ pub(crate) enum Command {
     /// The proof of it all.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Write a consistent copy of the hub into a file, while it runs. The master key is not in it.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Backup {
+        #[command(subcommand)]
+        command: Option<BackupCommand>,
+        /// The file; one that is there already is not touched.
+        #[arg(required = true)]
+        file: Option<PathBuf>,
+        /// Only what changed since this earlier backup, full or not.
+        #[arg(long, value_name = "PREVIOUS")]
+        since: Option<PathBuf>,
+    },
+    /// Make a data folder from a full backup and the increments that follow it, in their order.
+    Restore {
+        /// The full backup, then its increments.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The copy of the master key that belongs to it: tried, and put into the folder.
+        #[arg(long, value_name = "FILE")]
+        master_key: Option<PathBuf>,
+    },
     /// Tokens for the API.
     #[command(subcommand)]
     Token(Token),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring the data folder of an older version to this one's format, with a backup first. `serve` does the same.
+    Upgrade,
     /// Look at everything that must be right for the hub to run.
     Doctor {
         /// Make the read models anew from the ledger, compare, and put right what differs. The hub must not run meanwhile.
@@ -283,6 +306,23 @@ pub(crate) enum Ledger {
     },
 }
 
+/// `mihwar backup`
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Check a full backup and the increments that follow it. Needs no hub and no key.
+    Verify {
+        /// The full backup, then its increments.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Also restore it beside the last file, check everything in it as `mihwar ledger verify` does, and remove it.
+        #[arg(long)]
+        deep: bool,
+        /// The copy of the master key that belongs to it, for --deep; left out: the one in the environment.
+        #[arg(long, value_name = "FILE", requires = "deep")]
+        master_key: Option<PathBuf>,
+    },
+}
+
 /// `mihwar token`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
@@ -332,11 +372,21 @@ mod tests {
             &["mihwar", "delivery", "replay"][..],
             &["mihwar", "import", "form"],
             &["mihwar", "feedback", "list", "--score-min", "3"],
+            &["mihwar", "backup"],
+            &["mihwar", "backup", "verify"],
+            &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
+            &["mihwar", "restore"],
             &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
         }
-        assert!(Args::try_parse_from(["mihwar", "feedback", "list", "--text", "تأخر", "--json"]).is_ok());
+        for words in [
+            &["mihwar", "feedback", "list", "--text", "تأخر", "--json"][..],
+            &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
+            &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
+        ] {
+            assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
+        }
     }
 }

@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mihwar_ledger::Signer;
-use mihwar_model::{
-    Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, OsRandomness, Randomness, SystemClock, Time,
-};
+use mihwar_model::{Actor, Clock, EventBody, Ids, InstanceConfigured, InstanceName, Time};
 use mihwar_sandbox::{Engine, EngineError, EngineSettings};
-use mihwar_store::{Batch, BlobError, BlobFolder, Edit, RedbSettings, RedbStore, Store, StoreError};
+use mihwar_store::{Batch, BlobError, Edit, RedbSettings, Store, StoreError};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, RightOfWay, Wake};
+use crate::doors::{Disk, Doors};
 use crate::fault::Fault;
+use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
@@ -57,6 +57,9 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder's format is not this hub's.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// No usable master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -77,32 +80,6 @@ pub enum OpenError {
     Fault(#[from] Fault),
 }
 
-/// The doors to the world: where time and randomness come from.
-#[derive(Clone)]
-pub struct Doors {
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Gives random bytes.
-    pub randomness: Arc<dyn Randomness>,
-}
-
-impl Doors {
-    /// The machine's own.
-    #[must_use]
-    pub fn real() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            randomness: Arc::new(OsRandomness),
-        }
-    }
-}
-
-impl fmt::Debug for Doors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Doors").finish_non_exhaustive()
-    }
-}
-
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReloadReport {
@@ -118,7 +95,10 @@ pub struct ReloadReport {
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) engine: Engine,
+    disk: Arc<dyn Disk>,
     pub(crate) signer: Arc<Signer>,
+    /// Taken while a backup is made: one at a time, since each keeps the store from using space again.
+    pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -154,9 +134,10 @@ impl Hub {
     /// Says what is in the way. Records that are there are not touched.
     pub async fn open(config: Config, doors: Doors) -> Result<Self, OpenError> {
         let core = open_core(&config, &doors).await?;
+        let disk = doors.disk.clone();
         let engine = engine(&config, Some(&core), doors)?;
-        let built = instances::build(&engine, &config, &Instances::default()).await?;
-        Self::assemble(core, config, engine, built).await
+        let built = instances::build(&engine, &*disk, &config, &Instances::default()).await?;
+        Self::assemble(core, config, engine, disk, built).await
     }
 
     /// Opens a data folder that holds a hub already, without any plugin and therefore without their secrets: to read,
@@ -165,12 +146,13 @@ impl Hub {
     /// # Errors
     /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
     pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        if !config.data.join(STORE_FILE).exists() {
+        if !config.data.exists() || format::standing(&config.data).await? == Standing::New {
             return Err(OpenError::NoHub { path: config.data });
         }
         let core = open_core(&config, &doors).await?;
+        let disk = doors.disk.clone();
         let engine = engine(&config, None, doors)?;
-        Self::assemble(core, config, engine, Instances::default()).await
+        Self::assemble(core, config, engine, disk, Instances::default()).await
     }
 
     /// Builds the instances of a configuration as a start would, without a data folder. Answers what is not wrong but
@@ -179,8 +161,10 @@ impl Hub {
     /// # Errors
     /// Every problem, with file, line and key.
     pub async fn check_config(config: &Config) -> Result<Vec<String>, OpenError> {
-        let engine = engine(config, None, Doors::real())?;
-        let built = instances::build(&engine, config, &Instances::default()).await?;
+        let doors = Doors::real();
+        let disk = doors.disk.clone();
+        let engine = engine(config, None, doors)?;
+        let built = instances::build(&engine, &*disk, config, &Instances::default()).await?;
         let warnings = built
             .by_name
             .values()
@@ -191,19 +175,27 @@ impl Hub {
     /// A hub without plugins over a core that is made already.
     #[cfg(test)]
     pub(crate) async fn over(core: Arc<Core>, config: Config, doors: Doors) -> Result<Self, OpenError> {
+        let disk = doors.disk.clone();
         let engine = engine(&config, None, doors)?;
-        Self::assemble(core, config, engine, Instances::default()).await
+        Self::assemble(core, config, engine, disk, Instances::default()).await
     }
 
-    async fn assemble(core: Arc<Core>, config: Config, engine: Engine, built: Instances) -> Result<Self, OpenError> {
-        ledger::check_format(&core).await?;
+    async fn assemble(
+        core: Arc<Core>,
+        config: Config,
+        engine: Engine,
+        disk: Arc<dyn Disk>,
+        built: Instances,
+    ) -> Result<Self, OpenError> {
         check_origin(&core, &config).await?;
         rebuild::finish(&core).await?;
         let signer = Arc::new(ledger::signer(&core, &config.ledger.origin).await?);
         let shared = Shared {
             core,
             engine,
+            disk,
             signer,
+            backups: Arc::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };
@@ -232,7 +224,7 @@ impl Hub {
         let config = self.shared.config().reload()?;
         check_origin(&self.shared.core, &config).await?;
         let before = self.shared.instances();
-        let built = instances::build(&self.shared.engine, &config, &before).await?;
+        let built = instances::build(&self.shared.engine, &*self.shared.disk, &config, &before).await?;
         let report = difference(&before, &built);
         self.note_configured(&built).await?;
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
@@ -307,9 +299,6 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
     report
 }
 
-/// The store's file in the data folder.
-pub const STORE_FILE: &str = "mihwar.redb";
-
 /// A clock before this (2026-01-01) was never set: certificates, signatures, tokens and schedules would be wrong.
 pub const CLOCK_MIN: Time = Time(1_767_225_600_000);
 /// A clock that is further behind the ledger than this is worth a word.
@@ -325,7 +314,7 @@ fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
 }
 
 /// The newest moment that the ledger knows of. What is made from now on gets ids behind it.
-async fn newest_moment(store: &RedbStore, clock: &dyn Clock) -> Time {
+async fn newest_moment(store: &dyn Store, clock: &dyn Clock) -> Time {
     let newest = match store.view().await {
         Ok(view) => ledger::newest_moment(&*view).await,
         Err(error) => Err(error.into()),
@@ -343,6 +332,8 @@ async fn newest_moment(store: &RedbStore, clock: &dyn Clock) -> Time {
         }
     }
 }
+/// The folder of files in the data folder.
+pub(crate) const FILES: &str = "blobs";
 
 /// Opens store, keys and files of a data folder.
 async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
@@ -357,39 +348,33 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         .mode(0o700)
         .create(&folder)
         .map_err(unusable)?;
+    if doors.disk.is_folder() {
+        format::require_current(&folder).await?;
+    }
     let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
     let settings = RedbSettings {
         queue_batches: config.storage.queue,
         readers: config.storage.readers,
         free_space_floor: config.storage.free_space_floor.0,
         cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
+        natures: keys::NATURES,
         ..RedbSettings::default()
     };
     let path = folder.join(STORE_FILE);
     // The lock on the store comes first: whoever has it may make the key.
-    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
-    let store = match opened {
-        Ok(Ok(store)) => store,
-        Ok(Err(StoreError::AlreadyOpen { .. })) => {
-            return Err(OpenError::AlreadyServed { path: folder });
-        }
-        Ok(Err(error)) => return Err(OpenError::Store(error)),
-        Err(error) => return Err(OpenError::Fault(Fault::Blob(error.to_string()))),
+    let store = match doors.disk.store(&path, settings).await {
+        Ok(store) => store,
+        Err(StoreError::AlreadyOpen { .. }) => return Err(OpenError::AlreadyServed { path: folder }),
+        Err(error) => return Err(OpenError::Store(error)),
     };
     // A start that was cut off before its first row left nothing that a key would be missed for.
-    let is_new = store
-        .view()
-        .await
-        .map_err(OpenError::Store)?
-        .get(&ledger::format_key())
-        .await
-        .map_err(OpenError::Store)?
-        .is_none();
-    let newest = newest_moment(&store, &*doors.clock).await;
+    let is_new = format::row(&*store).await?.is_none();
+    let newest = newest_moment(&*store, &*doors.clock).await;
     let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
+    format::settle(&*store, &folder, is_new, doors.disk.is_folder()).await?;
     Ok(Arc::new(Core {
-        store: Arc::new(store),
-        blobs: BlobFolder::open(folder.join("blobs"))?,
+        store,
+        blobs: doors.disk.blobs(&folder.join(FILES))?,
         vault: Vault::new(&master, doors.randomness.clone()),
         ids: Ids::new(doors.clock.clone(), doors.randomness.clone()).after(newest),
         clock: doors.clock.clone(),
@@ -403,6 +388,9 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
 
 /// The sandbox. With a core, compiled code is kept beside the data.
 fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Engine, EngineError> {
+    if let Some(engine) = doors.sandbox {
+        return Ok(engine);
+    }
     Engine::new(EngineSettings {
         cache_folder: core.map(|_| config.data.join("compiled")),
         cache_key: core.map_or_else(Default::default, |core| core.vault.purpose_key(b"compiled code")),
@@ -410,6 +398,7 @@ fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Eng
         memory_ceiling: config.engine.memory.0,
         clock: doors.clock,
         randomness: doors.randomness,
+        network: doors.network,
         ..EngineSettings::default()
     })
 }

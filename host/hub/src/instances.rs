@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSource};
 use crate::convert::{FIELD_NAMES, GrantedFields};
+use crate::doors::Disk;
 
 /// Series of its own metrics that one instance may have, over all its calls.
 const SERIES_MAX: usize = 500;
@@ -196,9 +197,14 @@ impl Instances {
 ///
 /// # Errors
 /// Every problem, with file, line and key; nothing is changed by it.
-pub(crate) async fn build(engine: &Engine, config: &Config, before: &Instances) -> Result<Instances, ConfigError> {
+pub(crate) async fn build(
+    engine: &Engine,
+    disk: &dyn Disk,
+    config: &Config,
+    before: &Instances,
+) -> Result<Instances, ConfigError> {
     let mut problems = Vec::new();
-    let plugins = load_plugins(engine, config, &mut problems).await;
+    let plugins = load_plugins(engine, disk, config, &mut problems).await;
     let mut instances = Instances::default();
     for wanted in &config.instances {
         let Some((plugin, hash)) = plugins.get(&wanted.plugin) else {
@@ -273,7 +279,7 @@ fn no_departments(config: &Config, instances: &Instances) -> Vec<ConfigProblem> 
 
 type Loaded = HashMap<InstanceName, (Arc<Plugin>, String)>;
 
-async fn load_plugins(engine: &Engine, config: &Config, problems: &mut Vec<ConfigProblem>) -> Loaded {
+async fn load_plugins(engine: &Engine, disk: &dyn Disk, config: &Config, problems: &mut Vec<ConfigProblem>) -> Loaded {
     let mut plugins = HashMap::new();
     for source in &config.plugins {
         let problem = |message: String| ConfigProblem {
@@ -289,7 +295,7 @@ async fn load_plugins(engine: &Engine, config: &Config, problems: &mut Vec<Confi
                 continue;
             }
         };
-        let bytes = match tokio::fs::read(&file).await {
+        let bytes = match disk.plugin(&file).await {
             Ok(bytes) => bytes,
             Err(error) => {
                 problems.push(problem(format!("{} cannot be read: {error}", file.display())));

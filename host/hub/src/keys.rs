@@ -4,7 +4,7 @@
 use mihwar_model::{
     AttachmentId, ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId,
 };
-use mihwar_store::{Key, KeyRange, Space};
+use mihwar_store::{Key, KeyRange, Nature, Natures, Space};
 
 const ORG: OrgId = OrgId::FIRST;
 
@@ -36,6 +36,8 @@ pub(crate) const OF_DESTINATION: Space = Space(0x27);
 pub(crate) const OF_INSTANCE: Space = Space(0x28);
 
 pub(crate) const DOOMED: Space = Space(0x30);
+pub(crate) const FILE: Space = Space(0x31);
+pub(crate) const LINEAGE: Space = Space(0x32);
 
 /// All read models, in the order in which they are compared; where they stand comes last.
 pub(crate) const READ_MODELS: [Space; 9] = [
@@ -49,6 +51,32 @@ pub(crate) const READ_MODELS: [Space; 9] = [
     OF_INSTANCE,
     POSITION,
 ];
+
+/// What becomes of each space's rows in a backup. Whatever comes and goes, and whatever is small, goes into every
+/// increment whole. Spaces that grow with the records go by what changed; there, deletions are rare, since each is noted.
+pub(crate) const NATURES: Natures = {
+    let mut natures = Natures::all(Nature::Lasting)
+        .with(QUEUE, Nature::Passing)
+        .with(OUTBOX, Nature::Passing)
+        .with(DEAD, Nature::Passing)
+        .with(INBOX, Nature::Passing)
+        .with(INBOX_DEAD, Nature::Passing)
+        .with(STATE, Nature::Passing)
+        .with(IMPORT, Nature::Passing)
+        .with(TOKEN, Nature::Passing)
+        .with(IDEMPOTENCY, Nature::Passing)
+        .with(SETTING, Nature::Passing)
+        .with(DOOMED, Nature::Passing)
+        .with(FILE, Nature::Filed)
+        // A restored hub is another one than that which was backed up: see `lineage`.
+        .with(LINEAGE, Nature::Derived);
+    let mut at = 0;
+    while at < READ_MODELS.len() {
+        natures = natures.with(READ_MODELS[at], Nature::Derived);
+        at += 1;
+    }
+    natures
+};
 
 pub(crate) fn all(space: Space) -> KeyRange {
     KeyRange::prefix(Key::space(space, ORG).finish())
@@ -235,6 +263,16 @@ pub(crate) fn doomed(file: AttachmentId) -> Key {
     Key::space(DOOMED, ORG).id(file.to_bytes()).finish()
 }
 
+/// A file that belongs to something that is stored.
+pub(crate) fn file(file: AttachmentId) -> Key {
+    Key::space(FILE, ORG).id(file.to_bytes()).finish()
+}
+
+/// Which hub this is among those that were restored from its backups. Not in a backup, so that each of them gets its own.
+pub(crate) fn lineage() -> Key {
+    Key::space(LINEAGE, ORG).finish()
+}
+
 /// How far a channel was asked for news.
 pub(crate) fn poll_cursor(instance: &InstanceName) -> Key {
     setting(&format!("poll-cursor/{instance}"))
@@ -377,6 +415,9 @@ fn looked_up(key: &Key) -> Option<String> {
 mod tests {
     use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Time};
 
+    use mihwar_store::Nature;
+
+    use super::{FILE, LINEAGE, NATURES, READ_MODELS};
     use super::{
         Lookup, count, delivery, describe, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of,
         inbox_parts, inbox_put_off, last_id, position, token,
@@ -406,6 +447,14 @@ mod tests {
         assert_eq!(describe(&position()), "how far they are");
         let other = token(mihwar_model::TokenId::from_bytes([1; 16]));
         assert_eq!(describe(&other), format!("key {other}"));
+    }
+
+    #[test]
+    fn what_can_be_folded_again_is_in_no_backup() {
+        for space in READ_MODELS.into_iter().chain([LINEAGE]) {
+            assert_eq!(NATURES.of(space), Nature::Derived, "{space:?}");
+        }
+        assert_eq!(NATURES.of(FILE), Nature::Filed);
     }
 
     #[test]

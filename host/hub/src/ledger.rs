@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
 use mihwar_model::{Event, EventBody, Time};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
-use crate::rows;
 use crate::vault::VaultError;
+
+/// Where the signing key lies, sealed.
+pub(crate) fn seed_key() -> Key {
+    keys::setting("ledger-signing-seed")
+}
 
 /// The key that signs checkpoints: made once, sealed in the store.
 pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
-    let key = keys::setting("ledger-signing-seed");
+    let key = seed_key();
     let place = key.as_bytes();
     loop {
         if let Some(row) = core.store.view().await?.get(&key).await? {
@@ -35,6 +39,7 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
         };
         match core.store.apply(batch).await {
             Ok(_) | Err(ApplyError::Stale(_)) => {}
+            Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
             Err(error) => return Err(error.into()),
         }
     }
@@ -76,6 +81,7 @@ pub(crate) async fn run(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
@@ -103,35 +109,4 @@ pub(crate) async fn newest_moment(view: &dyn View) -> Result<Time, Fault> {
         named.map_or(event.at, |named| named.max(event.at))
     });
     Ok(moments.max().unwrap_or(Time(0)))
-}
-
-/// The first row of every folder.
-pub(crate) fn format_key() -> Key {
-    keys::setting("format")
-}
-
-/// The settings row that says which format the folder has.
-pub(crate) async fn check_format(core: &Core) -> Result<(), Fault> {
-    const FORMAT: u32 = 1;
-    let key = format_key();
-    match core.store.view().await?.get(&key).await? {
-        Some(row) => {
-            let found: u32 = rows::decode("the folder's format", &row.bytes)?;
-            if found > FORMAT {
-                let detail = format!("it was written by a newer hub (format {found}, this hub knows {FORMAT})");
-                return Err(Fault::Damaged {
-                    what: "the data folder",
-                    detail,
-                });
-            }
-            Ok(())
-        }
-        None => {
-            let batch = Batch {
-                edits: vec![Edit::Put(key, rows::encode(&FORMAT)?)],
-                ..Batch::default()
-            };
-            core.apply_patiently(batch).await
-        }
-    }
 }

@@ -6,6 +6,7 @@
 //! see is folded behind that by [`projection`]; everything stands on [`ledger`].
 
 mod api;
+mod backup;
 mod changes;
 mod channel_kinds;
 mod config;
@@ -13,9 +14,11 @@ mod content;
 mod convert;
 mod core;
 mod delivery;
+mod doors;
 mod enrichment;
 mod fault;
 mod folding;
+mod format;
 mod hub;
 mod idempotency;
 mod import;
@@ -46,13 +49,16 @@ mod way_tests;
 mod withdrawal;
 mod workers;
 
+pub use backup::{BackupRefusal, BackupReport, RestoreError, restore_backup, verify_backup};
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use delivery::ReplaySelection;
+pub use doors::{Disk, Doors};
 pub use fault::Fault;
-pub use hub::{CLOCK_MIN, Doors, Hub, OpenError, ReloadError, ReloadReport, STORE_FILE};
+pub use format::{FORMAT, FormatError, STORE_FILE, UpgradeProgress, Upgraded, upgrade};
+pub use hub::{CLOCK_MIN, Hub, OpenError, ReloadError, ReloadReport};
 pub use idempotency::{ANSWER_BYTES_MAX, IdempotencyState, IdempotencyTicket};
 pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};

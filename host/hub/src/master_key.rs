@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 /// Environment variable that holds the key as 64 hexadecimal digits.
 pub const MASTER_KEY_VARIABLE: &str = "MIHWAR_MASTER_KEY";
+/// The key's file in the data folder.
+const FILE: &str = "master.key";
 
 /// Why there is no usable master key.
 #[derive(Debug, Error)]
@@ -56,7 +58,7 @@ pub(crate) fn find_or_make(
     if let Some(text) = from_environment {
         return parse(text, MASTER_KEY_VARIABLE);
     }
-    let path = folder.join("master.key");
+    let path = folder.join(FILE);
     let io = |source| MasterKeyError::Io {
         path: path.clone(),
         source,
@@ -75,17 +77,38 @@ pub(crate) fn find_or_make(
     }
 }
 
+/// Reads a key from a file, wherever it lies and whoever may read it there: a copy that was kept.
+pub(crate) fn read_copy(path: &Path) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
+    let text = fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|source| MasterKeyError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text, &path.display().to_string())
+}
+
+/// Puts a key into a folder that has none.
+pub(crate) fn write(folder: &Path, key: &[u8; 32]) -> Result<(), MasterKeyError> {
+    let path = folder.join(FILE);
+    write_new(&path, key).map_err(|source| MasterKeyError::Io { path, source })
+}
+
 fn make(path: &Path, randomness: &dyn Randomness) -> std::io::Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     randomness.fill(key.as_mut_slice());
+    write_new(path, &key)?;
+    Ok(key)
+}
+
+fn write_new(path: &Path, key: &[u8; 32]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(hex::encode(key.as_slice()).as_bytes())?;
+    file.write_all(Zeroizing::new(hex::encode(key)).as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     if let Some(folder) = path.parent() {
         fs::File::open(folder)?.sync_all()?;
     }
-    Ok(key)
+    Ok(())
 }
 
 fn parse(text: &str, place: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {

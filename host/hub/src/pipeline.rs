@@ -60,6 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = shared.core.wake.pipeline.notified() => {}
             () = tokio::time::sleep(pause) => {}

@@ -53,6 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: Cance
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }

@@ -90,6 +90,7 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = core.wake.projector.notified() => {}
             () = tokio::time::sleep(pause) => {}

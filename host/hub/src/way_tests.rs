@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::core::Core;
-use crate::hub::{Doors, Hub, OpenError};
+use crate::doors::Doors;
+use crate::hub::{Hub, OpenError};
 use crate::intake::Intake;
 use crate::{keys, pipeline, projection, query};
 

@@ -1,4 +1,4 @@
-//! Files that are to go: those of withdrawn items and of handled requests. Their ids become rows in the transaction that
+//! Files that are kept, and files that are to go: those of withdrawn items and of handled requests. Their ids become rows in the transaction that
 //! lets go of them, and the rows leave when the files have. A crash in between leaves rows, and the next start finishes.
 
 use mihwar_model::AttachmentId;
@@ -11,9 +11,18 @@ use crate::keys;
 /// Rows read in one go.
 const PAGE: usize = 500;
 
-/// The edit that dooms a file; it belongs into the transaction that lets go of it.
-pub(crate) fn doom(file: AttachmentId) -> Edit {
-    Edit::Put(keys::doomed(file), Vec::new())
+/// The edit that says that a file belongs to something: it stands in the transaction that needs the file, and a backup
+/// takes the file along.
+pub(crate) fn keep(file: AttachmentId) -> Edit {
+    Edit::Put(keys::file(file), Vec::new())
+}
+
+/// The edits that doom a file; they belong into the transaction that lets go of it.
+pub(crate) fn doom(file: AttachmentId) -> [Edit; 2] {
+    [
+        Edit::Delete(keys::file(file)),
+        Edit::Put(keys::doomed(file), Vec::new()),
+    ]
 }
 
 /// Destroys files that a durable transaction doomed. What fails is told, and made up for at the next start.

@@ -134,6 +134,7 @@ async fn dispatch(shared: Arc<Shared>, stop: CancellationToken) {
             }
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
@@ -165,6 +166,7 @@ async fn watch(hub: Hub, stop: CancellationToken) {
     let mut seen = stamp(&path);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
         }
@@ -187,6 +189,7 @@ async fn watch(hub: Hub, stop: CancellationToken) {
 async fn sweep(core: Arc<Core>, stop: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(3600)) => {}
         }

@@ -1,8 +1,9 @@
 //! The engine: wasmtime set up once for all plugins, with its clock tick and its slots.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use mihwar_model::{Clock, OsRandomness, Randomness, SystemClock};
@@ -13,9 +14,10 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use crate::cache::Cache;
 use crate::contract::Everything;
-use crate::egress::Clients;
+use crate::egress::{CheckedNetwork, Transport};
 use crate::host::CallState;
 use crate::limits::Ceiling;
+use crate::plugin::Plugin;
 
 /// Memories and tables that one component may have; components of compiled languages have one or two.
 pub(crate) const MEMORIES_PER_COMPONENT: u32 = 4;
@@ -44,11 +46,13 @@ pub struct EngineSettings {
     pub clock: Arc<dyn Clock>,
     /// Randomness of calls.
     pub randomness: Arc<dyn Randomness>,
+    /// Where requests of calls leave the host.
+    pub network: Arc<dyn Transport>,
 }
 
 impl Default for EngineSettings {
-    /// 32 calls at once, 256 MiB and 60 s ceilings, a tick of 10 ms, the machine's clock and
-    /// randomness, no cache.
+    /// 32 calls at once, 256 MiB and 60 s ceilings, a tick of 10 ms, the machine's clock,
+    /// randomness and network, no cache.
     fn default() -> Self {
         Self {
             cache_folder: None,
@@ -60,6 +64,7 @@ impl Default for EngineSettings {
             tick: Duration::from_millis(10),
             clock: Arc::new(SystemClock),
             randomness: Arc::new(OsRandomness),
+            network: Arc::new(CheckedNetwork::default()),
         }
     }
 }
@@ -86,7 +91,24 @@ pub(crate) struct Inner {
     pub(crate) cache: Option<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
-    pub(crate) clients: Clients,
+    pub(crate) network: Arc<dyn Transport>,
+    /// The plugins that somebody still holds, by the hash of their file: loading one again costs nothing.
+    loaded: Mutex<HashMap<[u8; 32], Weak<Plugin>>>,
+}
+
+impl Inner {
+    /// The plugin of this hash, if it is loaded.
+    pub(crate) fn loaded(&self, hash: &[u8; 32]) -> Option<Arc<Plugin>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.get(hash)?.upgrade()
+    }
+
+    /// Remembers a plugin for as long as somebody holds it.
+    pub(crate) fn remember(&self, hash: [u8; 32], plugin: &Arc<Plugin>) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, plugin| plugin.strong_count() > 0);
+        loaded.insert(hash, Arc::downgrade(plugin));
+    }
 }
 
 impl Engine {
@@ -127,7 +149,8 @@ impl Engine {
                 },
                 clock: settings.clock,
                 randomness: settings.randomness,
-                clients: Clients::default(),
+                network: settings.network,
+                loaded: Mutex::default(),
             }),
         })
     }

@@ -42,6 +42,7 @@ mod webhook;
 pub use address::{AddressRule, refused_because};
 pub use call::{BlobSource, Call, Done, SourceError, StateSource};
 pub use effects::{Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite};
+pub use egress::{CheckedNetwork, Incoming, Outgoing, Transport};
 pub use engine::{Engine, EngineError, EngineSettings};
 pub use error::{CallError, CallFailure};
 pub use grants::{Grants, HttpGrant};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
@@ -55,11 +56,15 @@ pub enum LoadError {
 }
 
 impl Engine {
-    /// Loads a plugin from its file's bytes. Compiles on a blocking thread unless the cache has it.
+    /// Loads a plugin from its file's bytes. Compiles on a blocking thread unless the cache has it; one that is loaded
+    /// already is shared.
     ///
     /// # Errors
     /// Says what the file is instead, what the plugin needs, or why it does not compile.
     pub async fn load(&self, file: &[u8]) -> Result<Arc<Plugin>, LoadError> {
+        if let Some(plugin) = self.inner.loaded(&Sha256::digest(file).into()) {
+            return Ok(plugin);
+        }
         let inspection = Inspection::of(file)?;
         inspection.fitness()?;
         let hash = inspection.hash;
@@ -81,14 +86,18 @@ impl Engine {
         };
         if let Some(text) = schema {
             plugin.schema = read_schema(&text)?;
-            return Ok(Arc::new(plugin));
+            let plugin = Arc::new(plugin);
+            self.inner.remember(hash, &plugin);
+            return Ok(plugin);
         }
         let plugin = Arc::new(plugin);
         let text = ask_for_schema(&plugin).await?;
         let mut plugin = Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
         plugin.schema = read_schema(&text)?;
         self.keep(hash, text, component).await;
-        Ok(Arc::new(plugin))
+        let plugin = Arc::new(plugin);
+        self.inner.remember(hash, &plugin);
+        Ok(plugin)
     }
 
     /// Writes the compiled code to the cache. That it cannot be written costs time, nothing else.

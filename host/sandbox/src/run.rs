@@ -2,11 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use wasmtime::component::Instance as Component;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -41,7 +41,7 @@ impl Instance {
         let mut store = self.store(call, admission, started);
         let time = self.bound.limits.time;
         // The guest stops itself at the deadline; this ends host calls that do not come back.
-        let last = tokio::time::Instant::from_std(started + time + self.bound.plugin.engine.tick * 2);
+        let last = started + time + self.bound.plugin.engine.tick * 2;
         let pre = self.bound.plugin.pre.clone();
         let work = AssertUnwindSafe(async {
             let component = pre.instantiate_async(&mut store).await?;

@@ -39,6 +39,7 @@ const AUTHORITY: [(&str, Demand); 21] = [
     ("verify_ledger", Demand::Token(Scope::Admin)),
     ("compact_store", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),
+    ("get_backup", Demand::Token(Scope::Admin)),
     ("create_token", Demand::Token(Scope::Admin)),
     ("list_tokens", Demand::Token(Scope::Admin)),
     ("revoke_token", Demand::Token(Scope::Admin)),

@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
+
+use crate::Execution;
 
 /// Why a blob could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -43,23 +46,51 @@ pub enum BlobError {
 #[derive(Clone, Debug)]
 pub struct BlobFolder {
     root: Arc<Path>,
+    /// How many [`BlobHold`]s there are.
+    holds: Arc<Mutex<usize>>,
+    execution: Execution,
 }
 
 impl BlobFolder {
-    /// Opens the folder, makes it if need be, and removes what an interrupted write left behind. Blocks. One process may
+    /// Opens the folder, makes it if need be, and removes what an interrupted write or a [`BlobHold`] left behind. Blocks. One process may
     /// have it open at a time; the store's file, which only one can open, guards that.
     ///
     /// # Errors
     /// [`BlobError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, BlobError> {
         let root = root.into();
-        let parts = root.join(PARTS);
-        if parts.exists() {
-            fs::remove_dir_all(&parts).map_err(at(&parts))?;
+        for name in [PARTS, HELD] {
+            let folder = root.join(name);
+            if folder.exists() {
+                fs::remove_dir_all(&folder).map_err(at(&folder))?;
+            }
+            make_folder(&folder).map_err(at(&folder))?;
         }
-        fs::create_dir_all(&parts).map_err(at(&parts))?;
         sync_folder(&root)?;
-        Ok(Self { root: root.into() })
+        Ok(Self {
+            root: root.into(),
+            holds: Arc::default(),
+            execution: Execution::Threads,
+        })
+    }
+
+    /// The same folder, with its blocking work done there.
+    #[must_use]
+    pub fn with_execution(self, execution: Execution) -> Self {
+        Self { execution, ..self }
+    }
+
+    /// Keeps what is deleted from here on readable through the hold, until it is dropped. For everybody else a deleted blob
+    /// is gone at once, and after a crash it is gone for all.
+    #[must_use]
+    pub fn hold(&self) -> BlobHold {
+        *self.lock_holds() += 1;
+        BlobHold { folder: self.clone() }
+    }
+
+    fn lock_holds(&self) -> MutexGuard<'_, usize> {
+        // A number cannot be left half-changed by a panic.
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a blob. It is durable when this answers.
@@ -134,9 +165,17 @@ impl BlobFolder {
     /// # Errors
     /// [`BlobError::Io`].
     pub async fn delete(&self, id: Uuid) -> Result<(), BlobError> {
-        let (path, folder) = (self.path(id), self.folder(id));
+        let (path, folder, this) = (self.path(id), self.folder(id), self.clone());
         self.blocking(move || {
-            match fs::remove_file(&path) {
+            let holds = this.lock_holds();
+            let held = this.root.join(HELD);
+            let removed = if *holds > 0 {
+                fs::rename(&path, held.join(id.to_string()))
+            } else {
+                fs::remove_file(&path)
+            };
+            drop(holds);
+            match removed {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(at(&path)(error)),
@@ -153,7 +192,7 @@ impl BlobFolder {
         for (id, bytes) in blobs {
             let folder = self.folder(*id);
             if !folder.exists() {
-                fs::create_dir_all(&folder).map_err(at(&folder))?;
+                make_folder(&folder).map_err(at(&folder))?;
                 new_folder = true;
             }
             self.write(*id, bytes)?;
@@ -173,7 +212,9 @@ impl BlobFolder {
     fn write(&self, id: Uuid, bytes: &[u8]) -> Result<(), BlobError> {
         let (path, part) = (self.path(id), self.root.join(PARTS).join(id.to_string()));
         // Also keeps two writers of one id apart.
-        let file = File::create_new(&part).map_err(|error| match error.kind() {
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(&part);
+        let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => BlobError::Exists(id),
             _ => at(&part)(error),
         })?;
@@ -191,19 +232,22 @@ impl BlobFolder {
     }
 
     fn folder(&self, id: Uuid) -> PathBuf {
-        // The last byte is random; the first ones are the time and would put a year into one folder.
-        let [.., last] = *id.as_bytes();
-        self.root.join(format!("{last:02x}"))
+        let mut folder = self.path(id);
+        folder.pop();
+        folder
     }
 
     fn path(&self, id: Uuid) -> PathBuf {
-        self.folder(id).join(id.to_string())
+        place(&self.root, id)
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
     ) -> Result<T, BlobError> {
+        if self.execution == Execution::Inline {
+            return work();
+        }
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(at(&self.root)(io::Error::other(error))))
@@ -217,6 +261,65 @@ fn write_new(mut file: File, bytes: &[u8]) -> io::Result<()> {
 
 /// Where blobs are written before they get their place.
 const PARTS: &str = "unfinished";
+/// Where deleted blobs are as long as somebody holds them.
+const HELD: &str = "held";
+
+/// Whoever has this can still read every blob that was there when it was made. See [`BlobFolder::hold`].
+#[derive(Debug)]
+pub struct BlobHold {
+    folder: BlobFolder,
+}
+
+impl BlobHold {
+    /// Part of a blob, with the blob's size in bytes: up to `most` bytes from `from` on. `None` when there was no such
+    /// blob.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub async fn read(&self, id: Uuid, from: u64, most: u64) -> Result<Option<(u64, Vec<u8>)>, BlobError> {
+        // A blob moves from its place to the held ones in one step, and never back.
+        let places = [self.folder.path(id), self.folder.root.join(HELD).join(id.to_string())];
+        self.folder
+            .blocking(move || {
+                for path in places {
+                    let mut file = match File::open(&path) {
+                        Ok(file) => file,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Err(error) => return Err(at(&path)(error)),
+                    };
+                    let size = file.metadata().map_err(at(&path))?.len();
+                    let mut bytes = Vec::new();
+                    file.seek(SeekFrom::Start(from)).map_err(at(&path))?;
+                    file.take(most).read_to_end(&mut bytes).map_err(at(&path))?;
+                    return Ok(Some((size, bytes)));
+                }
+                Ok(None)
+            })
+            .await
+    }
+}
+
+impl Drop for BlobHold {
+    fn drop(&mut self) {
+        let mut holds = self.folder.lock_holds();
+        *holds = holds.saturating_sub(1);
+        if *holds > 0 {
+            return;
+        }
+        // Under the lock, so that nothing is moved there meanwhile.
+        let held = self.folder.root.join(HELD);
+        if let Err(error) = fs::remove_dir_all(&held).and_then(|()| fs::create_dir(&held)) {
+            tracing::error!(folder = %held.display(), "deleted files could not be destroyed, the next start does it: {error}");
+        }
+    }
+}
+
+/// Where a blob lies in a folder of blobs.
+pub(crate) fn place(root: &Path, id: Uuid) -> PathBuf {
+    // The last byte is random; the first ones are the time and would put a year into one folder.
+    let [.., last] = *id.as_bytes();
+    root.join(format!("{last:02x}")).join(id.to_string())
+}
 
 fn at(path: &Path) -> impl Fn(io::Error) -> BlobError {
     move |source| BlobError::Io {
@@ -230,6 +333,11 @@ fn missing(id: Uuid, path: &Path) -> impl Fn(io::Error) -> BlobError {
         io::ErrorKind::NotFound => BlobError::Missing(id),
         _ => at(path)(error),
     }
+}
+
+/// Makes a folder, and those above it, that only their owner enters.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mihwar_ledger::{Frontier, Hash, TileId};
 
-use crate::{ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, Key, KeyRange, Order, StoreError};
+use crate::{
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, Key, KeyRange, Natures, Order, StoreError,
+};
 
 /// Most rows, or journal entries, in one answer.
 pub const MAX_PAGE_ROWS: usize = 10_000;
@@ -130,6 +132,9 @@ pub trait View: Send + Sync {
     /// The ledger's tree at this snapshot: its size is the number of journal entries.
     fn tree(&self) -> &Frontier;
 
+    /// What becomes of each space's rows in a backup.
+    fn natures(&self) -> &Natures;
+
     /// One row, or none.
     ///
     /// # Errors
@@ -160,4 +165,12 @@ pub trait View: Send + Sync {
     /// # Errors
     /// As [`View::get`].
     async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError>;
+
+    /// The first rows of a range that were there once and were deleted, with the version of the commit that did it last
+    /// and without a value. Only in spaces whose deletions are noted ([`crate::Nature::is_kept`]). A row that was written
+    /// again since is named all the same. In ascending order; limits as of [`View::scan`].
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    async fn removed(&self, range: KeyRange, limit: usize) -> Result<Page, StoreError>;
 }

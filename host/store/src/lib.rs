@@ -6,15 +6,19 @@
 //!
 //! The journal is the ledger: every entry's bytes are a leaf of the Merkle tree in `mihwar-ledger`, in commit order.
 //!
+//! A store can be [backed up](backup) while it is written to, and restored elsewhere.
+//!
 //! Two engines: [`RedbStore`] (one file, durable) and [`MemoryStore`] (for tests). One conformance suite runs against
 //! both. Bytes too large for a row go to a [`BlobFolder`].
 
+pub mod backup;
 mod batch;
 mod blobs;
 mod contract;
 mod error;
 mod key;
 mod memory;
+mod nature;
 mod page;
 mod plan;
 mod proof;
@@ -25,15 +29,17 @@ mod space;
 mod tree;
 
 pub use batch::{Batch, Commit, Edit, Guard, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-pub use blobs::{BlobError, BlobFolder};
+pub use blobs::{BlobError, BlobFolder, BlobHold};
 pub use contract::{JournalEntry, MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, Row, Statistics, Store, Versioned, View};
 pub use error::{ApplyError, StoreError};
 pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;
+pub use nature::{Nature, Natures};
 pub use proof::{LedgerProofError, prove_consistency, prove_inclusion};
 pub use range::{KeyRange, Order};
 pub use redb_engine::{
-    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Integrity, RedbSettings, RedbStore,
+    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Integrity, RedbSettings,
+    RedbStore, peek, repair,
 };
 pub use space::{FolderSpace, FreeSpace};
 

@@ -11,16 +11,16 @@ use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
 use crate::plan::{Present, plan};
 use crate::tree::{FullTile, Tree, TreeRows, tile_hashes};
 use crate::{
-    ApplyError, Batch, Commit, JournalEntry, Key, KeyRange, Order, Page, Row, Statistics, Store, StoreError, Versioned,
-    View, page,
+    ApplyError, Batch, Commit, JournalEntry, Key, KeyRange, Nature, Natures, Order, Page, Row, Statistics, Store,
+    StoreError, Versioned, View, page,
 };
 
 /// A store without a file. Equal to [`crate::RedbStore`] in everything but durability, limits of its queue and speed: a
 /// write copies the rows' keys when a view is open.
-#[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
     open_views: Arc<AtomicU64>,
+    natures: Natures,
 }
 
 #[derive(Default)]
@@ -36,6 +36,7 @@ struct State {
 struct Snapshot {
     version: u64,
     rows: Arc<BTreeMap<Key, Versioned>>,
+    removed: Arc<BTreeMap<Key, u64>>,
     journal: Arc<Vec<Arc<[u8]>>>,
     tiles: Arc<BTreeMap<TileId, Vec<Hash>>>,
 }
@@ -44,11 +45,27 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_natures(Natures::all(Nature::Lasting))
+    }
+
+    /// An empty store with spaces of these natures.
+    #[must_use]
+    pub fn with_natures(natures: Natures) -> Self {
+        Self {
+            state: Mutex::default(),
+            open_views: Arc::default(),
+            natures,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -64,6 +81,7 @@ impl Store for MemoryStore {
             snapshot: state.snapshot.clone(),
             tree: state.tree.frontier().clone(),
             open_views: Arc::clone(&self.open_views),
+            natures: self.natures,
         }))
     }
 
@@ -73,7 +91,7 @@ impl Store for MemoryStore {
         if state.closed {
             return Err(StoreError::Closed.into());
         }
-        let outcome = state.apply(batch);
+        let outcome = state.apply(batch, &self.natures);
         match &outcome {
             Ok(_) => state.statistics.batches += 1,
             Err(_) => state.statistics.refused += 1,
@@ -95,7 +113,7 @@ impl Store for MemoryStore {
 }
 
 impl State {
-    fn apply(&mut self, batch: Batch) -> Result<Commit, ApplyError> {
+    fn apply(&mut self, batch: Batch, natures: &Natures) -> Result<Commit, ApplyError> {
         let writes = plan(&self.snapshot, &batch.guards, batch.edits)?;
         let version = self.snapshot.version + 1;
         self.snapshot.version = version;
@@ -105,9 +123,13 @@ impl State {
         let rows = Arc::make_mut(&mut self.snapshot.rows);
         for (key, value) in writes {
             match value {
-                Some(bytes) => rows.insert(key, Versioned { version, bytes }),
-                None => rows.remove(&key),
-            };
+                Some(bytes) => drop(rows.insert(key, Versioned { version, bytes })),
+                None => {
+                    if rows.remove(&key).is_some() && natures.of_key(&key).is_kept() {
+                        Arc::make_mut(&mut self.snapshot.removed).insert(key, version);
+                    }
+                }
+            }
         }
         let first_sequence = self.tree.size();
         let mut filled = Vec::new();
@@ -154,6 +176,7 @@ struct MemoryView {
     snapshot: Snapshot,
     tree: Frontier,
     open_views: Arc<AtomicU64>,
+    natures: Natures,
 }
 
 impl Drop for MemoryView {
@@ -170,6 +193,10 @@ impl View for MemoryView {
 
     fn tree(&self) -> &Frontier {
         &self.tree
+    }
+
+    fn natures(&self) -> &Natures {
+        &self.natures
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
@@ -215,5 +242,26 @@ impl View for MemoryView {
 
     async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
         tile_hashes(&self.snapshot, id, self.tree.size())
+    }
+
+    async fn removed(&self, range: KeyRange, limit: usize) -> Result<Page, StoreError> {
+        if range.is_empty() {
+            return Ok(Page {
+                rows: Vec::new(),
+                next: None,
+            });
+        }
+        let bounds = range.clone();
+        let rows = self.snapshot.removed.range::<[u8], _>(bounds.bounds());
+        let rows = rows.map(|(key, version)| {
+            Ok(Row {
+                key: key.clone(),
+                value: Versioned {
+                    version: *version,
+                    bytes: Vec::new(),
+                },
+            })
+        });
+        page::fill(range, Order::Ascending, limit, rows)
     }
 }

@@ -1,6 +1,6 @@
 //! Proofs over the ledger in a view: fetches the few tiles that a proof needs.
 
-use mihwar_ledger::{Hash, ProveError, TileId, TileSet, consistency_proof, inclusion_proof};
+use mihwar_ledger::{Hash, ProveError, TileId, TileSet, consistency_proof, inclusion_proof, subtree_root};
 
 use crate::{StoreError, View};
 
@@ -38,6 +38,16 @@ pub async fn prove_inclusion(view: &dyn View, sequence: u64, size: u64) -> Resul
 /// Any [`LedgerProofError`].
 pub async fn prove_consistency(view: &dyn View, old: u64, new: u64) -> Result<Vec<Hash>, LedgerProofError> {
     with_tiles(view, new, |tiles| consistency_proof(tiles, old, new)).await
+}
+
+/// Root of the tree of the first `size` entries. `size` is at most the view's.
+pub(crate) async fn root_at(view: &dyn View, size: u64) -> Result<Hash, LedgerProofError> {
+    if size == 0 {
+        return Ok(Hash::of_empty_tree());
+    }
+    let root = |tiles: &TileSet| subtree_root(tiles, 0, size).map(|root| vec![root]);
+    let roots = with_tiles(view, size, |tiles| root(tiles).map_err(ProveError::Nodes)).await?;
+    Ok(roots.first().copied().unwrap_or_else(Hash::of_empty_tree))
 }
 
 /// Proving is pure and cheap, reading is not: try, fetch the tile that was missing, try again. A proof touches about two

@@ -17,6 +17,22 @@ struct State<T> {
     closed: bool,
 }
 
+impl<T> State<T> {
+    fn pop(&mut self, max_items: usize, max_bytes: usize) -> Vec<T> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while taken.len() < max_items && bytes < max_bytes {
+            let Some((item, size)) = self.items.pop_front() else {
+                break;
+            };
+            bytes += size;
+            taken.push(item);
+        }
+        self.bytes -= bytes;
+        taken
+    }
+}
+
 /// Why an item was not taken in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PushError {
@@ -78,17 +94,12 @@ impl<T> Queue<T> {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut taken = Vec::new();
-        let mut bytes = 0;
-        while taken.len() < max_items && bytes < max_bytes {
-            let Some((item, size)) = state.items.pop_front() else {
-                break;
-            };
-            bytes += size;
-            taken.push(item);
-        }
-        state.bytes -= bytes;
-        Some(taken)
+        Some(state.pop(max_items, max_bytes))
+    }
+
+    /// As [`Queue::take`], without waiting: nothing when nothing is there.
+    pub(crate) fn take_waiting(&self, max_items: usize, max_bytes: usize) -> Vec<T> {
+        self.lock().pop(max_items, max_bytes)
     }
 
     /// Takes in nothing more. What is there can still be taken.
@@ -122,6 +133,9 @@ mod tests {
         assert_eq!(queue.take(2, 100), Some(vec![0, 1]));
         assert_eq!(queue.take(9, 15), Some(vec![2, 3]));
         assert_eq!(queue.take(9, 100), Some(vec![4]));
+        assert_eq!(queue.take_waiting(9, 100), Vec::<i32>::new());
+        queue.push(5, 10).unwrap();
+        assert_eq!(queue.take_waiting(9, 100), vec![5]);
     }
 
     #[test]

@@ -66,7 +66,8 @@ async fn verify(client: &Client, quick: bool, as_json: bool) -> anyhow::Result<O
     Ok(Outcome::of(report.ok))
 }
 
-fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
+/// Prints what a verification found.
+pub(super) fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
     line(format_args!("{} entries, root {}", report.events, report.root))?;
     let (checkpoints, tiles) = (
         counted(report.checkpoints, "checkpoint", "checkpoints"),

@@ -1,5 +1,6 @@
 //! The commands. Each is written once, against the API.
 
+mod backup;
 mod config;
 mod delivery;
 mod doctor;
@@ -12,6 +13,7 @@ mod plugin_build;
 mod serve;
 mod stages;
 mod token;
+mod upgrade;
 
 use std::path::Path;
 
@@ -21,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, Command, Delivery, Global, Plugin};
+use crate::args::{Args, BackupCommand, Command, Delivery, Global, Plugin};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
@@ -38,7 +40,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     match command {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
+        Command::Upgrade => upgrade::run(&global).await,
         Command::Doctor { rebuild, compact } => doctor::run(&global, rebuild, compact).await,
+        Command::Backup {
+            command:
+                Some(BackupCommand::Verify {
+                    files,
+                    deep,
+                    master_key,
+                }),
+            ..
+        } => backup::verify(&global, files, deep, master_key).await,
+        Command::Restore { files, master_key } => backup::restore(&global, files, master_key).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }
@@ -76,9 +89,19 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         Command::Feedback(command) => feedback::run(client, command, json).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
+        Command::Backup {
+            file: Some(file),
+            since,
+            ..
+        } => backup::make(client, file, since.as_deref(), json).await,
         Command::Token(command) => token::run(client, command, json).await,
         Command::Plugin(_) => plugin::list(client, json).await,
-        Command::Serve { .. } | Command::Config(_) | Command::Doctor { .. } => {
+        Command::Serve { .. }
+        | Command::Config(_)
+        | Command::Upgrade
+        | Command::Doctor { .. }
+        | Command::Backup { .. }
+        | Command::Restore { .. } => {
             anyhow::bail!("this command asks no hub")
         }
     }
@@ -146,6 +169,7 @@ mod tests {
             "mihwar feedback list",
             "mihwar delivery list --inbound",
             "mihwar ledger verify",
+            "mihwar backup نسخة.mbk",
             "mihwar token list",
         ] {
             assert_eq!(of(words), Opening::Existing, "{words}");

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{load_config, start_log};
+use super::{load_config, start_log, upgrade};
 use crate::args::Global;
 use crate::client::socket_path;
 use crate::output::{Outcome, line};
@@ -34,8 +34,12 @@ pub(super) async fn run(global: &Global, listen: Option<SocketAddr>) -> anyhow::
     }
 }
 
-/// Opens the hub, serves it until `stop`, and closes it.
+/// Upgrades the data folder if need be, opens the hub, serves it until `stop`, and closes it.
 async fn open_and_serve(config: Config, metrics: Metrics, stop: &CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        upgraded = upgrade::bring(&config) => upgraded.map(drop)?,
+        () = stop.cancelled() => anyhow::bail!("stopped while the data folder was being upgraded; the next start goes on there"),
+    }
     let hub = Hub::open(config, Doors::real()).await?;
     let served = serve(&hub, metrics, stop).await;
     tracing::info!("stopping: what was accepted is finished or kept for the next start");

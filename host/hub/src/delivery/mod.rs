@@ -50,6 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, destination: InstanceName, stop: Ca
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = woken => {}
             () = tokio::time::sleep(pause) => {}

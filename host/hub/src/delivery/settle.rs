@@ -49,6 +49,7 @@ pub(super) async fn settle(
             error => return Err(error),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = tokio::time::sleep(PAUSE) => {}
         }

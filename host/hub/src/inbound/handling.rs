@@ -172,7 +172,7 @@ impl Handling<'_> {
         rider.edits.push(Edit::Delete(row.key.clone()));
         // A dead letter needs the file of a long request; else nobody does.
         let file = blob_of(&row.value.bytes).filter(|_| refused.is_empty());
-        rider.edits.extend(file.map(withdrawal::doom));
+        rider.edits.extend(file.into_iter().flat_map(withdrawal::doom));
         if !refused.is_empty() {
             let reason = refused.join("\n");
             let dead = self.dead("refused", &reason);

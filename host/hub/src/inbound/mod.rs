@@ -173,10 +173,11 @@ async fn keep(shared: &Shared, id: InboundId, request: &InboxRow) -> Result<(), 
         }
         (row, Some(file))
     };
-    let batch = Batch {
+    let mut batch = Batch {
         edits: vec![Edit::Put(keys::inbox(&request.instance, id), row)],
         ..Batch::default()
     };
+    batch.edits.extend(file.map(withdrawal::keep));
     let Err(error) = core.store.apply(batch).await else {
         return Ok(());
     };

@@ -40,6 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             Err(error) => tracing::error!("stored requests cannot be looked for: {error}"),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = shared.core.wake.inbound.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -108,6 +109,7 @@ async fn work_off(shared: Arc<Shared>, instance: InstanceName, wake: Arc<Notify>
     while !stop.is_cancelled() {
         match step(&shared, &instance, &stop).await {
             Ok(0) => tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = wake.notified() => {}
             },
@@ -115,6 +117,7 @@ async fn work_off(shared: Arc<Shared>, instance: InstanceName, wake: Arc<Notify>
             Err(error) => {
                 tracing::error!(%instance, "stored requests stand still: {error}");
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(FAULT_PAUSE) => {}
                 }

@@ -280,10 +280,10 @@ async fn files_that_a_crash_left_are_destroyed_at_the_next_start() {
     let file = AttachmentId::from_bytes([8; 16]);
     house.core.blobs.put(file.0, vec![1; 10]).await.unwrap();
     let doomed = Batch {
-        edits: vec![
-            withdrawal::doom(file),
-            withdrawal::doom(AttachmentId::from_bytes([9; 16])),
-        ],
+        edits: [file, AttachmentId::from_bytes([9; 16])]
+            .into_iter()
+            .flat_map(withdrawal::doom)
+            .collect(),
         ..Batch::default()
     };
     house.core.store.apply(doomed).await.unwrap();

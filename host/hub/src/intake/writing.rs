@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, QueueRow, SeenRow};
 use crate::vault::{ContactKey, commitment};
-use crate::withdrawal::doom;
+use crate::withdrawal::{doom, keep};
 
 /// A transaction in the making.
 pub(super) struct Writing<'a> {
@@ -135,6 +135,9 @@ impl<'a> Writing<'a> {
             return Ok(());
         }
         self.files.retain(|(id, _)| !fresh.files.contains(id));
+        for file in fresh.files {
+            self.edit(Edit::Delete(keys::file(file)));
+        }
         stored.guards.into_iter().for_each(|guard| self.guard(guard));
         stored.edits.into_iter().for_each(|edit| self.edit(edit));
         for content in fresh.contents {
@@ -142,7 +145,7 @@ impl<'a> Writing<'a> {
             self.edit(Edit::Delete(content));
         }
         for file in stored.files {
-            self.edit(doom(file));
+            doom(file).into_iter().for_each(|edit| self.edit(edit));
             self.doomed.push(file);
         }
         self.event(actor, EventBody::Withdrawn(Withdrawn { feedback: row.feedback }))?;
@@ -277,7 +280,7 @@ impl<'a> Writing<'a> {
         }
         let id = AttachmentId(self.core.ids.next());
         let row = crate::content::blob_row(id, sealed.len());
-        self.files.push((id, sealed));
+        self.write_file(id, sealed);
         Ok(row)
     }
 
@@ -307,8 +310,13 @@ impl<'a> Writing<'a> {
     fn file(&mut self, bytes: &[u8], key: &ContactKey) -> Result<AttachmentId, Fault> {
         let id = AttachmentId(self.core.ids.next());
         let sealed = self.core.vault.seal_for(key, &id.to_bytes(), bytes)?;
-        self.files.push((id, sealed));
+        self.write_file(id, sealed);
         Ok(id)
+    }
+
+    fn write_file(&mut self, id: AttachmentId, sealed: Vec<u8>) {
+        self.edit(keep(id));
+        self.files.push((id, sealed));
     }
 
     fn event(&mut self, actor: &Actor, body: EventBody) -> Result<Vec<u8>, Fault> {

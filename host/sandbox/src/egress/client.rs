@@ -1,28 +1,63 @@
-//! The two HTTP clients: one that never reaches private addresses and one that may.
+//! The two HTTP clients behind the door to the network: one that never reaches private addresses and one that may.
 
+use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 
-use super::resolver::CheckedResolver;
+use super::exchange::blocked;
+use super::resolver::{Blocked, CheckedResolver};
+use super::transport::{Incoming, Outgoing, Transport};
+use crate::contract::http::{HttpError, TransportFailure};
 
-/// Built on first use, so that a hub without outgoing traffic needs no trust roots.
-///
-/// There are two because a connection pool must not carry a private connection over to an instance
-/// that has no private grant.
-#[derive(Default)]
-pub(crate) struct Clients {
+/// The network that the machine has. Every address that a name resolves to is checked, and the connection goes to the
+/// checked one.
+#[derive(Debug, Default)]
+pub struct CheckedNetwork {
+    // Built on first use, so that a hub without outgoing traffic needs no trust roots. There are two because a
+    // connection pool must not carry a private connection over to an instance that has no private grant.
     public: OnceLock<Result<Client, String>>,
     private: OnceLock<Result<Client, String>>,
 }
 
-impl Clients {
+impl CheckedNetwork {
     /// The client for a grant. The error says why none could be built.
-    pub(crate) fn get(&self, private_granted: bool) -> Result<Client, String> {
+    fn client(&self, private_granted: bool) -> Result<Client, String> {
         let slot = if private_granted { &self.private } else { &self.public };
         slot.get_or_init(|| build(private_granted)).clone()
+    }
+}
+
+#[async_trait]
+impl Transport for CheckedNetwork {
+    async fn send(&self, request: Outgoing) -> Result<Incoming, HttpError> {
+        let client = self
+            .client(request.private)
+            .map_err(|message| HttpError::Tls(TransportFailure { message, sent: false }))?;
+        let mut response = client
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(request.body)
+            .timeout(request.timeout)
+            .send()
+            .await
+            .map_err(|error| transport(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
+            let total = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
+            if total > request.most_bytes {
+                return Err(HttpError::ResponseTooLarge(request.most_bytes));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Incoming {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: body.into(),
+        })
     }
 }
 
@@ -40,4 +75,41 @@ fn build(private_granted: bool) -> Result<Client, String> {
         .http1_title_case_headers()
         .build()
         .map_err(|error| format!("no HTTP client can be built: {error:?}"))
+}
+
+/// Sorts a transport error. Nobody can tell whether bytes had left before it, except when no
+/// connection came about.
+fn transport(error: &reqwest::Error) -> HttpError {
+    let mut message = error.to_string();
+    let mut tls = false;
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<Blocked>() {
+            return blocked(refused);
+        }
+        tls |= is_tls(inner);
+        message = format!("{message}: {inner}");
+        cause = inner.source();
+    }
+    let failure = TransportFailure {
+        message,
+        sent: !error.is_connect(),
+    };
+    if tls {
+        HttpError::Tls(failure)
+    } else if error.is_timeout() {
+        HttpError::Timeout(failure)
+    } else if error.is_connect() {
+        HttpError::Connect(failure)
+    } else {
+        HttpError::Protocol(failure)
+    }
+}
+
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }

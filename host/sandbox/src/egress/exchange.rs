@@ -1,17 +1,16 @@
 //! One request of a guest with its redirects, from check to answer.
 
-use std::error::Error as _;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use reqwest::Client;
+use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::client::Clients;
 use super::resolver::Blocked;
+use super::transport::{Incoming, Outgoing, Transport};
 use crate::address::refused_because;
 use crate::contract::http::{HttpError, TransportFailure};
 use crate::grants::{Origin, Rule, find_grant};
@@ -25,7 +24,7 @@ pub(crate) type CredentialFor<'a> =
 
 /// What an exchange needs besides the request.
 pub(crate) struct Exchange<'a> {
-    pub(crate) clients: &'a Clients,
+    pub(crate) network: &'a dyn Transport,
     pub(crate) asks: &'a [Rule],
     pub(crate) grants: &'a [Rule],
     /// The credential for an origin; asked again for each hop.
@@ -97,10 +96,6 @@ impl Exchange<'_> {
             return Ok(held_back(sending));
         }
         check_literal(&sending.url, grant)?;
-        let client = self
-            .clients
-            .get(grant.private)
-            .map_err(|message| HttpError::Tls(TransportFailure { message, sent: false }))?;
         let headers = self.headers(sending, &origin)?;
         let Some(timeout) = until
             .checked_duration_since(Instant::now())
@@ -111,7 +106,24 @@ impl Exchange<'_> {
                 sent: false,
             }));
         };
-        self.send(&client, sending, headers, timeout).await
+        let request = Outgoing {
+            method: sending.method.clone(),
+            url: sending.url.clone(),
+            headers,
+            body: sending.body.clone(),
+            timeout,
+            private: grant.private,
+            most_bytes: self.most_bytes,
+        };
+        let Incoming { status, headers, body } = self.network.send(request).await?;
+        Ok(Answered {
+            status,
+            headers,
+            body,
+            sent: 1,
+            held_back: None,
+            not_followed: None,
+        })
     }
 
     /// The guest's headers and the host's own.
@@ -135,39 +147,6 @@ impl Exchange<'_> {
             headers.insert(name, value);
         }
         Ok(headers)
-    }
-
-    async fn send(
-        &self,
-        client: &Client,
-        sending: &Sending,
-        headers: HeaderMap,
-        timeout: Duration,
-    ) -> Result<Answered, HttpError> {
-        let mut response = client
-            .request(sending.method.clone(), sending.url.clone())
-            .headers(headers)
-            .body(sending.body.clone())
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| transport(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
-            let total = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
-            if total > self.most_bytes {
-                return Err(HttpError::ResponseTooLarge(self.most_bytes));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answered {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: body.into(),
-            sent: 1,
-            held_back: None,
-            not_followed: None,
-        })
     }
 }
 
@@ -257,49 +236,12 @@ fn next_hop(sending: &Sending, answered: &Answered) -> Option<Sending> {
     })
 }
 
-fn blocked(blocked: &Blocked) -> HttpError {
+pub(super) fn blocked(blocked: &Blocked) -> HttpError {
     let hint = match refused_because(blocked.address, true) {
         None => "; `private = true` on the [[instance.grant.http]] would allow it",
         Some(_) => ", and no grant can allow it",
     };
     HttpError::BlockedAddress(format!("{blocked}{hint}"))
-}
-
-/// Sorts a transport error. Nobody can tell whether bytes had left before it, except when no
-/// connection came about.
-fn transport(error: &reqwest::Error) -> HttpError {
-    let mut message = error.to_string();
-    let mut tls = false;
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<Blocked>() {
-            return blocked(refused);
-        }
-        tls |= is_tls(inner);
-        message = format!("{message}: {inner}");
-        cause = inner.source();
-    }
-    let failure = TransportFailure {
-        message,
-        sent: !error.is_connect(),
-    };
-    if tls {
-        HttpError::Tls(failure)
-    } else if error.is_timeout() {
-        HttpError::Timeout(failure)
-    } else if error.is_connect() {
-        HttpError::Connect(failure)
-    } else {
-        HttpError::Protocol(failure)
-    }
-}
-
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<rustls::Error>()
-        || error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 #[cfg(test)]

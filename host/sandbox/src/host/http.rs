@@ -70,7 +70,7 @@ impl CallState {
         let (sending, named) = self.sending(request).await?;
         let bound = std::sync::Arc::clone(&self.bound);
         let exchange = Exchange {
-            clients: &bound.plugin.engine.clients,
+            network: &*bound.plugin.engine.network,
             asks: &bound.asks,
             grants: &bound.grants,
             credential: &|origin| credential(&bound, named.as_deref(), origin),

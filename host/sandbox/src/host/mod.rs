@@ -11,16 +11,20 @@ mod secrets;
 mod state;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mihwar_model::Clock;
+use mihwar_model::{Clock, Randomness};
+use rand_core::{Rng as _, TryRng};
+use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::call::Call;
 use crate::contract::types;
 use crate::effects::{Effects, LogLine, NewBlob, StateWrite};
+use crate::engine::Inner;
 use crate::instance::Bound;
 use crate::meter::Meter;
 use crate::stdio::Ring;
@@ -86,7 +90,7 @@ impl CallState {
             ticks: 0,
             panic: None,
             wasi: Mutex::new(Wasi {
-                context: empty_wasi(&stdio, &bound.plugin.engine.clock),
+                context: empty_wasi(&stdio, &bound.plugin.engine),
                 table,
             }),
             stdio,
@@ -131,12 +135,17 @@ impl CallState {
 }
 
 /// WASI so that language runtimes start: no files, environment, arguments or sockets.
-fn empty_wasi(stdio: &Ring, clock: &Arc<dyn Clock>) -> WasiCtx {
+fn empty_wasi(stdio: &Ring, engine: &Inner) -> WasiCtx {
+    let random = || Random(Arc::clone(&engine.randomness));
     WasiCtxBuilder::new()
         .stdout(stdio.clone())
         .stderr(stdio.clone())
         .max_random_size(WASI_RANDOM_BYTES)
-        .wall_clock(WallClock(Arc::clone(clock)))
+        .secure_random(random())
+        .insecure_random(random())
+        .insecure_random_seed(u128::from(random().next_u64()))
+        .wall_clock(WallClock(Arc::clone(&engine.clock)))
+        .monotonic_clock(MonotonicClock(Instant::now()))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
@@ -152,6 +161,40 @@ impl HostWallClock for WallClock {
     }
     fn now(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.now().0).unwrap_or(0))
+    }
+}
+
+/// The time that the call has taken.
+struct MonotonicClock(Instant);
+
+impl HostMonotonicClock for MonotonicClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The host's randomness, in WASI's shape.
+struct Random(Arc<dyn Randomness>);
+
+impl TryRng for Random {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.0.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(bytes);
+        Ok(())
     }
 }
 

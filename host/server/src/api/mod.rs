@@ -1,5 +1,6 @@
-//! The rest of the API: deliveries, inbound requests, plugins, ledger, imports, tokens, configuration, health.
+//! The rest of the API: deliveries, inbound requests, plugins, ledger, imports, backups, tokens, configuration, health.
 
+pub(crate) mod backup;
 pub(crate) mod configuration;
 pub(crate) mod deliveries;
 pub(crate) mod health;
@@ -58,6 +59,7 @@ pub(crate) fn lasting() -> OpenApiRouter<Surface> {
         .routes(routes!(ledger::verify_ledger))
         .routes(routes!(store::compact_store))
         .routes(routes!(imports::start_import))
+        .routes(routes!(backup::get_backup))
         .routes(routes!(deliveries::replay_deliveries))
         .routes(routes!(inbound::replay_inbound_dead_letters))
         .routes(routes!(configuration::reload_config))

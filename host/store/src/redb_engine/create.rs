@@ -63,7 +63,8 @@ fn make(path: &Path) -> Result<(), StoreError> {
         // Left by a process of the same number that was killed here.
         _ => {}
     }
-    let backend = open(&unfinished, OpenOptions::new().create_new(true))?;
+    // What is sealed in it is for its owner alone, in whatever folder it lies.
+    let backend = open(&unfinished, OpenOptions::new().create_new(true).mode(0o600))?;
     let backend = CountingBackend::new(backend, Arc::new(Counters::default()));
     let database = SharedDatabase::open(backend, &unfinished, 0)?;
     database.prepare()?;

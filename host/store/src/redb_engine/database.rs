@@ -8,7 +8,10 @@ use redb::{
     WriteTransaction,
 };
 
-use super::schema::{FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, engine, opening};
+use super::layout;
+use super::schema::{
+    FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, decode_format, engine, opening,
+};
 use super::scratch::Keeping;
 use super::spaces::RowTables;
 use super::writer::Committed;
@@ -97,8 +100,20 @@ impl SharedDatabase {
         Self { keeping, ..self }
     }
 
-    /// Makes the tables of a new file, or checks the format of an old one.
+    /// Makes the tables of a new file; brings one of an older format along, or refuses one of an unknown format.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
+        match self.make_or_tell_format()? {
+            FORMAT => Ok(()),
+            layout::FORMAT_OF_ALL_ROWS => layout::split_into_spaces(self),
+            found => Err(StoreError::Format {
+                found,
+                expected: FORMAT,
+            }),
+        }
+    }
+
+    /// The format of the file. A new one gets its tables and the format of this version.
+    pub(crate) fn make_or_tell_format(&self) -> Result<u32, StoreError> {
         let transaction = self.begin_write()?;
         {
             let mut meta = transaction.open_table(META).map_err(opening)?;
@@ -107,18 +122,7 @@ impl SharedDatabase {
                 .map_err(engine("reading the format"))?
                 .map(|format| format.value().to_vec());
             if let Some(found) = found {
-                let found = found
-                    .try_into()
-                    .map(u32::from_be_bytes)
-                    .map_err(|_| StoreError::corrupt("the format is not a number"))?;
-                return if found == FORMAT {
-                    Ok(())
-                } else {
-                    Err(StoreError::Format {
-                        found,
-                        expected: FORMAT,
-                    })
-                };
+                return decode_format(&found);
             }
             let failed = engine("writing the format");
             let head = Head::to_bytes(0, Tree::default().frontier());
@@ -130,7 +134,8 @@ impl SharedDatabase {
         }
         transaction
             .commit()
-            .map_err(|error| StoreError::engine("making a new store")(error.into()))
+            .map_err(|error| StoreError::engine("making a new store")(error.into()))?;
+        Ok(FORMAT)
     }
 
     pub(crate) fn load(&self) -> Result<Committed, StoreError> {

@@ -7,8 +7,9 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageBackend};
 use super::containment::contained;
 use super::create;
 use super::database::SharedDatabase;
+use super::layout;
 use super::overlay::Overlay;
-use super::schema::{Snapshot, decode_row, encode_tile, engine};
+use super::schema::{FORMAT, Snapshot, decode_row, encode_tile, engine};
 use super::store::RedbStore;
 use crate::tree::{FullTile, Tree};
 use crate::{Key, KeyRange, StoreError};
@@ -62,12 +63,21 @@ fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreEr
     }
     contained("checking the file", || {
         let database = SharedDatabase::open_checked(overlay, path, CACHE_BYTES)?;
-        // Takes the format in, and refuses another.
-        database.prepare()?;
+        // One of an older format is not brought along for this: that would all be in memory.
+        let unmoved = match database.make_or_tell_format()? {
+            FORMAT => 0,
+            layout::FORMAT_OF_ALL_ROWS => layout::count_rows(&database.read()?.transaction)?,
+            found => {
+                return Err(StoreError::Format {
+                    found,
+                    expected: FORMAT,
+                });
+            }
+        };
         let snapshot = database.snapshot()?;
         let journal_entries = check_journal(&snapshot)?;
         let found = Integrity {
-            rows: check_rows(&snapshot)?,
+            rows: check_rows(&snapshot)? + unmoved,
             journal_entries: journal_entries.size(),
             tiles: snapshot.tiles.len().map_err(engine("counting tiles"))?,
             file_bytes,

@@ -17,6 +17,9 @@ pub(crate) const FORMAT: u32 = 2;
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 /// Tile level and index → 256 hashes. Full tiles only.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
+/// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
+/// the first such deletion.
+pub(crate) const REMOVED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("removed");
 /// The rows named below.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// [`FORMAT`], 4 bytes, big endian.
@@ -64,6 +67,14 @@ impl Head {
     }
 }
 
+/// The format that a file says it has, as it is stored.
+pub(crate) fn decode_format(bytes: &[u8]) -> Result<u32, StoreError> {
+    let bytes = bytes.try_into();
+    bytes
+        .map(u32::from_be_bytes)
+        .map_err(|_| StoreError::corrupt("the format is not a number"))
+}
+
 /// A row as it is stored.
 pub(crate) fn encode_row(version: u64, value: &[u8]) -> Vec<u8> {
     let mut row = Vec::with_capacity(8 + value.len());
@@ -90,6 +101,7 @@ pub(crate) struct Snapshot {
     pub(crate) rows: RowTables,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
     pub(crate) tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) removed: Option<redb::ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) head: Head,
     /// The last one: it may be closed when nobody reads it any more.
     _file: Arc<OpenFile>,
@@ -98,9 +110,15 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn open(reading: Reading) -> Result<Self, StoreError> {
         let Reading { transaction, file } = reading;
+        let removed = match transaction.open_table(REMOVED) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(opening(error)),
+        };
         Ok(Self {
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
+            removed,
             head: Head::read(&transaction)?,
             rows: RowTables::new(transaction),
             _file: file,

@@ -1,4 +1,17 @@
-//! What an operator can set.
+//! What an operator can set, and where the work is done.
+
+use crate::{Nature, Natures};
+
+/// Where a store does its blocking work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Execution {
+    /// On threads of its own, so that no task ever waits for the disk.
+    #[default]
+    Threads,
+    /// In the task that asks. In a runtime of one thread the order of everything then follows from the order of the
+    /// tasks, which is what a simulation needs; a hub that serves would stand still at every fsync.
+    Inline,
+}
 
 /// Limits of a [`crate::RedbStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,12 +20,16 @@ pub struct RedbSettings {
     pub queue_batches: usize,
     /// Bytes of batches that may wait for the writer.
     pub queue_bytes: usize,
-    /// Reader threads. At least 1.
+    /// Reader threads. At least 1; none with [`Execution::Inline`].
     pub readers: usize,
     /// Bytes of free disk space below which batches are refused. A full disk can hurt more than the store.
     pub free_space_floor: u64,
     /// Memory that the engine may use as its page cache, in bytes.
     pub cache_bytes: usize,
+    /// What becomes of each space's rows in a backup; not the operator's to choose, but that of the room above.
+    pub natures: Natures,
+    /// Where reads and commits are made.
+    pub execution: Execution,
 }
 
 impl Default for RedbSettings {
@@ -23,6 +40,8 @@ impl Default for RedbSettings {
             readers: 2,
             free_space_floor: 512 * 1024 * 1024,
             cache_bytes: 256 * 1024 * 1024,
+            natures: Natures::all(Nature::Lasting),
+            execution: Execution::Threads,
         }
     }
 }

@@ -131,10 +131,11 @@ impl<'transaction> RowsInTransaction<'transaction> {
         })
     }
 
-    pub(crate) fn remove(&self, key: &Key) -> Result<(), StoreError> {
+    /// Answers whether it was there.
+    pub(crate) fn remove(&self, key: &Key) -> Result<bool, StoreError> {
         self.with(key, |table| {
-            table.remove(key.as_bytes()).map_err(engine("writing a row"))?;
-            Ok(())
+            let removed = table.remove(key.as_bytes()).map_err(engine("writing a row"))?;
+            Ok(removed.is_some())
         })
     }
 

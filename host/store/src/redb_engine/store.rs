@@ -18,13 +18,13 @@ use super::create;
 use super::database::SharedDatabase;
 use super::readers::Readers;
 use super::scratch::{self, Keeping};
-use super::settings::RedbSettings;
+use super::settings::{Execution, RedbSettings};
 use super::view::RedbView;
-use super::writer::{Job, SpaceWatch, Writer};
+use super::writer::{Job, SpaceWatch, Writer, give_up};
 use crate::queue::{PushError, Queue};
 use crate::{
-    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Statistics, Store,
-    StoreError, Versioned, View,
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Natures,
+    Statistics, Store, StoreError, Versioned, View,
 };
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
@@ -40,14 +40,19 @@ struct Inner {
     queue: Arc<Queue<Job>>,
     readers: Readers,
     counters: Arc<Counters>,
+    natures: Natures,
     closing: AtomicBool,
+    execution: Execution,
     threads: Mutex<Threads>,
     compactions: Arc<Compactions>,
 }
 
+#[derive(Default)]
 struct Threads {
     writer: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
+    /// The writer itself, where there is no thread for it.
+    inline: Option<Writer>,
 }
 
 impl RedbStore {
@@ -72,7 +77,8 @@ impl RedbStore {
             floor: settings.free_space_floor,
         };
         home.remove_leftovers();
-        store.home = Some(home);
+        // A compaction needs a writer that works beside it.
+        store.home = (settings.execution == Execution::Threads).then_some(home);
         Ok(store)
     }
 
@@ -123,14 +129,55 @@ impl RedbStore {
             counters: Arc::clone(&counters),
             committed,
             space: SpaceWatch::new(space, settings.free_space_floor),
+            natures: settings.natures,
             failed: None,
             changes: None,
         };
+        let (readers, threads) = match settings.execution {
+            Execution::Threads => Threads::start(writer, settings.readers, keeping)?,
+            Execution::Inline => {
+                let threads = Threads {
+                    inline: Some(writer),
+                    ..Threads::default()
+                };
+                (Readers::inline(), threads)
+            }
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                queue,
+                readers,
+                counters,
+                natures: settings.natures,
+                closing: AtomicBool::new(false),
+                execution: settings.execution,
+                threads: Mutex::new(threads),
+                compactions: Arc::default(),
+            }),
+            home: None,
+        })
+    }
+
+    /// What is needed to compact its file, if it has one.
+    fn compaction(&self) -> Option<Compaction> {
+        Some(Compaction {
+            home: self.home.clone()?,
+            database: self.inner.database.clone(),
+            queue: Arc::clone(&self.inner.queue),
+            counters: Arc::clone(&self.inner.counters),
+            compactions: Arc::clone(&self.inner.compactions),
+        })
+    }
+}
+
+impl Threads {
+    fn start(writer: Writer, readers: usize, keeping: Keeping) -> Result<(Readers, Self), StoreError> {
         let failed = |error: std::io::Error| StoreError::Engine {
             what: "starting a thread",
             reason: error.to_string(),
         };
-        let (readers, reader_threads) = Readers::start(settings.readers).map_err(failed)?;
+        let (readers, reader_threads) = Readers::start(readers).map_err(failed)?;
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || match keeping {
@@ -142,34 +189,12 @@ impl RedbStore {
                 readers.close();
                 failed(error)
             })?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                database,
-                queue,
-                readers,
-                counters,
-                closing: AtomicBool::new(false),
-                threads: Mutex::new(Threads {
-                    writer: Some(writer),
-                    readers: reader_threads,
-                }),
-                compactions: Arc::default(),
-            }),
-            home: None,
-        })
-    }
-}
-
-impl RedbStore {
-    /// What is needed to compact its file, if it has one.
-    fn compaction(&self) -> Option<Compaction> {
-        Some(Compaction {
-            home: self.home.clone()?,
-            database: self.inner.database.clone(),
-            queue: Arc::clone(&self.inner.queue),
-            counters: Arc::clone(&self.inner.counters),
-            compactions: Arc::clone(&self.inner.compactions),
-        })
+        let threads = Self {
+            writer: Some(writer),
+            readers: reader_threads,
+            inline: None,
+        };
+        Ok((readers, threads))
     }
 }
 
@@ -191,6 +216,7 @@ impl Store for RedbStore {
         Ok(Box::new(RedbView {
             snapshot: Arc::new(snapshot),
             readers: self.inner.readers.clone(),
+            natures: self.inner.natures,
             _open: open,
         }))
     }
@@ -214,11 +240,19 @@ impl Store for RedbStore {
             }
             Err(PushError::Closed) => return Err(self.inner.stopped().into()),
         }
+        if self.inner.execution == Execution::Inline {
+            // Once round all tasks, so that those that are ready to write share the commit.
+            tokio::task::yield_now().await;
+            self.inner.work_off();
+        }
         answered.await.unwrap_or(Err(ApplyError::Unknown))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
+        if inner.execution == Execution::Inline {
+            return inner.shut_down();
+        }
         tokio::task::spawn_blocking(move || inner.shut_down())
             .await
             .unwrap_or_else(|error| {
@@ -242,11 +276,27 @@ impl Store for RedbStore {
 }
 
 impl Inner {
+    /// Writes what waits, where there is no thread for that.
+    fn work_off(&self) {
+        match self.threads.lock() {
+            Ok(mut threads) => {
+                if let Some(writer) = &mut threads.inline {
+                    writer.work_off();
+                }
+            }
+            // It panicked half-way: as when its thread had ended.
+            Err(_poisoned) => give_up(&self.queue),
+        }
+    }
+
     fn shut_down(&self) -> Result<(), StoreError> {
         self.closing.store(true, Ordering::Relaxed);
         // Held until the end, so that a second caller waits for the first.
         let mut threads = self.threads();
         self.queue.close();
+        if let Some(mut writer) = threads.inline.take() {
+            writer.work_off();
+        }
         let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
         self.compactions.end();
         self.readers.close();

@@ -10,11 +10,12 @@ use super::readers::Readers;
 use super::schema::{Snapshot, decode_row, engine};
 use super::spaces::StoredRow;
 use crate::tree::tile_hashes;
-use crate::{JournalEntry, Key, KeyRange, Order, Page, Row, StoreError, Versioned, View, page};
+use crate::{JournalEntry, Key, KeyRange, Natures, Order, Page, Row, StoreError, Versioned, View, page};
 
 pub(crate) struct RedbView {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) readers: Readers,
+    pub(crate) natures: Natures,
     /// Dropped with the view, which takes it off the list of open ones.
     pub(crate) _open: OpenView,
 }
@@ -37,6 +38,10 @@ impl View for RedbView {
 
     fn tree(&self) -> &Frontier {
         &self.snapshot.head.frontier
+    }
+
+    fn natures(&self) -> &Natures {
+        &self.natures
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
@@ -74,6 +79,33 @@ impl View for RedbView {
         self.read(move |snapshot| tile_hashes(snapshot, id, snapshot.head.frontier.size()))
             .await
     }
+
+    async fn removed(&self, range: KeyRange, limit: usize) -> Result<Page, StoreError> {
+        self.read(move |snapshot| removed(snapshot, range, limit)).await
+    }
+}
+
+fn removed(snapshot: &Snapshot, range: KeyRange, limit: usize) -> Result<Page, StoreError> {
+    let Some(table) = snapshot.removed.as_ref().filter(|_| !range.is_empty()) else {
+        return Ok(Page {
+            rows: Vec::new(),
+            next: None,
+        });
+    };
+    let failed = engine("scanning deleted rows");
+    let bounds = range.clone();
+    let rows = table.range::<&[u8]>(bounds.bounds()).map_err(&failed)?;
+    let rows = rows.map(|row| {
+        let (key, version) = row.map_err(&failed)?;
+        Ok(Row {
+            key: Key::from_bytes(key.value().to_vec()),
+            value: Versioned {
+                version: version.value(),
+                bytes: Vec::new(),
+            },
+        })
+    });
+    page::fill(range, Order::Ascending, limit, rows)
 }
 
 fn scan(snapshot: &Snapshot, range: KeyRange, order: Order, limit: usize) -> Result<Page, StoreError> {

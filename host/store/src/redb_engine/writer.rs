@@ -1,23 +1,25 @@
-//! The one thread that writes. It takes what is waiting, applies each batch in one shared transaction, commits once, and
+//! The one that writes, on a thread of its own unless the store works inline. It takes what is waiting, applies each batch in one shared transaction, commits once, and
 //! answers everybody.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 use tokio::sync::oneshot;
+// Measures simulated time where there is a simulation, so that nothing decided here depends on the machine's pace.
+use tokio::time::Instant;
 
 use super::compaction::ChangedKeys;
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, encode_tile, engine, opening};
 use super::spaces::RowsInTransaction;
 use crate::plan::plan;
 use crate::queue::Queue;
 use crate::tree::{FullTile, Tree};
-use crate::{ApplyError, Batch, Commit, FreeSpace, Key, StoreError};
+use crate::{ApplyError, Batch, Commit, FreeSpace, Key, Natures, StoreError};
 
 /// Most batches in one commit.
 const GROUP_BATCHES: usize = 256;
@@ -52,6 +54,7 @@ pub(crate) struct Writer {
     pub(crate) counters: Arc<Counters>,
     pub(crate) committed: Committed,
     pub(crate) space: SpaceWatch,
+    pub(crate) natures: Natures,
     /// Set when a commit failed: what is on disk is unknown then, and only opening the file again can tell.
     pub(crate) failed: Option<StoreError>,
     /// While the file is compacted: where the keys of changed rows are noted.
@@ -73,20 +76,36 @@ impl Writer {
         // Also on a panic: whoever waits is told at once that the outcome is unknown, and nobody is taken in any more.
         let _stop = StopOnDrop(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(GROUP_BATCHES, GROUP_BYTES) {
-            let (mut answers, mut batches) = (Vec::new(), Vec::new());
-            for job in jobs {
-                match job {
-                    Job::Write { batch, answer } => {
-                        batches.push(batch);
-                        answers.push(answer);
-                    }
-                    Job::Call(call) => call(&mut self),
-                }
-            }
-            if !batches.is_empty() {
-                self.write_group(answers, batches);
-            }
+            self.work(jobs);
             self.counters.export(self.queue.len());
+        }
+    }
+
+    /// Writes what waits now.
+    pub(crate) fn work_off(&mut self) {
+        loop {
+            let jobs = self.queue.take_waiting(GROUP_BATCHES, GROUP_BYTES);
+            if jobs.is_empty() {
+                return;
+            }
+            self.work(jobs);
+            self.counters.export(self.queue.len());
+        }
+    }
+
+    fn work(&mut self, jobs: Vec<Job>) {
+        let (mut answers, mut batches) = (Vec::new(), Vec::new());
+        for job in jobs {
+            match job {
+                Job::Write { batch, answer } => {
+                    batches.push(batch);
+                    answers.push(answer);
+                }
+                Job::Call(call) => call(self),
+            }
+        }
+        if !batches.is_empty() {
+            self.write_group(answers, batches);
         }
     }
 
@@ -161,7 +180,7 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rows = 0;
         let changed = {
-            let mut tables = Tables::open(&transaction)?;
+            let mut tables = Tables::open(&transaction, self.natures)?;
             tables.changed = self.changes.as_ref().map(|_| Vec::new());
             for batch in batches {
                 match tables.apply(next, batch) {
@@ -202,14 +221,21 @@ struct Tables<'transaction> {
     rows: RowsInTransaction<'transaction>,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
+    /// Opened by the first deletion that is noted: most transactions have none.
+    removed: Option<Table<'transaction, &'static [u8], u64>>,
+    transaction: &'transaction WriteTransaction,
+    natures: Natures,
     /// Keys of rows written, if they are to be noted.
     changed: Option<Vec<Key>>,
 }
 
 impl<'transaction> Tables<'transaction> {
-    fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
+    fn open(transaction: &'transaction WriteTransaction, natures: Natures) -> Result<Self, StoreError> {
         Ok(Self {
             rows: RowsInTransaction::new(transaction),
+            removed: None,
+            transaction,
+            natures,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
             changed: None,
@@ -227,7 +253,12 @@ impl<'transaction> Tables<'transaction> {
         for (key, value) in writes {
             match value {
                 Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,
-                None => self.rows.remove(&key)?,
+                None => {
+                    let was_there = self.rows.remove(&key)?;
+                    if was_there && self.natures.of_key(&key).is_kept() {
+                        self.note_removed(&key, version)?;
+                    }
+                }
             }
         }
         let first_sequence = next.tree.size();
@@ -239,6 +270,17 @@ impl<'transaction> Tables<'transaction> {
             tree_size: next.tree.size(),
         };
         Ok((commit, written))
+    }
+
+    fn note_removed(&mut self, key: &Key, version: u64) -> Result<(), StoreError> {
+        let table = match &mut self.removed {
+            Some(table) => table,
+            none => none.insert(self.transaction.open_table(REMOVED).map_err(opening)?),
+        };
+        table
+            .insert(key.as_bytes(), version)
+            .map_err(engine("noting a deletion"))?;
+        Ok(())
     }
 
     fn append(&mut self, tree: &mut Tree, entries: &[Vec<u8>]) -> Result<(), StoreError> {
@@ -300,8 +342,13 @@ struct StopOnDrop(Arc<Queue<Job>>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.close();
-        // Dropping the waiting jobs drops their answers, which is an answer.
-        while self.0.take(usize::MAX, usize::MAX).is_some() {}
+        give_up(&self.0);
     }
+}
+
+/// Takes nothing more in and gives up what waits.
+pub(crate) fn give_up(queue: &Queue<Job>) {
+    queue.close();
+    // Dropping the waiting jobs drops their answers, which is an answer.
+    while queue.take(usize::MAX, usize::MAX).is_some() {}
 }

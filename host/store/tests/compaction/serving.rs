@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mihwar_store::{Batch, Edit, Guard, RedbStore, Store, StoreError};
+use mihwar_store::{Batch, Edit, Guard, KeyRange, RedbStore, Store, StoreError};
 use tokio::task::JoinSet;
 
 use crate::model::{Model, contents, difference};
@@ -135,7 +135,11 @@ async fn guards_and_work_go_on_in_the_new_file() {
     let store = open(&path);
     let view = store.view().await.unwrap();
     let row = view.get(&key(0, 8)).await.unwrap().unwrap();
+    let removed = view.removed(KeyRange::all(), 100).await.unwrap();
+    assert_eq!(removed.rows.len(), 100);
     store.compact(Box::new(|_| {})).await.unwrap();
+    let moved = store.view().await.unwrap().removed(KeyRange::all(), 100).await.unwrap();
+    assert_eq!(moved, removed, "which rows were deleted is known as before");
     let guarded = |version| Batch {
         guards: vec![Guard::At(key(0, 8), version)],
         ..rows(1, 0..300, 10)

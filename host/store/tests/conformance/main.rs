@@ -9,10 +9,12 @@
 mod guards;
 mod journal;
 mod limits;
+mod removed;
 mod rows;
 mod snapshots;
 mod support;
 
+use mihwar_store::Execution;
 use support::{Engine, run};
 
 macro_rules! conformance {
@@ -21,7 +23,10 @@ macro_rules! conformance {
             $(#[test] fn $test() { crate::run(crate::Engine::Memory, crate::$subject::$test); })*
         }
         mod redb {
-            $(#[test] fn $test() { crate::run(crate::Engine::Redb, crate::$subject::$test); })*
+            $(#[test] fn $test() { crate::run(crate::Engine::Redb(crate::Execution::Threads), crate::$subject::$test); })*
+        }
+        mod redb_inline {
+            $(#[test] fn $test() { crate::run(crate::Engine::Redb(crate::Execution::Inline), crate::$subject::$test); })*
         }
         mod scratch {
             $(#[test] fn $test() { crate::run(crate::Engine::Scratch, crate::$subject::$test); })*
@@ -55,6 +60,7 @@ conformance! {
     journal::the_tree_is_that_of_the_entries,
     journal::tiles_are_those_of_the_entries,
     journal::proofs_verify_at_every_kind_of_size,
+    removed::deletions_are_noted_with_their_last_commit,
     limits::the_largest_of_everything_is_kept_whole,
     limits::one_byte_more_is_refused,
     limits::a_batch_over_its_limit_is_refused,

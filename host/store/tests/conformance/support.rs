@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use mihwar_model::OrgId;
 use mihwar_store::{
-    ApplyError, Batch, Commit, Edit, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row, Space,
-    Store, View,
+    ApplyError, Batch, Commit, Edit, Execution, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row,
+    Space, Store, View,
 };
 
 #[derive(Clone, Copy)]
 pub(crate) enum Engine {
     Memory,
-    Redb,
+    Redb(Execution),
     Scratch,
 }
 
@@ -27,7 +27,10 @@ pub(crate) fn run<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Shar
     };
     let store: Shared = match engine {
         Engine::Memory => Arc::new(MemoryStore::new()),
-        Engine::Redb => Arc::new(RedbStore::open(folder.path().join("test.redb"), settings).unwrap()),
+        Engine::Redb(execution) => {
+            let settings = RedbSettings { execution, ..settings };
+            Arc::new(RedbStore::open(folder.path().join("test.redb"), settings).unwrap())
+        }
         Engine::Scratch => Arc::new(RedbStore::scratch(folder.path(), settings).unwrap()),
     };
     tokio::runtime::Builder::new_multi_thread()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mihwar_ledger::{Frontier, leaf_hash};
 use mihwar_model::OrgId;
-use mihwar_store::{Batch, Edit, Guard, Key, RedbStore, Space, Store, StoreError};
+use mihwar_store::{Batch, Edit, Guard, Key, RedbStore, Space, Store, StoreError, peek};
 use redb::{Database, ReadableDatabase, TableDefinition};
 
 use crate::disk::settings;
@@ -132,6 +132,37 @@ fn a_file_of_another_format_is_left_alone() {
     drop(database);
     let error = RedbStore::open(&path, settings()).err();
     assert_eq!(error, Some(StoreError::Format { found: 7, expected: 2 }));
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(peek(&path, &[]), Err(StoreError::Format { found: 7, expected: 2 }));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_look_into_a_closed_store_changes_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path);
+    write(&store, 0..3).await;
+    let busy = peek(&path, &[key("صف 1")]);
+    assert_eq!(busy, Err(StoreError::AlreadyOpen { path: path.clone() }));
+    store.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let looked = peek(&path, &[key("صف 1"), key("صف 9")]).unwrap();
+    assert_eq!(looked, Some(vec![Some(1_u32.to_be_bytes().to_vec()), None]));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(peek(&path, &[]), Err(StoreError::Corrupt { .. })));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    drop(open(&path));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[tokio::test]

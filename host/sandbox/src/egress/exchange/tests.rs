@@ -3,6 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 
 use super::*;
+use crate::egress::CheckedNetwork;
 use crate::grants::HttpGrant;
 
 /// Answers each connection with the next of `answers` and tells what was asked.
@@ -80,7 +81,7 @@ struct Setup {
 }
 
 async fn run(rules: &[Rule], setup: Setup, sending: Sending) -> Result<Answered, HttpError> {
-    let clients = Clients::default();
+    let network = CheckedNetwork::default();
     let credential = |_: &Origin| {
         Ok(Some((
             HeaderName::from_static("x-key"),
@@ -88,7 +89,7 @@ async fn run(rules: &[Rule], setup: Setup, sending: Sending) -> Result<Answered,
         )))
     };
     Exchange {
-        clients: &clients,
+        network: &network,
         asks: rules,
         grants: rules,
         credential: &credential,
@@ -241,7 +242,7 @@ async fn nothing_goes_along_to_another_origin() {
         rule(&format!("http://{first}"), true),
         rule(&format!("http://{second}"), true),
     ];
-    let clients = Clients::default();
+    let network = CheckedNetwork::default();
     let own = Origin::parse(&format!("http://{first}")).unwrap();
     let credential = |origin: &Origin| {
         Ok((*origin == own).then(|| {
@@ -252,7 +253,7 @@ async fn nothing_goes_along_to_another_origin() {
         }))
     };
     let exchange = Exchange {
-        clients: &clients,
+        network: &network,
         asks: &rules,
         grants: &rules,
         credential: &credential,

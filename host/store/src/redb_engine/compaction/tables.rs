@@ -5,7 +5,7 @@ use redb::{
     TableError, TableHandle, Value, WriteTransaction,
 };
 
-use super::super::schema::{JOURNAL, META, TILES, engine, opening};
+use super::super::schema::{JOURNAL, META, REMOVED, TILES, engine, opening};
 use super::super::spaces::{space_of, table_of};
 use super::target::Target;
 use super::{CompactError, CompactionStage};
@@ -36,7 +36,7 @@ fn open<K: RedbKey + 'static, V: Value + 'static>(
 /// [`catch_up`] take it over.
 pub(crate) fn check_all_known(from: &ReadTransaction) -> Result<(), CompactError> {
     let known = |name: &str| {
-        let others = [JOURNAL.name(), TILES.name(), META.name()];
+        let others = [JOURNAL.name(), TILES.name(), META.name(), REMOVED.name()];
         others.contains(&name) || spaces().any(|table| table.name() == name)
     };
     let failed = engine("listing the tables");
@@ -60,6 +60,9 @@ pub(crate) fn count_all(from: &ReadTransaction) -> Result<u64, StoreError> {
             total += table.len().map_err(&failed)?;
         }
     }
+    if let Some(removed) = open(REMOVED, from)? {
+        total += removed.len().map_err(&failed)?;
+    }
     Ok(total)
 }
 
@@ -70,22 +73,42 @@ pub(crate) fn copy_all(from: &ReadTransaction, to: &mut Target) -> Result<(), Co
             copy(table, ReadableTable::iter(&source).map_err(engine("reading rows"))?, to)?;
         }
     }
+    if let Some(removed) = open(REMOVED, from)? {
+        copy(
+            REMOVED,
+            ReadableTable::iter(&removed).map_err(engine("reading deletions"))?,
+            to,
+        )?;
+    }
     append_journal(0, from, to)
 }
 
-/// Makes the rows of these keys, which are in their order, what they are in `from`.
+/// Makes the rows of these keys, which are in their order, what they are in `from`: in the tables of their spaces, and in
+/// [`REMOVED`], which changes only with them.
 fn take_over(keys: &[Key], from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
-    let failed = engine("taking a changed row over");
     for keys in keys.chunk_by(|one, other| space_of(one) == space_of(other)) {
         let table = table_of(keys.first().map(space_of).unwrap_or_default());
-        let Some(from) = open(table, from)? else { continue };
-        let mut to = to.open_table(table).map_err(opening)?;
-        for key in keys {
-            match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
-                Some(value) => to.insert(key.as_bytes(), value.value()).map_err(&failed)?,
-                None => to.remove(key.as_bytes()).map_err(&failed)?,
-            };
-        }
+        take_over_in(table, keys, from, to)?;
+    }
+    take_over_in(REMOVED, keys, from, to)
+}
+
+fn take_over_in<V: Value + 'static>(
+    table: TableDefinition<'static, &'static [u8], V>,
+    keys: &[Key],
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+) -> Result<(), StoreError> {
+    let failed = engine("taking a changed row over");
+    let Some(from) = open(table, from)? else {
+        return Ok(());
+    };
+    let mut to = to.open_table(table).map_err(opening)?;
+    for key in keys {
+        match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
+            Some(value) => to.insert(key.as_bytes(), value.value()).map_err(&failed)?,
+            None => to.remove(key.as_bytes()).map_err(&failed)?,
+        };
     }
     Ok(())
 }

@@ -1,0 +1,101 @@
+//! Backups of a hub: made while it runs, checked and restored where none runs.
+//!
+//! What a backup is, the store knows; here stands what the hub adds: which rows go into it ([`keys::NATURES`]), whose it
+//! is, whether its signed checkpoints fit, and the folder that a restore makes.
+
+mod check;
+mod restoring;
+
+use std::sync::Arc;
+
+use mihwar_store::backup::{About, Backup, BackupError, Mark, Owner};
+use mihwar_store::{ApplyError, Batch, Edit, Guard};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::core::Core;
+use crate::fault::Fault;
+use crate::hub::Hub;
+use crate::keys;
+
+pub use check::{BackupReport, verify_backup};
+pub use restoring::{RestoreError, restore_backup};
+
+/// Chunks that may wait for a slow reader before the backup waits for them.
+const CHUNKS_WAITING_MAX: usize = 4;
+
+/// Why no backup was begun.
+#[derive(Debug, Error)]
+pub enum BackupRefusal {
+    /// One at a time.
+    #[error("a backup is being made already; wait until it is finished")]
+    Running,
+    /// No increment can go on from that state.
+    #[error("{0}")]
+    Since(String),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Hub {
+    /// Begins a backup: a full one, or an increment since the state of an earlier one. Its bytes come through the
+    /// receiver, which holds it up while it is behind and ends it when it is dropped. It is whole when it ends as one:
+    /// [`mihwar_store::backup::receive`] looks.
+    ///
+    /// # Errors
+    /// Says why it was not begun.
+    pub async fn backup(&self, since: Option<Mark>) -> Result<mpsc::Receiver<Vec<u8>>, BackupRefusal> {
+        let shared = &self.shared;
+        let Ok(only) = Arc::clone(&shared.backups).try_lock_owned() else {
+            return Err(BackupRefusal::Running);
+        };
+        // So that a signed statement of about this state is in it.
+        self.checkpoint().await?;
+        let core = &shared.core;
+        let about = About {
+            owner: Owner {
+                origin: shared.config().ledger.origin.clone(),
+                verifier_key: self.verifier_key(),
+            },
+            lineage: lineage(core).await?,
+            made_at: core.clock.now(),
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+            since,
+        };
+        let backup = Backup::begin(core.store.clone(), &core.blobs, about).await;
+        let backup = backup.map_err(|error| match error {
+            error @ BackupError::Since { .. } => BackupRefusal::Since(error.to_string()),
+            BackupError::Store(error) => Fault::from(error).into(),
+            other => Fault::Blob(other.to_string()).into(),
+        })?;
+        let (sink, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
+        tokio::spawn(async move {
+            backup.stream(sink).await;
+            drop(only);
+        });
+        Ok(chunks)
+    }
+}
+
+/// Which hub this is among those that were restored from its backups: drawn by the first backup of each.
+async fn lineage(core: &Core) -> Result<[u8; 16], Fault> {
+    let key = keys::lineage();
+    loop {
+        if let Some(row) = core.store.view().await?.get(&key).await? {
+            return row.bytes.try_into().map_err(|_| Fault::Damaged {
+                what: "the row that says which hub this is",
+                detail: "it should have 16 bytes".into(),
+            });
+        }
+        let batch = Batch {
+            guards: vec![Guard::Absent(key.clone())],
+            edits: vec![Edit::Put(key.clone(), core.vault.random::<16>().to_vec())],
+            ..Batch::default()
+        };
+        match core.store.apply(batch).await {
+            Ok(_) | Err(ApplyError::Stale(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A data folder from backups: all of it, or none.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mihwar_model::OsRandomness;
+use mihwar_store::backup::{self, BackupError};
+use thiserror::Error;
+
+use super::check::{BackupReport, Looking};
+use crate::format::STORE_FILE;
+use crate::hub::FILES;
+use crate::ledger;
+use crate::master_key::{self, MasterKeyError};
+use crate::vault::Vault;
+
+/// Why nothing was restored. The folder is as it was.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// Something is in the folder already.
+    #[error("{} is not empty, and nothing in it is touched; name a folder that is not there yet", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is a disk of its own, and cannot be put in place at once.
+    #[error("{} is where a disk begins; name a folder inside it", path.display())]
+    MountPoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another restore to this folder runs, or was cut off.
+    #[error("{} is there: another restore runs, or one was cut off; if none runs, delete it", path.display())]
+    Unfinished {
+        /// The folder in which a restore works.
+        path: PathBuf,
+    },
+    /// The key cannot be used.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The key opens nothing of this backup.
+    #[error("the master key in {} is not the one of this backup; find the one that belongs to it", path.display())]
+    OtherKey {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// The backups, or the disk below the new store.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+    let path = path.to_owned();
+    move |source| RestoreError::Io { path, source }
+}
+
+/// Makes the data folder `folder`, which must be empty or not there, from a full backup and its increments. It is built
+/// beside its place and put there as a whole, so that a restore that was cut off is never taken for a hub. The master key
+/// is in no backup: the one in `master_key` is tried and put into the folder; without it, whoever runs the hub gives it.
+/// Read models are folded again when the hub is opened. Blocks.
+///
+/// # Errors
+/// Says what is in the way; the folder is as it was then.
+pub fn restore_backup(
+    files: &[PathBuf],
+    folder: &Path,
+    master_key: Option<&Path>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupReport, RestoreError> {
+    let folder = std::path::absolute(folder).map_err(at(folder))?;
+    let parent = folder.parent().unwrap_or(&folder).to_owned();
+    check_place(&folder, &parent)?;
+    let key = match master_key {
+        Some(path) => Some((path, master_key::read_copy(path)?)),
+        None => None,
+    };
+    let mut looking = Looking::new(files, progress)?;
+    fs::create_dir_all(&parent).map_err(at(&parent))?;
+    let building = Building::begin(&folder)?;
+    let (store, blobs) = (building.0.join(STORE_FILE), building.0.join(FILES));
+    let replayed = backup::restore(files, &store, &blobs, &mut looking)?;
+    if let Some((path, key)) = key {
+        let vault = Vault::new(&key, Arc::new(OsRandomness));
+        let place = ledger::seed_key();
+        let sealed = looking.sealed_seed.as_ref();
+        if sealed.is_some_and(|sealed| vault.open_own(place.as_bytes(), sealed).is_err()) {
+            return Err(RestoreError::OtherKey { path: path.to_owned() });
+        }
+        master_key::write(&building.0, &key)?;
+    }
+    sync(&building.0)?;
+    // Takes the place of an empty folder too, and of no other.
+    fs::rename(&building.0, &folder).map_err(|error| match error.kind() {
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+            RestoreError::NotEmpty { path: folder.clone() }
+        }
+        _ => at(&folder)(error),
+    })?;
+    sync(&parent)?;
+    Ok(looking.report(replayed))
+}
+
+/// Refuses a place where something is already.
+fn check_place(folder: &Path, parent: &Path) -> Result<(), RestoreError> {
+    let metadata = match fs::symlink_metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(folder)(error)),
+    };
+    let not_empty = || RestoreError::NotEmpty {
+        path: folder.to_owned(),
+    };
+    if !metadata.is_dir() || fs::read_dir(folder).map_err(at(folder))?.next().is_some() {
+        return Err(not_empty());
+    }
+    let around = fs::metadata(parent).map_err(at(parent))?;
+    if around.dev() != metadata.dev() {
+        return Err(RestoreError::MountPoint {
+            path: folder.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn sync(folder: &Path) -> Result<(), RestoreError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(at(folder))
+}
+
+/// The folder in which a restore works; removed with all in it unless it was put in place.
+struct Building(PathBuf);
+
+impl Building {
+    fn begin(folder: &Path) -> Result<Self, RestoreError> {
+        let mut path = folder.as_os_str().to_owned();
+        path.push(".restoring");
+        let path = PathBuf::from(path);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => RestoreError::Unfinished { path: path.clone() },
+                _ => at(&path)(error),
+            })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %self.0.display(), "what an unfinished restore left could not be removed: {error}");
+        }
+    }
+}

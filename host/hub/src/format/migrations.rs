@@ -1,0 +1,170 @@
+//! What leads from one format to the next.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use futures_util::future::BoxFuture;
+use mihwar_model::{AttachmentId, OrgId};
+use mihwar_store::{Batch, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, RedbStore, Space, Store};
+
+use super::refusal::{FormatError, at};
+use super::{FORMAT, STORE_FILE};
+use crate::fault::Fault;
+use crate::hub::OpenError;
+use crate::withdrawal;
+
+/// The way from one format to the next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Migration {
+    /// The format that it begins with.
+    pub(super) from: u32,
+    /// The format that it ends with.
+    pub(super) to: u32,
+    /// What it does, for the log.
+    pub(super) name: &'static str,
+    /// What it does to rows, before the files. It may be done twice.
+    pub(super) rows: for<'a> fn(&'a RedbStore, &'a Path) -> BoxFuture<'a, Result<(), OpenError>>,
+    /// What it does to files.
+    pub(super) files: Files,
+}
+
+/// Work on the folder's files, piece by piece. A piece may be done twice: after a kill the last one is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files {
+    /// The pieces' names.
+    pub(super) pieces: fn(&Path) -> Result<Vec<String>, FormatError>,
+    /// Does one of them.
+    pub(super) piece: fn(&Path, &str) -> Result<(), FormatError>,
+}
+
+/// The spaces of read models in format 1: from the first to before the second.
+const READ_MODELS_OF_1: (Space, Space) = (Space(0x20), Space(0x30));
+
+/// All there are, from the oldest format on, each beginning where the one before it ends.
+pub(super) const MIGRATIONS: [Migration; 1] = [Migration {
+    from: 1,
+    to: 2,
+    name: "close stored files to other users of the machine",
+    rows: |store, data| Box::pin(rows_of_2(store, data)),
+    files: Files {
+        pieces: stored_files,
+        piece: close_to_others,
+    },
+}];
+
+/// What leads on from a format.
+pub(super) fn next(from: u32) -> Result<Migration, Fault> {
+    let found = MIGRATIONS.iter().find(|migration| migration.from == from);
+    found.copied().ok_or_else(|| Fault::Damaged {
+        what: "the folder's format",
+        detail: format!("nothing leads from format {from} to {FORMAT}"),
+    })
+}
+
+async fn rows_of_2(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
+    forget_read_models(store).await?;
+    name_files(store, data).await
+}
+
+/// Which files belong to something was not written down in format 1: all that are there do.
+async fn name_files(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
+    for folder in stored_files(data)?.iter().filter(|piece| piece.contains('/')) {
+        let folder = data.join(folder);
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut batch = Batch::default();
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let name = entry.map_err(at(&folder))?.file_name();
+            let id = name.to_str().and_then(|name| name.parse::<AttachmentId>().ok());
+            batch.edits.extend(id.map(withdrawal::keep));
+        }
+        if !batch.edits.is_empty() {
+            store.apply(batch).await.map_err(Fault::from)?;
+        }
+    }
+    Ok(())
+}
+
+/// The read models of format 1 lay under other numbers. They are folded anew when the hub runs.
+async fn forget_read_models(store: &RedbStore) -> Result<(), Fault> {
+    let spaces = KeyRange::between(
+        Key::space(READ_MODELS_OF_1.0, OrgId::FIRST).finish(),
+        Key::space(READ_MODELS_OF_1.1, OrgId::FIRST).finish(),
+    );
+    loop {
+        let page = store
+            .view()
+            .await?
+            .scan(spaces.clone(), Order::Ascending, MAX_PAGE_ROWS)
+            .await?;
+        if page.rows.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch {
+            edits: page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect(),
+            ..Batch::default()
+        };
+        store.apply(batch).await?;
+    }
+}
+
+/// The store's file and the folders of stored files, in the order of their names.
+fn stored_files(data: &Path) -> Result<Vec<String>, FormatError> {
+    let blobs = data.join("blobs");
+    let mut pieces = vec![STORE_FILE.to_owned()];
+    let listed = match fs::read_dir(&blobs) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(pieces),
+        Err(error) => return Err(at(&blobs)(error)),
+    };
+    pieces.push("blobs".to_owned());
+    for entry in listed {
+        let name = entry.map_err(at(&blobs))?.file_name();
+        // Names that are no text are none of the hub's.
+        pieces.extend(name.to_str().map(|name| format!("blobs/{name}")));
+    }
+    // Any order will do that is the same at the next start; folders that were made meanwhile have the right modes.
+    pieces.sort_unstable();
+    Ok(pieces)
+}
+
+/// Gives a file, or a folder and the files right in it, the modes that this hub makes them with.
+fn close_to_others(data: &Path, piece: &str) -> Result<(), FormatError> {
+    let path = data.join(piece);
+    // A link is not followed: the hub makes none.
+    let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
+    if metadata.is_file() {
+        return fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(at(&path));
+    }
+    if !metadata.is_dir() {
+        return Ok(());
+    }
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(at(&path))?;
+    for entry in fs::read_dir(&path).map_err(at(&path))? {
+        let entry = entry.map_err(at(&path))?;
+        if entry.file_type().map_err(at(&entry.path()))?.is_file() {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o600)).map_err(at(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMAT, MIGRATIONS, next};
+
+    #[test]
+    fn migrations_lead_from_the_first_format_to_this_one_without_a_gap() {
+        let mut at = 1;
+        for migration in MIGRATIONS {
+            assert_eq!((migration.from, migration.to), (at, at + 1), "{}", migration.name);
+            assert_eq!(next(at).unwrap().name, migration.name);
+            at = migration.to;
+        }
+        assert_eq!(at, FORMAT);
+        assert!(next(FORMAT).is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! The upgrade itself: the backup, then one migration after the other. Cut off anywhere, it goes on at the next start.
+
+use std::path::{Path, PathBuf};
+
+use mihwar_store::{RedbSettings, RedbStore, Store, StoreError};
+
+use super::migrations::{Files, Migration, next};
+use super::note::{Moving, Note};
+use super::refusal::FormatError;
+use super::{FORMAT, STORE_FILE, Standing, backup, set_row, standing};
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::hub::OpenError;
+
+/// How far an upgrade is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct UpgradeProgress {
+    /// What is being done.
+    pub step: &'static str,
+    /// How much of it, in the step's own unit.
+    pub done: u64,
+    /// Out of how much.
+    pub total: u64,
+}
+
+/// What an upgrade did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Upgraded {
+    /// The format that it found.
+    pub from: u32,
+    /// The format that the folder has now.
+    pub to: u32,
+    /// The copy of the store from before. The hub never deletes it.
+    pub backup: PathBuf,
+}
+
+/// Brings the data folder of a configuration to [`FORMAT`], with a backup first. `None` when there was nothing to do: it
+/// has that format, or nobody made a hub in it yet. Dropped or killed in the middle, it goes on when called again.
+///
+/// # Errors
+/// [`FormatError`] and others of [`OpenError`]: nothing is changed by a refusal, and what failed half-way goes on when
+/// its cause is gone.
+pub async fn upgrade(
+    config: &Config,
+    tell: &mut (dyn FnMut(UpgradeProgress) + Send),
+) -> Result<Option<Upgraded>, OpenError> {
+    let data = config.data.as_path();
+    if !data.exists() {
+        return Ok(None);
+    }
+    let mut done = None;
+    // Twice at most: one that an older hub began, and from there to this hub's format.
+    loop {
+        let (from, moving) = match standing(data).await? {
+            Standing::New | Standing::Current => break,
+            Standing::Unfinished { reached, moving } => (reached, moving),
+            Standing::Older(from) => {
+                backup::check_place(data, FORMAT)?;
+                let to = FORMAT;
+                (
+                    from,
+                    Moving {
+                        to,
+                        backed_up: false,
+                        position: String::new(),
+                    },
+                )
+            }
+        };
+        if !moving.backed_up {
+            backup::check_room(data, moving.to, config.storage.free_space_floor.0)?;
+        }
+        let backup = backup::folder_before(data, moving.to);
+        tracing::info!(from, to = moving.to, backup = %backup.display(), "upgrading the data folder");
+        let to = moving.to;
+        let mut upgrade = Upgrade {
+            data,
+            reached: from,
+            moving,
+            tell: &mut *tell,
+        };
+        // Opening the store is the first change of it.
+        upgrade.back_up_first().await?;
+        let store = open(data, config).await?;
+        let went = upgrade.run(&store).await;
+        let closed = store.close().await;
+        went?;
+        closed.map_err(OpenError::Store)?;
+        tracing::info!(format = to, backup = %backup.display(), "the data folder is upgraded; the backup stays until you delete it");
+        done = Some(Upgraded { from, to, backup });
+    }
+    Ok(done)
+}
+
+/// Opens the store, which brings its file along and keeps others away from the folder.
+async fn open(data: &Path, config: &Config) -> Result<RedbStore, OpenError> {
+    let path = data.join(STORE_FILE);
+    let settings = RedbSettings {
+        readers: 1,
+        free_space_floor: config.storage.free_space_floor.0,
+        cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
+        ..RedbSettings::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
+    match opened.map_err(|error| Fault::Blob(error.to_string()))? {
+        Ok(store) => Ok(store),
+        Err(StoreError::AlreadyOpen { .. }) => Err(OpenError::AlreadyServed { path: data.to_owned() }),
+        Err(error) => Err(OpenError::Store(error)),
+    }
+}
+
+/// One upgrade on its way.
+struct Upgrade<'a> {
+    data: &'a Path,
+    reached: u32,
+    moving: Moving,
+    tell: &'a mut (dyn FnMut(UpgradeProgress) + Send),
+}
+
+impl Upgrade<'_> {
+    async fn back_up_first(&mut self) -> Result<(), FormatError> {
+        if self.moving.backed_up {
+            return Ok(());
+        }
+        // From here on an older hub that reads this file refuses, and so does this one until it is done.
+        self.write_down()?;
+        self.back_up().await?;
+        self.moving.backed_up = true;
+        self.write_down()
+    }
+
+    async fn run(mut self, store: &RedbStore) -> Result<(), OpenError> {
+        while self.reached < self.moving.to {
+            let migration = next(self.reached)?;
+            tracing::info!(
+                from = migration.from,
+                to = migration.to,
+                "upgrading: {}",
+                migration.name
+            );
+            (migration.rows)(store, self.data).await?;
+            self.migrate(&migration).await?;
+            // The store first: it is what counts, and the file follows at the next start if this is cut off between.
+            set_row(store, migration.to).await?;
+            self.reached = migration.to;
+            self.moving.position.clear();
+            if self.reached < self.moving.to {
+                self.write_down()?;
+            }
+        }
+        Ok(Note::at(self.reached).write(self.data)?)
+    }
+
+    fn write_down(&self) -> Result<(), FormatError> {
+        let note = Note {
+            format: self.reached,
+            moving: Some(self.moving.clone()),
+        };
+        note.write(self.data)
+    }
+
+    async fn back_up(&mut self) -> Result<(), FormatError> {
+        let mut told = 0;
+        let tell = &mut *self.tell;
+        let mut tell_copied = |done: u64, total: u64| {
+            // A tenth at a time in the log; every piece on a bar.
+            if total > 0 && done * 10 / total > told {
+                told = done * 10 / total;
+                tracing::info!(done, total, "upgrading: copying the store");
+            }
+            tell(UpgradeProgress {
+                step: "copying the store",
+                done,
+                total,
+            });
+        };
+        backup::make(self.data, self.reached, self.moving.to, &mut tell_copied).await
+    }
+
+    async fn migrate(&mut self, migration: &Migration) -> Result<(), FormatError> {
+        let Files { pieces, piece } = migration.files;
+        let pieces = pieces(self.data)?;
+        let total = pieces.len() as u64;
+        let mut told = 0;
+        for (number, name) in (1_u64..).zip(&pieces) {
+            if *name <= self.moving.position {
+                continue;
+            }
+            piece(self.data, name)?;
+            self.moving.position.clone_from(name);
+            self.write_down()?;
+            if number * 10 / total > told {
+                told = number * 10 / total;
+                tracing::info!(done = number, total, "upgrading: {}", migration.name);
+            }
+            (self.tell)(UpgradeProgress {
+                step: migration.name,
+                done: number,
+                total,
+            });
+            // Lets a signal be heard between two pieces.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}

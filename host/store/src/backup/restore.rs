@@ -1,0 +1,82 @@
+//! Building a store and its blobs from backups.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::BackupError;
+use super::records::Piece;
+use super::replay::{Replayed, Target, Watch, replay};
+use crate::Row;
+use crate::blobs::place;
+use crate::redb_engine::Rebuild;
+use crate::tree::{FullTile, Tree};
+
+/// Builds a store at `store` and a folder of blobs at `blobs`, which must not be there, from a full backup and its
+/// increments. Every row has the version that it had, and the next commit gets one above them all. What was deleted before
+/// the last of them was made is not written even for a moment. All of it is durable when this answers; after an error,
+/// what was begun is left behind, for whoever chose the place to remove. Blocks.
+///
+/// # Errors
+/// The first thing that is wrong, with file, chunk and byte; or the disk's.
+pub fn restore(
+    files: &[impl AsRef<Path>],
+    store: &Path,
+    blobs: &Path,
+    watch: &mut dyn Watch,
+) -> Result<Replayed, BackupError> {
+    fs::create_dir(blobs).map_err(BackupError::io(blobs.display().to_string()))?;
+    let mut target = Restoring {
+        rebuild: Rebuild::create(store)?,
+        blobs: blobs.to_owned(),
+        open: None,
+    };
+    let replayed = replay(files, &mut target, watch)?;
+    target.rebuild.close()?;
+    // One call for all of them: a sync for each would take milliseconds, times a million.
+    let synced = File::open(blobs).and_then(|folder| Ok(rustix::fs::syncfs(&folder)?));
+    synced.map_err(BackupError::io(blobs.display().to_string()))?;
+    Ok(replayed)
+}
+
+struct Restoring {
+    rebuild: Rebuild,
+    blobs: PathBuf,
+    /// The blob that is being written.
+    open: Option<File>,
+}
+
+impl Restoring {
+    fn write(&mut self, path: &Path, piece: &Piece) -> io::Result<()> {
+        if piece.from == 0 {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            self.open = Some(File::create_new(path)?);
+        }
+        match &mut self.open {
+            Some(file) => file.write_all(&piece.bytes),
+            None => Err(io::Error::other("its beginning did not come")),
+        }
+    }
+}
+
+impl Target for Restoring {
+    fn rows(&mut self, rows: Vec<Row>) -> Result<(), BackupError> {
+        Ok(self.rebuild.rows(&rows)?)
+    }
+
+    fn entries(&mut self, first: u64, entries: Vec<Vec<u8>>, filled: Vec<FullTile>) -> Result<(), BackupError> {
+        Ok(self.rebuild.entries(first, &entries, &filled)?)
+    }
+
+    fn piece(&mut self, piece: &Piece) -> Result<(), BackupError> {
+        let path = place(&self.blobs, piece.id);
+        self.write(&path, piece)
+            .map_err(BackupError::io(path.display().to_string()))
+    }
+
+    fn finish(&mut self, version: u64, tree: &Tree) -> Result<(), BackupError> {
+        Ok(self.rebuild.finish(version, tree)?)
+    }
+}

@@ -1,0 +1,82 @@
+//! A look into a file that nobody serves, which changes no byte of it.
+
+use std::path::Path;
+
+use redb::{DatabaseError, ReadTransaction, ReadableDatabase};
+
+use super::layout::{ALL_ROWS, FORMAT_OF_ALL_ROWS};
+use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
+use super::spaces::RowTables;
+use crate::{Key, StoreError};
+
+/// Memory for pages while a file is mended.
+const CACHE_BYTES: usize = 20 << 20;
+
+/// Looks up rows in the store's file at `path` without changing it. `None` when it was not closed in order: then only
+/// opening it can tell, which repairs it. Blocks.
+///
+/// # Errors
+/// [`StoreError::AlreadyOpen`] while somebody writes to it, [`StoreError::Format`], [`StoreError::Corrupt`] or an engine
+/// failure.
+pub fn peek(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
+    let length = std::fs::metadata(path).map(|found| found.len());
+    if length.is_ok_and(|length| length == 0) {
+        // Opening it would make a new store of it.
+        return Err(StoreError::corrupt("its file is empty"));
+    }
+    let database = match redb::Builder::new().set_cache_size(1 << 20).open_read_only(path) {
+        Ok(database) => database,
+        Err(DatabaseError::RepairAborted) => return Ok(None),
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+        }
+        Err(error) => return Err(StoreError::engine("opening the file")(error.into())),
+    };
+    let transaction = database
+        .begin_read()
+        .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    let rows: Result<Vec<_>, StoreError> = if format_of(&transaction)? == FORMAT {
+        let rows = RowTables::new(transaction);
+        let row = |key| Ok(rows.get(key)?.map(|row| row.bytes));
+        keys.iter().map(row).collect()
+    } else {
+        let rows = transaction.open_table(ALL_ROWS).map_err(opening)?;
+        // Where bringing it along was cut off, some rows have moved already.
+        let moved = RowTables::new(transaction);
+        let row = |key: &Key| match rows.get(key.as_bytes()).map_err(engine("reading a row"))? {
+            Some(row) => decode_row(row.value()).map(|row| Some(row.bytes)),
+            None => Ok(moved.get(key)?.map(|row| row.bytes)),
+        };
+        keys.iter().map(row).collect()
+    };
+    rows.map(Some)
+}
+
+/// Mends a file that was not closed in order, and changes nothing else of it. Blocks.
+///
+/// # Errors
+/// As [`peek`].
+pub fn repair(path: &Path) -> Result<(), StoreError> {
+    match redb::Builder::new().set_cache_size(CACHE_BYTES).open(path) {
+        Ok(database) => drop(database),
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+        }
+        Err(error) => return Err(StoreError::engine("mending the file")(error.into())),
+    }
+    Ok(())
+}
+
+/// Its format, if it is one that this store can read.
+fn format_of(transaction: &ReadTransaction) -> Result<u32, StoreError> {
+    let meta = transaction.open_table(META).map_err(opening)?;
+    let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
+    let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
+    match decode_format(found.value())? {
+        found @ (FORMAT_OF_ALL_ROWS | FORMAT) => Ok(found),
+        found => Err(StoreError::Format {
+            found,
+            expected: FORMAT,
+        }),
+    }
+}

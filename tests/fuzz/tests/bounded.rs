@@ -1,0 +1,27 @@
+//! Every target for a fixed number of inputs from a fixed seed: the same ones in every run.
+#![expect(clippy::panic, reason = "a test reports by panic")]
+
+use mihwar_fuzz::{Budget, TARGETS, run, tidy_up};
+
+/// One test, because memory is counted for the whole process.
+#[test]
+fn no_target_finds_anything_in_its_bounded_run() {
+    for target in TARGETS {
+        let report = run(target, 20_261_122, Budget::Inputs(target.bounded_inputs));
+        assert_eq!(
+            report.executions, target.bounded_inputs,
+            "{}: {:?}",
+            target.name, report.findings
+        );
+        if let Some(finding) = report.findings.first() {
+            panic!(
+                "{}: {}\ninput: {:?}",
+                target.name,
+                finding.what,
+                String::from_utf8_lossy(&finding.input)
+            );
+        }
+        assert!(report.corpus > 0, "{} has no seed", target.name);
+    }
+    tidy_up();
+}

@@ -1,0 +1,340 @@
+//! Data folders of older versions, of newer ones, and damaged ones: the first are brought along, the others left alone.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test reports by panic, its helpers too"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use mihwar_tests::fixture::{self, Fixture};
+use mihwar_tests::{Receiver, Site};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The format that the binary writes.
+fn present(site: &Site) -> u64 {
+    let told = site.json(&["upgrade"]);
+    told["format"].as_u64().unwrap_or_else(|| panic!("{told:#}"))
+}
+
+/// Every file of a folder with its mode and hash.
+fn hashes(folder: &Path) -> BTreeMap<String, (u32, String)> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().display().to_string();
+            let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
+            if path.is_dir() {
+                found.insert(name, (mode, String::new()));
+                open.push(path);
+            } else {
+                found.insert(name, (mode, format!("{:x?}", Sha256::digest(fs::read(&path).unwrap()))));
+            }
+        }
+    }
+    found
+}
+
+/// Compares what a folder holds with what its fixture says must be there.
+fn assert_facts(site: &Site, fixture: &Fixture) {
+    let found = fixture::facts(site);
+    let wanted = fixture.facts.as_object().unwrap();
+    for (name, found) in found.as_object().unwrap() {
+        assert_eq!(Some(found), wanted.get(name), "{name} of format {}", fixture.format);
+    }
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+}
+
+fn refusal(site: &Site, words: &[&str]) -> String {
+    let output = site.run(words).unwrap();
+    assert!(!output.status.success(), "{words:?} was not refused");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_released_format_is_brought_along_with_a_backup_of_it() {
+    let fixtures = fixture::all();
+    let formats: Vec<_> = fixtures.iter().map(|fixture| fixture.format).collect();
+    assert_eq!(
+        formats,
+        (1..=formats.len() as u64).collect::<Vec<_>>(),
+        "a fixture is missing"
+    );
+    for fixture in &fixtures {
+        let site = fixture.unpack();
+        let old = fs::read(site.data().join("mihwar.redb")).unwrap();
+        let told = site.json(&["upgrade"]);
+        let now = told["format"].as_u64().unwrap();
+        assert_facts(&site, fixture);
+        let note = fs::read_to_string(site.data().join("FORMAT")).unwrap();
+        assert!(note.starts_with(&format!("format {now}\nwritten-by mihwar ")), "{note}");
+        if fixture.format == now {
+            assert_eq!(told["upgraded"], Value::Null);
+            continue;
+        }
+        assert_eq!(told["upgraded"]["from"], fixture.format);
+        let backup = site.data().join(format!("backup-before-format-{now}"));
+        assert_eq!(told["upgraded"]["backup"], backup.display().to_string());
+        let copied = fs::read(backup.join("mihwar.redb")).unwrap();
+        assert_eq!(copied.len(), old.len(), "the backup is the whole store");
+        // Only once: what is done is done.
+        assert_eq!(site.json(&["upgrade"])["upgraded"], Value::Null);
+    }
+}
+
+#[test]
+fn stored_files_are_closed_to_others_from_format_2_on() {
+    let site = fixture::all()[0].unpack();
+    let open_before = hashes(&site.data())
+        .values()
+        .filter(|(mode, _)| mode & 0o077 != 0)
+        .count();
+    assert!(open_before > 5, "the fixture of format 1 is as its hub left it");
+    let before = hashes(&site.data().join("blobs"));
+    let upgraded = site.run(&["upgrade"]).unwrap();
+    assert!(
+        upgraded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&upgraded.stderr)
+    );
+    let open: Vec<_> = hashes(&site.data())
+        .into_iter()
+        .filter(|(_, (mode, _))| mode & 0o077 != 0)
+        .collect();
+    assert!(open.is_empty(), "{open:?}");
+    let after = hashes(&site.data().join("blobs"));
+    for (name, (_, hash)) in before {
+        assert_eq!(after[&name].1, hash, "{name} keeps its contents");
+    }
+    // And so are those that are made new.
+    let new = Site::new("127.0.0.1:9".parse().unwrap()).unwrap();
+    assert!(new.serve().unwrap().stop());
+    let mode = fs::metadata(new.data().join("mihwar.redb"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_brings_an_older_folder_along_and_works_on() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let fixture = &fixture::all()[0];
+    let site = fixture.unpack();
+    site.reconfigure(
+        "http://127.0.0.1:9/service",
+        &format!("http://{}/service", receiver.address),
+    );
+    site.reconfigure(
+        "origin = \"http://127.0.0.1:9\"",
+        &format!("origin = \"http://{}\"", receiver.address),
+    );
+    // Reading commands refuse, and say what to do.
+    let said = refusal(&site, &["feedback", "list"]);
+    assert!(
+        said.contains("has format 1") && said.contains("mihwar upgrade"),
+        "{said}"
+    );
+    let running = site.serve().unwrap();
+    assert!(
+        site.log().contains("backup-before-format-"),
+        "the backup is named in the log: {}",
+        site.log()
+    );
+    let mail = site.path().join("شكوى.eml");
+    fs::write(
+        &mail,
+        "From: a@example.com\r\nMessage-ID: <new@example.com>\r\nSubject: متأخر\r\n\r\nلم يصل شيء منذ أسبوع\r\n",
+    )
+    .unwrap();
+    let imported = site.json(&["import", "mail", &mail.display().to_string()]);
+    assert_eq!(imported["new"], 1, "{imported:#}");
+    let started = Instant::now();
+    while receiver.seen().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", site.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(running.stop());
+    let feedback = site.json_lines(&["feedback", "list", "--limit", "10000"]);
+    assert_eq!(feedback.len() as u64, fixture.facts["feedback"].as_u64().unwrap() + 1);
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+}
+
+/// More folders of stored files, so that an upgrade takes long enough to be killed in its middle.
+fn many_stored_files(site: &Site) {
+    for number in 0..=255_u8 {
+        let folder = site.data().join(format!("blobs/{number:02x}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_killed_goes_on_where_it_was() {
+    let fixture = &fixture::all()[0];
+    // At its beginning, in the middle of its work, and again in the middle of what was left.
+    for marks in [
+        &["moving-to"][..],
+        &["backup complete"],
+        &["position blobs/2", "position blobs/9", "position blobs/e"],
+    ] {
+        let site = fixture.unpack();
+        many_stored_files(&site);
+        let note = site.data().join("FORMAT");
+        for mark in marks {
+            let mut child = site
+                .command(&["upgrade"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let started = Instant::now();
+            while !fs::read_to_string(&note).is_ok_and(|text| text.contains(mark)) {
+                assert!(started.elapsed() < Duration::from_secs(60), "never came to {mark}");
+                assert!(
+                    child.try_wait().unwrap().is_none(),
+                    "it was over before it came to {mark}"
+                );
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let said = refusal(&site, &["feedback", "list"]);
+            assert!(said.contains("is on its way to format 2"), "{mark}: {said}");
+        }
+        let before = fs::read_to_string(&note).unwrap();
+        let told = site.json(&["upgrade"]);
+        assert_eq!(told["upgraded"]["to"], 2, "{marks:?}: {told:#}");
+        assert!(before.contains("moving-to 2"), "{before}");
+        assert_facts(&site, fixture);
+        assert!(!site.data().join("backup-before-format-2.unfinished").exists());
+        let open = hashes(&site.data())
+            .values()
+            .filter(|(mode, _)| mode & 0o077 != 0)
+            .count();
+        assert_eq!(open, 0, "killed at {marks:?}");
+    }
+}
+
+#[test]
+fn the_backup_is_the_way_back() {
+    let fixture = &fixture::all()[0];
+    let site = fixture.unpack();
+    assert!(site.run(&["upgrade"]).unwrap().status.success());
+    let backup = site.data().join("backup-before-format-2");
+    assert!(
+        fs::read_to_string(backup.join("READ-ME.txt"))
+            .unwrap()
+            .contains("The way back")
+    );
+    for name in ["mihwar.redb", "FORMAT"] {
+        fs::copy(backup.join(name), site.data().join(name)).unwrap();
+    }
+    // Now it is of the older format again: the next upgrade would write its backup over this one.
+    let before = fs::read(backup.join("mihwar.redb")).unwrap();
+    let said = refusal(&site, &["upgrade"]);
+    assert!(said.contains("backup-before-format-2 is there already"), "{said}");
+    assert_eq!(fs::read(backup.join("mihwar.redb")).unwrap(), before);
+    fs::remove_dir_all(&backup).unwrap();
+    assert_eq!(site.json(&["upgrade"])["upgraded"]["from"], 1);
+    assert_facts(&site, fixture);
+}
+
+#[test]
+fn what_this_version_does_not_know_is_left_as_it_is() {
+    let upgraded = || {
+        let site = fixture::all()[0].unpack();
+        assert!(site.run(&["upgrade"]).unwrap().status.success());
+        site
+    };
+    let now = present(&upgraded());
+    let newer = now + 1;
+    type Harm = Box<dyn Fn(&Path)>;
+    let note = |text: String| -> Harm { Box::new(move |data| fs::write(data.join("FORMAT"), &text).unwrap()) };
+    let cases: [(&str, Harm, String); 7] = [
+        (
+            "a newer note",
+            note(format!("format {newer}\nwritten-by mihwar 9.1.0\nand more\n")),
+            format!("FORMAT has format {newer}"),
+        ),
+        (
+            "half-way to a newer one",
+            note(format!("format {now}\nmoving-to {newer}\n")),
+            format!("FORMAT has format {newer}"),
+        ),
+        (
+            "a damaged note",
+            note("ليس رقمًا".into()),
+            "FORMAT is no format file".into(),
+        ),
+        (
+            "a note of another folder",
+            note("format 1\n".into()),
+            format!("says format 1, and the store beside it says {now}"),
+        ),
+        (
+            "no store",
+            Box::new(|data| fs::remove_file(data.join("mihwar.redb")).unwrap()),
+            "mihwar.redb is missing".into(),
+        ),
+        (
+            "a folder in its place",
+            Box::new(|data| {
+                fs::remove_file(data.join("FORMAT")).unwrap();
+                fs::create_dir(data.join("FORMAT")).unwrap();
+            }),
+            "it is no plain file".into(),
+        ),
+        (
+            "an empty store",
+            Box::new(|data| fs::write(data.join("mihwar.redb"), b"").unwrap()),
+            String::new(),
+        ),
+    ];
+    for (what, harm, wanted) in cases {
+        let site = upgraded();
+        harm(&site.data());
+        let before = hashes(&site.data());
+        for words in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["upgrade"],
+            &["feedback", "list"],
+            &["import", "mail", "."],
+        ] {
+            let said = refusal(&site, words);
+            assert!(said.contains(&wanted), "{what}, {words:?}: {said}");
+            assert_eq!(hashes(&site.data()), before, "{what}, {words:?} changed something");
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_without_room_for_its_backup_does_not_begin() {
+    let site = fixture::all()[0].unpack();
+    site.reconfigure("free-space-floor = \"16MiB\"", "free-space-floor = \"900000GiB\"");
+    let before = hashes(&site.data());
+    let said = refusal(&site, &["upgrade"]);
+    assert!(
+        said.contains("bytes of free space") && said.contains("make room"),
+        "{said}"
+    );
+    assert_eq!(hashes(&site.data()), before);
+}
+
+#[test]
+fn a_folder_without_its_note_gets_it_again() {
+    let site = fixture::all()[0].unpack();
+    assert!(site.run(&["upgrade"]).unwrap().status.success());
+    let note = site.data().join("FORMAT");
+    let text = fs::read_to_string(&note).unwrap();
+    fs::remove_file(&note).unwrap();
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+    assert_eq!(fs::read_to_string(&note).unwrap(), text);
+}
