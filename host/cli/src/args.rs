@@ -103,6 +103,9 @@ pub(crate) enum Command {
         /// Make the read models anew from the ledger, compare, and put right what differs. The hub must not run meanwhile.
         #[arg(long)]
         rebuild: bool,
+        /// Rewrite the store without the room that deleted and changed rows left in it. A running hub goes on meanwhile.
+        #[arg(long)]
+        compact: bool,
     },
 }
 

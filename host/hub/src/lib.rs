@@ -28,6 +28,7 @@ mod intake;
 mod keys;
 mod ledger;
 mod lent;
+mod maintenance;
 mod master_key;
 mod pipeline;
 mod plugin_lock;
@@ -63,7 +64,9 @@ pub use import::{ImportError, ImportProgress, ImportRefusal, ImportReport};
 pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 pub use instances::Role;
 pub use intake::Intake;
+pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
+pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
 };

@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi};
         (name = "plugins", description = "What runs in the hub."),
         (name = "imports", description = "Files on the hub's machine."),
         (name = "ledger", description = "The proof of it all."),
+        (name = "store", description = "Looking after the hub's own file."),
         (name = "tokens", description = "Who may do what."),
         (name = "hub", description = "The hub itself."),
         (name = "health", description = "For monitors."),

@@ -32,6 +32,7 @@ pub mod wire {
     pub use crate::api::ledger::VerifyLine;
     pub use crate::api::overview::OverviewView;
     pub use crate::api::plugins::{InstanceListView, InstanceView};
+    pub use crate::api::store::CompactLine;
     pub use crate::api::tokens::{NewTokenView, TokenInput, TokenListView, TokenView};
     pub use crate::api::{PageQuery, ReplayedView};
     pub use crate::feedback::FeedbackQuery;

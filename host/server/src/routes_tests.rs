@@ -37,6 +37,7 @@ const AUTHORITY: [(&str, Demand); 21] = [
     ("get_overview", Demand::Token(Scope::FeedbackRead)),
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
+    ("compact_store", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),
     ("get_backup", Demand::Token(Scope::Admin)),
     ("create_token", Demand::Token(Scope::Admin)),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mihwar_ledger::{Frontier, Hash, TileId};
 
-use crate::{ApplyError, Batch, Commit, Key, KeyRange, Natures, Order, StoreError};
+use crate::{
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, Key, KeyRange, Natures, Order, StoreError,
+};
 
 /// Most rows, or journal entries, in one answer.
 pub const MAX_PAGE_ROWS: usize = 10_000;
@@ -106,6 +108,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// What the engine says when it closes the file. The store is closed nevertheless.
     async fn close(&self) -> Result<(), StoreError>;
+
+    /// Rewrites the store's file without what was freed, while it is read and written. `tell` is told of every step. It
+    /// goes on when the future is dropped. Views that are open stay valid; as long as one is, the old file takes its room,
+    /// too. An engine without a file answers [`CompactError::NoFile`].
+    ///
+    /// # Errors
+    /// Any [`CompactError`]: the file is as it was then.
+    async fn compact(&self, _tell: CompactionTell) -> Result<Compacted, CompactError> {
+        Err(CompactError::NoFile)
+    }
 
     /// Figures since the store was opened.
     fn statistics(&self) -> Statistics;

@@ -37,7 +37,10 @@ pub use memory::MemoryStore;
 pub use nature::{Nature, Natures};
 pub use proof::{LedgerProofError, prove_consistency, prove_inclusion};
 pub use range::{KeyRange, Order};
-pub use redb_engine::{Execution, RedbSettings, RedbStore, check_file, peek, repair};
+pub use redb_engine::{
+    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Integrity, RedbSettings,
+    RedbStore, peek, repair,
+};
 pub use space::{FolderSpace, FreeSpace};
 
 /// The seam below redb, so that a test can put a failing disk there: see [`RedbStore::open_with`].

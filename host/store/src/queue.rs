@@ -72,6 +72,18 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Puts an item before all that wait, whatever the limits are.
+    pub(crate) fn push_first(&self, item: T) -> Result<(), PushError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(PushError::Closed);
+        }
+        state.items.push_front((item, 0));
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// Waits until something is there, then takes what is waiting: at least one item, at most `max_items`, and no more
     /// after `max_bytes` are reached. `None` when the queue is closed and empty.
     pub(crate) fn take(&self, max_items: usize, max_bytes: usize) -> Option<Vec<T>> {
@@ -135,6 +147,16 @@ mod tests {
         queue.push("c", 1).unwrap();
         queue.push("d", 1).unwrap();
         assert_eq!(queue.push("e", 1), Err(PushError::Full { waiting: 2 }));
+    }
+
+    #[test]
+    fn what_is_put_first_is_taken_first_even_when_the_queue_is_full() {
+        let queue = Queue::new(1, 100);
+        queue.push("a", 10).unwrap();
+        queue.push_first("b").unwrap();
+        assert_eq!(queue.take(9, 999), Some(vec!["b", "a"]));
+        queue.close();
+        assert_eq!(queue.push_first("c"), Err(PushError::Closed));
     }
 
     #[test]

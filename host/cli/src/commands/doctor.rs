@@ -5,8 +5,8 @@ use std::path::Path;
 
 use mihwar_hub::{CLOCK_MIN, Config, Hub, ModelReport, OpenError, RebuildReport, STORE_FILE};
 use mihwar_model::{Clock, SystemClock};
-use mihwar_server::wire::{CheckView, InstanceListView, Readiness};
-use mihwar_store::{FolderSpace, FreeSpace, check_file};
+use mihwar_server::wire::{CheckView, CompactLine, InstanceListView, Readiness};
+use mihwar_store::{FolderSpace, FreeSpace, RedbStore};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -26,8 +26,14 @@ struct Examined {
     rebuild: Option<RebuildReport>,
 }
 
+/// What is to be done besides looking, each with its bar.
+struct Tasks {
+    rebuild: Option<StageBar>,
+    compact: Option<StageBar>,
+}
+
 /// Looks, tells, and ends with status 1 when anything is wrong.
-pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcome> {
+pub(super) async fn run(global: &Global, rebuild: bool, compact: bool) -> anyhow::Result<Outcome> {
     let mut findings = vec![check_clock(&SystemClock)];
     let mut rebuilt = None;
     match load_config(global, &[]) {
@@ -38,8 +44,12 @@ pub(super) async fn run(global: &Global, rebuild: bool) -> anyhow::Result<Outcom
                 format!("{path}, {} instances", config.instances.len()),
             ));
             findings.extend(check_folder(&config));
-            let asked = rebuild.then(|| StageBar::new(global.json));
-            let (found, report) = check_hub(&config, asked).await;
+            let bar = || StageBar::new(global.json);
+            let tasks = Tasks {
+                rebuild: rebuild.then(bar),
+                compact: compact.then(bar),
+            };
+            let (found, report) = check_hub(&config, tasks).await;
             findings.extend(found);
             rebuilt = report;
             findings.extend(check_plugins(&config).await);
@@ -182,42 +192,79 @@ fn told(report: &RebuildReport) -> String {
     text
 }
 
-/// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made. With a bar, rebuilds.
-async fn check_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>, Option<RebuildReport>) {
+const COMPACTED: &str = "compacted store";
+
+/// Has the store rewritten, by the hub that runs or here.
+async fn compact_store(client: &Client, mut bar: StageBar) -> anyhow::Result<CheckView> {
+    let mut lines = client.post("/api/v1/store:compact", &()).await?.lines();
+    let report = loop {
+        match lines.next().await? {
+            Some(CompactLine::Progress(step)) => bar.step(step),
+            Some(CompactLine::Report(report)) => break report,
+            Some(CompactLine::Problem(problem)) => anyhow::bail!("{}", problem.detail),
+            None => anyhow::bail!("the hub stopped in the middle; its store is as it was, or compacted"),
+        }
+    };
+    bar.finish();
+    Ok(good(
+        COMPACTED,
+        format!(
+            "{} on disk before, {} now; {} moved; nothing could be written for {} ms",
+            bytes(report.before),
+            bytes(report.after),
+            counted(report.rows, "row", "rows"),
+            report.pause_millis
+        ),
+    ))
+}
+
+/// Asks the hub that runs, or opens the one in the folder. Where there is none, none is made.
+async fn check_hub(config: &Config, tasks: Tasks) -> (Vec<CheckView>, Option<RebuildReport>) {
     let pages = if Client::running(config).await.is_none() {
         check_store_file(&config.data).await
     } else {
         None
     };
     // A damaged file is not written to, unless that is what was asked for.
-    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && rebuild.is_none()) {
+    if let Some(damaged) = pages.as_ref().filter(|pages| !pages.ok && tasks.rebuild.is_none()) {
         return (vec![damaged.clone()], None);
     }
     let mut findings: Vec<CheckView> = pages.into_iter().collect();
-    let (asked, report) = ask_hub(config, rebuild).await;
+    let (asked, report) = ask_hub(config, tasks).await;
     findings.extend(asked);
     (findings, report)
 }
 
-/// Compares every page of the store's file with its checksum. A running hub has the file to itself; it is not looked at
+/// Compares every page of the store's file with its checksum, and the ledger with its root. A running hub has the file to itself; it is not looked at
 /// then.
 async fn check_store_file(folder: &Path) -> Option<CheckView> {
     let (name, path) = ("store file", folder.join(STORE_FILE));
     let size = std::fs::metadata(&path).ok()?.len();
-    let looked = tokio::task::spawn_blocking(move || check_file(&path)).await;
+    let looked = tokio::task::spawn_blocking(move || RedbStore::check_integrity(path)).await;
     Some(match looked {
-        Ok(Ok(())) => good(name, format!("{}, every page as it was written", bytes(size))),
+        Ok(Ok(found)) => {
+            let rows = counted(found.rows, "row", "rows");
+            let entries = counted(found.journal_entries, "entry", "entries");
+            let said = format!(
+                "{}, {rows}, {entries} of the ledger, every page as it was written",
+                bytes(size)
+            );
+            good(name, said)
+        }
         Ok(Err(error)) => bad(name, error.to_string()),
         Err(error) => bad(name, error.to_string()),
     })
 }
 
-async fn ask_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>, Option<RebuildReport>) {
+async fn ask_hub(config: &Config, tasks: Tasks) -> (Vec<CheckView>, Option<RebuildReport>) {
     let client = match Client::connect(config.clone(), Opening::Existing).await {
         Ok(client) => client,
-        Err(error) => return (vec![no_hub(&error, rebuild.is_some())], None),
+        Err(error) => {
+            let to_be_mended = tasks.rebuild.is_some() || tasks.compact.is_some();
+            return (vec![no_hub(&error, to_be_mended)], None);
+        }
     };
-    let (rebuilt, report) = match rebuild {
+    let (rebuilt, report) = match tasks.rebuild {
         Some(bar) => {
             let (finding, report) = rebuild_read_models(&client, bar).await;
             (Some(finding), report)
@@ -252,6 +299,10 @@ async fn ask_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>,
         }
     };
     findings.extend(rebuilt);
+    if let Some(bar) = tasks.compact {
+        let compacted = compact_store(&client, bar).await;
+        findings.push(compacted.unwrap_or_else(|error| bad(COMPACTED, format!("{error:#}"))));
+    }
     if let Err(error) = client.close().await {
         findings.push(bad("store", format!("{error:#}")));
     }
@@ -259,9 +310,9 @@ async fn ask_hub(config: &Config, rebuild: Option<StageBar>) -> (Vec<CheckView>,
 }
 
 /// That there is no hub yet is how every hub begins, and nothing bad unless one was to be mended.
-fn no_hub(error: &anyhow::Error, rebuild: bool) -> CheckView {
+fn no_hub(error: &anyhow::Error, to_be_mended: bool) -> CheckView {
     match error.downcast_ref::<OpenError>() {
-        Some(OpenError::NoHub { .. }) if !rebuild => good("hub", error.to_string()),
+        Some(OpenError::NoHub { .. }) if !to_be_mended => good("hub", error.to_string()),
         _ => bad("hub", format!("{error:#}")),
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
         Command::Upgrade => upgrade::run(&global).await,
-        Command::Doctor { rebuild } => doctor::run(&global, rebuild).await,
+        Command::Doctor { rebuild, compact } => doctor::run(&global, rebuild, compact).await,
         Command::Backup {
             command:
                 Some(BackupCommand::Verify {

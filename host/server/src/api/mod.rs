@@ -10,6 +10,7 @@ pub(crate) mod inbound;
 pub(crate) mod ledger;
 pub(crate) mod overview;
 pub(crate) mod plugins;
+pub(crate) mod store;
 pub(crate) mod tokens;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,7 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
 pub(crate) fn lasting() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(ledger::verify_ledger))
+        .routes(routes!(store::compact_store))
         .routes(routes!(imports::start_import))
         .routes(routes!(backup::get_backup))
         .routes(routes!(deliveries::replay_deliveries))

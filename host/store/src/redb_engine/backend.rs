@@ -15,18 +15,33 @@ use super::scratch::Keeping;
 pub(crate) struct CountingBackend<B> {
     inner: B,
     counters: Arc<Counters>,
+    /// Which of the store's files this is.
+    number: u64,
 }
 
 impl<B: StorageBackend> CountingBackend<B> {
     pub(crate) fn new(inner: B, counters: Arc<Counters>) -> Self {
-        Self { inner, counters }
+        let number = counters.number_file();
+        Self {
+            inner,
+            counters,
+            number,
+        }
+    }
+}
+
+impl<B> CountingBackend<B> {
+    fn note_length(&self, length: u64) {
+        if self.counters.compare_file(self.number).is_eq() {
+            self.counters.file_bytes.store(length, Ordering::Relaxed);
+        }
     }
 }
 
 impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
     fn len(&self) -> io::Result<u64> {
         let length = self.inner.len()?;
-        self.counters.file_bytes.store(length, Ordering::Relaxed);
+        self.note_length(length);
         Ok(length)
     }
 
@@ -36,12 +51,14 @@ impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.inner.set_len(length)?;
-        self.counters.file_bytes.store(length, Ordering::Relaxed);
+        self.note_length(length);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.counters.keeping == Keeping::Scratch {
+        // A file that another one has replaced has lost its name and will never be opened again.
+        let is_replaced = self.counters.compare_file(self.number).is_lt();
+        if is_replaced || self.counters.keeping == Keeping::Scratch {
             return Ok(());
         }
         self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);

@@ -21,6 +21,10 @@ pub(crate) struct Counters {
     pub(crate) journal_entries: AtomicU64,
     /// Duration of the last commit in microseconds, to tell a writer how long to stay away.
     pub(crate) last_commit_micros: AtomicU64,
+    /// Files opened so far; each has the number that was next.
+    files: AtomicU64,
+    /// The file in use.
+    current_file: AtomicU64,
     open_views: Mutex<OpenViews>,
 }
 
@@ -54,6 +58,23 @@ impl Counters {
             open_views,
             oldest_view,
         }
+    }
+
+    /// A number for a file that is opened.
+    pub(crate) fn number_file(&self) -> u64 {
+        self.files.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a file is in use, is to be, or was.
+    pub(crate) fn compare_file(&self, number: u64) -> std::cmp::Ordering {
+        number.cmp(&self.current_file.load(Ordering::Relaxed))
+    }
+
+    /// The file opened last, of this length, is in use from now on.
+    pub(crate) fn use_newest_file(&self, length: u64) {
+        let newest = self.files.load(Ordering::Relaxed).saturating_sub(1);
+        self.current_file.store(newest, Ordering::Relaxed);
+        self.file_bytes.store(length, Ordering::Relaxed);
     }
 
     /// Exports what is a state rather than a count.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,12 +28,27 @@ pub(crate) fn backend(path: &Path) -> Result<FileBackend, StoreError> {
     if !path.try_exists().map_err(|error| failed(path, &error))? {
         make(path)?;
     }
+    existing(path)
+}
+
+/// Which file `path` leads to.
+pub(crate) fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    let file = fs::metadata(path).map_err(|error| failed(path, &error))?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// Opens the file at `path` for the engine.
+pub(crate) fn existing(path: &Path) -> Result<FileBackend, StoreError> {
+    // The engine would take it for a new one.
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        return Err(StoreError::corrupt(format!("{} is empty", path.display())));
+    }
     open(path, &mut OpenOptions::new())
 }
 
 /// A new file, for whoever makes a store in a place that nobody looks at yet.
 pub(crate) fn new_file(path: &Path) -> Result<FileBackend, StoreError> {
-    open(path, OpenOptions::new().create_new(true))
+    open(path, OpenOptions::new().create_new(true).mode(0o600))
 }
 
 fn make(path: &Path) -> Result<(), StoreError> {

@@ -1,10 +1,11 @@
 //! The open file: its first contents, its transactions, its end.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    WriteTransaction,
 };
 
 use super::layout;
@@ -17,17 +18,63 @@ use super::writer::Committed;
 use crate::tree::Tree;
 use crate::{Key, StoreError, Versioned};
 
-/// The database, until it is closed.
+/// The database, until it is closed; which file that is may change under it.
 #[derive(Clone)]
 pub(crate) struct SharedDatabase {
-    database: Arc<RwLock<Option<Database>>>,
+    files: Arc<RwLock<Files>>,
     keeping: Keeping,
+}
+
+struct Files {
+    current: Arc<OpenFile>,
+    /// Files whose place another one took, as long as somebody reads them.
+    replaced: Vec<Weak<OpenFile>>,
+}
+
+/// An open file. Closed when it is dropped, or before.
+pub(crate) struct OpenFile(RwLock<Option<Database>>);
+
+impl OpenFile {
+    fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        begin(database.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let database = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        match database {
+            Some(database) => database
+                .close()
+                .map_err(|error| StoreError::engine("closing the file")(error.into())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A read transaction, with the file that has to stay open for it.
+pub(crate) struct Reading {
+    pub(crate) transaction: ReadTransaction,
+    pub(crate) file: Arc<OpenFile>,
 }
 
 impl SharedDatabase {
     pub(crate) fn open(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(cache_bytes)
+        Self::open_by(Database::builder().set_cache_size(cache_bytes), backend, path)
+    }
+
+    /// Opens it after comparing every page with its checksum.
+    pub(crate) fn open_checked(
+        backend: impl StorageBackend,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        let mut builder = Database::builder();
+        builder.set_check_integrity_on_open(true).set_cache_size(cache_bytes);
+        Self::open_by(&mut builder, backend, path)
+    }
+
+    fn open_by(builder: &mut Builder, backend: impl StorageBackend, path: &Path) -> Result<Self, StoreError> {
+        let database = builder
             .set_repair_callback(|repair| {
                 // Parts per cent of a float below 1: exact enough for a log.
                 tracing::warn!(progress = repair.progress(), "repairing the store after a crash");
@@ -40,7 +87,10 @@ impl SharedDatabase {
                 error => StoreError::engine("opening the file")(error.into()),
             })?;
         Ok(Self {
-            database: Arc::new(RwLock::new(Some(database))),
+            files: Arc::new(RwLock::new(Files {
+                current: Arc::new(OpenFile(RwLock::new(Some(database)))),
+                replaced: Vec::new(),
+            })),
             keeping: Keeping::Durable,
         })
     }
@@ -62,7 +112,8 @@ impl SharedDatabase {
         }
     }
 
-    fn make_or_tell_format(&self) -> Result<u32, StoreError> {
+    /// The format of the file. A new one gets its tables and the format of this version.
+    pub(crate) fn make_or_tell_format(&self) -> Result<u32, StoreError> {
         let transaction = self.begin_write()?;
         {
             let mut meta = transaction.open_table(META).map_err(opening)?;
@@ -96,33 +147,31 @@ impl SharedDatabase {
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::open(self.begin_read()?)
+        Snapshot::open(self.read()?)
     }
 
     /// Rows as they are now. Opens no table but those that it reads.
     pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        let rows = RowTables::new(self.begin_read()?);
+        let Reading {
+            transaction,
+            file: _file,
+        } = self.read()?;
+        let rows = RowTables::new(transaction);
         keys.iter().map(|key| rows.get(key)).collect()
     }
 
-    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
-        self.with(|database| {
+    pub(crate) fn read(&self) -> Result<Reading, StoreError> {
+        let file = self.file();
+        let transaction = file.with(|database| {
             database
                 .begin_read()
                 .map_err(|error| StoreError::engine("beginning to read")(error.into()))
-        })
+        })?;
+        Ok(Reading { transaction, file })
     }
 
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "called by the writer, and once before it starts"
-        )]
-        let mut transaction = self.with(|database| {
-            database
-                .begin_write()
-                .map_err(|error| StoreError::engine("beginning to write")(error.into()))
-        })?;
+        let mut transaction = self.begin_plain_write()?;
         if self.keeping == Keeping::Durable {
             // Contents come from strangers: without the second phase a crafted page could pass for a commit after a crash.
             transaction.set_two_phase_commit(true);
@@ -132,18 +181,43 @@ impl SharedDatabase {
         Ok(transaction)
     }
 
-    fn with<T>(&self, begin: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        begin(database.as_ref().ok_or(StoreError::Closed)?)
+    /// A transaction for a file that is not in use yet.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "called by the writer, before it starts, and for a file that nobody else has"
+    )]
+    pub(crate) fn begin_plain_write(&self) -> Result<WriteTransaction, StoreError> {
+        self.file().with(|database| {
+            database
+                .begin_write()
+                .map_err(|error| StoreError::engine("beginning to write")(error.into()))
+        })
     }
 
+    fn file(&self) -> Arc<OpenFile> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&files.current)
+    }
+
+    /// From here on everything goes to the file of `other`. What is being read in the old one, which is handed back, stays
+    /// readable.
+    pub(crate) fn replace_by(&self, other: &Self) -> Arc<OpenFile> {
+        let new = other.file();
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut files.current, new);
+        files.replaced.retain(|file| file.strong_count() > 0);
+        files.replaced.push(Arc::downgrade(&old));
+        old
+    }
+
+    /// Closes the file, and ends what is still being read in it and those before.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        match database {
-            Some(database) => database
-                .close()
-                .map_err(|error| StoreError::engine("closing the file")(error.into())),
-            None => Ok(()),
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        for replaced in files.replaced.iter().filter_map(Weak::upgrade) {
+            if let Err(error) = replaced.close() {
+                tracing::debug!(%error, "closing a file that was compacted away");
+            }
         }
+        files.current.close()
     }
 }

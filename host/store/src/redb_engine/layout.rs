@@ -1,6 +1,6 @@
 //! From one table for all rows (format 1) to one for each space (format 2).
 
-use redb::{ReadableTableMetadata, TableDefinition};
+use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
 
 use super::database::SharedDatabase;
 use super::schema::{FORMAT, META, META_FORMAT, engine, opening};
@@ -13,6 +13,12 @@ pub(crate) const ALL_ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 pub(crate) const FORMAT_OF_ALL_ROWS: u32 = 1;
 /// Rows moved in one transaction.
 const ROWS_AT_ONCE: usize = 20_000;
+
+/// Rows that have not moved yet.
+pub(crate) fn count_rows(transaction: &ReadTransaction) -> Result<u64, StoreError> {
+    let all = transaction.open_table(ALL_ROWS).map_err(opening)?;
+    all.len().map_err(engine("counting rows"))
+}
 
 /// Moves the rows. Cut off, it goes on when the file is opened again: what was moved is moved, and nothing is twice.
 pub(crate) fn split_into_spaces(database: &SharedDatabase) -> Result<(), StoreError> {

@@ -4,11 +4,14 @@
 //! `insert_reserve`, no `retain`, one process.
 
 mod backend;
-mod check;
+mod compaction;
+mod containment;
 mod counters;
 mod create;
 mod database;
+mod integrity;
 mod layout;
+mod overlay;
 mod peek;
 mod readers;
 mod rebuild;
@@ -20,7 +23,8 @@ mod store;
 mod view;
 mod writer;
 
-pub use check::check_file;
+pub use compaction::{CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell};
+pub use integrity::Integrity;
 pub use peek::{peek, repair};
 pub(crate) use rebuild::Rebuild;
 pub use settings::{Execution, RedbSettings};

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
+use super::containment::contained;
 use crate::StoreError;
 use crate::queue::Queue;
 
@@ -64,7 +65,7 @@ impl Readers {
         match self {
             Self::Threads(queue) => on_a_thread(queue, read).await,
             Self::Inline(closed) if closed.load(Ordering::Relaxed) => Err(StoreError::Closed),
-            Self::Inline(_) => catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(panicked())),
+            Self::Inline(_) => contained("reading", read),
         }
     }
 }
@@ -77,7 +78,7 @@ async fn on_a_thread<T: Send + 'static>(
     let job: Job = Box::new(move || {
         // Whoever asked may be gone by now.
         if !answer.is_closed() {
-            answer.send(read()).ok();
+            answer.send(contained("reading", read)).ok();
         }
     });
     queue.push(job, 0).map_err(|_| StoreError::Closed)?;
@@ -94,7 +95,7 @@ fn panicked() -> StoreError {
 fn read_until_closed(queue: &Queue<Job>) {
     while let Some(jobs) = queue.take(1, usize::MAX) {
         for job in jobs {
-            // redb panics on some kinds of damage; that must not cost the other readers their thread.
+            // Dropping an answer that nobody wants any more can panic, too; that must not cost the readers their thread.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a read panicked; the file may be damaged");
             }

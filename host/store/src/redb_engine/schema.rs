@@ -1,8 +1,11 @@
 //! The tables of the file, and how their rows are written.
 
+use std::sync::Arc;
+
 use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
+use super::database::{OpenFile, Reading};
 use super::spaces::RowTables;
 use crate::tree::TreeRows;
 use crate::{StoreError, Versioned};
@@ -43,6 +46,14 @@ impl Head {
         let mut bytes = version.to_be_bytes().to_vec();
         bytes.extend_from_slice(&frontier.to_bytes());
         bytes
+    }
+
+    pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        let meta = transaction.open_table(META).map_err(opening)?;
+        let head = ReadableTable::get(&meta, META_HEAD)
+            .map_err(engine("reading the head of the journal"))?
+            .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+        Self::from_bytes(head.value())
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
@@ -89,17 +100,16 @@ pub(crate) fn decode_row(row: &[u8]) -> Result<Versioned, StoreError> {
 pub(crate) struct Snapshot {
     pub(crate) rows: RowTables,
     pub(crate) journal: redb::ReadOnlyTable<u64, &'static [u8]>,
-    tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    pub(crate) tiles: redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
     pub(crate) removed: Option<redb::ReadOnlyTable<&'static [u8], u64>>,
     pub(crate) head: Head,
+    /// The last one: it may be closed when nobody reads it any more.
+    _file: Arc<OpenFile>,
 }
 
 impl Snapshot {
-    pub(crate) fn open(transaction: ReadTransaction) -> Result<Self, StoreError> {
-        let meta = transaction.open_table(META).map_err(opening)?;
-        let head = ReadableTable::get(&meta, META_HEAD)
-            .map_err(engine("reading the head of the journal"))?
-            .ok_or_else(|| StoreError::corrupt("the head of the journal is missing"))?;
+    pub(crate) fn open(reading: Reading) -> Result<Self, StoreError> {
+        let Reading { transaction, file } = reading;
         let removed = match transaction.open_table(REMOVED) {
             Ok(table) => Some(table),
             Err(TableError::TableDoesNotExist(_)) => None,
@@ -109,8 +119,9 @@ impl Snapshot {
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
             removed,
-            head: Head::from_bytes(head.value())?,
+            head: Head::read(&transaction)?,
             rows: RowTables::new(transaction),
+            _file: file,
         })
     }
 }

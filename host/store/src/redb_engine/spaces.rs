@@ -27,7 +27,8 @@ pub(crate) fn table_of(space: u8) -> TableDefinition<'static, Bytes, Bytes> {
     TableDefinition::new(NAMES.get(usize::from(space)).map_or(PREFIX, String::as_str))
 }
 
-fn space_of(key: &Key) -> u8 {
+/// The space that a key lies in.
+pub(crate) fn space_of(key: &Key) -> u8 {
     key.as_bytes().first().copied().unwrap_or_default()
 }
 

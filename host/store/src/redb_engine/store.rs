@@ -11,6 +11,8 @@ use redb::StorageBackend;
 use tokio::sync::oneshot;
 
 use super::backend::CountingBackend;
+use super::compaction::{Compaction, Compactions, Home};
+use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create;
 use super::database::SharedDatabase;
@@ -21,13 +23,16 @@ use super::view::RedbView;
 use super::writer::{Job, SpaceWatch, Writer, give_up};
 use crate::queue::{PushError, Queue};
 use crate::{
-    ApplyError, Batch, Commit, FolderSpace, FreeSpace, Key, Natures, Statistics, Store, StoreError, Versioned, View,
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Natures,
+    Statistics, Store, StoreError, Versioned, View,
 };
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
 /// as far as the disk keeps what it was told to.
 pub struct RedbStore {
     inner: Arc<Inner>,
+    /// Where its file lies, if it has one.
+    home: Option<Home>,
 }
 
 struct Inner {
@@ -39,6 +44,7 @@ struct Inner {
     closing: AtomicBool,
     execution: Execution,
     threads: Mutex<Threads>,
+    compactions: Arc<Compactions>,
 }
 
 #[derive(Default)]
@@ -57,7 +63,23 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let space = Arc::new(FolderSpace(create::folder_of(path)));
-        Self::open_at(create::backend(path)?, path, space, settings, Keeping::Durable)
+        let backend = create::backend(path)?;
+        let identity = create::identity(path)?;
+        let mut store = Self::open_at(backend, path, space.clone(), settings, Keeping::Durable)?;
+        if create::identity(path)? != identity {
+            // Somebody who had it open put another file in its place in that moment.
+            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+        }
+        let home = Home {
+            path: path.to_owned(),
+            cache_bytes: settings.cache_bytes,
+            space,
+            floor: settings.free_space_floor,
+        };
+        home.remove_leftovers();
+        // A compaction needs a writer that works beside it.
+        store.home = (settings.execution == Execution::Threads).then_some(home);
+        Ok(store)
     }
 
     /// Opens a store on something else than a file, with another way to measure free space: for tests with a failing
@@ -94,9 +116,12 @@ impl RedbStore {
     ) -> Result<Self, StoreError> {
         let counters = Arc::new(Counters::of(keeping));
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
-        let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
-        database.prepare()?;
-        let committed = database.load()?;
+        let (database, committed) = contained("opening the file", || {
+            let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
+            database.prepare()?;
+            let committed = database.load()?;
+            Ok((database, committed))
+        })?;
         let queue = Arc::new(Queue::new(settings.queue_batches.max(1), settings.queue_bytes));
         let writer = Writer {
             database: database.clone(),
@@ -106,6 +131,7 @@ impl RedbStore {
             space: SpaceWatch::new(space, settings.free_space_floor),
             natures: settings.natures,
             failed: None,
+            changes: None,
         };
         let (readers, threads) = match settings.execution {
             Execution::Threads => Threads::start(writer, settings.readers, keeping)?,
@@ -127,7 +153,20 @@ impl RedbStore {
                 closing: AtomicBool::new(false),
                 execution: settings.execution,
                 threads: Mutex::new(threads),
+                compactions: Arc::default(),
             }),
+            home: None,
+        })
+    }
+
+    /// What is needed to compact its file, if it has one.
+    fn compaction(&self) -> Option<Compaction> {
+        Some(Compaction {
+            home: self.home.clone()?,
+            database: self.inner.database.clone(),
+            queue: Arc::clone(&self.inner.queue),
+            counters: Arc::clone(&self.inner.counters),
+            compactions: Arc::clone(&self.inner.compactions),
         })
     }
 }
@@ -191,7 +230,7 @@ impl Store for RedbStore {
         batch.check()?;
         let size = batch.size();
         let (answer, answered) = oneshot::channel();
-        match self.inner.queue.push(Job { batch, answer }, size) {
+        match self.inner.queue.push(Job::Write { batch, answer }, size) {
             Ok(()) => {}
             Err(PushError::Full { waiting }) => {
                 metrics::counter!("mihwar_store_busy_total").increment(1);
@@ -224,6 +263,13 @@ impl Store for RedbStore {
             })
     }
 
+    async fn compact(&self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        match self.compaction() {
+            Some(compaction) => compaction.start(tell).await,
+            None => Err(CompactError::NoFile),
+        }
+    }
+
     fn statistics(&self) -> Statistics {
         self.inner.counters.statistics(self.inner.queue.len())
     }
@@ -252,12 +298,13 @@ impl Inner {
             writer.work_off();
         }
         let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
+        self.compactions.end();
         self.readers.close();
         for reader in threads.readers.drain(..) {
             // A reader catches panics, so there is nothing to learn from how it ended.
             reader.join().ok();
         }
-        let closed = self.database.close();
+        let closed = contained("closing the file", || self.database.close());
         if writer_sound {
             closed
         } else {

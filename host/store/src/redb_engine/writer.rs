@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 // Measures simulated time where there is a simulation, so that nothing decided here depends on the machine's pace.
 use tokio::time::Instant;
 
+use super::compaction::ChangedKeys;
 use super::counters::Counters;
 use super::database::SharedDatabase;
 use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, encode_tile, engine, opening};
@@ -29,10 +30,15 @@ const SPACE_BELIEVED: Duration = Duration::from_millis(100);
 
 pub(crate) type Answer = Result<Commit, ApplyError>;
 
-/// A batch that waits for the writer.
-pub(crate) struct Job {
-    pub(crate) batch: Batch,
-    pub(crate) answer: oneshot::Sender<Answer>,
+/// What waits for the writer.
+pub(crate) enum Job {
+    /// A batch to apply.
+    Write {
+        batch: Batch,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Something to do between two commits.
+    Call(Box<dyn FnOnce(&mut Writer) + Send>),
 }
 
 /// What the last commit left, kept in memory so that appending reads nothing.
@@ -51,6 +57,17 @@ pub(crate) struct Writer {
     pub(crate) natures: Natures,
     /// Set when a commit failed: what is on disk is unknown then, and only opening the file again can tell.
     pub(crate) failed: Option<StoreError>,
+    /// While the file is compacted: where the keys of changed rows are noted.
+    pub(crate) changes: Option<ChangedKeys>,
+}
+
+/// Batches applied in a transaction that is not committed yet.
+struct Applied {
+    transaction: WriteTransaction,
+    outcomes: Vec<Answer>,
+    rows: u64,
+    /// Keys of the rows, if they are to be noted.
+    changed: Option<Vec<Key>>,
 }
 
 impl Writer {
@@ -59,7 +76,7 @@ impl Writer {
         // Also on a panic: whoever waits is told at once that the outcome is unknown, and nobody is taken in any more.
         let _stop = StopOnDrop(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(GROUP_BATCHES, GROUP_BYTES) {
-            self.write_group(jobs);
+            self.work(jobs);
             self.counters.export(self.queue.len());
         }
     }
@@ -71,18 +88,33 @@ impl Writer {
             if jobs.is_empty() {
                 return;
             }
-            self.write_group(jobs);
+            self.work(jobs);
             self.counters.export(self.queue.len());
         }
     }
 
-    fn write_group(&mut self, jobs: Vec<Job>) {
+    fn work(&mut self, jobs: Vec<Job>) {
+        let (mut answers, mut batches) = (Vec::new(), Vec::new());
+        for job in jobs {
+            match job {
+                Job::Write { batch, answer } => {
+                    batches.push(batch);
+                    answers.push(answer);
+                }
+                Job::Call(call) => call(self),
+            }
+        }
+        if !batches.is_empty() {
+            self.write_group(answers, batches);
+        }
+    }
+
+    fn write_group(&mut self, answers: Vec<oneshot::Sender<Answer>>, batches: Vec<Batch>) {
         let refusal = match &self.failed {
             Some(error) => Some(ApplyError::Broken(error.clone())),
             None => self.space.refusal(),
         };
         let started = Instant::now();
-        let (answers, batches): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.answer, job.batch)).unzip();
         let outcomes = match refusal {
             Some(refusal) => vec![Err(refusal); batches.len()],
             None => self.commit_group(batches),
@@ -102,7 +134,12 @@ impl Writer {
     fn commit_group(&mut self, batches: Vec<Batch>) -> Vec<Answer> {
         let count = batches.len();
         let mut next = self.committed.clone();
-        let (transaction, mut outcomes, rows) = match self.apply_group(&mut next, batches) {
+        let Applied {
+            transaction,
+            mut outcomes,
+            rows,
+            changed,
+        } = match self.apply_group(&mut next, batches) {
             Ok(applied) => applied,
             // The transaction was dropped, which undoes it: nothing was applied, and that is certain.
             Err(error) => {
@@ -124,6 +161,9 @@ impl Writer {
             }
             return outcomes;
         }
+        if let (Some(changes), Some(changed)) = (&mut self.changes, changed) {
+            changes.note(&changed);
+        }
         let entries = next.tree.size() - self.committed.tree.size();
         self.committed = next;
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
@@ -135,23 +175,20 @@ impl Writer {
         outcomes
     }
 
-    fn apply_group(
-        &self,
-        next: &mut Committed,
-        batches: Vec<Batch>,
-    ) -> Result<(WriteTransaction, Vec<Answer>, u64), StoreError> {
+    fn apply_group(&self, next: &mut Committed, batches: Vec<Batch>) -> Result<Applied, StoreError> {
         let transaction = self.database.begin_write()?;
         let mut outcomes = Vec::with_capacity(batches.len());
-        let mut written = 0;
-        {
+        let mut rows = 0;
+        let changed = {
             let mut tables = Tables::open(&transaction, self.natures)?;
+            tables.changed = self.changes.as_ref().map(|_| Vec::new());
             for batch in batches {
                 match tables.apply(next, batch) {
                     // Half of this batch may be in the transaction: give all of it up.
                     Err(ApplyError::Broken(error)) => return Err(error),
                     Err(refused) => outcomes.push(Err(refused)),
-                    Ok((commit, rows)) => {
-                        written += rows;
+                    Ok((commit, written)) => {
+                        rows += written;
                         outcomes.push(Ok(commit));
                     }
                 }
@@ -160,8 +197,14 @@ impl Writer {
             let mut meta = transaction.open_table(META).map_err(opening)?;
             meta.insert(META_HEAD, head.as_slice())
                 .map_err(engine("writing the head of the journal"))?;
-        }
-        Ok((transaction, outcomes, written))
+            tables.changed
+        };
+        Ok(Applied {
+            transaction,
+            outcomes,
+            rows,
+            changed,
+        })
     }
 
     fn count(&self, outcomes: &[Answer]) {
@@ -182,6 +225,8 @@ struct Tables<'transaction> {
     removed: Option<Table<'transaction, &'static [u8], u64>>,
     transaction: &'transaction WriteTransaction,
     natures: Natures,
+    /// Keys of rows written, if they are to be noted.
+    changed: Option<Vec<Key>>,
 }
 
 impl<'transaction> Tables<'transaction> {
@@ -193,6 +238,7 @@ impl<'transaction> Tables<'transaction> {
             natures,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
             tiles: transaction.open_table(TILES).map_err(opening)?,
+            changed: None,
         })
     }
 
@@ -201,6 +247,9 @@ impl<'transaction> Tables<'transaction> {
         let writes = plan(&self.rows, &batch.guards, batch.edits)?;
         let version = next.version + 1;
         let written = writes.len() as u64;
+        if let Some(changed) = &mut self.changed {
+            changed.extend(writes.keys().cloned());
+        }
         for (key, value) in writes {
             match value {
                 Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,

@@ -7,7 +7,6 @@
 )]
 
 mod guards;
-mod history;
 mod journal;
 mod limits;
 mod removed;
@@ -55,7 +54,6 @@ conformance! {
     snapshots::an_answered_batch_is_in_the_next_view,
     snapshots::open_views_are_counted,
     snapshots::a_closed_store_refuses,
-    history::random_histories_equal_a_sorted_map,
     journal::sequences_have_no_gaps_as_a_tailer_sees_them,
     journal::entries_of_refused_batches_take_no_number,
     journal::reading_starts_and_stops_where_told,

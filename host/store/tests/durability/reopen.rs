@@ -190,6 +190,14 @@ fn a_file_that_is_no_store_is_an_error() {
     let path = folder.path().join("store.redb");
     std::fs::write(&path, "ليس مخزنا".repeat(1_000)).unwrap();
     assert!(RedbStore::open(&path, settings()).is_err());
+    // Not even an empty one is taken for a new store: there was something once.
+    std::fs::write(&path, "").unwrap();
+    for error in [
+        RedbStore::open(&path, settings()).err(),
+        RedbStore::check_integrity(&path).err(),
+    ] {
+        assert!(matches!(error, Some(StoreError::Corrupt { .. })), "{error:?}");
+    }
     let missing = folder.path().join("no such folder").join("store.redb");
     let error = RedbStore::open(&missing, settings()).err().unwrap();
     assert!(error.to_string().contains("no such folder"), "{error}");

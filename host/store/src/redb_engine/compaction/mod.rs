@@ -1,0 +1,352 @@
+//! Rewriting the file while it is in use: what is live goes into a fresh file beside it, what is written meanwhile
+//! follows, and while the writer pauses for a moment the new file takes the old one's place.
+//!
+//! A crash at any moment leaves the old file or the new one, each whole: the new one is complete and synced before it is
+//! renamed, and nothing is acknowledged between the last look at the old one and the sync of the folder. Views of the old
+//! file go on reading it until they are dropped; its room is given back then.
+
+mod changes;
+mod tables;
+mod target;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+pub(crate) use self::changes::ChangedKeys;
+use self::changes::KeyList;
+use self::target::{Room, Target, commit};
+use super::containment::contained;
+use super::counters::Counters;
+use super::create;
+use super::database::{OpenFile, SharedDatabase};
+use super::schema::Head;
+use super::writer::{Job, Writer};
+use crate::queue::Queue;
+use crate::{FreeSpace, StoreError};
+
+/// The writer is asked to pause when no more keys than this are left to take over.
+const PAUSE_KEYS: u64 = 5_000;
+/// After so many rounds the writer pauses for whatever is left: it changes rows as fast as they can be taken over.
+const ROUNDS: u32 = 12;
+
+/// What a compaction is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactionStage {
+    /// Rows and entries go into the new file.
+    Copying,
+    /// What was written meanwhile follows.
+    CatchingUp,
+    /// The writer stands still; the new file is complete.
+    Switching,
+    /// The new file has the old one's name; the folder is not synced yet.
+    Renamed,
+}
+
+/// How far a compaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionProgress {
+    /// What it is doing.
+    pub stage: CompactionStage,
+    /// Rows and entries taken over.
+    pub done: u64,
+    /// Rows and entries to be taken over; it grows with what is written meanwhile.
+    pub total: u64,
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Room on the disk that the file took before, in bytes.
+    pub before: u64,
+    /// Room that it takes now.
+    pub after: u64,
+    /// Rows and entries taken over.
+    pub rows: u64,
+    /// How long the writer stood still.
+    pub pause: Duration,
+}
+
+/// Why the file was not compacted. It is as it was, and in use as before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompactError {
+    /// There is no room for a second file.
+    #[error(
+        "compacting needs {needed} bytes beside the reserve of {floor}, and {free} are free; make room and try again"
+    )]
+    NoSpace {
+        /// Bytes that the new file may take.
+        needed: u64,
+        /// Free bytes.
+        free: u64,
+        /// Bytes kept in reserve.
+        floor: u64,
+    },
+    /// One compaction at a time.
+    #[error("the store is being compacted already")]
+    Running,
+    /// The store has no file of its own.
+    #[error("this store lies in no file that could be compacted")]
+    NoFile,
+    /// A table of the file is not known, and would be lost.
+    #[error("the store has a table \"{table}\" that this version of mihwar does not know")]
+    UnknownTable {
+        /// Its name.
+        table: String,
+    },
+    /// The store or the disk failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Is told of every step, on the thread that works: the writer waits for it in the last two.
+pub type CompactionTell = Box<dyn Fn(CompactionProgress) + Send + Sync>;
+
+fn could_not(what: &'static str) -> impl Fn(io::Error) -> CompactError {
+    move |error| {
+        CompactError::Store(StoreError::Engine {
+            what,
+            reason: error.to_string(),
+        })
+    }
+}
+
+fn reading_changes(error: io::Error) -> CompactError {
+    could_not("keeping the list of changed rows")(error)
+}
+
+/// Where a store lies, and what a compaction may take.
+#[derive(Clone)]
+pub(crate) struct Home {
+    pub(crate) path: PathBuf,
+    pub(crate) cache_bytes: usize,
+    pub(crate) space: Arc<dyn FreeSpace>,
+    pub(crate) floor: u64,
+}
+
+impl Home {
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    }
+
+    fn new_file(&self) -> PathBuf {
+        self.beside(".compacting")
+    }
+
+    fn keys_file(&self) -> PathBuf {
+        self.beside(".compacting.keys")
+    }
+
+    /// Removes what a process left that died while it compacted. Only for whoever holds the file's lock.
+    pub(crate) fn remove_leftovers(&self) {
+        for path in [self.new_file(), self.keys_file()] {
+            if let Err(error) = target::remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "what a compaction left could not be removed");
+            }
+        }
+    }
+}
+
+/// One compaction at a time, and none after the store was closed.
+#[derive(Default)]
+pub(crate) struct Compactions {
+    running: Mutex<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Compactions {
+    /// Waits until none runs; none can begin any more.
+    pub(crate) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What a compaction works with.
+pub(crate) struct Compaction {
+    pub(crate) home: Home,
+    pub(crate) database: SharedDatabase,
+    pub(crate) queue: Arc<Queue<Job>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) compactions: Arc<Compactions>,
+}
+
+impl Compaction {
+    /// Does it on a thread that may block.
+    pub(crate) async fn start(self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        let worked = tokio::task::spawn_blocking(move || self.run(tell)).await;
+        worked.unwrap_or_else(|error| Err(could_not("compacting")(io::Error::other(error))))
+    }
+
+    fn run(self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        let compactions = Arc::clone(&self.compactions);
+        let _running = match compactions.running.try_lock() {
+            Ok(running) => running,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(CompactError::Running),
+        };
+        let outcome = self.rewrite(tell);
+        // Whatever happened, the writer notes no more keys.
+        self.on_writer(|writer| writer.changes = None).ok();
+        outcome
+    }
+
+    fn rewrite(&self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        let before = room_of(&self.home.path)?;
+        let room = Room {
+            space: Arc::clone(&self.home.space),
+            floor: self.home.floor,
+        };
+        room.check(before)?;
+        let stop = Arc::clone(&self.compactions.stop);
+        let mut target = Target::create(
+            self.home.new_file(),
+            self.home.cache_bytes,
+            &self.counters,
+            room,
+            stop,
+            tell,
+        )?;
+        // From here on every changed key is noted; only then the first snapshot is taken.
+        self.new_list()?;
+        let mut entries = self.copy(&mut target)?;
+        for _ in 0..ROUNDS {
+            let Some(mut changes) = self.new_list()? else { break };
+            let count = changes.count();
+            entries = self.catch_up(&mut changes, entries, &mut target)?;
+            if count <= PAUSE_KEYS {
+                break;
+            }
+        }
+        let rows = target.done;
+        let started = Instant::now();
+        let home = self.home.clone();
+        let (old, pause) = self.on_writer(move |writer| {
+            let began = Instant::now();
+            switch(writer, &home, target, entries).map(|old| (old, began.elapsed()))
+        })??;
+        tracing::debug!(waited = ?started.elapsed(), ?pause, "the compacted file is in use");
+        // Closing the old file takes a moment that the writer need not wait for.
+        drop(old);
+        Ok(Compacted {
+            before,
+            after: room_of(&self.home.path)?,
+            rows,
+            pause,
+        })
+    }
+
+    /// Copies a snapshot, and tells how many entries its journal has.
+    fn copy(&self, target: &mut Target) -> Result<u64, CompactError> {
+        let reading = self.database.read()?;
+        tables::check_all_known(&reading.transaction)?;
+        target.total = tables::count_all(&reading.transaction)?;
+        target.report(CompactionStage::Copying);
+        tables::copy_all(&reading.transaction, target)?;
+        Ok(Head::read(&reading.transaction)?.frontier.size())
+    }
+
+    fn catch_up(&self, changes: &mut KeyList, entries: u64, target: &mut Target) -> Result<u64, CompactError> {
+        let reading = self.database.read()?;
+        target.total = target.done + changes.count();
+        target.report(CompactionStage::CatchingUp);
+        tables::catch_up(changes, &reading.transaction, target)?;
+        tables::append_journal(entries, &reading.transaction, target)?;
+        Ok(Head::read(&reading.transaction)?.frontier.size())
+    }
+
+    /// Has the writer begin a new list of changed keys, and hand over the one before.
+    fn new_list(&self) -> Result<Option<KeyList>, CompactError> {
+        let list = ChangedKeys::create(&self.home.keys_file()).map_err(reading_changes)?;
+        let before = self.on_writer(|writer| match &writer.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(writer.changes.replace(list)),
+        })??;
+        before.map(ChangedKeys::finish).transpose().map_err(reading_changes)
+    }
+
+    /// Runs `work` on the writer's thread, between two commits.
+    fn on_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let call = Box::new(move |writer: &mut Writer| {
+            answer.send(work(writer)).ok();
+        });
+        self.queue.push_first(Job::Call(call)).map_err(|_| StoreError::Closed)?;
+        answered.blocking_recv().map_err(|_| StoreError::Closed)
+    }
+}
+
+/// Completes the new file and puts it in the old one's place. Runs on the writer's thread: nothing is written meanwhile.
+/// Gives the old file, to be dropped elsewhere.
+fn switch(writer: &mut Writer, home: &Home, mut target: Target, entries: u64) -> Result<Arc<OpenFile>, CompactError> {
+    if let Some(error) = &writer.failed {
+        return Err(error.clone().into());
+    }
+    let changes = writer.changes.take();
+    let counters = Arc::clone(&writer.counters);
+    // The writer outlives a panic here: it goes on with the old file.
+    contained("completing the compacted file", || {
+        Ok(complete(writer, changes, &mut target, entries))
+    })??;
+    target.report(CompactionStage::Switching);
+    let failed = could_not("putting the compacted file in its place");
+    target.put_over(&home.path).map_err(&failed)?;
+    target.report(CompactionStage::Renamed);
+    // The name may lead to the old file again after a power cut, until the folder is synced: nothing may be acknowledged
+    // before that.
+    let folder = create::folder_of(&home.path);
+    let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+    let old = writer.database.replace_by(&target.database);
+    counters.use_newest_file(fs::metadata(&home.path).map(|file| file.len()).unwrap_or_default());
+    if let Err(error) = synced.map_err(&failed) {
+        writer.failed = Some(StoreError::Engine {
+            what: "putting the compacted file in its place",
+            reason: error.to_string(),
+        });
+        return Err(error);
+    }
+    Ok(old)
+}
+
+/// Takes over the last changes and what says how far the store is, in a commit as the writer's own ones are.
+fn complete(
+    writer: &Writer,
+    changes: Option<ChangedKeys>,
+    target: &mut Target,
+    entries: u64,
+) -> Result<(), CompactError> {
+    let reading = writer.database.read()?;
+    if let Some(changes) = changes {
+        let mut changes = changes.finish().map_err(reading_changes)?;
+        tables::catch_up(&mut changes, &reading.transaction, target)?;
+    }
+    tables::append_journal(entries, &reading.transaction, target)?;
+    let transaction = target.database.begin_write()?;
+    tables::copy_meta(&reading.transaction, &transaction)?;
+    commit(transaction)?;
+    // What will be written goes on from this: it has to be what the writer has in mind.
+    let loaded = target.database.load()?;
+    let (version, root) = (writer.committed.version, writer.committed.tree.frontier().root());
+    if (loaded.version, loaded.tree.frontier().root()) == (version, root) {
+        return Ok(());
+    }
+    let what = format!("the compacted file ends at version {}, not {version}", loaded.version);
+    Err(StoreError::corrupt(what).into())
+}
+
+/// Room that a file takes on the disk: less than its length where it has holes.
+fn room_of(path: &Path) -> Result<u64, CompactError> {
+    let file = fs::metadata(path).map_err(could_not("looking at the file"))?;
+    Ok(file.blocks() * 512)
+}

@@ -1,0 +1,147 @@
+//! The file that is to take the old one's place.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::WriteTransaction;
+
+use super::super::backend::CountingBackend;
+use super::super::counters::Counters;
+use super::super::create;
+use super::super::database::SharedDatabase;
+use super::{CompactError, CompactionProgress, CompactionStage, CompactionTell, could_not};
+use crate::{FreeSpace, StoreError};
+
+/// The file in the making. Dropped before its time, it is removed.
+pub(crate) struct Target {
+    pub(crate) database: SharedDatabase,
+    path: PathBuf,
+    in_place: bool,
+    pub(crate) room: Room,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) tell: CompactionTell,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+}
+
+/// What must stay free.
+pub(crate) struct Room {
+    pub(crate) space: Arc<dyn FreeSpace>,
+    pub(crate) floor: u64,
+}
+
+impl Room {
+    /// Refuses when fewer than `needed` bytes could be written above the reserve.
+    pub(crate) fn check(&self, needed: u64) -> Result<(), CompactError> {
+        let free = self.space.free_bytes().map_err(could_not("measuring the free space"))?;
+        if free < needed.saturating_add(self.floor) {
+            return Err(CompactError::NoSpace {
+                needed,
+                free,
+                floor: self.floor,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Room that has to be left for the next transaction.
+const SPARE_BYTES: u64 = 128 * 1024 * 1024;
+
+impl Target {
+    pub(crate) fn create(
+        path: PathBuf,
+        cache_bytes: usize,
+        counters: &Arc<Counters>,
+        room: Room,
+        stop: Arc<AtomicBool>,
+        tell: CompactionTell,
+    ) -> Result<Self, CompactError> {
+        remove(&path).map_err(could_not("removing what an earlier compaction left"))?;
+        let backend = CountingBackend::new(create::new_file(&path)?, Arc::clone(counters));
+        let database = SharedDatabase::open(backend, &path, cache_bytes)?;
+        Ok(Self {
+            database,
+            path,
+            in_place: false,
+            room,
+            stop,
+            tell,
+            done: 0,
+            total: 0,
+        })
+    }
+
+    /// A transaction whose commit is durable, and no more than that: until the file is in place, nobody would miss it.
+    pub(crate) fn begin(&self) -> Result<WriteTransaction, CompactError> {
+        Ok(self.database.begin_plain_write()?)
+    }
+
+    pub(crate) fn commit(
+        &mut self,
+        transaction: WriteTransaction,
+        rows: u64,
+        stage: CompactionStage,
+    ) -> Result<(), CompactError> {
+        commit(transaction)?;
+        self.done += rows;
+        self.total = self.total.max(self.done);
+        self.report(stage);
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(StoreError::Closed.into());
+        }
+        // Others fill the disk, too. Giving up here is better than having the hub's own writes refused.
+        self.room.check(SPARE_BYTES.min(self.room.floor))
+    }
+
+    pub(crate) fn abort(&self, transaction: WriteTransaction) -> Result<(), CompactError> {
+        let failed = |error: redb::StorageError| StoreError::engine("ending a transaction")(error.into());
+        Ok(transaction.abort().map_err(failed)?)
+    }
+
+    pub(crate) fn report(&self, stage: CompactionStage) {
+        (self.tell)(CompactionProgress {
+            stage,
+            done: self.done,
+            total: self.total,
+        });
+    }
+
+    /// Renames it over `old`. From then on dropping it removes nothing.
+    pub(crate) fn put_over(&mut self, old: &Path) -> io::Result<()> {
+        fs::rename(&self.path, old)?;
+        self.in_place = true;
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.in_place {
+            return;
+        }
+        if let Err(error) = self.database.close() {
+            tracing::debug!(%error, "a compaction that was given up");
+        }
+        if let Err(error) = remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "what a compaction left could not be removed");
+        }
+    }
+}
+
+pub(crate) fn commit(transaction: WriteTransaction) -> Result<(), StoreError> {
+    transaction
+        .commit()
+        .map_err(|error| StoreError::engine("writing the compacted file")(error.into()))
+}
+
+/// Removes a file if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

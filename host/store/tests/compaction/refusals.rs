@@ -1,0 +1,161 @@
+//! When a compaction does not take place, everything is as it was.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+
+use mihwar_store::{CompactError, CompactionStage, FolderSpace, RedbSettings, RedbStore, Store, StoreError};
+use redb::backends::InMemoryBackend;
+use redb::{Database, TableDefinition};
+
+use crate::model::contents;
+use crate::{grown, names, open, rows, settings};
+
+async fn is_as_it_was(folder: &Path) {
+    let store = open(&folder.join("store.redb"));
+    assert_eq!(names(folder), ["store.redb"]);
+    let found = contents(&*store.view().await.unwrap()).await.unwrap();
+    assert_eq!((found.rows.len(), found.journal.len()), (2_500, 20_000));
+}
+
+#[tokio::test]
+async fn too_little_room_is_said_in_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    let floor = u64::MAX / 2;
+    let store = RedbStore::open(
+        &path,
+        RedbSettings {
+            free_space_floor: floor,
+            ..settings()
+        },
+    )
+    .unwrap();
+    let error = store.compact(Box::new(|_| {})).await.unwrap_err();
+    let CompactError::NoSpace { needed, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(needed > 1_000_000);
+    assert!(error.to_string().contains(&needed.to_string()), "{error}");
+    drop(store);
+    is_as_it_was(folder.path()).await;
+}
+
+#[tokio::test]
+async fn one_at_a_time_and_closing_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    let store = Arc::new(open(&path));
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let gate = Mutex::new(Some((begun, may_go_on)));
+    let first = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            store
+                .compact(Box::new(move |_| {
+                    if let Some((begun, may_go_on)) = gate.lock().unwrap().take() {
+                        begun.send(()).unwrap();
+                        may_go_on.recv().unwrap();
+                    }
+                }))
+                .await
+        }
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(store.compact(Box::new(|_| {})).await, Err(CompactError::Running));
+    // Writing goes on beside it.
+    store.apply(rows(0, 0..8, 10)).await.unwrap();
+    let closing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.close().await }
+    });
+    // Until the store is closing, which is when it takes nothing more.
+    while store.apply(rows(0, 0..1, 10)).await.is_ok() {}
+    go_on.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), Err(CompactError::Store(StoreError::Closed)));
+    closing.await.unwrap().unwrap();
+    assert_eq!(names(folder.path()), ["store.redb"]);
+    assert_eq!(
+        store.compact(Box::new(|_| {})).await,
+        Err(CompactError::Store(StoreError::Closed))
+    );
+}
+
+#[tokio::test]
+async fn a_store_without_a_file_says_so() {
+    let space = Arc::new(FolderSpace(std::env::temp_dir()));
+    let store = RedbStore::open_with(InMemoryBackend::new(), space, settings()).unwrap();
+    assert_eq!(store.compact(Box::new(|_| {})).await, Err(CompactError::NoFile));
+}
+
+#[tokio::test]
+async fn a_table_that_would_be_left_behind_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    const GUESTS: TableDefinition<'_, &str, u64> = TableDefinition::new("ضيوف guests");
+    let database = Database::open(&path).unwrap();
+    let transaction = database.try_begin_write().unwrap();
+    transaction.open_table(GUESTS).unwrap().insert("one", 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(&path);
+    let error = store.compact(Box::new(|_| {})).await.unwrap_err();
+    assert!(error.to_string().contains("ضيوف guests"), "{error}");
+    drop(store);
+    is_as_it_was(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_new_file_that_cannot_be_made_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    let store = open(&path);
+    // A folder stands where the new file should be, and later where the list of keys should be.
+    for name in ["store.redb.compacting", "store.redb.compacting.keys"] {
+        let in_the_way = folder.path().join(name);
+        std::fs::create_dir(&in_the_way).unwrap();
+        let error = store.compact(Box::new(|_| {})).await.unwrap_err();
+        assert!(
+            matches!(error, CompactError::Store(StoreError::Engine { .. })),
+            "{error:?}"
+        );
+        std::fs::remove_dir(&in_the_way).unwrap();
+        store.apply(rows(0, 0..1, 400)).await.unwrap();
+    }
+    // And one that is taken away in the middle.
+    let victim = folder.path().join("store.redb.compacting");
+    let error = store
+        .compact(Box::new(move |now| {
+            if now.stage == CompactionStage::Switching {
+                std::fs::remove_file(&victim).unwrap();
+            }
+        }))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, CompactError::Store(StoreError::Engine { .. })),
+        "{error:?}"
+    );
+    let found = store.view().await.unwrap().tree().size();
+    assert_eq!(found, 20_002);
+    store.compact(Box::new(|_| {})).await.unwrap();
+    assert_eq!(store.view().await.unwrap().tree().size(), 20_002);
+}
+
+#[tokio::test]
+async fn what_a_killed_compaction_left_is_removed_on_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    for name in ["store.redb.compacting", "store.redb.compacting.keys"] {
+        std::fs::write(folder.path().join(name), "نصف ملف").unwrap();
+    }
+    is_as_it_was(folder.path()).await;
+}

@@ -1,0 +1,68 @@
+//! Numbered luck, how much of it, and what came of it.
+
+/// A generator (splitmix64) whose numbers follow from its seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    /// True in `percent` of all cases.
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    /// Text of about `length` bytes, Arabic beside Latin.
+    pub(crate) fn text(&mut self, length: usize) -> Vec<u8> {
+        let words = ["شكوى ", "delay ", "الخدمة ", "parcel ", "متأخرة ", "رقم ", "7 "];
+        let mut text = String::new();
+        while text.len() < length {
+            text.push_str(words[self.below(words.len())]);
+        }
+        text.into_bytes()
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (2..=items.len()).rev() {
+            items.swap(end - 1, self.below(end));
+        }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")),
+        Err(_) => default,
+    }
+}
+
+/// How often something is done: `usual` times `MIHWAR_FAULT_ROUNDS`.
+pub(crate) fn rounds(usual: u64) -> u64 {
+    usual * setting("MIHWAR_FAULT_ROUNDS", 1).max(1)
+}
+
+/// `usual` seeds, or as many more as were asked for.
+pub(crate) fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let first = setting("MIHWAR_FAULT_SEED", 1);
+    first..first + rounds(usual)
+}
+
+/// One line for whoever collects what the fault suite did.
+pub(crate) fn summary(line: &str) {
+    eprintln!("faults: {line}");
+}
