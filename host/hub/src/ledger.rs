@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
 use mihwar_model::{Event, EventBody, Time};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, View};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;

@@ -49,6 +49,7 @@ impl House {
         let doors = Doors {
             clock: self.clock.clone(),
             randomness: Arc::new(OsRandomness),
+            ..Doors::real()
         };
         Hub::open(config, doors).await
     }
