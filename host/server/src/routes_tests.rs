@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 21] = [
+const AUTHORITY: [(&str, Demand); 22] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),

@@ -279,7 +279,7 @@ impl House {
         let deliveries = self.rows(keys::DELIVERY).await;
         edits.push(Edit::Delete(deliveries[0].key.clone()));
         edits.push(Edit::Put(deliveries[1].key.clone(), deliveries[2].value.bytes.clone()));
-        let index = self.rows(keys::INDEX).await;
+        let index = self.rows(keys::OF_CONTACT).await;
         edits.push(Edit::Delete(index[0].key.clone()));
         edits.push(Edit::Add(keys::count("kind", "complaint"), 5));
         edits.push(Edit::Add(keys::count("instance", "غريب"), 1));
@@ -306,7 +306,7 @@ async fn damage_is_named_and_mended_and_a_second_run_finds_nothing() {
     assert_eq!(figures(of(&report, "head")), [2, 1, 0]);
     assert_eq!(figures(of(&report, "history")), [0, 1, 2]);
     assert_eq!(figures(of(&report, "delivery")), [1, 1, 0]);
-    assert_eq!(figures(of(&report, "index")), [1, 0, 0]);
+    assert_eq!(figures(of(&report, "of contact")), [1, 0, 0]);
     assert_eq!(figures(of(&report, "count")), [0, 1, 1]);
     assert_eq!(figures(of(&report, "position")), [0, 0, 0]);
     assert_eq!(report.mended, 11);

@@ -9,7 +9,7 @@ use mihwar_model::{
     InstanceName, Route, Routed, Tag, Time,
 };
 use mihwar_store::{
-    ApplyError, Batch, Commit, Edit, JournalEntry, Key, KeyRange, MemoryStore, Order, Page, Statistics, Store,
+    ApplyError, Batch, Commit, Edit, JournalEntry, Key, KeyRange, MemoryStore, Natures, Order, Page, Statistics, Store,
     StoreError, Versioned, View,
 };
 use tokio::sync::mpsc;
@@ -108,6 +108,14 @@ impl View for BentView {
             Bend::OtherTile(_) | Bend::NoTile(_) => {}
         }
         Ok(entries)
+    }
+
+    fn natures(&self) -> &Natures {
+        self.inner.natures()
+    }
+
+    async fn removed(&self, range: KeyRange, limit: usize) -> Result<Page, StoreError> {
+        self.inner.removed(range, limit).await
     }
 
     async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {

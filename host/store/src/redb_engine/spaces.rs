@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -51,7 +51,7 @@ pub(crate) type StoredRow<'a> = (redb::AccessGuard<'a, Bytes>, redb::AccessGuard
 /// The rows of a snapshot. A table is opened when it is first asked for.
 pub(crate) struct RowTables {
     transaction: ReadTransaction,
-    opened: Mutex<BTreeMap<u8, Option<RowTable>>>,
+    opened: Mutex<BTreeMap<u8, Arc<Option<RowTable>>>>,
 }
 
 impl RowTables {
@@ -95,18 +95,24 @@ impl RowTables {
         space: u8,
         read: impl FnOnce(&RowTable) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        let table = self.table(space)?;
+        Option::as_ref(&table).map(read).transpose()
+    }
+
+    /// The lock is for finding the table: readers of one snapshot do not take turns.
+    fn table(&self, space: u8) -> Result<Arc<Option<RowTable>>, StoreError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = match opened.entry(space) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(unknown) => {
-                unknown.insert(match self.transaction.open_table(table_of(space)) {
-                    Ok(table) => Some(table),
-                    Err(TableError::TableDoesNotExist(_)) => None,
-                    Err(error) => return Err(opening(error)),
-                })
-            }
+        if let Some(table) = opened.get(&space) {
+            return Ok(Arc::clone(table));
+        }
+        let table = match self.transaction.open_table(table_of(space)) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(opening(error)),
         };
-        table.as_ref().map(read).transpose()
+        let table = Arc::new(table);
+        opened.insert(space, Arc::clone(&table));
+        Ok(table)
     }
 }
 
