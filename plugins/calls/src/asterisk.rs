@@ -5,7 +5,7 @@ use mihwar_sdk::Identifier;
 
 use crate::{
     Settings,
-    call::{Call, Outcome},
+    call::{Call, Outcome, unfit_id},
     moment,
     number::Number,
     row::{Bad, Row},
@@ -49,12 +49,8 @@ pub(crate) fn read(row: &Row<'_>, settings: &Settings, zone: &TimeZone) -> Resul
     let field = |name: &str| row.at(COLUMNS.iter().position(|column| *column == name)).trim();
     let length = |name: &'static str| moment::length(field(name)).map_err(|why| Bad::field("bad-length", name, why));
     let id = field("uniqueid");
-    if id.is_empty() {
-        return Err(Bad::field(
-            "no-id",
-            "uniqueid",
-            "is empty; set `loguniqueid = yes` in cdr.conf",
-        ));
+    if let Some(unfit) = unfit_id(id, "uniqueid", "; set `loguniqueid = yes` in cdr.conf") {
+        return Err(unfit);
     }
     let started_at =
         moment::instant(field("start"), TIME_FORMAT, zone).map_err(|why| Bad::field("bad-time", "start", why))?;

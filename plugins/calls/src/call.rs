@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use mihwar_sdk::{CallDetails, ChannelKind, Details, Direction, Feedback, Identifier, Person};
 use sha2::{Digest, Sha256};
 
-use crate::{Settings, moment, number::Number, settings::Language};
+use crate::{Settings, moment, number::Number, row::Bad, settings::Language};
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -162,6 +162,21 @@ impl Language {
             Self::English => "en",
         }
     }
+}
+
+/// Longest id of a call. Exchanges write a few dozen bytes; what is much longer is a line that was read wrongly.
+const ID_BYTES_MAX: usize = 500;
+
+/// Why an id cannot be that of a call; `column` is where it stands.
+pub(crate) fn unfit_id(id: &str, column: &str, hint: &str) -> Option<Bad> {
+    if id.is_empty() {
+        return Some(Bad::field("no-id", column, format!("is empty{hint}")));
+    }
+    let too_long = id.len() > ID_BYTES_MAX;
+    too_long.then(|| {
+        let why = format!("has {} bytes; an id has at most {ID_BYTES_MAX}", id.len());
+        Bad::field("id-too-long", column, why)
+    })
 }
 
 /// An exchange writes one line for each leg of a call, all with the call's id. The hash keeps the legs apart, and makes

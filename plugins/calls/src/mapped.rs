@@ -5,7 +5,7 @@ use mihwar_sdk::Identifier;
 
 use crate::{
     Settings,
-    call::{Call, Outcome},
+    call::{Call, Outcome, unfit_id},
     moment,
     number::{Number, ascii_digits},
     row::{Bad, Row},
@@ -101,8 +101,8 @@ pub(crate) fn read(row: &Row<'_>, places: &Places, settings: &Settings, zone: &T
     let field = |place: Option<usize>| row.at(place).trim();
     let some = |place: Option<usize>| Some(field(place).to_owned()).filter(|text| !text.is_empty());
     let id = ascii_digits(field(places.id));
-    if id.is_empty() {
-        return Err(Bad::field("no-id", &columns.id, "is empty"));
+    if let Some(unfit) = unfit_id(&id, &columns.id, "") {
+        return Err(unfit);
     }
     let started_at = moment::instant(field(places.started), &settings.time_format, zone)
         .map_err(|why| Bad::field("bad-time", &columns.started, why))?;

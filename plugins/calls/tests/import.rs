@@ -151,7 +151,8 @@ fn a_bad_line_is_refused_and_the_others_kept() {
     let bad_time = ANSWERED.replace("2026-01-05 10:15:00", "yesterday");
     let no_id = ANSWERED.replace("\"1767597300.1\"", "");
     let bad_word = ANSWERED.replace("\"ANSWERED\"", "\"MAYBE\"");
-    let text = format!("{NAMES}{ANSWERED}{short}\n{bad_time}{no_id}{bad_word}{ABANDONED}");
+    let long_id = ANSWERED.replace("1767597300.1", &"رقم".repeat(100));
+    let text = format!("{NAMES}{ANSWERED}{short}\n{bad_time}{no_id}{bad_word}{long_id}{ABANDONED}");
     for page in [1, 2, 256] {
         let outcome = import_by(&asterisk(), text.as_bytes(), page);
         assert_eq!(outcome.records.len(), 2);
@@ -162,6 +163,7 @@ fn a_bad_line_is_refused_and_the_others_kept() {
                 ("line 5, column start", "bad-time"),
                 ("line 6, column uniqueid", "no-id"),
                 ("line 7, column disposition", "bad-disposition"),
+                ("line 8, column uniqueid", "id-too-long"),
             ]
         );
         assert_eq!(outcome.refusals[0].reason, "the line has 3 columns, 18 are needed");

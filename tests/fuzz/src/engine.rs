@@ -16,6 +16,8 @@ const CORPUS_MAX: usize = 2_000;
 const FINDINGS_MAX: usize = 5;
 /// Attempts to make a finding's input smaller.
 const SHRINKING_MAX: usize = 3_000;
+/// Attempts to make a new seed smaller.
+const SEED_SHRINKING_MAX: usize = 100;
 
 /// How long a target runs.
 #[derive(Debug, Clone, Copy)]
@@ -77,9 +79,14 @@ pub fn run(target: &Target, seed: u64, budget: Budget) -> Report {
         report.peak_bytes = report.peak_bytes.max(tried.peak_bytes);
         match tried.outcome {
             Ok(answer) => {
-                let new = known.insert(shape(&answer));
+                let shape_of_it = shape(&answer);
+                let new = known.insert(shape_of_it);
                 if new && !is_seed && corpus.len() < CORPUS_MAX {
-                    corpus.push(input);
+                    // The shorter a seed, the likelier the next change hits what counts in it.
+                    let same = |outcome: &Result<String, String>| {
+                        outcome.as_ref().is_ok_and(|answer| shape(answer) == shape_of_it)
+                    };
+                    corpus.push(shrunk(target, input, SEED_SHRINKING_MAX, same));
                 }
             }
             Err(what) => {
@@ -156,21 +163,34 @@ fn kind(what: &str) -> String {
     plain.take(90).collect()
 }
 
-/// Cuts pieces out of a finding's input as long as it stays the same finding.
+/// A finding with the smallest input that is still the same finding.
 fn smaller(target: &Target, finding: Finding) -> Finding {
     let wanted = kind(&finding.what);
-    let mut best = finding;
-    let mut piece = best.input.len() / 2;
+    let same = |outcome: &Result<String, String>| outcome.as_ref().is_err_and(|what| kind(what) == wanted);
+    let input = shrunk(target, finding.input, SHRINKING_MAX, same);
+    let what = try_input(target, &input).outcome.err().unwrap_or(finding.what);
+    Finding { what, input }
+}
+
+/// Cuts pieces out of an input as long as what it leads to is the same.
+fn shrunk(
+    target: &Target,
+    mut best: Vec<u8>,
+    tries_max: usize,
+    same: impl Fn(&Result<String, String>) -> bool,
+) -> Vec<u8> {
+    let mut piece = best.len() / 2;
     let mut tries = 0;
-    while piece > 0 && tries < SHRINKING_MAX {
+    while piece > 0 && tries < tries_max {
         let mut at = 0;
-        while at < best.input.len() && tries < SHRINKING_MAX {
+        while at < best.len() && tries < tries_max {
             tries += 1;
-            let end = (at + piece).min(best.input.len());
-            let cut = [&best.input[..at], &best.input[end..]].concat();
-            match try_input(target, &cut).outcome {
-                Err(what) if kind(&what) == wanted => best = Finding { what, input: cut },
-                _ => at = end,
+            let end = (at + piece).min(best.len());
+            let cut = [&best[..at], &best[end..]].concat();
+            if same(&try_input(target, &cut).outcome) {
+                best = cut;
+            } else {
+                at = end;
             }
         }
         piece /= 2;
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_fault_behind_several_steps_is_found_and_made_small() {
-        let report = run(&STEPS, 7, Budget::Inputs(2_000_000));
+        let report = run(&STEPS, 7, Budget::Inputs(500_000));
         assert_eq!(report.findings.len(), 1, "{report:?}");
         assert_eq!(report.findings[0].input.len(), 4, "{report:?}");
         assert!(report.findings[0].input.starts_with(b"abc"));

@@ -32,7 +32,7 @@ impl Kind {
         match path {
             "/health/live" => Self::Alive,
             "/health/ready" | "/metrics" => Self::Vital,
-            "/api/v1/imports" => Self::Stream,
+            "/api/v1/imports" | "/api/v1/backup" => Self::Stream,
             _ if path.starts_with("/hooks/") => Self::Hook,
             _ if is_action(path) => Self::Stream,
             _ if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) => Self::Read,
