@@ -78,7 +78,7 @@ fn commands(workspace: &Workspace) -> Result<Vec<Command>> {
             .args(["nextest", "run", "--workspace", "--no-fail-fast"])
             .args(["--success-output", "immediate", "--failure-output", "immediate"])
             .args(["-E", &format!("binary(/{programs}/) | test(/{tests}/)")]);
-        return Ok(vec![command]);
+        return Ok(with_fuzzing(workspace, vec![command]));
     }
     command.args(["test", "--workspace", "--no-fail-fast"]);
     for program in programs(workspace)? {
@@ -89,7 +89,15 @@ fn commands(workspace: &Workspace) -> Result<Vec<Command>> {
     single
         .args(["test", "--workspace", "--no-fail-fast", "--lib", "--", "--nocapture"])
         .args(TESTS);
-    Ok(vec![command, single])
+    Ok(with_fuzzing(workspace, vec![command, single]))
+}
+
+/// Behind the tests, each parser of foreign bytes is asked for ten seconds.
+fn with_fuzzing(workspace: &Workspace, mut commands: Vec<Command>) -> Vec<Command> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--workspace", "--bin", "fuzz"]);
+    commands.extend([build, workspace.command(workspace.target().join("debug/fuzz"))]);
+    commands
 }
 
 /// Names of the test programs in the rooms and in `tests/` that belong to the suite.

@@ -56,6 +56,12 @@ pub trait Disk: Send + Sync + 'static {
     /// As [`RedbStore::open`].
     async fn store(&self, file: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError>;
 
+    /// Makes an empty store in the folder, for rows that can be computed again.
+    ///
+    /// # Errors
+    /// As [`RedbStore::scratch`].
+    async fn scratch(&self, folder: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError>;
+
     /// Opens the folder of sealed files, or makes it.
     ///
     /// # Errors
@@ -74,6 +80,18 @@ pub trait Disk: Send + Sync + 'static {
     async fn plugin(&self, file: &Path) -> io::Result<Vec<u8>>;
 }
 
+async fn opened(
+    open: impl FnOnce() -> Result<RedbStore, StoreError> + Send + 'static,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let store = tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| {
+        Err(StoreError::Engine {
+            what: "opening the file",
+            reason: error.to_string(),
+        })
+    })?;
+    Ok(Arc::new(store))
+}
+
 /// The machine's file system.
 #[derive(Debug, Clone, Copy)]
 struct Folder;
@@ -82,14 +100,12 @@ struct Folder;
 impl Disk for Folder {
     async fn store(&self, file: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
         let file = file.to_owned();
-        let opened = tokio::task::spawn_blocking(move || RedbStore::open(file, settings)).await;
-        let store = opened.unwrap_or_else(|error| {
-            Err(StoreError::Engine {
-                what: "opening the file",
-                reason: error.to_string(),
-            })
-        })?;
-        Ok(Arc::new(store))
+        opened(move || RedbStore::open(file, settings)).await
+    }
+
+    async fn scratch(&self, folder: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
+        let folder = folder.to_owned();
+        opened(move || RedbStore::scratch(folder, settings)).await
     }
 
     fn blobs(&self, folder: &Path) -> Result<BlobFolder, BlobError> {

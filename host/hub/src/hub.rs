@@ -380,7 +380,7 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
         clock: doors.clock.clone(),
         wake: Wake::default(),
         right_of_way: RightOfWay::default(),
-        side_stores: SideStores::in_folder(folder, config.storage.free_space_floor.0),
+        side_stores: SideStores::in_folder(doors.disk.clone(), folder, config.storage.free_space_floor.0),
         tokens: KnownTokens::default(),
         desk: Desk::default(),
     }))

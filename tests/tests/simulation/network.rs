@@ -44,10 +44,11 @@ impl Neighbours {
         self.handed.values_mut().for_each(|handed| handed.not_before = None);
     }
 
-    /// The hub's clock stepped: what was asked before is counted from another zero.
+    /// The hub's clock stepped. Put back, it makes pauses longer than any that the hub allows, and those end at once:
+    /// better a little early than as late as the clock was put back.
     pub(crate) fn clock_stepped(&mut self, by: i64) {
-        for handed in self.handed.values_mut() {
-            handed.not_before = handed.not_before.map(|at| at + by.min(0));
+        if by < 0 {
+            self.forget_pauses();
         }
     }
 }

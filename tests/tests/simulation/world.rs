@@ -318,6 +318,14 @@ impl DiskDoor for Here {
         here().open_store(settings).await
     }
 
+    async fn scratch(&self, folder: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
+        let settings = RedbSettings {
+            execution: Execution::Inline,
+            ..settings
+        };
+        Ok(Arc::new(RedbStore::scratch(folder, settings)?))
+    }
+
     fn blobs(&self, folder: &Path) -> Result<BlobFolder, BlobError> {
         Ok(BlobFolder::open(folder)?.with_execution(Execution::Inline))
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use mihwar_model::Event;
 #[cfg(test)]
 use mihwar_store::MemoryStore;
-use mihwar_store::{ApplyError, Batch, Edit, Key, MAX_BATCH_BYTES, RedbSettings, RedbStore, Store, View};
+use mihwar_store::{ApplyError, Batch, Edit, Key, MAX_BATCH_BYTES, RedbSettings, Store, View};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use crate::core::Core;
+use crate::doors::Disk;
 use crate::fault::Fault;
 use crate::folding::{Folded, Folding, Touched, no_event};
 use crate::projection::missing_entry;
@@ -32,6 +33,7 @@ pub(crate) struct SideStores {
 
 enum Place {
     Folder {
+        disk: Arc<dyn Disk>,
         path: PathBuf,
         free_space_floor: u64,
     },
@@ -40,9 +42,13 @@ enum Place {
 }
 
 impl SideStores {
-    pub(crate) fn in_folder(path: PathBuf, free_space_floor: u64) -> Self {
+    pub(crate) fn in_folder(disk: Arc<dyn Disk>, path: PathBuf, free_space_floor: u64) -> Self {
         Self {
-            place: Place::Folder { path, free_space_floor },
+            place: Place::Folder {
+                disk,
+                path,
+                free_space_floor,
+            },
             one_at_a_time: Mutex::default(),
         }
     }
@@ -59,14 +65,17 @@ impl SideStores {
     async fn open(&self) -> Result<(Arc<dyn Store>, MutexGuard<'_, ()>), Fault> {
         let only = self.one_at_a_time.lock().await;
         let store: Arc<dyn Store> = match &self.place {
-            Place::Folder { path, free_space_floor } => {
-                let path = path.clone();
+            Place::Folder {
+                disk,
+                path,
+                free_space_floor,
+            } => {
                 let settings = RedbSettings {
                     free_space_floor: *free_space_floor,
                     cache_bytes: CACHE_BYTES,
                     ..RedbSettings::default()
                 };
-                Arc::new(aside(move || RedbStore::scratch(path, settings)).await??)
+                disk.scratch(path, settings).await?
             }
             #[cfg(test)]
             Place::Memory => Arc::new(MemoryStore::new()),

@@ -19,6 +19,7 @@ use super::compare::{Difference, compare};
 use super::mending::{Mending, mark};
 use super::{Anew, ModelReport, RebuildReport, SideStores, finish, rebuild};
 use crate::core::Core;
+use crate::doors::Doors;
 use crate::fault::Fault;
 use crate::{keys, projection, rows};
 
@@ -395,7 +396,7 @@ async fn a_ledger_that_cannot_be_read_changes_nothing() {
 async fn the_store_beside_is_a_file_without_a_name() {
     let mut house = House::after(usual()).await;
     let folder = tempfile::tempdir().unwrap();
-    house.core.side_stores = SideStores::in_folder(folder.path().to_owned(), 0);
+    house.core.side_stores = SideStores::in_folder(Doors::real().disk, folder.path().to_owned(), 0);
     house.damage().await;
     assert_eq!(house.rebuild().await.unwrap().mended, 11);
     assert!(house.is_right().await);
