@@ -77,6 +77,9 @@ fn international(digits: String) -> Number {
     let starts_well = !digits.starts_with('0');
     if starts_well && (SHORTEST_E164..=LONGEST_E164).contains(&digits.len()) {
         Number::International(format!("+{digits}"))
+    } else if digits.is_empty() {
+        // `00` and nothing behind it.
+        Number::Withheld
     } else {
         Number::National(digits)
     }
@@ -135,6 +138,8 @@ mod tests {
         check("104", "966", "extension:104");
         check("anonymous", "966", "withheld");
         check("", "966", "withheld");
+        check("00", "966", "withheld");
+        check("٠٠", "966", "withheld");
         check("+12", "966", "tel-national:12");
         check("0000000000000000000000", "966", "tel-national:00000000000000000000");
     }

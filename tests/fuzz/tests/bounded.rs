@@ -1,5 +1,4 @@
 //! Every target for a fixed number of inputs from a fixed seed: the same ones in every run.
-#![expect(clippy::panic, reason = "a test reports by panic")]
 
 use mihwar_fuzz::{Budget, TARGETS, run, tidy_up};
 

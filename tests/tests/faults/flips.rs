@@ -28,9 +28,9 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                rest.push(path)
+                rest.push(path);
             } else {
-                files.push(path)
+                files.push(path);
             }
         }
     }

@@ -47,7 +47,7 @@ impl Disk {
     fn serve(&self, site: &Site) -> Running {
         match self {
             Self::Mounted(_) => site.serve().unwrap(),
-            Self::Limited => site.serve_as(limited).unwrap(),
+            Self::Limited => site.serve_as(|command| limited(&command)).unwrap(),
         }
     }
 
@@ -78,7 +78,7 @@ impl Drop for Disk {
 }
 
 /// The same command with a limit on the size of what it writes: writing beyond it is an error, not a signal.
-fn limited(command: Command) -> Command {
+fn limited(command: &Command) -> Command {
     let mut shell = Command::new("sh");
     // Blocks of 512 bytes.
     let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", DISK_MIB * 2048);

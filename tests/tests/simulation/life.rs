@@ -242,6 +242,8 @@ async fn finish(world: &Arc<World>, hub: &Hub) {
             Err(error) => missing = format!("the hub does not answer: {error}"),
         }
         if look % 5 == 0 {
+            // A person who sends dead letters again waits for nobody's pause.
+            world.state().neighbours.forget_pauses();
             let replayed = hub.delivery_replay(&Actor::Console, &ReplaySelection::All).await;
             let requests = hub.inbound_replay(&Actor::Console, None).await;
             world.trace(format!(

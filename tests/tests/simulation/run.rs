@@ -82,23 +82,23 @@ impl Run {
 
 /// Runs a seed.
 pub(crate) fn run(seed: u64, sandbox: &Engine) -> Run {
-    run_on(World::new(seed), sandbox)
+    run_on(&World::new(seed), sandbox)
 }
 
 /// Runs a seed on a disk that lies about syncs.
 pub(crate) fn run_with_lies(seed: u64, sandbox: &Engine) -> Run {
     let world = World::new(seed);
     world.disk.lie();
-    run_on(world, sandbox)
+    run_on(&world, sandbox)
 }
 
-fn run_on(world: Arc<World>, sandbox: &Engine) -> Run {
+fn run_on(world: &Arc<World>, sandbox: &Engine) -> Run {
     watch_panics();
-    enter(Some(Arc::clone(&world)));
-    life::set_up(&world);
-    let lives = || (0..LIVES_MAX).any(|_| one_life(&world, sandbox) == End::Finished);
+    enter(Some(Arc::clone(world)));
+    life::set_up(world);
+    let lives = || (0..LIVES_MAX).any(|_| one_life(world, sandbox) == End::Finished);
     match catch_unwind(AssertUnwindSafe(lives)) {
-        Ok(true) => look_back(&world, sandbox),
+        Ok(true) => look_back(world, sandbox),
         Ok(false) => world.violation("the hub does not come to live"),
         Err(_) => world.violation(format!("the run panicked: {}", PANIC.take().unwrap_or_default())),
     }

@@ -64,7 +64,10 @@ impl Saying {
             } else {
                 Kind::Praise
             }),
-            occurred_at: (self.item % 2 == 0).then(|| Time(START).plus_millis(-(self.item as i64) * 3_600_000)),
+            occurred_at: self
+                .item
+                .is_multiple_of(2)
+                .then(|| Time(START).plus_millis(-(self.item as i64) * 3_600_000)),
             author,
             body: self.text(),
             attachments: self.has_file.then_some(file).into_iter().collect(),

@@ -58,7 +58,7 @@ pub struct BackupReport {
 pub fn verify_backup(files: &[PathBuf], progress: &mut dyn FnMut(u64, u64)) -> Result<BackupReport, BackupError> {
     let mut looking = Looking::new(files, progress)?;
     let replayed = backup::verify(files, &mut looking)?;
-    Ok(looking.report(replayed))
+    Ok(looking.report(&replayed))
 }
 
 /// Looks at checkpoints while backups are gone through.
@@ -130,7 +130,7 @@ impl<'a> Looking<'a> {
         }
     }
 
-    pub(super) fn report(mut self, replayed: Replayed) -> BackupReport {
+    pub(super) fn report(mut self, replayed: &Replayed) -> BackupReport {
         self.compare(0, Hash::of_empty_tree);
         let beyond: Vec<u64> = self.signed.keys().copied().collect();
         for size in beyond {

@@ -108,7 +108,7 @@ pub fn restore_backup(
         _ => at(&folder)(error),
     })?;
     sync(&parent)?;
-    Ok(looking.report(replayed))
+    Ok(looking.report(&replayed))
 }
 
 /// Refuses a place where something is already.

@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::path::Path;
 
-use mihwar_store::{Batch, Edit, Key, Store};
+use mihwar_store::{ApplyError, Batch, Edit, Key, Store};
 
 use crate::fault::Fault;
 use crate::hub::OpenError;
@@ -71,6 +71,11 @@ async fn set_row(store: &dyn Store, format: u32) -> Result<(), Fault> {
         edits: vec![Edit::Put(row_key(), rows::encode(&format)?)],
         ..Batch::default()
     };
-    store.apply(batch).await?;
-    Ok(())
+    loop {
+        match store.apply(batch.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

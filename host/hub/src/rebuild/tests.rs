@@ -51,11 +51,13 @@ impl Teller {
             feedback: FeedbackId::from_bytes(id(record)),
             revision,
             contact: ContactId::from_bytes(id(usize::from(detail % 3))),
-            instance: name(if detail % 2 == 0 { "form" } else { "mail" }),
+            instance: name(if detail.is_multiple_of(2) { "form" } else { "mail" }),
             channel: Channel::new(Tag::new("form").unwrap()),
             kind,
             occurred_at: None,
-            thread: (detail % 4 == 0).then(|| ThreadId::from_bytes(id(usize::from(detail % 5)))),
+            thread: detail
+                .is_multiple_of(4)
+                .then(|| ThreadId::from_bytes(id(usize::from(detail % 5)))),
             language: None,
             scores: vec![],
             tags: vec![Tag::new("شحن").unwrap(), Tag::new("late").unwrap()],
@@ -67,7 +69,7 @@ impl Teller {
     }
 
     fn routed(&mut self, feedback: FeedbackId, revision: u32, detail: u8) {
-        let departments = if detail % 3 == 0 {
+        let departments = if detail.is_multiple_of(3) {
             vec!["billing", "service"]
         } else {
             vec!["service"]

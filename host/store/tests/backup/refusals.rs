@@ -40,7 +40,7 @@ async fn files_that_do_not_belong_together_are_named() {
         (vec![&full, &later], &later, "it is a full backup"),
         (vec![&full, &foreign], &foreign, "it is of another hub"),
     ] {
-        let files: Vec<_> = files.into_iter().map(|path| path.as_path()).collect();
+        let files: Vec<_> = files.into_iter().map(std::path::PathBuf::as_path).collect();
         let error = checked(&files).unwrap_err();
         assert!(matches!(error, BackupError::Order { .. }), "{error}");
         let said = error.to_string();
