@@ -62,7 +62,7 @@ impl Call {
             feedback = feedback.attribute("dialled", self.callee.as_str());
         }
         let mut person = Person::new();
-        person.display_name = self.caller_name;
+        person.display_name = self.caller_name.map(|name| name.chars().take(NAME_CHARS_MAX).collect());
         if let Some((scheme, number)) = self.caller.handle() {
             person = person.identifier(scheme, number);
         }
@@ -164,6 +164,8 @@ impl Language {
     }
 }
 
+/// What is kept of a caller's name as an exchange tells it; the line as a whole is too long for more.
+const NAME_CHARS_MAX: usize = 200;
 /// Longest id of a call. Exchanges write a few dozen bytes; what is much longer is a line that was read wrongly.
 const ID_BYTES_MAX: usize = 500;
 

@@ -20,6 +20,10 @@ const ARABIC_KINDS: [(&str, &str); 9] = [
 ];
 
 const MAX_ADDRESS_BYTES: usize = 320;
+/// Longest name of a field: an answer is kept under it.
+const MAX_NAME_BYTES: usize = 256;
+/// Longest id of a submission.
+const MAX_ID_BYTES: usize = 500;
 /// A national number has at least as many digits; with fewer behind it, what looks like a country code is part of it.
 const SHORTEST_NATIONAL: usize = 8;
 
@@ -30,6 +34,10 @@ pub(crate) fn record(settings: &Settings, submission: Submission, fallback_id: &
     let mut form = Form::new(submission)?;
     let fields = &settings.fields;
     let id = fields.id.as_ref().and_then(|name| form.text(name));
+    if let Some(id) = id.as_ref().filter(|id| id.len() > MAX_ID_BYTES) {
+        let message = format!("the id has {} bytes; at most {MAX_ID_BYTES} are kept", id.len());
+        form.problems.push(Problem::new("long-id", message));
+    }
     let mut feedback = Feedback::new(id.unwrap_or_else(|| fallback_id.to_owned()), settings.channel.into()).raw(raw);
     feedback.body = form.text(&fields.message).unwrap_or_default();
     feedback.subject = form.text(&fields.subject);
@@ -71,6 +79,14 @@ impl Form {
             if name.contains('\0') || holds_nul(value) {
                 let name = name.replace('\0', "\u{2400}");
                 return Err(Problem::new("nul", format!("`{name}` holds a NUL character")));
+            }
+            if name.len() > MAX_NAME_BYTES {
+                let begin: String = name.chars().take(40).collect();
+                let message = format!(
+                    "the name of a field has {} bytes, at most {MAX_NAME_BYTES} are kept: `{begin}…`",
+                    name.len()
+                );
+                return Err(Problem::new("long-name", message));
             }
         }
         Ok(Self {

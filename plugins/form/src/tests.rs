@@ -301,6 +301,20 @@ fn bad_posts_say_what_is_wrong() {
 }
 
 #[test]
+fn names_and_ids_that_nobody_could_keep_are_refused() {
+    let long_name = json!({ "message": "الخدمة بطيئة", "سؤال".repeat(40): 5 });
+    let (code, message) = refused(&long_name.to_string());
+    assert!(
+        code == "long-name" && message.contains("320 bytes"),
+        "{code}: {message}"
+    );
+    let settings = json!({ "fields": { "id": "id" } });
+    let long_id = json!({ "message": "slow", "id": "ه".repeat(300) });
+    let error = post(&settings, "application/json", long_id.to_string()).unwrap_err();
+    assert!(format!("{error:?}").contains("long-id"), "{error:?}");
+}
+
+#[test]
 fn charset_media_type_and_signature_are_checked() {
     let code = |result: Result<Outcome, PluginError>| result.unwrap_err().code().unwrap().to_owned();
     assert_eq!(

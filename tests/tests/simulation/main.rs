@@ -22,6 +22,8 @@ mod script;
 mod world;
 
 use std::ops::Range;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -111,16 +113,38 @@ fn the_same_seed_twice_gives_the_same_trace() {
     }
 }
 
+/// Seeds that are run together on a disk that lies.
+const LYING_SEEDS: u64 = 5;
+
+/// What the engine makes of such a disk can end the process: run by the test below, in one of its own.
 #[test]
-fn a_disk_that_lies_is_found_out() {
+#[ignore = "fails when the lies are found out, as they should be"]
+fn seeds_on_a_disk_that_lies() {
+    let first: u64 = std::env::var("MIHWAR_LYING_SEED").unwrap().parse().unwrap();
     let sandbox = run::sandbox();
-    let found = |seed: u64| {
+    for seed in first..first + LYING_SEEDS {
         let run = run::run_with_lies(seed, &sandbox.engine);
         let signs = ["acknowledged", "does not open", "panicked"];
-        let lost = |violation: &String| signs.iter().any(|sign| violation.contains(sign));
-        run.violations.iter().any(lost)
+        let lost = |violation: &&String| signs.iter().any(|sign| violation.contains(sign));
+        let sign = run.violations.iter().find(lost);
+        assert!(sign.is_none(), "seed {seed} finds out: {sign:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let found = |group: &u64| {
+        let program = std::env::current_exe().unwrap();
+        let child = Command::new(program)
+            .args(["--exact", "seeds_on_a_disk_that_lies", "--ignored", "--nocapture"])
+            .env("MIHWAR_LYING_SEED", (group * LYING_SEEDS).to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr).into_owned();
+        // The engine may abort over pages that make no sense, which nobody can overlook either.
+        said.contains("finds out") || child.status.signal() == Some(6)
     };
     // Not each power cut hits something: what matters is that the auditors would see it.
-    let found = (0..24).filter(|seed| found(*seed)).count();
-    assert!(found > 3, "only {found} runs find out");
+    let found = (0..5).filter(found).count();
+    assert!(found > 1, "only {found} groups of seeds find out");
 }

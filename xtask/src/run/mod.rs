@@ -61,8 +61,7 @@ pub(crate) struct Options {
 /// Builds, starts, fills and then stays until it is interrupted.
 pub(crate) fn run(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
     if !options.no_build {
-        plugins::build(workspace, choice, &plugins::shipped(workspace)?)?;
-        build_hub(workspace)?;
+        build(workspace, choice)?;
     }
     let interrupt = Interrupt::install()?;
     let data = workspace.path(&options.data);
@@ -81,6 +80,19 @@ pub(crate) fn run(workspace: &Workspace, choice: WasmChoice, options: &Options) 
     let interrupted = interrupt.came();
     hub.stop()?;
     if interrupted { Ok(()) } else { done }
+}
+
+/// Builds the plugins beside the hub: both have stretches that keep one core busy only.
+fn build(workspace: &Workspace, choice: WasmChoice) -> Result<()> {
+    let components = plugins::shipped(workspace)?;
+    std::thread::scope(|scope| {
+        let plugins = scope.spawn(|| plugins::build(workspace, choice, &components));
+        let hub = build_hub(workspace);
+        let plugins = plugins
+            .join()
+            .unwrap_or_else(|_| bail!("building the plugins panicked"));
+        plugins.and(hub)
+    })
 }
 
 /// Builds the binary. Features are resolved for the whole workspace, as they are for its tests: with
