@@ -19,10 +19,11 @@ use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
-/// How much longer than its last step work pauses that gives way to intake: a tenth of one core is left to it.
-const PAUSE_FACTOR: u32 = 9;
+/// How much longer than its last step work pauses that gives way to intake. More, and a long flow of records leaves so
+/// much undone that it is late, gives way no more and slows intake down by half.
+const PAUSE_FACTOR: u32 = 3;
 /// Longest pause of work that gives way to intake.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
