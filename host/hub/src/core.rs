@@ -19,8 +19,8 @@ use crate::vault::{ContactKey, Vault};
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
-/// How much longer than its last step work pauses that gives way to intake. More, and a long flow of records leaves so
-/// much undone that it is late, gives way no more and slows intake down by half.
+/// How much longer than its last step work pauses that gives way to intake. The longer, the more is left for when it is
+/// late and gives way no more.
 const PAUSE_FACTOR: u32 = 3;
 /// Longest pause of work that gives way to intake.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
