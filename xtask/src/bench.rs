@@ -24,7 +24,7 @@ pub(crate) struct Options {
     rest: Vec<String>,
 }
 
-/// Builds the plugins, prints the machine and runs the measurements.
+/// Builds the plugins and what is deployed (the release profile), prints the machine and runs the measurements.
 pub(crate) fn bench(workspace: &Workspace, choice: WasmChoice, options: &Options) -> Result<()> {
     let given = |word: &str| options.rest.iter().any(|given| given.starts_with(word));
     let beside_postgres = options.rest.first().is_some_and(|word| word == "store") && !given("--help");
@@ -34,10 +34,10 @@ pub(crate) fn bench(workspace: &Workspace, choice: WasmChoice, options: &Options
     plugins::build(workspace, choice, &plugins::shipped(workspace)?)?;
     run(workspace
         .cargo()
-        .args(["build", "--workspace", "--bin", "mihwar", "--bin", "bench"]))?;
+        .args(["build", "--release", "--workspace", "--bin", "mihwar", "--bin", "bench"]))?;
     let machine = machine(workspace);
     println!("{machine}");
-    let mut bench = workspace.command(workspace.target().join("debug/bench"));
+    let mut bench = workspace.command(workspace.target().join("release/bench"));
     bench.args(&options.rest);
     if beside_postgres {
         // It stands above the tables in the documentation.
@@ -54,7 +54,7 @@ pub(crate) fn machine(workspace: &Workspace) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rustc = output(workspace.command("rustc").arg("--version")).unwrap_or_default();
     format!(
-        "machine: {cpu}, {cores} cores, {memory} memory, Linux {}\ndisk: {}\ncompiler: {}, profile dev (the rooms of the host at opt-level 3)",
+        "machine: {cpu}, {cores} cores, {memory} memory, Linux {}\ndisk: {}\ncompiler: {}, profile release",
         kernel.trim(),
         disk(&std::env::temp_dir()),
         rustc.trim()

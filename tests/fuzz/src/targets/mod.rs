@@ -1,6 +1,7 @@
 //! What is fuzzed. A parser of foreign bytes that is not named here is a gap.
 
 mod api;
+mod backup;
 mod host;
 mod plain;
 mod plugins;
@@ -42,6 +43,7 @@ pub static TARGETS: &[Target] = &[
     host::RULES,
     host::ADDRESS,
     api::API,
+    backup::BACKUP,
 ];
 
 /// The target of that name.
