@@ -5,13 +5,17 @@ use std::io::{ErrorKind, Read};
 use sha2::{Digest, Sha256};
 
 use super::BackupError;
+use crate::StoreError;
 
 /// Format of the file. Another number means that the bytes mean something else.
 pub(super) const FORMAT: u32 = 1;
 /// What a chunk is closed at, in bytes before packing.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
-/// No chunk is larger than this: one record more than the above, at most.
-const CHUNK_BYTES_MAX: u32 = 2 << 20;
+/// No chunk is written that is larger than this: one record more than the above at most, and every record is smaller than
+/// that.
+const CHUNK_BYTES_MAX: usize = 2 << 20;
+/// No chunk is read that is larger than this. Early versions wrote some that were up to 35 bytes over the limit above.
+const CHUNK_BYTES_READ: u32 = (2 << 20) + 4_096;
 
 const MAGIC: [u8; 16] = *b"\x89mihwar-backup\r\n";
 const END: [u8; 8] = *b"\r\nwhole\n";
@@ -74,8 +78,24 @@ impl Chain {
         self.number
     }
 
-    /// Packs a chunk. Its bytes are far fewer than 4 GiB: what is written is cut at [`CHUNK_BYTES`].
-    pub(super) fn seal(&mut self, kind: Kind, plain: &[u8]) -> Vec<u8> {
+    /// Packs a chunk.
+    ///
+    /// # Errors
+    /// It is larger than [`CHUNK_BYTES_MAX`]: a backup that nobody could read must not be called finished.
+    pub(super) fn seal(&mut self, kind: Kind, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        if plain.len() > CHUNK_BYTES_MAX {
+            return Err(StoreError::Engine {
+                what: "packing a chunk of a backup",
+                reason: format!(
+                    "it has {} bytes, and {CHUNK_BYTES_MAX} is the most; this is a fault of mihwar, please report it",
+                    plain.len()
+                ),
+            });
+        }
+        Ok(self.pack(kind, plain))
+    }
+
+    fn pack(&mut self, kind: Kind, plain: &[u8]) -> Vec<u8> {
         let packed = lz4_flex::block::compress(plain);
         // Sealed contents do not get smaller; they are left as they are.
         let (packing, stored) = if packed.len() < plain.len() {
@@ -198,7 +218,7 @@ impl<R: Read> Frames<R> {
         };
         let (numbers, _) = rest.as_chunks::<4>();
         let [number, plain, stored] = [0, 1, 2].map(|at| numbers.get(at).map_or(0, |bytes| u32::from_be_bytes(*bytes)));
-        if number != self.chain.number || plain > CHUNK_BYTES_MAX || stored > plain {
+        if number != self.chain.number || plain > CHUNK_BYTES_READ || stored > plain {
             return Err(self.here("its head is none, or that of another chunk"));
         }
         let mut bytes = vec![0; stored as usize];
@@ -279,4 +299,24 @@ impl<R: Read> Frames<R> {
 pub(super) fn read_epilogue(bytes: &[u8; EPILOGUE_BYTES]) -> Option<u64> {
     let (footer, end) = bytes.split_first_chunk::<8>()?;
     (end == END).then(|| u64::from_be_bytes(*footer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_chunk_is_written_that_would_not_be_read() {
+        let plain = vec![7; CHUNK_BYTES_MAX + 35];
+        let (mut chain, mut file) = Chain::begin();
+        file.extend(chain.seal(Kind::Files, &plain[..CHUNK_BYTES_MAX]).unwrap());
+        let error = chain.seal(Kind::Files, &plain[..=CHUNK_BYTES_MAX]).unwrap_err();
+        assert!(error.to_string().contains("it has 2097153 bytes"), "{error}");
+        // As an early version wrote it.
+        file.extend(chain.pack(Kind::Files, &plain));
+        let mut frames = Frames::begin(file.as_slice(), "نسخة".to_owned()).unwrap();
+        for length in [CHUNK_BYTES_MAX, CHUNK_BYTES_MAX + 35] {
+            assert_eq!(frames.next().unwrap().plain.len(), length);
+        }
+    }
 }

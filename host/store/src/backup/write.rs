@@ -17,8 +17,9 @@ use crate::{
     StoreError, View,
 };
 
-/// Bytes of a file that are read at once.
-const PIECE_BYTES: u64 = CHUNK_BYTES as u64;
+/// Bytes of a file that are read at once: with the head of its record far less than what a chunk may have over
+/// [`CHUNK_BYTES`].
+const PIECE_BYTES: u64 = CHUNK_BYTES as u64 / 2;
 
 /// What whoever asks for a backup says about it.
 #[derive(Clone, Debug)]
@@ -225,13 +226,13 @@ impl Out {
         let mut chain = self.chain.clone();
         // Packing and hashing a chunk takes milliseconds: not on a thread that others wait for.
         let sealed = tokio::task::spawn_blocking(move || {
-            let bytes = chain.seal(kind, &plain);
-            (chain, bytes)
+            let bytes = chain.seal(kind, &plain)?;
+            Ok::<_, StoreError>((chain, bytes))
         });
         let (chain, bytes) = sealed.await.map_err(|error| StoreError::Engine {
-            what: "packing a chunk",
+            what: "packing a chunk of a backup",
             reason: error.to_string(),
-        })?;
+        })??;
         self.chain = chain;
         self.send(bytes).await
     }
