@@ -12,6 +12,9 @@ use super::records::{Piece, Record, read_entries, read_pieces, read_records};
 use super::write::blob_of;
 use crate::{Key, Nature};
 
+/// No hub comes to as many commits or journal entries. A store that began there would soon be at the end of its numbers.
+const MOST: u64 = 1 << 62;
+
 /// What a backup holds, in the order in which it comes.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -45,6 +48,10 @@ impl<R: Read> Reader<R> {
             return Err(frames.damaged("it should be the header"));
         }
         let header = Header::from_bytes(&plain).map_err(|what| frames.damaged(what))?;
+        let mut marks = [Some(header.state), header.since].into_iter().flatten();
+        if marks.any(|mark| mark.version > MOST || mark.entries > MOST) {
+            return Err(frames.damaged("it speaks of more commits or entries than a hub can have"));
+        }
         if header.since.is_some_and(|since| {
             since.lineage != header.state.lineage
                 || since.version > header.state.version
@@ -128,7 +135,7 @@ impl<R: Read> Reader<R> {
                 .since
                 .filter(|_| nature.is_kept())
                 .map_or(0, |since| since.version);
-            let in_time = (since + 1..=header.state.version).contains(&record.version());
+            let in_time = record.version() > since && record.version() <= header.state.version;
             let removed_rightly = header.since.is_some() && nature.is_kept();
             if nature == Nature::Derived || !in_time || (matches!(record, Record::Removed(..)) && !removed_rightly) {
                 return Err(format!("row {key} has no place in this backup"));
@@ -152,8 +159,10 @@ impl<R: Read> Reader<R> {
         if first != self.next_entry {
             return Err(format!("entry {} is missing", self.next_entry));
         }
-        self.next_entry += entries.len() as u64;
-        self.counts.entries += entries.len() as u64;
+        let count = entries.len() as u64;
+        let next = self.next_entry.checked_add(count);
+        self.next_entry = next.ok_or_else(|| "it has more entries than can be counted".to_owned())?;
+        self.counts.entries += count;
         Ok(Item::Entries(entries))
     }
 
@@ -196,5 +205,55 @@ impl<R: Read> Reader<R> {
             return Err(format!("entry {} is missing", self.next_entry));
         }
         Ok(Item::End(counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_ledger::leaf_hash;
+    use mihwar_model::Time;
+
+    use super::super::format::{Mark, Owner};
+    use super::super::frame::Chain;
+    use super::*;
+    use crate::Natures;
+
+    /// What comes of a backup whose header says this, with hashes that fit.
+    fn begun(state: Mark, since: Option<Mark>) -> Result<Mark, BackupError> {
+        let header = Header {
+            owner: Owner::default(),
+            made_at: Time(1),
+            made_by: "اختبار".to_owned(),
+            natures: Natures::all(Nature::Lasting),
+            state,
+            since,
+        };
+        let (mut chain, mut file) = Chain::begin();
+        file.extend(chain.seal(Kind::Header, &header.to_bytes().unwrap()).unwrap());
+        let reader = Reader::begin(file.as_slice(), "نسخة".to_owned())?;
+        Ok(reader.header().state)
+    }
+
+    #[test]
+    fn a_state_at_the_end_of_all_numbers_is_refused() {
+        let at = |version, entries| Mark {
+            lineage: [7; 16],
+            version,
+            entries,
+            root: leaf_hash("قيد".as_bytes()),
+        };
+        assert_eq!(begun(at(MOST, MOST), None).unwrap(), at(MOST, MOST));
+        assert_eq!(begun(at(9, 9), Some(at(9, 9))).unwrap(), at(9, 9));
+        let ends = at(u64::MAX, u64::MAX);
+        for (state, since) in [
+            (at(u64::MAX, 1), None),
+            (at(1, MOST + 1), None),
+            (ends, Some(at(1, 1))),
+            (ends, Some(ends)),
+        ] {
+            let error = begun(state, since).unwrap_err();
+            assert!(matches!(error, BackupError::Damaged { chunk: 0, .. }), "{error}");
+            assert!(error.to_string().contains("than a hub can have"), "{error}");
+        }
     }
 }
