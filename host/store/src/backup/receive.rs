@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -29,23 +30,15 @@ pub struct Received {
 ///
 /// # Errors
 /// [`BackupError::Exists`]; [`BackupError::Stopped`] when the hub gave up; else what is wrong with the bytes or the disk.
-/// Nothing is left then.
+/// Nothing is left then; except that a backup which got its name, and whose folder could then not be synced, stays there.
+/// It is whole, and a power cut may undo its name. A process that is killed leaves `<path>.<number>-<number>.part`.
 pub fn receive(input: impl Read, path: &Path, mut progress: impl FnMut(u64)) -> Result<Received, BackupError> {
     let shown = path.display().to_string();
     if fs::symlink_metadata(path).is_ok() {
         return Err(BackupError::Exists { path: path.to_owned() });
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = Part(PathBuf::from(name));
+    let (part, file) = Part::create(path)?;
     let place = part.0.display().to_string();
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part.0)
-        .map_err(BackupError::io(place.as_str()))?;
     let tee = Tee {
         input,
         output: BufWriter::with_capacity(1 << 20, file),
@@ -80,8 +73,30 @@ pub fn receive(input: impl Read, path: &Path, mut progress: impl FnMut(u64)) -> 
     Ok(Received { header, counts, bytes })
 }
 
-/// Removes the file that is not finished; does nothing once it has its name.
+/// The file that is not finished. It is removed when this is dropped, unless it has got its name.
 struct Part(PathBuf);
+
+/// Number of the next one in this process.
+static PARTS: AtomicU64 = AtomicU64::new(0);
+
+impl Part {
+    /// Makes one beside `path` that no other call has, in whatever process, and that was not there before.
+    fn create(path: &Path) -> Result<(Self, File), BackupError> {
+        loop {
+            let number = PARTS.fetch_add(1, Ordering::Relaxed);
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{}-{number}.part", std::process::id()));
+            let part = PathBuf::from(name);
+            let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+            match opened {
+                Ok(file) => return Ok((Self(part), file)),
+                // Left by a process of the same number that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BackupError::io(part.display().to_string())(error)),
+            }
+        }
+    }
+}
 
 impl Drop for Part {
     fn drop(&mut self) {
