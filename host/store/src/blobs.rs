@@ -5,8 +5,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::Execution;
@@ -52,8 +54,8 @@ pub struct BlobFolder {
 }
 
 impl BlobFolder {
-    /// Opens the folder, makes it if need be, and removes what an interrupted write or a [`BlobHold`] left behind. Blocks. One process may
-    /// have it open at a time; the store's file, which only one can open, guards that.
+    /// Opens the folder, makes it if need be, and removes what an interrupted write or a [`BlobHold`] left behind. Blocks.
+    /// One process may have it open at a time; the store's file, which only one can open, guards that.
     ///
     /// # Errors
     /// [`BlobError::Io`].
@@ -81,7 +83,8 @@ impl BlobFolder {
     }
 
     /// Keeps what is deleted from here on readable through the hold, until it is dropped. For everybody else a deleted blob
-    /// is gone at once, and after a crash it is gone for all.
+    /// is gone at once. Its bytes are destroyed soon after the last hold was dropped, at the latest when the folder is opened
+    /// again.
     #[must_use]
     pub fn hold(&self) -> BlobHold {
         *self.lock_holds() += 1;
@@ -167,15 +170,7 @@ impl BlobFolder {
     pub async fn delete(&self, id: Uuid) -> Result<(), BlobError> {
         let (path, folder, this) = (self.path(id), self.folder(id), self.clone());
         self.blocking(move || {
-            let holds = this.lock_holds();
-            let held = this.root.join(HELD);
-            let removed = if *holds > 0 {
-                fs::rename(&path, held.join(id.to_string()))
-            } else {
-                fs::remove_file(&path)
-            };
-            drop(holds);
-            match removed {
+            match this.remove(id, &path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(at(&path)(error)),
@@ -184,6 +179,47 @@ impl BlobFolder {
             if folder.exists() { sync_folder(&folder) } else { Ok(()) }
         })
         .await
+    }
+
+    /// Destroys a blob, or puts it where only holds find it.
+    fn remove(&self, id: Uuid, path: &Path) -> io::Result<()> {
+        let holds = self.lock_holds();
+        if *holds == 0 {
+            return fs::remove_file(path);
+        }
+        let held = self.root.join(HELD);
+        let place = held.join(id.to_string());
+        match fs::rename(path, &place) {
+            // Either of the two may be missing: the blob, or the folder that it shall go to.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.try_exists()? => {
+                make_folder(&held)?;
+                fs::rename(path, &place)
+            }
+            renamed => renamed,
+        }
+    }
+
+    /// Puts the folder of what was held aside, under a name of its own, with a new one in its place. For whoever has the lock.
+    fn put_held_aside(&self) -> io::Result<PathBuf> {
+        let number = ASIDE.fetch_add(1, Ordering::Relaxed);
+        let held = self.root.join(HELD);
+        let aside = self.root.join(PARTS).join(format!("{HELD}-{number}"));
+        fs::rename(&held, &aside)?;
+        make_folder(&held)?;
+        Ok(aside)
+    }
+
+    /// Destroys what was put aside: where there is a runtime, on a thread of it that may block.
+    fn destroy(&self, aside: PathBuf) {
+        let work = move || {
+            if let Err(error) = fs::remove_dir_all(&aside) {
+                not_destroyed(&aside, &error);
+            }
+        };
+        match Handle::try_current() {
+            Ok(runtime) if self.execution == Execution::Threads => drop(runtime.spawn_blocking(work)),
+            _ => work(),
+        }
     }
 
     fn write_all(&self, blobs: &[(Uuid, Vec<u8>)]) -> Result<(), BlobError> {
@@ -259,10 +295,16 @@ fn write_new(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Where blobs are written before they get their place.
+fn not_destroyed(folder: &Path, error: &io::Error) {
+    tracing::error!(folder = %folder.display(), "deleted files could not be destroyed, the next start does it: {error}");
+}
+
+/// Where blobs are written before they get their place, and where held ones lie for the moment in which they are destroyed.
 const PARTS: &str = "unfinished";
 /// Where deleted blobs are as long as somebody holds them.
 const HELD: &str = "held";
+/// Number of the next folder of held blobs that is destroyed.
+static ASIDE: AtomicU64 = AtomicU64::new(0);
 
 /// Whoever has this can still read every blob that was there when it was made. See [`BlobFolder::hold`].
 #[derive(Debug)]
@@ -306,10 +348,12 @@ impl Drop for BlobHold {
         if *holds > 0 {
             return;
         }
-        // Under the lock, so that nothing is moved there meanwhile.
-        let held = self.folder.root.join(HELD);
-        if let Err(error) = fs::remove_dir_all(&held).and_then(|()| fs::create_dir(&held)) {
-            tracing::error!(folder = %held.display(), "deleted files could not be destroyed, the next start does it: {error}");
+        // Under the lock, so that nothing is moved there meanwhile. Destroying may take long, so that is done without it.
+        let aside = self.folder.put_held_aside();
+        drop(holds);
+        match aside {
+            Ok(aside) => self.folder.destroy(aside),
+            Err(error) => not_destroyed(&self.folder.root.join(HELD), &error),
         }
     }
 }
@@ -336,7 +380,7 @@ fn missing(id: Uuid, path: &Path) -> impl Fn(io::Error) -> BlobError {
 }
 
 /// Makes a folder, and those above it, that only their owner enters.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

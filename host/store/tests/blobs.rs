@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mihwar_store::{BlobError, BlobFolder};
+use mihwar_store::{BlobError, BlobFolder, Execution};
 use uuid::Uuid;
 
 fn id(number: u128) -> Uuid {
@@ -92,15 +92,66 @@ async fn many_blobs_lie_in_folders_by_their_last_byte() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_read_until_the_last_hold_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = BlobFolder::open(folder.path()).unwrap();
+    let left = |name: &str| fs::read_dir(folder.path().join(name)).unwrap().count();
+    blobs.put(id(1), "سر".into()).await.unwrap();
+    let (first, last) = (blobs.hold(), blobs.hold());
+    blobs.delete(id(1)).await.unwrap();
+    assert!(matches!(blobs.read(id(1)).await, Err(BlobError::Missing(_))));
+    drop(first);
+    assert_eq!(left("held"), 1);
+    let found = last.read(id(1), 0, 100).await.unwrap();
+    assert_eq!(found, Some((4, "سر".as_bytes().to_vec())));
+    drop(last);
+    assert_eq!(left("held"), 0);
+    // Destroyed on another thread, soon.
+    while left("unfinished") > 0 {
+        tokio::task::yield_now().await;
+    }
+    // And in the task itself where there is to be no other.
+    let blobs = blobs.with_execution(Execution::Inline);
+    blobs.put(id(2), "سر آخر".into()).await.unwrap();
+    let hold = blobs.hold();
+    blobs.delete(id(2)).await.unwrap();
+    drop(hold);
+    assert_eq!((left("held"), left("unfinished")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_folder_that_was_taken_away_keeps_no_blob_from_being_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = BlobFolder::open(folder.path()).unwrap();
+    blobs.put(id(1), "سر".into()).await.unwrap();
+    let hold = blobs.hold();
+    fs::remove_dir(folder.path().join("held")).unwrap();
+    blobs.delete(id(1)).await.unwrap();
+    assert!(matches!(blobs.read(id(1)).await, Err(BlobError::Missing(_))));
+    assert!(hold.read(id(1), 0, 1).await.unwrap().is_some());
+    // One that is not there is still none.
+    blobs.delete(id(2)).await.unwrap();
+    // A file in its place is an error, not a blob that is gone.
+    fs::remove_dir_all(folder.path().join("held")).unwrap();
+    fs::write(folder.path().join("held"), "في الطريق").unwrap();
+    blobs.put(id(3), "سر".into()).await.unwrap();
+    assert!(matches!(blobs.delete(id(3)).await, Err(BlobError::Io { .. })));
+    assert_eq!(blobs.read(id(3)).await.unwrap(), "سر".as_bytes());
+}
+
+#[tokio::test]
 async fn opening_removes_what_an_interrupted_write_left() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = BlobFolder::open(folder.path()).unwrap();
     blobs.put(id(1), "باق".into()).await.unwrap();
     let unfinished = folder.path().join("unfinished").join(id(2).to_string());
     fs::write(&unfinished, "half").unwrap();
+    let held = folder.path().join("unfinished").join("held-7");
+    fs::create_dir(&held).unwrap();
+    fs::write(held.join(id(3).to_string()), "سر").unwrap();
     assert!(matches!(blobs.read(id(2)).await, Err(BlobError::Missing(_))));
     let blobs = BlobFolder::open(folder.path()).unwrap();
-    assert!(!unfinished.exists());
+    assert!(!unfinished.exists() && !held.exists());
     blobs.put(id(2), "كامل".into()).await.unwrap();
     assert_eq!(blobs.read(id(1)).await.unwrap(), "باق".as_bytes());
 }

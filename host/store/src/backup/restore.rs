@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
 use super::records::Piece;
 use super::replay::{Replayed, Target, Watch, replay};
 use crate::Row;
-use crate::blobs::place;
+use crate::blobs::{make_folder, place};
 use crate::redb_engine::Rebuild;
 use crate::tree::{FullTile, Tree};
 
@@ -25,7 +26,9 @@ pub fn restore(
     blobs: &Path,
     watch: &mut dyn Watch,
 ) -> Result<Replayed, BackupError> {
-    fs::create_dir(blobs).map_err(BackupError::io(blobs.display().to_string()))?;
+    // Contents are sealed; who has how many files is nobody else's business either.
+    let made = fs::DirBuilder::new().mode(0o700).create(blobs);
+    made.map_err(BackupError::io(blobs.display().to_string()))?;
     let mut target = Restoring {
         rebuild: Rebuild::create(store)?,
         blobs: blobs.to_owned(),
@@ -50,9 +53,10 @@ impl Restoring {
     fn write(&mut self, path: &Path, piece: &Piece) -> io::Result<()> {
         if piece.from == 0 {
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+                make_folder(folder)?;
             }
-            self.open = Some(File::create_new(path)?);
+            let mut options = File::options();
+            self.open = Some(options.write(true).create_new(true).mode(0o600).open(path)?);
         }
         match &mut self.open {
             Some(file) => file.write_all(&piece.bytes),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 
 use mihwar_store::backup::{Backup, BackupError, Mark, previous, receive, restore};
 
@@ -131,6 +132,44 @@ async fn a_backup_that_was_not_finished_leaves_no_file() {
     let error = receive(whole.as_slice(), &path, |_| {}).unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), whole, "what was there is untouched");
+}
+
+#[tokio::test]
+async fn a_backup_that_comes_in_touches_nobody_elses_file() {
+    let house = House::redb();
+    house.apply(vec![put(LASTING, "a", "١")], &["a"]).await;
+    let whole = house.bytes(about([7; 16], None)).await.unwrap();
+    let (path, foreign) = (house.path("نسخة"), house.path("نسخة.part"));
+    fs::write(&foreign, "ملاحظات").unwrap();
+    let meanwhile = Meanwhile {
+        bytes: &whole,
+        path: &path,
+        begun: false,
+    };
+    let error = receive(meanwhile, &path, |_| {}).unwrap_err();
+    assert!(matches!(error, BackupError::Exists { .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), whole, "the one that was faster is whole");
+    assert_eq!(fs::read(&foreign).unwrap(), "ملاحظات".as_bytes());
+    let names = fs::read_dir(house.folder.path()).unwrap();
+    let parts = names.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"));
+    assert_eq!(parts.count(), 1);
+}
+
+/// Before its own first byte comes, the same backup is received under the same name.
+struct Meanwhile<'a> {
+    bytes: &'a [u8],
+    path: &'a Path,
+    begun: bool,
+}
+
+impl Read for Meanwhile<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.begun {
+            self.begun = true;
+            receive(self.bytes, self.path, |_| {}).unwrap();
+        }
+        self.bytes.read(into)
+    }
 }
 
 /// A connection that breaks.

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{
-    Contents, DERIVED, FILED, House, LASTING, PASSING, checked, file_id, file_key, key, noise, put, restored, rows_of,
+    Contents, DERIVED, FILED, House, LASTING, PASSING, checked, file_id, file_key, key, noise, put, put_file, restored,
+    rows_of,
 };
 
 #[derive(Clone, Debug)]
@@ -129,6 +130,34 @@ fn a_restore_is_what_was_there_redb() {
 #[test]
 fn a_restore_is_what_was_there_memory() {
     histories(House::memory);
+}
+
+/// The first file leaves a little less than nothing of its chunk for the piece of the second.
+#[tokio::test]
+async fn files_of_any_sizes_can_stand_behind_each_other() {
+    let house = House::redb();
+    house.files.put(file_id(1), vec![1; 1_048_510]).await.unwrap();
+    house.files.put(file_id(2), vec![2; 1_048_576]).await.unwrap();
+    house.apply(vec![put_file(1), put_file(2)], &["استلام"]).await;
+    let full = house.backup("full", None).await;
+    assert_eq!(checked(&[&full]).unwrap().file_bytes, 2_097_086);
+    assert_eq!(restored(&[&full]).contents().await, house.contents().await);
+}
+
+#[tokio::test]
+async fn what_is_restored_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let house = House::redb();
+    house.files.put(file_id(1), "مرفق".into()).await.unwrap();
+    house.apply(vec![put_file(1)], &["استلام"]).await;
+    let full = house.backup("full", None).await;
+    let there = restored(&[&full]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = there.path("files").join("01").join(file_id(1).to_string());
+    assert_eq!(mode(&there.path("store")), 0o600);
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+    assert_eq!(mode(&there.path("files")), 0o700);
 }
 
 #[tokio::test]
