@@ -1,6 +1,6 @@
 //! Making a new file. redb cannot open one whose making was cut off, so it is made under another name first.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,32 +23,51 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Opens the file at `path` for the engine, after making it if need be.
-pub(crate) fn backend(path: &Path) -> Result<FileBackend, StoreError> {
+/// Which file something is, whatever names lead to it. As long as the file is open, no other one has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+        }
+    }
+
+    /// Of the file that `path` leads to now.
+    pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
+        let file = fs::metadata(path).map_err(|error| failed(path, &error))?;
+        Ok(Self::of(&file))
+    }
+}
+
+/// Opens the file at `path` for the engine, after making it if need be, and tells which one it opened.
+pub(crate) fn backend(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
     if !path.try_exists().map_err(|error| failed(path, &error))? {
         make(path)?;
     }
     existing(path)
 }
 
-/// Which file `path` leads to.
-pub(crate) fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
-    let file = fs::metadata(path).map_err(|error| failed(path, &error))?;
-    Ok((file.dev(), file.ino()))
-}
-
-/// Opens the file at `path` for the engine.
-pub(crate) fn existing(path: &Path) -> Result<FileBackend, StoreError> {
+/// Opens the file at `path` for the engine, and tells which one it opened.
+pub(crate) fn existing(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
+    let (backend, found) = open(path, &mut OpenOptions::new())?;
     // The engine would take it for a new one.
-    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+    if found.len() == 0 {
         return Err(StoreError::corrupt(format!("{} is empty", path.display())));
     }
-    open(path, &mut OpenOptions::new())
+    Ok((backend, FileId::of(&found)))
 }
 
 /// A new file, for whoever makes a store in a place that nobody looks at yet.
-pub(crate) fn new_file(path: &Path) -> Result<FileBackend, StoreError> {
-    open(path, OpenOptions::new().create_new(true).mode(0o600))
+pub(crate) fn new_file(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
+    // What is sealed in it is for its owner alone, in whatever folder it lies.
+    let (backend, made) = open(path, OpenOptions::new().create_new(true).mode(0o600))?;
+    Ok((backend, FileId::of(&made)))
 }
 
 fn make(path: &Path) -> Result<(), StoreError> {
@@ -63,8 +82,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
         // Left by a process of the same number that was killed here.
         _ => {}
     }
-    // What is sealed in it is for its owner alone, in whatever folder it lies.
-    let backend = open(&unfinished, OpenOptions::new().create_new(true).mode(0o600))?;
+    let (backend, _) = new_file(&unfinished)?;
     let backend = CountingBackend::new(backend, Arc::new(Counters::default()));
     let database = SharedDatabase::open(backend, &unfinished, 0)?;
     database.prepare()?;
@@ -88,18 +106,38 @@ fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-fn open(path: &Path, options: &mut OpenOptions) -> Result<FileBackend, StoreError> {
-    let file = options
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|error| failed(path, &error))?;
-    FileBackend::new(file).map_err(|error| StoreError::engine("opening the file")(error.into()))
+/// Opens it, and looks at what was opened rather than at the name, which may lead to another file by now.
+fn open(path: &Path, options: &mut OpenOptions) -> Result<(FileBackend, Metadata), StoreError> {
+    let opened = options.read(true).write(true).open(path).and_then(|file| {
+        let found = file.metadata()?;
+        Ok((file, found))
+    });
+    let (file, found) = opened.map_err(|error| failed(path, &error))?;
+    let backend = FileBackend::new(file).map_err(|error| StoreError::engine("opening the file")(error.into()))?;
+    Ok((backend, found))
 }
 
 fn failed(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Engine {
         what: "opening the file",
         reason: format!("{}: {error}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_was_opened_is_told_from_one_that_took_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("مخزن.redb"), folder.path().join("آخر.redb"));
+        make(&path).unwrap();
+        make(&other).unwrap();
+        let (_open, id) = existing(&path).unwrap();
+        assert_eq!(FileId::at(&path), Ok(id));
+        // What happens when somebody compacts it between opening and locking.
+        fs::rename(&other, &path).unwrap();
+        assert_ne!(FileId::at(&path), Ok(id));
     }
 }

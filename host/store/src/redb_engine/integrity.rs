@@ -42,7 +42,8 @@ impl RedbStore {
     /// file is in use.
     pub fn check_integrity(path: impl AsRef<Path>) -> Result<Integrity, StoreError> {
         let path = path.as_ref();
-        check(create::existing(path)?, path)
+        let (backend, _) = create::existing(path)?;
+        check(backend, path)
     }
 
     /// The same on something else than a file.
@@ -66,7 +67,7 @@ fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreEr
         // One of an older format is not brought along for this: that would all be in memory.
         let unmoved = match database.make_or_tell_format()? {
             FORMAT => 0,
-            layout::FORMAT_OF_ALL_ROWS => layout::count_rows(&database.read()?.transaction)?,
+            layout::FORMAT_OF_ALL_ROWS | layout::FORMAT_MOVING => layout::count_rows(&database.read()?.transaction)?,
             found => {
                 return Err(StoreError::Format {
                     found,

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use redb::{DatabaseError, ReadTransaction, ReadableDatabase};
 
-use super::layout::{ALL_ROWS, FORMAT_OF_ALL_ROWS};
+use super::containment::contained;
+use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
 use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
 use super::spaces::RowTables;
 use crate::{Key, StoreError};
@@ -19,6 +20,10 @@ const CACHE_BYTES: usize = 20 << 20;
 /// [`StoreError::AlreadyOpen`] while somebody writes to it, [`StoreError::Format`], [`StoreError::Corrupt`] or an engine
 /// failure.
 pub fn peek(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
+    contained("looking into the file", || look(path, keys))
+}
+
+fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
     let length = std::fs::metadata(path).map(|found| found.len());
     if length.is_ok_and(|length| length == 0) {
         // Opening it would make a new store of it.
@@ -57,14 +62,18 @@ pub fn peek(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, S
 /// # Errors
 /// As [`peek`].
 pub fn repair(path: &Path) -> Result<(), StoreError> {
-    match redb::Builder::new().set_cache_size(CACHE_BYTES).open(path) {
-        Ok(database) => drop(database),
-        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
-            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
+    contained("mending the file", || {
+        match redb::Builder::new().set_cache_size(CACHE_BYTES).open(path) {
+            Ok(database) => {
+                drop(database);
+                Ok(())
+            }
+            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+                Err(StoreError::AlreadyOpen { path: path.to_owned() })
+            }
+            Err(error) => Err(StoreError::engine("mending the file")(error.into())),
         }
-        Err(error) => return Err(StoreError::engine("mending the file")(error.into())),
-    }
-    Ok(())
+    })
 }
 
 /// Its format, if it is one that this store can read.
@@ -73,7 +82,7 @@ fn format_of(transaction: &ReadTransaction) -> Result<u32, StoreError> {
     let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
     let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
     match decode_format(found.value())? {
-        found @ (FORMAT_OF_ALL_ROWS | FORMAT) => Ok(found),
+        found @ (FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) => Ok(found),
         found => Err(StoreError::Format {
             found,
             expected: FORMAT,

@@ -25,7 +25,8 @@ pub(crate) struct Rebuild {
 impl Rebuild {
     /// Makes the file, which must not be there.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
-        let backend = CountingBackend::new(create::new_file(path)?, Arc::new(Counters::default()));
+        let (backend, _) = create::new_file(path)?;
+        let backend = CountingBackend::new(backend, Arc::new(Counters::default()));
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
         database.prepare()?;
         Ok(Self { database })

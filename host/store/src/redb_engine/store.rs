@@ -14,7 +14,7 @@ use super::backend::CountingBackend;
 use super::compaction::{Compaction, Compactions, Home};
 use super::containment::contained;
 use super::counters::{Counters, OpenView};
-use super::create;
+use super::create::{self, FileId};
 use super::database::SharedDatabase;
 use super::readers::Readers;
 use super::scratch::{self, Keeping};
@@ -63,11 +63,10 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let space = Arc::new(FolderSpace(create::folder_of(path)));
-        let backend = create::backend(path)?;
-        let identity = create::identity(path)?;
+        let (backend, opened) = create::backend(path)?;
         let mut store = Self::open_at(backend, path, space.clone(), settings, Keeping::Durable)?;
-        if create::identity(path)? != identity {
-            // Somebody who had it open put another file in its place in that moment.
+        if FileId::at(path)? != opened {
+            // Somebody who had it open put another file in its place before it was locked here.
             return Err(StoreError::AlreadyOpen { path: path.to_owned() });
         }
         let home = Home {
