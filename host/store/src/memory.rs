@@ -42,7 +42,7 @@ struct Snapshot {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store of lasting spaces, which notes every deletion.
     #[must_use]
     pub fn new() -> Self {
         Self::with_natures(Natures::all(Nature::Lasting))

@@ -26,7 +26,8 @@ pub struct RedbSettings {
     pub free_space_floor: u64,
     /// Memory that the engine may use as its page cache, in bytes.
     pub cache_bytes: usize,
-    /// What becomes of each space's rows in a backup; not the operator's to choose, but that of the room above.
+    /// What becomes of each space's rows in a backup; not the operator's to choose, but that of the room above. Without
+    /// its word every backup has all rows, and no deletion is noted: notes stay for ever.
     pub natures: Natures,
     /// Where reads and commits are made.
     pub execution: Execution,
@@ -40,8 +41,20 @@ impl Default for RedbSettings {
             readers: 2,
             free_space_floor: 512 * 1024 * 1024,
             cache_bytes: 256 * 1024 * 1024,
-            natures: Natures::all(Nature::Lasting),
+            natures: Natures::all(Nature::Passing),
             execution: Execution::Threads,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RedbSettings;
+    use crate::Space;
+
+    #[test]
+    fn no_deletion_is_noted_unless_somebody_asks_for_it() {
+        let natures = RedbSettings::default().natures;
+        assert!((0..=u8::MAX).all(|space| !natures.of(Space(space)).is_kept()));
     }
 }

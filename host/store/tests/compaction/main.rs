@@ -17,12 +17,13 @@ mod serving;
 use std::path::Path;
 
 use mihwar_model::OrgId;
-use mihwar_store::{Batch, Edit, Key, RedbSettings, RedbStore, Space, Store};
+use mihwar_store::{Batch, Edit, Key, Nature, Natures, RedbSettings, RedbStore, Space, Store};
 
 fn settings() -> RedbSettings {
     RedbSettings {
         free_space_floor: 0,
         cache_bytes: 4 * 1024 * 1024,
+        natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mihwar_model::OrgId;
 use mihwar_store::{
-    ApplyError, Batch, Commit, Edit, Execution, Guard, Key, KeyRange, MemoryStore, Order, RedbSettings, RedbStore, Row,
-    Space, Store, View,
+    ApplyError, Batch, Commit, Edit, Execution, Guard, Key, KeyRange, MemoryStore, Nature, Natures, Order,
+    RedbSettings, RedbStore, Row, Space, Store, View,
 };
 
 #[derive(Clone, Copy)]
@@ -23,6 +23,7 @@ pub(crate) fn run<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Shar
     let folder = tempfile::tempdir().unwrap();
     let settings = RedbSettings {
         free_space_floor: 0,
+        natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()
     };
     let store: Shared = match engine {
