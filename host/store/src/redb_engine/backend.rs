@@ -56,7 +56,7 @@ impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // A file that another one has replaced has lost its name and will never be opened again.
+        // A file that another one has replaced has lost its name, durably so, and will never be opened again.
         let is_replaced = self.counters.compare_file(self.number).is_lt();
         if is_replaced || self.counters.keeping == Keeping::Scratch {
             return Ok(());

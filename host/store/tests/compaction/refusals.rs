@@ -150,6 +150,67 @@ async fn a_new_file_that_cannot_be_made_stops_nobody() {
 }
 
 #[tokio::test]
+async fn a_closed_store_touches_nothing_beside_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path);
+    store.apply(rows(0, 0..8, 10)).await.unwrap();
+    store.close().await.unwrap();
+    // Whoever has opened the file since may be compacting it.
+    let others = folder.path().join("store.redb.compacting");
+    std::fs::write(&others, "لغيرنا").unwrap();
+    assert_eq!(
+        store.compact(Box::new(|_| {})).await,
+        Err(CompactError::Store(StoreError::Closed))
+    );
+    assert_eq!(std::fs::read(&others).unwrap(), "لغيرنا".as_bytes());
+}
+
+#[tokio::test]
+async fn a_file_of_somebody_else_is_not_put_over_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path);
+    store.apply(rows(0, 0..8, 10)).await.unwrap();
+    let (others, place) = (folder.path().join("ملف"), folder.path().join("store.redb.compacting"));
+    std::fs::write(&others, "لغيرنا").unwrap();
+    let victim = place.clone();
+    let error = store
+        .compact(Box::new(move |now| {
+            if now.stage == CompactionStage::Switching {
+                std::fs::rename(&others, &victim).unwrap();
+            }
+        }))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("is another file than"), "{error}");
+    assert_eq!(std::fs::read(&place).unwrap(), "لغيرنا".as_bytes());
+    store.apply(rows(0, 8..9, 10)).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(open(&path).view().await.unwrap().tree().size(), 9);
+}
+
+#[tokio::test]
+async fn what_took_place_is_no_error_because_it_cannot_be_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path);
+    store.apply(rows(0, 0..8, 10)).await.unwrap();
+    let victim = path.clone();
+    let done = store
+        .compact(Box::new(move |now| {
+            if now.stage == CompactionStage::Renamed {
+                std::fs::remove_file(&victim).unwrap();
+            }
+        }))
+        .await
+        .unwrap();
+    assert!(done.after > 0, "{done:?}");
+    store.apply(rows(0, 8..9, 10)).await.unwrap();
+    assert_eq!(store.view().await.unwrap().tree().size(), 9);
+}
+
+#[tokio::test]
 async fn what_a_killed_compaction_left_is_removed_on_opening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");

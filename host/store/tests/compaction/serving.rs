@@ -127,6 +127,27 @@ async fn writers_and_readers_go_on_and_nothing_is_lost() {
     ));
 }
 
+/// Few entries fill no tile of the tree, and none no journal: in the new file there must be room for them all the same.
+#[tokio::test]
+async fn a_store_with_few_entries_or_none_is_compacted() {
+    for entries in [0, 10] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let store = open(&path);
+        let mut batch = rows(1, 0..10, 100);
+        batch.journal.truncate(entries);
+        store.apply(batch).await.unwrap();
+        let before = contents(&*store.view().await.unwrap()).await.unwrap();
+        store.compact(Box::new(|_| {})).await.unwrap();
+        let after = contents(&*store.view().await.unwrap()).await.unwrap();
+        assert!(after == before, "{}", difference(&after, &before));
+        store.apply(rows(2, 0..300, 10)).await.unwrap();
+        store.close().await.unwrap();
+        let sound = RedbStore::check_integrity(&path).unwrap();
+        assert_eq!(sound.journal_entries, entries as u64 + 300);
+    }
+}
+
 #[tokio::test]
 async fn guards_and_work_go_on_in_the_new_file() {
     let folder = tempfile::tempdir().unwrap();

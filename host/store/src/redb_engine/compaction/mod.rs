@@ -6,10 +6,11 @@
 //! file go on reading it until they are dropped; its room is given back then.
 
 mod changes;
+mod switch;
 mod tables;
 mod target;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,10 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::changes::ChangedKeys;
 use self::changes::KeyList;
-use self::target::{Room, Target, commit};
-use super::containment::contained;
+use self::switch::switch;
+use self::target::{Room, Target};
 use super::counters::Counters;
-use super::create;
-use super::database::{OpenFile, SharedDatabase};
+use super::database::SharedDatabase;
 use super::schema::Head;
 use super::writer::{Job, Writer};
 use crate::queue::Queue;
@@ -73,7 +73,9 @@ pub struct Compacted {
     pub pause: Duration,
 }
 
-/// Why the file was not compacted. It is as it was, and in use as before.
+/// Why the file was not compacted. It is as it was, and in use as before; except after [`StoreError::Stopped`], which is said
+/// when the disk fails just as the files change places: then the old file or the new one is there, each whole, and nothing is
+/// written until the store is opened again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompactError {
     /// There is no room for a second file.
@@ -193,6 +195,10 @@ impl Compaction {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(CompactError::Running),
         };
+        if compactions.stop.load(Ordering::Relaxed) {
+            // The file may be somebody else's by now, and what lies beside it, too.
+            return Err(StoreError::Closed.into());
+        }
         let outcome = self.rewrite(tell);
         // Whatever happened, the writer notes no more keys.
         self.on_writer(|writer| writer.changes = None).ok();
@@ -236,9 +242,14 @@ impl Compaction {
         tracing::debug!(waited = ?started.elapsed(), ?pause, "the compacted file is in use");
         // Closing the old file takes a moment that the writer need not wait for.
         drop(old);
+        // It is done, whether its file can be looked at or not.
+        let after = room_of(&self.home.path).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the room of the compacted file is not known; its length is told");
+            self.counters.file_bytes.load(Ordering::Relaxed)
+        });
         Ok(Compacted {
             before,
-            after: room_of(&self.home.path)?,
+            after,
             rows,
             pause,
         })
@@ -285,64 +296,6 @@ impl Compaction {
         self.queue.push_first(Job::Call(call)).map_err(|_| StoreError::Closed)?;
         answered.blocking_recv().map_err(|_| StoreError::Closed)
     }
-}
-
-/// Completes the new file and puts it in the old one's place. Runs on the writer's thread: nothing is written meanwhile.
-/// Gives the old file, to be dropped elsewhere.
-fn switch(writer: &mut Writer, home: &Home, mut target: Target, entries: u64) -> Result<Arc<OpenFile>, CompactError> {
-    if let Some(error) = &writer.failed {
-        return Err(error.clone().into());
-    }
-    let changes = writer.changes.take();
-    let counters = Arc::clone(&writer.counters);
-    // The writer outlives a panic here: it goes on with the old file.
-    contained("completing the compacted file", || {
-        Ok(complete(writer, changes, &mut target, entries))
-    })??;
-    target.report(CompactionStage::Switching);
-    let failed = could_not("putting the compacted file in its place");
-    target.put_over(&home.path).map_err(&failed)?;
-    target.report(CompactionStage::Renamed);
-    // The name may lead to the old file again after a power cut, until the folder is synced: nothing may be acknowledged
-    // before that.
-    let folder = create::folder_of(&home.path);
-    let synced = File::open(&folder).and_then(|folder| folder.sync_all());
-    let old = writer.database.replace_by(&target.database);
-    counters.use_newest_file(fs::metadata(&home.path).map(|file| file.len()).unwrap_or_default());
-    if let Err(error) = synced.map_err(&failed) {
-        writer.failed = Some(StoreError::Engine {
-            what: "putting the compacted file in its place",
-            reason: error.to_string(),
-        });
-        return Err(error);
-    }
-    Ok(old)
-}
-
-/// Takes over the last changes and what says how far the store is, in a commit as the writer's own ones are.
-fn complete(
-    writer: &Writer,
-    changes: Option<ChangedKeys>,
-    target: &mut Target,
-    entries: u64,
-) -> Result<(), CompactError> {
-    let reading = writer.database.read()?;
-    if let Some(changes) = changes {
-        let mut changes = changes.finish().map_err(reading_changes)?;
-        tables::catch_up(&mut changes, &reading.transaction, target)?;
-    }
-    tables::append_journal(entries, &reading.transaction, target)?;
-    let transaction = target.database.begin_write()?;
-    tables::copy_meta(&reading.transaction, &transaction)?;
-    commit(transaction)?;
-    // What will be written goes on from this: it has to be what the writer has in mind.
-    let loaded = target.database.load()?;
-    let (version, root) = (writer.committed.version, writer.committed.tree.frontier().root());
-    if (loaded.version, loaded.tree.frontier().root()) == (version, root) {
-        return Ok(());
-    }
-    let what = format!("the compacted file ends at version {}, not {version}", loaded.version);
-    Err(StoreError::corrupt(what).into())
 }
 
 /// Room that a file takes on the disk: less than its length where it has holes.

@@ -84,33 +84,61 @@ pub(crate) fn copy_all(from: &ReadTransaction, to: &mut Target) -> Result<(), Co
 }
 
 /// Makes the rows of these keys, which are in their order, what they are in `from`: in the tables of their spaces, and in
-/// [`REMOVED`], which changes only with them.
-fn take_over(keys: &[Key], from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
+/// [`REMOVED`], which changes only with them. Ends after `room` bytes, and tells how many keys it came through: at least one.
+fn take_over(
+    keys: &[Key],
+    mut room: usize,
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+) -> Result<usize, StoreError> {
+    let mut taken = 0;
     for keys in keys.chunk_by(|one, other| space_of(one) == space_of(other)) {
         let table = table_of(keys.first().map(space_of).unwrap_or_default());
-        take_over_in(table, keys, from, to)?;
+        taken += take_over_in(table, keys, &mut room, from, to)?;
+        if room == 0 {
+            break;
+        }
     }
-    take_over_in(REMOVED, keys, from, to)
+    // What is in this one is small.
+    let mut room = usize::MAX;
+    take_over_in(REMOVED, keys.get(..taken).unwrap_or_default(), &mut room, from, to)?;
+    Ok(taken)
 }
 
+/// As [`take_over`], for one table. What is used of `room` is taken from it.
 fn take_over_in<V: Value + 'static>(
     table: TableDefinition<'static, &'static [u8], V>,
     keys: &[Key],
+    room: &mut usize,
     from: &ReadTransaction,
     to: &WriteTransaction,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let failed = engine("taking a changed row over");
     let Some(from) = open(table, from)? else {
-        return Ok(());
+        // Without that table there was never such a row.
+        return Ok(keys.len());
     };
     let mut to = to.open_table(table).map_err(opening)?;
+    let mut taken = 0;
     for key in keys {
+        if *room == 0 {
+            break;
+        }
+        let mut bytes = key.as_bytes().len();
         match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
-            Some(value) => to.insert(key.as_bytes(), value.value()).map_err(&failed)?,
-            None => to.remove(key.as_bytes()).map_err(&failed)?,
-        };
+            Some(found) => {
+                let value = found.value();
+                bytes += V::as_bytes(&value).as_ref().len();
+                to.insert(key.as_bytes(), value).map_err(&failed)?;
+            }
+            None => {
+                to.remove(key.as_bytes()).map_err(&failed)?;
+            }
+        }
+        *room = room.saturating_sub(bytes);
+        taken += 1;
     }
-    Ok(())
+    Ok(taken)
 }
 
 /// Takes changed rows over, in a transaction for each few of them.
@@ -120,9 +148,13 @@ pub(crate) fn catch_up(
     to: &mut Target,
 ) -> Result<(), CompactError> {
     while let Some(keys) = changes.next(KEYS_AT_ONCE).map_err(super::reading_changes)? {
-        let transaction = to.begin()?;
-        take_over(&keys, from, &transaction)?;
-        to.commit(transaction, keys.len() as u64, CompactionStage::CatchingUp)?;
+        let mut left = keys.as_slice();
+        while !left.is_empty() {
+            let transaction = to.begin()?;
+            let taken = take_over(left, TRANSACTION_BYTES, from, &transaction)?;
+            to.commit(transaction, taken as u64, CompactionStage::CatchingUp)?;
+            left = left.get(taken..).unwrap_or_default();
+        }
     }
     Ok(())
 }
@@ -188,4 +220,56 @@ fn copy_some<K: RedbKey + 'static, V: Value + 'static>(
         copied += 1;
     }
     Ok(copied)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use redb::backends::InMemoryBackend;
+
+    use super::super::super::database::SharedDatabase;
+    use super::super::super::schema::encode_row;
+    use super::super::super::spaces::RowsInTransaction;
+    use super::*;
+
+    fn key(space: u8, name: &str) -> Key {
+        let mut bytes = vec![space];
+        bytes.extend_from_slice(name.as_bytes());
+        Key::from_bytes(bytes)
+    }
+
+    /// A file with these rows.
+    fn file(keys: &[Key]) -> SharedDatabase {
+        let database = SharedDatabase::open(InMemoryBackend::new(), Path::new("مخزن"), 0).unwrap();
+        database.prepare().unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let rows = RowsInTransaction::new(&transaction);
+            for key in keys {
+                rows.insert(key, &encode_row(1, &[7; 100])).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+        database
+    }
+
+    #[test]
+    fn changed_rows_are_taken_over_in_portions_of_bytes() {
+        let keys = [key(0x10, "أ"), key(0x10, "ب"), key(0x10, "ت"), key(0x11, "ث")];
+        let old = file(&[keys[0].clone(), keys[1].clone(), keys[3].clone()]);
+        let new = file(std::slice::from_ref(&keys[2]));
+        let reading = old.read().unwrap();
+        let (mut left, mut portions) = (keys.as_slice(), Vec::new());
+        while !left.is_empty() {
+            let transaction = new.begin_write().unwrap();
+            let taken = take_over(left, 150, &reading.transaction, &transaction).unwrap();
+            transaction.commit().unwrap();
+            portions.push(taken);
+            left = &left[taken..];
+        }
+        // Two rows are more than that; one that is gone and one that is there are less.
+        assert_eq!(portions, [2, 2]);
+        assert_eq!(new.get_many(&keys).unwrap(), old.get_many(&keys).unwrap());
+    }
 }

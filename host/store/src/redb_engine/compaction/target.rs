@@ -10,7 +10,7 @@ use redb::WriteTransaction;
 
 use super::super::backend::CountingBackend;
 use super::super::counters::Counters;
-use super::super::create;
+use super::super::create::{self, FileId};
 use super::super::database::SharedDatabase;
 use super::{CompactError, CompactionProgress, CompactionStage, CompactionTell, could_not};
 use crate::{FreeSpace, StoreError};
@@ -19,6 +19,8 @@ use crate::{FreeSpace, StoreError};
 pub(crate) struct Target {
     pub(crate) database: SharedDatabase,
     path: PathBuf,
+    /// The file that was made at `path`.
+    file: FileId,
     in_place: bool,
     pub(crate) room: Room,
     pub(crate) stop: Arc<AtomicBool>,
@@ -61,18 +63,23 @@ impl Target {
         tell: CompactionTell,
     ) -> Result<Self, CompactError> {
         remove(&path).map_err(could_not("removing what an earlier compaction left"))?;
-        let backend = CountingBackend::new(create::new_file(&path)?, Arc::clone(counters));
+        let (backend, file) = create::new_file(&path)?;
+        let backend = CountingBackend::new(backend, Arc::clone(counters));
         let database = SharedDatabase::open(backend, &path, cache_bytes)?;
-        Ok(Self {
+        let target = Self {
             database,
             path,
+            file,
             in_place: false,
             room,
             stop,
             tell,
             done: 0,
             total: 0,
-        })
+        };
+        // A table of which the old file has no row is never copied, and has to be there all the same.
+        target.database.prepare()?;
+        Ok(target)
     }
 
     /// A transaction whose commit is durable, and no more than that: until the file is in place, nobody would miss it.
@@ -110,11 +117,18 @@ impl Target {
         });
     }
 
-    /// Renames it over `old`. From then on dropping it removes nothing.
-    pub(crate) fn put_over(&mut self, old: &Path) -> io::Result<()> {
+    /// Renames it over `old`, and tells its length. From then on dropping it removes nothing.
+    pub(crate) fn put_over(&mut self, old: &Path) -> io::Result<u64> {
+        let found = fs::symlink_metadata(&self.path)?;
+        if FileId::of(&found) != self.file {
+            return Err(io::Error::other(format!(
+                "{} is another file than the one that was written; find out what else writes into this folder",
+                self.path.display()
+            )));
+        }
         fs::rename(&self.path, old)?;
         self.in_place = true;
-        Ok(())
+        Ok(found.len())
     }
 }
 
@@ -123,10 +137,13 @@ impl Drop for Target {
         if self.in_place {
             return;
         }
+        // As long as it is open no other file is taken for it.
+        let found = fs::symlink_metadata(&self.path);
+        let is_there = found.is_ok_and(|found| FileId::of(&found) == self.file);
         if let Err(error) = self.database.close() {
             tracing::debug!(%error, "a compaction that was given up");
         }
-        if let Err(error) = remove(&self.path) {
+        if is_there && let Err(error) = remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "what a compaction left could not be removed");
         }
     }
