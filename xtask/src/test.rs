@@ -1,21 +1,23 @@
 //! Every test, and one plain line at the end.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::Value;
 
 use crate::run::build_hub;
 use crate::setup::WasmChoice;
-use crate::shell::{Workspace, installed, say};
+use crate::shell::{Workspace, installed, output, say};
 use crate::{corpus, plugins};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only tests whose name contains this.
+    /// Only tests whose name, or whose program's name, contains this.
     filter: Option<String>,
     /// Use `cargo test` even where nextest is installed.
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(crate) fn test(workspace: &Workspace, choice: WasmChoice, options: &Options)
     build_hub(workspace)?;
     let mut count = Count::default();
     let mut failed_runs = Vec::new();
-    for mut command in commands(workspace, options) {
+    for mut command in commands(workspace, options)? {
         if !counted(&mut command, &mut count, |_| {})? {
             failed_runs.push(format!("{:?}", command.get_args().collect::<Vec<_>>()));
         }
@@ -46,24 +48,85 @@ pub(crate) fn test(workspace: &Workspace, choice: WasmChoice, options: &Options)
     Ok(())
 }
 
-fn commands(workspace: &Workspace, options: &Options) -> Vec<Command> {
+fn commands(workspace: &Workspace, options: &Options) -> Result<Vec<Command>> {
     let nextest = !options.no_nextest && installed("cargo-nextest");
-    let mut all = workspace.cargo();
-    match nextest {
-        true => all.args(["nextest", "run", "--workspace", "--no-fail-fast"]),
-        false => all.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]),
-    };
-    let mut docs = workspace.cargo();
-    docs.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
-    for command in [&mut all, &mut docs] {
-        command.args(&options.filter);
-    }
-    say(if nextest {
-        "testing with cargo nextest"
+    let filter = options.filter.as_deref();
+    let runs = if nextest {
+        say("testing with cargo nextest");
+        with_nextest(filter)
     } else {
-        "testing with cargo test"
-    });
-    vec![all, docs]
+        say("testing with cargo test");
+        let mut metadata = workspace.cargo();
+        metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
+        let described = output(&mut metadata)?;
+        with_cargo(filter, &programs(&serde_json::from_str(&described)?))
+    };
+    let command = |arguments: Vec<String>| {
+        let mut command = workspace.cargo();
+        command.args(arguments);
+        command
+    };
+    Ok(runs.into_iter().map(command).collect())
+}
+
+/// What cargo is told, run after run, where nextest is there.
+fn with_nextest(filter: Option<&str>) -> Vec<Vec<String>> {
+    let mut tests = words(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    // A name alone would be looked for among the tests' names, and not among those of their programs.
+    tests.extend(filter.into_iter().flat_map(|name| ["-E".to_owned(), named(name)]));
+    vec![tests, docs(filter)]
+}
+
+/// What cargo is told, run after run, where it starts the tests itself. Of `programs`, those that are named run whole.
+fn with_cargo(filter: Option<&str>, programs: &BTreeSet<String>) -> Vec<Vec<String>> {
+    let tests = words(&["test", "--workspace", "--no-fail-fast"]);
+    let Some(filter) = filter else {
+        return vec![[tests, words(&["--lib", "--bins", "--tests"])].concat(), docs(None)];
+    };
+    let of = |program: &String| ["--test".to_owned(), program.clone()];
+    let (whole, rest): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.contains(filter));
+    let mut runs: Vec<Vec<String>> = Vec::new();
+    if !whole.is_empty() {
+        runs.push(tests.iter().cloned().chain(whole.into_iter().flat_map(of)).collect());
+    }
+    let mut single = [tests, words(&["--lib", "--bins"])].concat();
+    single.extend(rest.into_iter().flat_map(of));
+    single.push(filter.to_owned());
+    runs.extend([single, docs(Some(filter))]);
+    runs
+}
+
+fn docs(filter: Option<&str>) -> Vec<String> {
+    let mut docs = words(&["test", "--workspace", "--doc", "--no-fail-fast"]);
+    docs.extend(filter.map(str::to_owned));
+    docs
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// In nextest's language: a test that has this in its name, or whose program has.
+fn named(part: &str) -> String {
+    let mut escaped = String::new();
+    for letter in part.chars() {
+        if matches!(letter, '\\' | ')' | ',') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    format!("test(~{escaped}) | binary(~{escaped})")
+}
+
+/// The names of all test programs, by cargo's description of the workspace.
+fn programs(metadata: &Value) -> BTreeSet<String> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages
+        .flat_map(|package| package["targets"].as_array().into_iter().flatten())
+        .filter(|target| target["kind"][0] == "test")
+        .filter_map(|target| target["name"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What the runs said.
@@ -166,6 +229,27 @@ mod tests {
         let mut count = Count::default();
         text.lines().for_each(|line| count.take(line));
         (count.passed, count.failed)
+    }
+
+    #[test]
+    fn a_name_selects_tests_and_whole_programs_alike() {
+        let [tests, docs]: [Vec<String>; 2] = with_nextest(Some("faults")).try_into().unwrap();
+        assert_eq!(tests[4..], ["-E", "test(~faults) | binary(~faults)"]);
+        assert_eq!(docs.last().unwrap(), "faults");
+        assert_eq!(named("a\\(ب),c"), "test(~a\\\\(ب\\)\\,c) | binary(~a\\\\(ب\\)\\,c)");
+        assert_eq!(with_nextest(None)[0].len(), 4);
+
+        let described = serde_json::json!({"packages": [
+            {"targets": [{"name": "mihwar_store", "kind": ["lib"]}, {"name": "faults", "kind": ["test"]}]},
+            {"targets": [{"name": "tidy", "kind": ["test"]}, {"name": "faults", "kind": ["test"]}]},
+        ]});
+        let programs = programs(&described);
+        let [whole, single, _]: [Vec<String>; 3] = with_cargo(Some("fault"), &programs).try_into().unwrap();
+        assert_eq!(whole[3..], ["--test", "faults"]);
+        assert_eq!(single[3..], ["--lib", "--bins", "--test", "tidy", "fault"]);
+        let [single, _]: [Vec<String>; 2] = with_cargo(Some("شكوى"), &programs).try_into().unwrap();
+        assert_eq!(single[5..], ["--test", "faults", "--test", "tidy", "شكوى"]);
+        assert_eq!(with_cargo(None, &programs)[0][3..], ["--lib", "--bins", "--tests"]);
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::FAILURE,
-        // Whoever read our output has seen enough: `mihwar feedback export | head`.
+        // An export, whose reader has seen enough: `mihwar feedback export | head`. What other commands print may go unread
+        // and changes nothing.
         Err(error) if output::is_closed_output(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mihwar: {}", output::plain(&format!("{error:#}")));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -43,6 +44,9 @@ impl Write for Output {
     }
 }
 
+/// Whether a line found nobody who reads it. There is one standard output, and so one of these.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
 /// Nobody reads the standard output any more.
 #[derive(Debug)]
 struct OutputClosed;
@@ -62,17 +66,31 @@ fn mark_closed(error: io::Error) -> io::Error {
     }
 }
 
-/// Whether a command ended because nobody reads its output any more.
-pub(crate) fn is_closed_output(error: &anyhow::Error) -> bool {
-    let marked = |cause: &io::Error| matches!(cause.get_ref(), Some(inner) if inner.is::<OutputClosed>());
-    let mut causes = error.chain();
-    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(marked))
+fn is_marked(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<OutputClosed>())
 }
 
-/// Prints one line.
+/// Whether a command ended because nobody reads its output any more.
+pub(crate) fn is_closed_output(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_marked))
+}
+
+/// Whether a line was printed that nobody reads any more. A list need not go on then.
+pub(crate) fn is_unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
+}
+
+/// Prints one line. That nobody reads it any more is no error: the work goes on, and the exit status still says how it ended
+/// (`mihwar backup verify FILE | head -1`).
 pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
-    writeln!(Output::standard(), "{text}")?;
-    Ok(())
+    match writeln!(Output::standard(), "{text}") {
+        Err(error) if is_marked(&error) => {
+            UNREAD.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        printed => Ok(printed?),
+    }
 }
 
 /// Prints a value as one line of JSON.

@@ -42,6 +42,7 @@ fn reading_a_folder_without_a_hub_says_so_and_makes_none() {
         &["token", "create", "قارئ", "--scope", "feedback:read"],
         &["doctor", "--rebuild"],
         &["doctor", "--compact"],
+        &["upgrade"],
     ] {
         let output = site.run(arguments);
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

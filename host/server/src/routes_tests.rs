@@ -176,6 +176,24 @@ fn the_document_is_openapi_3_1_and_whole() {
     }
 }
 
+#[test]
+fn what_takes_records_in_says_with_which_answers_to_send_them_again() {
+    let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+    for (path, statuses) in [
+        ("/api/v1/feedback", &["429", "503", "504", "507"][..]),
+        ("/api/v1/feedback:batch", &["429", "503"][..]),
+        ("/hooks/{instance}/{endpoint}", &["429", "503", "504", "507"][..]),
+    ] {
+        let responses = &document["paths"][path]["post"]["responses"];
+        for status in statuses {
+            assert!(
+                responses[status].is_object(),
+                "{path} does not name {status}: {responses}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_query_key_of_the_document_is_read() {
     let bench = Bench::new().await;

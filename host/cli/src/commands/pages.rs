@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
+use crate::output::is_unread;
 
 /// Most records that the API gives at once.
 const PAGE_MAX: u64 = 200;
@@ -50,8 +51,8 @@ struct Paged<'q, F> {
     page: &'q PageQuery,
 }
 
-/// Tells the first `limit` records of a list, however many pages that are. A page may be empty and not the last. That
-/// there is nothing is told, too, where a program that reads the list does not see it.
+/// Tells the first `limit` records of a list, however many pages that are. A page may be empty and not the last. It
+/// ends early when nobody reads on. That there is nothing is told, too, where a program that reads the list does not see it.
 pub(super) async fn each<P: Page>(
     client: &Client,
     path: &str,
@@ -67,7 +68,12 @@ pub(super) async fn each<P: Page>(
         let query = Paged { filter, page: &page };
         let got: P = client.get_with(path, &query).await?.json().await?;
         let (items, next) = got.split();
-        items.iter().try_for_each(&mut tell)?;
+        for item in &items {
+            tell(item)?;
+            if is_unread() {
+                return Ok(());
+            }
+        }
         told += items.len();
         left = left.saturating_sub(items.len() as u64);
         match next {

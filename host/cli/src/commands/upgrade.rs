@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mihwar_hub::{Config, FORMAT, UpgradeProgress, Upgraded};
+use mihwar_hub::{Config, FORMAT, OpenError, STORE_FILE, UpgradeProgress, Upgraded};
 use serde::Serialize;
 
 use super::load_config;
@@ -18,9 +18,16 @@ struct Report {
 }
 
 /// Brings the data folder to this version's format, and says what was done.
+///
+/// # Errors
+/// As [`bring`]; or the folder holds no hub.
 pub(super) async fn run(global: &Global) -> anyhow::Result<Outcome> {
     let config = load_config(global, &[])?;
     let upgraded = bring(&config).await?;
+    // Who mistyped the folder must not read that there is nothing to do.
+    if upgraded.is_none() && !config.data.join(STORE_FILE).exists() {
+        return Err(OpenError::NoHub { path: config.data }.into());
+    }
     if global.json {
         json(&Report {
             format: FORMAT,

@@ -62,8 +62,9 @@ pub struct ServerSection {
     pub concurrent_requests: usize,
     /// Streams (`…:batch`, `…:export` and the like) at once; more are answered 503. Default 32.
     pub streams: usize,
-    /// Memory for bodies that are read whole, all of them together; one that does not fit is answered 503. At least 4 MiB
-    /// (what another system may send) and `body-limit`. Default 64 MiB.
+    /// Memory for bodies that are read whole, all of them together; one that does not fit is answered 503. What other
+    /// systems send without a token has half as much of its own, and at least 4 MiB, the largest that they may send. At
+    /// least 4 MiB and `body-limit`. Default 64 MiB.
     pub body_memory: ByteSize,
     /// Connections held at once; more wait. Fewer if the system allows fewer files. Default 2048.
     pub connections: usize,
@@ -74,9 +75,10 @@ pub struct ServerSection {
     pub timeout: Span,
     /// Longest time for the headers of a request, and for a connection without any. Default 10 s.
     pub header_timeout: Span,
-    /// Longest time from one line of a stream to the next, while the hub waits for it. Default 60 s.
+    /// Longest time from one line of a stream to the next in which something stands, while the hub waits for it. Default
+    /// 60 s.
     pub stream_timeout: Span,
-    /// How long nothing may be read of an answer before its connection is closed. Default 30 s.
+    /// How long an answer may wait to be read, at less than 1 KiB a second, before its connection is closed. Default 30 s.
     pub stall_timeout: Span,
     /// How long a hub that was told to stop goes on as before, while `/health/ready` answers 503, so that whoever
     /// distributes requests sends no more. Default 0 s.

@@ -43,6 +43,10 @@ pub struct InboundAccepted {
         (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is no such instance or endpoint."),
         (status = METHOD_NOT_ALLOWED, body = ProblemView, content_type = "application/problem+json", description = "The endpoint takes other methods."),
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is too large."),
+        (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This address has as many requests in work as one may. Nothing was kept; come back after Retry-After."),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy. Nothing was kept; come back after Retry-After."),
+        (status = GATEWAY_TIMEOUT, body = ProblemView, content_type = "application/problem+json", description = "It took too long, and is not known whether it was kept: send the same request again."),
+        (status = INSUFFICIENT_STORAGE, body = ProblemView, content_type = "application/problem+json", description = "The disk of the hub is nearly full. Nothing was kept."),
     ),
     security(()),
 )]

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::http::body::JsonBody;
+use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
 use crate::http::{Admin, Allowed, Problem, Sort};
@@ -70,7 +71,8 @@ pub(crate) async fn start_import(
         return Err(Problem::new(Sort::Forbidden, detail));
     }
     let (instance, paths) = read_object(value, wanted).map_err(Problem::fields)?;
-    let (mut lines, response) = ndjson();
+    // Those at the console need no place.
+    let (mut lines, response) = ndjson(Place::default());
     tokio::spawn(async move {
         if import(&surface, caller.actor, &instance, paths, &mut lines)
             .await

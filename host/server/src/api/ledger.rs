@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::query::read_query;
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
@@ -76,12 +77,13 @@ pub(crate) async fn get_checkpoint(_: Allowed<Read>, State(surface): State<Surfa
 pub(crate) async fn verify_ledger(
     _: Allowed<Admin>,
     State(surface): State<Surface>,
+    place: Place,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = read_query(&uri, |fields| VerifyQuery {
         quick: fields.parsed("quick"),
     })?;
-    let (mut lines, response) = ndjson();
+    let (mut lines, response) = ndjson(place);
     tokio::spawn(async move {
         if verify(&surface, &query, &mut lines).await.is_err() {
             tracing::debug!("the reader of a verification went away");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
+use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
 use crate::http::{Admin, Allowed, Problem, Sort};
@@ -40,8 +41,8 @@ pub enum CompactLine {
     responses((status = OK, body = CompactLine, content_type = "application/x-ndjson", description = "Progress, then the report.")),
     security(("token" = ["admin"])),
 )]
-pub(crate) async fn compact_store(_: Allowed<Admin>, State(surface): State<Surface>) -> Response {
-    let (mut lines, response) = ndjson();
+pub(crate) async fn compact_store(_: Allowed<Admin>, State(surface): State<Surface>, place: Place) -> Response {
+    let (mut lines, response) = ndjson(place);
     tokio::spawn(async move {
         if compact(&surface, &mut lines).await.is_err() {
             tracing::debug!("the reader of a compaction went away");

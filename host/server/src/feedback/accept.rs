@@ -95,7 +95,10 @@ impl Accepted {
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The body is no JSON."),
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is larger than the hub takes; the detail names the limit."),
         (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed."),
-        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy; come back after Retry-After."),
+        (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many requests in work as one may. Nothing was kept; come back after Retry-After."),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy. Nothing was kept; come back after Retry-After."),
+        (status = GATEWAY_TIMEOUT, body = ProblemView, content_type = "application/problem+json", description = "It took too long, and is not known whether it was kept: with an `external_id` or an `Idempotency-Key`, send the same again."),
+        (status = INSUFFICIENT_STORAGE, body = ProblemView, content_type = "application/problem+json", description = "The disk of the hub is nearly full. Nothing was kept."),
     ),
     security(("token" = ["feedback:write"])),
 )]

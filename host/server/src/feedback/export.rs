@@ -7,6 +7,7 @@ use mihwar_hub::FeedbackFilter;
 
 use super::filter::{FeedbackQuery, read_filter};
 use super::view::FeedbackView;
+use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::query::{PAGE_MAX, read_query};
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
@@ -22,16 +23,19 @@ use crate::surface::Surface;
     responses(
         (status = OK, body = FeedbackView, content_type = "application/x-ndjson", description = "A record per line."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
+        (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many streams open as one may; come back after Retry-After."),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "As many streams are open as the hub serves at once; come back after Retry-After."),
     ),
     security(("token" = ["feedback:read"])),
 )]
 pub(crate) async fn export_feedback(
     _: Allowed<Read>,
     State(surface): State<Surface>,
+    place: Place,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let filter = read_query(&uri, read_filter)?;
-    let (mut lines, response) = ndjson();
+    let (mut lines, response) = ndjson(place);
     tokio::spawn(async move {
         if export(&surface, &filter, &mut lines).await.is_err() {
             tracing::debug!("the reader of an export went away");

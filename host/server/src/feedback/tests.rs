@@ -1,8 +1,16 @@
-use http::{Method, Request, StatusCode};
-use mihwar_hub::Scope;
-use serde_json::{Value, json};
+use std::time::Duration;
 
+use axum::body::Body;
+use futures_util::stream;
+use http::{Method, Request, StatusCode};
+use mihwar_hub::{Scope, ServerSection};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::http::overload::Entrance;
 use crate::http::problem::PROBLEM_JSON;
+use crate::routes::router_over;
+use crate::surface::Surface;
 use crate::testing::{Bench, Got, far_away};
 
 fn record(external_id: &str, body: &str) -> String {
@@ -210,10 +218,10 @@ async fn a_batch_keeps_what_stands_beside_a_bad_line() {
 #[tokio::test]
 async fn a_slow_stream_is_answered_while_it_goes_on() {
     let bench = Bench::new().await;
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body = futures_util::stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let (sender, receiver) = mpsc::channel::<Result<String, std::io::Error>>(1);
+    let body = stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
     let mut request = Request::post("/api/v1/feedback:batch")
-        .body(axum::body::Body::from_stream(body))
+        .body(Body::from_stream(body))
         .unwrap();
     request.extensions_mut().insert(crate::Peer::Console);
     let response = tower::ServiceExt::oneshot(bench.routes.clone(), request).await.unwrap();
@@ -234,6 +242,51 @@ async fn a_slow_stream_is_answered_while_it_goes_on() {
     let last = futures_util::StreamExt::next(&mut answers).await.unwrap().unwrap();
     assert!(last.starts_with(b"{\"problem\":"), "{last:?}");
     assert_eq!(bench.get("/api/v1/overview").await.json()["feedback"], 3);
+}
+
+#[tokio::test]
+async fn a_stream_whose_caller_left_takes_a_place_until_its_lines_are_written() {
+    let bench = Bench::new().await;
+    let token = bench.token(Scope::FeedbackWrite).await;
+    let entrance = Entrance::new(&ServerSection {
+        streams: 1,
+        ..ServerSection::default()
+    });
+    let surface = Surface::new(bench.hub.clone(), None);
+    // The writer has no turn left.
+    let busy = surface.streamed_groups.clone().acquire_many_owned(4).await.unwrap();
+    let routes = router_over(surface);
+    let send = async |body: Body| {
+        let request = Request::post("/api/v1/feedback:batch").header("authorization", format!("Bearer {token}"));
+        entrance
+            .answer(routes.clone(), far_away(), request.body(body).unwrap())
+            .await
+    };
+    let (sender, receiver) = mpsc::channel::<Result<String, std::io::Error>>(1);
+    let body = stream::unfold(receiver, async |mut r| r.recv().await.map(|item| (item, r)));
+    let answer = send(Body::from_stream(body)).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let line = format!("{}\n", record("1", "أرسل ثم انصرف"));
+    sender.send(Ok(line)).await.unwrap();
+    // The line is on its way to the writer when its caller breaks off.
+    yield_often().await;
+    sender.send(Err(std::io::Error::other("cut"))).await.unwrap();
+    drop((sender, answer));
+    yield_often().await;
+    let refused = send(Body::empty()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(busy);
+    while send(Body::empty()).await.status() != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(bench.get("/api/v1/overview").await.json()["feedback"], 1);
+}
+
+/// Lets whatever can go on do so.
+async fn yield_often() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

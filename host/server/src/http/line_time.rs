@@ -12,8 +12,8 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 /// A body that fails once it was waited for longer than `line_max` since its last line ended. A stream may be slow, and may
-/// bring a line now and then; one that drips a letter at a time holds its place for nothing. Only time in which the body was
-/// waited for counts: a sender is not to blame for a busy hub.
+/// bring a line now and then; one that drips a letter at a time, or lines in which nothing stands, holds its place for
+/// nothing. Only time in which the body was waited for counts: a sender is not to blame for a busy hub.
 #[derive(Debug)]
 pub(crate) struct LineTimed {
     body: Body,
@@ -21,6 +21,8 @@ pub(crate) struct LineTimed {
     /// How long this line was waited for before the present wait.
     waited: Duration,
     waiting: Option<Wait>,
+    /// Something stands in the line that has not ended yet.
+    begun: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl LineTimed {
             line_max,
             waited: Duration::ZERO,
             waiting: None,
+            begun: false,
         }
     }
 
@@ -44,9 +47,20 @@ impl LineTimed {
         if let Some(wait) = self.waiting.take() {
             self.waited += wait.since.elapsed();
         }
-        if piece.is_some_and(|piece| piece.contains(&b'\n')) {
+        if piece.is_some_and(|piece| self.ends_a_line(piece)) {
             self.waited = Duration::ZERO;
         }
+    }
+
+    /// Whether a line ends in this piece in which something stands.
+    fn ends_a_line(&mut self, piece: &[u8]) -> bool {
+        let holds = |bytes: &[u8]| bytes.iter().any(|byte| !byte.is_ascii_whitespace());
+        let Some(end) = piece.iter().rposition(|byte| *byte == b'\n') else {
+            self.begun = self.begun || holds(piece);
+            return false;
+        };
+        let (ended, rest) = piece.split_at(end);
+        std::mem::replace(&mut self.begun, holds(rest)) || holds(ended)
     }
 
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<BoxError> {
@@ -114,7 +128,29 @@ mod tests {
         );
         let letters = read(vec!["س"; 40], 50).await;
         assert!(letters.unwrap_err().contains("no line"));
+        let empty = read(vec!["\n \r\n"; 40], 50).await;
+        assert!(empty.unwrap_err().contains("no line"));
         let nothing = read(vec!["سطر\n"], 5_000).await;
         assert!(nothing.unwrap_err().contains("0.4 s"));
+    }
+
+    #[test]
+    fn only_a_line_in_which_something_stands_is_progress() {
+        let mut body = LineTimed::new(Body::empty(), Duration::from_secs(1));
+        for (piece, ends) in [
+            ("\n\r\n \t\n", false),
+            ("سطر", false),
+            ("\n", true),
+            ("\n", false),
+            ("\n\nسطر\n\n", true),
+            (" \n  ", false),
+            ("س", false),
+            ("  \n\n", true),
+            ("أول\nثا", true),
+            ("\n", true),
+            ("\n", false),
+        ] {
+            assert_eq!(body.ends_a_line(piece.as_bytes()), ends, "{piece:?}");
+        }
     }
 }

@@ -48,8 +48,8 @@ pub(crate) struct ConnectionBounds {
     pub(crate) connections_per_address_max: usize,
     /// From the opening of a connection, or the end of an exchange, to the end of the next headers.
     pub(crate) header_read_max: Duration,
-    /// How long nothing may be read of what is answered over TCP. The console may read as slowly as it likes: someone
-    /// leafs through what it prints.
+    /// How long what is answered over TCP may be read at a rate that is next to nothing. The console may read as slowly as
+    /// it likes: someone leafs through what it prints.
     pub(crate) write_stall_max: Duration,
     /// How long open exchanges may take to end once the hub stops.
     pub(crate) drain_max: Duration,

@@ -45,6 +45,10 @@ const fn roomy() -> ConnectionBounds {
 }
 
 async fn start_within(bounds: ConnectionBounds) -> Running {
+    start_as(&ServerSection::default(), bounds).await
+}
+
+async fn start_as(server: &ServerSection, bounds: ConnectionBounds) -> Running {
     let who = async |Extension(peer): Extension<Peer>| match peer {
         Peer::Console => "console",
         Peer::Tcp(_) => "tcp",
@@ -66,7 +70,7 @@ async fn start_within(bounds: ConnectionBounds) -> Running {
         tcp,
         console: Some(ConsoleSocket::bind(&socket).unwrap()),
     };
-    let entrance = Arc::new(Entrance::new(&ServerSection::default()));
+    let entrance = Arc::new(Entrance::new(server));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
     let served = tokio::spawn(accept_until(router, entrance, listeners, bounds, stopped));
@@ -186,4 +190,27 @@ async fn an_answer_that_nobody_reads_closes_the_connection_and_the_console_may_t
     assert!(got.len() < LARGE_BYTES, "{}", got.len());
     console.read_to_end(&mut whole).await.unwrap();
     assert!(whole.len() > LARGE_BYTES, "{}", whole.len());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_takes_a_place_until_its_connection_ends() {
+    // Half as many may read as may write: one.
+    let server = ServerSection {
+        concurrent_requests: 2,
+        ..ServerSection::default()
+    };
+    let running = start_as(&server, roomy()).await;
+    let next = async || exchange(TcpStream::connect(running.address).await.unwrap(), "/").await;
+    let mut stalled = TcpStream::connect(running.address).await.unwrap();
+    let request = b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stalled.write_all(request).await.unwrap();
+    // The head was read; the rest waits in the hub's memory.
+    let mut head = [0; 12];
+    stalled.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let refused = next().await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    drop(stalled);
+    let let_in = async { while !next().await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(Duration::from_secs(30), let_in).await.unwrap();
 }

@@ -8,6 +8,7 @@ use http::header;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::overload::Place;
 use super::problem::ProblemView;
 
 /// Media type of a stream of JSON lines.
@@ -19,6 +20,8 @@ const CHUNKS_WAITING_MAX: usize = 4;
 pub(crate) struct Lines {
     chunks: mpsc::Sender<Bytes>,
     pending: Vec<u8>,
+    /// Taken for as long as somebody works on the lines, also when nobody reads them any more.
+    place: Place,
 }
 
 /// The reader has gone; there is nobody to go on for.
@@ -26,6 +29,11 @@ pub(crate) struct Lines {
 pub(crate) struct ReaderGone;
 
 impl Lines {
+    /// A share of the stream's place, for work that may outlast the lines.
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
     /// Adds one line to what is sent next.
     pub(crate) fn push(&mut self, line: &impl Serialize) {
         let before = self.pending.len();
@@ -61,8 +69,8 @@ pub(crate) struct Stopped {
     pub(crate) problem: ProblemView,
 }
 
-/// A line-by-line answer, and the end into which its lines are written.
-pub(crate) fn ndjson() -> (Lines, Response) {
+/// A line-by-line answer, and the end into which its lines are written. Until both are gone, `place` is taken.
+pub(crate) fn ndjson(place: Place) -> (Lines, Response) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
     let stream = stream::unfold(receiver, |mut receiver| async {
         let chunk = receiver.recv().await?;
@@ -73,6 +81,7 @@ pub(crate) fn ndjson() -> (Lines, Response) {
         Lines {
             chunks,
             pending: Vec::new(),
+            place,
         },
         response,
     )

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::accept::own_instance;
 use super::wire::FeedbackInput;
+use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::query::read_query;
 use crate::http::stream::ndjson;
@@ -90,12 +91,15 @@ pub struct BatchQuery {
             description = "A result per line, then the summary; a line with `problem` alone says that the stream was given up there."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
         (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "The instance belongs to a plugin."),
+        (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many streams open as one may. No line was read; come back after Retry-After."),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "As many streams are open as the hub serves at once. No line was read; come back after Retry-After."),
     ),
     security(("token" = ["feedback:write"])),
 )]
 pub(crate) async fn create_feedback_batch(
     Allowed(caller, _): Allowed<Write>,
     State(surface): State<Surface>,
+    place: Place,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -106,7 +110,7 @@ pub(crate) async fn create_feedback_batch(
         return Err(Problem::new(Sort::InvalidRequest, detail));
     }
     let instance = own_instance(&surface.config(), wanted.instance)?;
-    let (lines, response) = ndjson();
+    let (lines, response) = ndjson(place);
     let turns = surface.streamed_groups;
     tokio::spawn(Run::new(surface.hub, turns, caller.actor, instance, wanted.all, lines).drive(body));
     Ok(response)

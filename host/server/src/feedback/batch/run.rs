@@ -182,10 +182,15 @@ impl Run {
 
     fn write(&self, group: Group) -> JoinHandle<Written> {
         let turns = self.turns.clone();
+        // The caller may leave while this waits, and another be let in. What is not written yet counts as a stream until
+        // then: else callers who come, send and leave would each leave a group behind.
+        let place = self.lines.place();
         let write = write(self.hub.clone(), self.actor.clone(), self.instance.clone(), group);
         tokio::spawn(async move {
             let _turn = turns.acquire().await.map_err(Problem::internal)?;
-            write.await
+            let written = write.await;
+            drop(place);
+            written
         })
     }
 

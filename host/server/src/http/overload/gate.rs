@@ -140,8 +140,8 @@ pub(super) struct Seat {
 
 impl Seat {
     /// The work was done, and how long it took says how quick the hub is. What was refused or given up by its caller says
-    /// nothing: that is dropped instead.
-    pub(super) fn done(self) {
+    /// nothing.
+    pub(super) fn worked(&self) {
         let now = Instant::now();
         let took = now.duration_since(self.since);
         self.gate.lock().pace.done(now, took, self.beside);
@@ -164,7 +164,7 @@ mod tests {
         let seats: Vec<_> = (0..3).map(|party| gate.enter([Some(party), None]).unwrap()).collect();
         assert_eq!(gate.enter([None, None]).unwrap_err().0, Why::Full);
         drop(seats);
-        gate.enter([None, None]).unwrap().done();
+        gate.enter([None, None]).unwrap().worked();
         let state = gate.lock();
         assert_eq!((state.in_work, state.by_party.len()), (0, 0));
     }

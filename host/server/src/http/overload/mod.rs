@@ -4,37 +4,35 @@
 
 mod away;
 mod gate;
+mod kept;
+mod memory;
 mod pace;
 mod passage;
 mod words;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, header};
-use hyper::body::{Frame, SizeHint};
 use mihwar_hub::ServerSection;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::peer::Peer;
 use super::problem::PROBLEM_JSON;
 use super::seats::party;
 use away::Later;
-use gate::{Gate, Parties, Seat, Why};
+use gate::{Gate, Parties, Why};
+use memory::Memory;
 use words::{Kind, Words};
 
-pub(crate) use passage::Passage;
+pub(crate) use passage::{Passage, Place};
 
 /// Other systems' requests at once. They come without a token and are held in memory whole.
 const HOOKS: usize = 64;
@@ -54,8 +52,7 @@ pub(crate) struct Entrance {
     streams: Door,
     hooks: Door,
     vital: Door,
-    /// Bytes that bodies may hold together.
-    memory: Arc<Semaphore>,
+    memory: Memory,
     /// Makes numbers of addresses and tokens; other ones after each start.
     hasher: RandomState,
     /// Connections are told to end with what is answered next.
@@ -93,14 +90,13 @@ impl Door {
 impl Entrance {
     /// As the configuration has it.
     pub(crate) fn new(server: &ServerSection) -> Self {
-        let memory = usize::try_from(server.body_memory.0).unwrap_or(usize::MAX);
         Self {
             writes: Door::paced(Kind::Write, server.concurrent_requests),
             reads: Door::paced(Kind::Read, server.concurrent_requests.div_ceil(2)),
             streams: Door::fixed(Kind::Stream, server.streams),
             hooks: Door::fixed(Kind::Hook, HOOKS.min(server.concurrent_requests)),
             vital: Door::fixed(Kind::Vital, VITAL),
-            memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+            memory: Memory::new(server),
             hasher: RandomState::new(),
             closing: AtomicBool::new(false),
         }
@@ -126,7 +122,7 @@ impl Entrance {
     }
 
     fn enter(&self, kind: Kind, peer: Peer, headers: &HeaderMap) -> Result<Passage, (&Words, Later)> {
-        let memory = || Arc::clone(&self.memory);
+        let memory = || self.memory.of(kind, peer);
         let (Some(door), Peer::Tcp(address)) = (self.door(kind), peer) else {
             // The console keeps a way in whatever the network does.
             return Ok(Passage::new(kind, None, [None, None], memory()));
@@ -163,12 +159,20 @@ async fn work(router: Router, kind: Kind, passage: Passage, peer: Peer, mut requ
         Ok(response) => response,
         Err(never) => match never {},
     };
-    if kind == Kind::Stream && response.status().is_success() {
-        let seat = passage.keep();
-        return response.map(|body| Body::new(Kept { body, seat }));
+    let worked = response.status().is_success();
+    match kind {
+        Kind::Stream if worked => kept::keep(response, passage.keep()),
+        Kind::Read | Kind::Vital if worked => {
+            let place = passage.keep();
+            // How long the answer took to make says how quick the hub is; how long its reader takes says nothing.
+            place.worked();
+            kept::keep(response, place)
+        }
+        _ => {
+            passage.end(worked);
+            response
+        }
     }
-    passage.end(response.status().is_success());
-    response
 }
 
 async fn turn_away(words: &Words, later: Later, request: Request<Body>) -> Response {
@@ -201,36 +205,6 @@ async fn read_away(request: Request<Body>) {
     let all = async { while let Some(Ok(_)) = rest.next().await {} };
     // Too slow, or all of it: the answer is the same.
     drop(tokio::time::timeout(REFUSED_BODY_TIME_MAX, all).await);
-}
-
-/// An answer that goes on, with the place that it takes up.
-struct Kept {
-    body: Body,
-    seat: Option<Seat>,
-}
-
-impl HttpBody for Kept {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            self.seat = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What a request holds while it is worked on: a place, and memory for its body.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::extract::FromRequestParts;
+use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gate::{Gate, Parties, Seat};
@@ -25,8 +28,39 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Held {
-    seat: Option<Seat>,
+    seat: Option<Arc<Seat>>,
     bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// A share of a request's place, which is free again once all shares of it are gone. Who goes on with a request's work while
+/// its answer is on the way, or after its caller has left, holds one: else callers who come and leave would get more done
+/// at once than there are places.
+///
+/// A handler takes one as an argument, though not beside a body that is read whole: the place may change hands meanwhile.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place(Option<Arc<Seat>>);
+
+impl Place {
+    /// Whether it is none at all: those at the console need none.
+    pub(super) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The work is done, though the answer may not be sent yet.
+    pub(super) fn worked(&self) {
+        if let Some(seat) = &self.0 {
+            seat.worked();
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Place {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let passage = parts.extensions.get::<Passage>();
+        Ok(passage.map(Passage::place).unwrap_or_default())
+    }
 }
 
 impl Passage {
@@ -38,6 +72,7 @@ impl Passage {
         memory: Arc<Semaphore>,
     ) -> Self {
         let (gate, seat) = entered.unzip();
+        let seat = seat.map(Arc::new);
         Self(Arc::new(Inner {
             kind,
             gate,
@@ -62,7 +97,7 @@ impl Passage {
         let Some(gate) = &self.0.gate else { return Ok(()) };
         let entered = gate.enter(self.0.parties);
         let seat = entered.map_err(|(why, later)| words::problem(self.0.kind, why, later))?;
-        self.held().seat = Some(seat);
+        self.held().seat = Some(Arc::new(seat));
         Ok(())
     }
 
@@ -95,14 +130,19 @@ impl Passage {
     pub(super) fn end(&self, worked: bool) {
         let Held { seat, bytes } = std::mem::take(&mut *self.held());
         drop(bytes);
-        if let Some(seat) = seat.filter(|_| worked) {
-            seat.done();
+        if worked {
+            Place(seat).worked();
         }
     }
 
-    /// The place, for work that goes on behind the answer's head.
-    pub(super) fn keep(&self) -> Option<Seat> {
-        self.held().seat.take()
+    /// A share of the place that it has now.
+    fn place(&self) -> Place {
+        Place(self.held().seat.clone())
+    }
+
+    /// The place, for what goes on behind the answer's head.
+    pub(super) fn keep(&self) -> Place {
+        Place(self.held().seat.take())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -131,6 +171,21 @@ mod tests {
         assert_eq!((refused.status, refused.kind.as_str()), (503, "/problems/busy"));
         quick.end(true);
         assert!(slow.come_back().is_ok());
+    }
+
+    #[test]
+    fn the_place_is_taken_until_the_last_of_those_who_work_on_it_has_gone() {
+        let (gate, memory) = (Gate::fixed("test", 1), Arc::new(Semaphore::new(10)));
+        let stream = passage(&gate, &memory);
+        let (work, answer) = (stream.place(), stream.keep());
+        drop(stream);
+        drop(answer);
+        assert!(
+            gate.enter([None, None]).is_err(),
+            "its caller has left, its work goes on"
+        );
+        drop(work);
+        assert!(gate.enter([None, None]).is_ok());
     }
 
     #[test]

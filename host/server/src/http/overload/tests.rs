@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use futures_util::StreamExt;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use mihwar_hub::ServerSection;
@@ -12,10 +13,20 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::words::Kind;
-use super::{Entrance, Peer};
-use crate::http::body::JsonBody;
+use super::{Entrance, Peer, Place};
+use crate::http::Problem;
+use crate::http::body::{JsonBody, whole_body};
 use crate::http::stream::ndjson;
 use crate::testing::{far_away, next_door};
+
+/// The largest body that is taken without a token.
+const HOOK_BODY_MAX: usize = 4 << 20;
+
+async fn hook(request: Request<Body>) -> Result<String, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = whole_body(&parts, body, HOOK_BODY_MAX).await?;
+    Ok(body.len().to_string())
+}
 
 /// A router whose writes end when they are told to.
 struct House {
@@ -37,8 +48,8 @@ fn house(server: &ServerSection) -> House {
             "كُتب"
         }
     };
-    let lines = async || {
-        let (lines, response) = ndjson();
+    let lines = async |place: Place| {
+        let (lines, response) = ndjson(place);
         // Somebody writes to it until its reader goes.
         tokio::spawn(async move {
             let mut lines = lines;
@@ -49,6 +60,7 @@ fn house(server: &ServerSection) -> House {
     let router = Router::new()
         .route("/api/v1/feedback", post(write).get(async || "قائمة"))
         .route("/api/v1/feedback:export", get(lines))
+        .route("/hooks/{instance}/{endpoint}", post(hook))
         .route("/health/live", get(async || "alive"));
     House {
         entrance: Arc::new(Entrance::new(server)),
@@ -163,7 +175,7 @@ async fn a_sender_that_is_waited_for_keeps_nobody_out() {
     let slow = house.write(far_away(), "slow", Body::from_stream(slow));
     piece.send(Ok("{")).await.unwrap();
     // Until it was begun to be read, and was found to be not whole.
-    while house.entrance.memory.available_permits() == 64 << 20 {
+    while house.entrance.memory.api.available_permits() == 64 << 20 {
         tokio::task::yield_now().await;
     }
     let quick = house.write(next_door(), "quick", one());
@@ -174,7 +186,7 @@ async fn a_sender_that_is_waited_for_keeps_nobody_out() {
     assert_eq!(slow.await.unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
     house.finish.notify_one();
     assert_eq!(quick.await.unwrap().status, StatusCode::OK);
-    assert_eq!(house.entrance.memory.available_permits(), 64 << 20);
+    assert_eq!(house.entrance.memory.api.available_permits(), 64 << 20);
 }
 
 #[tokio::test]
@@ -190,8 +202,62 @@ async fn a_stream_keeps_its_place_until_its_reader_goes() {
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.body.contains("server.streams"), "{}", refused.body);
     drop(open);
-    let again = house.entrance.answer(house.router.clone(), far_away(), export()).await;
-    assert_eq!(again.status(), StatusCode::OK);
+    // Whoever writes it has to learn first that nobody reads any more.
+    loop {
+        let again = house.entrance.answer(house.router.clone(), far_away(), export()).await;
+        if again.status() == StatusCode::OK {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_keeps_its_place_until_all_of_it_is_sent() {
+    // Half as many may read as may write: one.
+    let house = house(&server(2));
+    let list = Request::get("/api/v1/feedback").body(Body::empty()).unwrap();
+    let open = house.entrance.answer(house.router.clone(), far_away(), list).await;
+    assert_eq!(open.status(), StatusCode::OK);
+    let next = async || house.look("/api/v1/feedback").await.unwrap().status;
+    assert_eq!(next().await, StatusCode::SERVICE_UNAVAILABLE);
+    // The connection has taken over all there is, and its reader is slow.
+    let mut body = open.into_body();
+    let unsent = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    drop(body);
+    assert_eq!(unsent, "قائمة");
+    assert_eq!(next().await, StatusCode::SERVICE_UNAVAILABLE);
+    drop(unsent);
+    assert_eq!(next().await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bodies_without_a_token_that_fill_their_memory_keep_neither_writers_nor_the_console_out() {
+    let mut small = server(9);
+    small.body_memory.0 = HOOK_BODY_MAX as u64;
+    let mut house = house(&small);
+    let submit = |body| Request::post("/hooks/form/submit").body(body).unwrap();
+    let whole = futures_util::stream::once(async { Ok::<_, std::io::Error>(vec![b'x'; HOOK_BODY_MAX]) });
+    let endless = Body::from_stream(whole.chain(futures_util::stream::pending()));
+    let flood = house.ask(far_away(), submit(endless));
+    while house.entrance.memory.hooks.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let refused = house.ask(next_door(), submit(one())).await.unwrap();
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.body.contains("server.body-memory"), "{}", refused.body);
+    let held = [
+        house.write(next_door(), "a", one()),
+        house.write(Peer::Console, "b", one()),
+    ];
+    for _ in 0..2 {
+        house.begun.recv().await.unwrap();
+    }
+    house.finish.notify_waiters();
+    for held in held {
+        assert_eq!(held.await.unwrap().status, StatusCode::OK);
+    }
+    flood.abort();
 }
 
 #[tokio::test]
