@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
 use crate::mutate::mutate;
+use crate::watch::Watched;
 use crate::{ALLOCATED, Target};
 
 /// Inputs that are kept as seeds.
@@ -117,12 +118,14 @@ pub struct Tried {
     pub peak_bytes: usize,
 }
 
-/// Asks a target about one input. A panic is a finding, and so is memory beyond the target's bound.
+/// Asks a target about one input. A panic is a finding, and so is memory beyond the target's bound. An input that takes
+/// too long ends the process, once it is kept: see watch.rs.
 #[must_use]
 pub fn try_input(target: &Target, input: &[u8]) -> Tried {
     thread_local! {
         static SAID: RefCell<String> = const { RefCell::new(String::new()) };
     }
+    let _watched = Watched::begin(target.name, input);
     let before = ALLOCATED.current_usage();
     ALLOCATED.reset_peak_usage();
     let hook = panic::take_hook();
