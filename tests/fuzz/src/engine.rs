@@ -54,10 +54,14 @@ pub struct Report {
 }
 
 /// Runs a target.
+///
+/// # Panics
+/// When it has no seed: then it would be asked about next to nothing.
 #[must_use]
 pub fn run(target: &Target, seed: u64, budget: Budget) -> Report {
     let mut dice = Dice::new(seed);
     let mut corpus = (target.seeds)();
+    assert!(!corpus.is_empty(), "{} has no seed", target.name);
     let mut known = HashSet::new();
     let mut found = BTreeMap::new();
     let mut report = Report::default();
