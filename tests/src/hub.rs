@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ impl Site {
     /// When the folder cannot be made.
     pub fn new(receiver: SocketAddr) -> std::io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = crate::address::free_address()?;
         let site = Self { folder, listen };
         fs::write(site.config(), configuration(receiver))?;
         Ok(site)

@@ -1,4 +1,5 @@
-//! A backup made while records come in, restored elsewhere: the same hub, as far as anybody can tell.
+//! A backup made while records come in, restored elsewhere: the same hub, as far as anybody can tell. And a store that is
+//! compacted while its hub runs: the same hub, too.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,14 +7,20 @@
     reason = "a test reports by panic, its helpers too"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use mihwar_tests::{Receiver, Site};
+use mihwar_tests::{Receiver, Site, assert_same_picture, picture, snapshot};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
@@ -54,7 +61,8 @@ fn mail(folder: &Path, number: usize) -> PathBuf {
     path
 }
 
-/// Hands records in until told to stop, and counts those that were taken.
+/// Hands records in one after the other until told to stop, and counts those that were taken: `app-0`, `app-1` and so on.
+/// What a busy hub turns away is sent again.
 async fn flood(site_listen: std::net::SocketAddr, token: String, stop: Arc<AtomicBool>, taken: Arc<AtomicUsize>) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -69,13 +77,66 @@ async fn flood(site_listen: std::net::SocketAddr, token: String, stop: Arc<Atomi
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 201);
-        taken.fetch_add(1, Ordering::Relaxed);
+        match answer.status().as_u16() {
+            201 => {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+            503 => tokio::time::sleep(Duration::from_millis(50)).await,
+            other => panic!("record {number} was answered with {other}"),
+        }
+    }
+}
+
+/// Waits until so many were taken. A flood that ends before it is told to has failed.
+async fn until_taken(flood: &mut JoinHandle<()>, taken: &AtomicUsize, wanted: usize) {
+    let reached = async {
+        while taken.load(Ordering::Relaxed) < wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = reached => {}
+        ended = flood => panic!("the flood has ended: {ended:?}"),
+        () = tokio::time::sleep(PATIENCE) => panic!("not {wanted} records within {PATIENCE:?}"),
     }
 }
 
 fn list(site: &Site) -> Vec<Value> {
     site.json_lines(&["feedback", "list", "--limit", "100000"])
+}
+
+/// What each record says, by its id: its name at the source, its text and its files.
+fn said_by(site: &Site) -> BTreeMap<String, Value> {
+    let record = |item: &Value| {
+        let content = &item["content"];
+        let said = json!([content["external_id"], content["body"], content["attachments"]]);
+        (item["id"].as_str().unwrap().to_owned(), said)
+    };
+    let items = list(site);
+    let said: BTreeMap<_, _> = items.iter().map(record).collect();
+    assert_eq!(said.len(), items.len(), "an id is there twice");
+    said
+}
+
+/// Numbers of the flood's records, in their order.
+fn flooded(said: &BTreeMap<String, Value>) -> Vec<usize> {
+    let names = said.values().filter_map(|said| said[0].as_str()?.strip_prefix("app-"));
+    let mut numbers: Vec<usize> = names.map(|number| number.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Waits until the receiver has taken something that holds this text.
+async fn until_delivered(receiver: &Receiver, text: &str) {
+    let started = std::time::Instant::now();
+    let is_there = || {
+        let mut seen = receiver.seen().into_values();
+        seen.any(|seen| seen.answers.contains(&200) && seen.body.to_string().contains(text))
+    };
+    while !is_there() {
+        assert!(started.elapsed() < PATIENCE, "{text} was not delivered");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Waits until every record is routed and delivered: from then on nothing changes by itself.
@@ -89,12 +150,8 @@ async fn settled(site: &Site) {
     };
     let started = std::time::Instant::now();
     while open() {
-        assert!(
-            started.elapsed().as_secs() < 120,
-            "deliveries do not end: {}",
-            site.log()
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert!(started.elapsed() < PATIENCE, "deliveries do not end: {}", site.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -113,19 +170,15 @@ async fn a_backup_made_under_load_is_restored_elsewhere() {
     let token = site.json(&["token", "create", "اختبار", "--scope", "feedback:write"]);
     let token = token["token"].as_str().unwrap().to_owned();
     let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let flood = tokio::spawn(flood(site.listen, token, stop.clone(), taken.clone()));
-    while taken.load(Ordering::Relaxed) < 20 {
-        tokio::task::yield_now().await;
-    }
+    let mut flood = tokio::spawn(flood(site.listen, token, stop.clone(), taken.clone()));
+    until_taken(&mut flood, &taken, 20).await;
 
     let full = site.path().join("كاملة.mbk");
     let (before, made) = (taken.load(Ordering::Relaxed), site.json(&["backup", text(&full)]));
     assert_eq!(made["files_missing"], 0, "{made:#}");
     assert!(made["files"].as_u64().unwrap() >= 3, "{made:#}");
     assert_eq!(made["master_key"], "not included");
-    while taken.load(Ordering::Relaxed) < before + 20 {
-        tokio::task::yield_now().await;
-    }
+    until_taken(&mut flood, &taken, before + 20).await;
     stop.store(true, Ordering::Relaxed);
     flood.await.unwrap();
     done(&site, &["import", "mail", text(&mail(site.path(), 3))]);
@@ -133,7 +186,9 @@ async fn a_backup_made_under_load_is_restored_elsewhere() {
     let increment = site.path().join("زيادة.mbk");
     let made = site.json(&["backup", text(&increment), "--since", text(&full)]);
     assert!(made["files"].as_u64().unwrap() >= 1, "{made:#}");
-    assert_eq!(list(&site).len(), taken.load(Ordering::Relaxed) + 4);
+    let all = said_by(&site);
+    assert_eq!(flooded(&all), (0..taken.load(Ordering::Relaxed)).collect::<Vec<_>>());
+    assert_eq!(all.len(), taken.load(Ordering::Relaxed) + 4);
 
     refused(&site, &["backup", text(&full)], "exists already");
     refused(&site, &["backup", "verify", text(&increment)], "it is an increment");
@@ -159,11 +214,18 @@ async fn a_backup_made_under_load_is_restored_elsewhere() {
     refused(&elsewhere, &["ledger", "verify"], "master.key is missing");
     fs::copy(&key, elsewhere.data().join("master.key")).unwrap();
     assert_eq!(elsewhere.json(&["ledger", "verify"])["ok"], true);
-    let there = list(&elsewhere).len();
+    let early = said_by(&elsewhere);
+    for (id, said) in &early {
+        assert_eq!(all.get(id), Some(said), "{id} is another one in the backup");
+    }
+    let numbers = flooded(&early);
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>(), "one is left out");
     assert!(
-        (before + 3..taken.load(Ordering::Relaxed) + 3).contains(&there),
-        "{there}"
+        (before..taken.load(Ordering::Relaxed)).contains(&numbers.len()),
+        "{before} were answered before it began, and {} are in it",
+        numbers.len()
     );
+    assert_eq!(early.len(), numbers.len() + 3, "the mails of before");
 
     // With the increment it is the hub that was stopped right after it.
     assert!(running.stop());
@@ -173,6 +235,7 @@ async fn a_backup_made_under_load_is_restored_elsewhere() {
         &["restore", text(&full), text(&increment), "--master-key", text(&key)],
     );
     assert_eq!(again.json(&["ledger", "verify"])["ok"], true);
+    assert_same_picture(&picture(&again), &picture(&site), "restored with the increment");
     assert_eq!(list(&again), list(&site));
     let arabic = again.json_lines(&["feedback", "list", "--text", "انقطعت الخدمة", "--limit", "100"]);
     assert_eq!(arabic.len(), 4, "{arabic:#?}");
@@ -186,8 +249,34 @@ async fn a_backup_made_under_load_is_restored_elsewhere() {
     );
     let running = again.serve().unwrap();
     done(&again, &["import", "mail", text(&mail(again.path(), 9))]);
+    until_delivered(&receiver, "للمرة رقم 9 ").await;
     done(&again, &["backup", text(&next)]);
     running.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_compacted_while_its_hub_runs_and_holds_the_same() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let site = Site::new(receiver.address).unwrap();
+    let running = site.serve().unwrap();
+    for number in 0..3 {
+        done(&site, &["import", "mail", text(&mail(site.path(), number))]);
+    }
+    settled(&site).await;
+    let before = picture(&site);
+    let report = site.json(&["doctor", "--compact"]);
+    let checks = report["checks"].as_array().unwrap();
+    let compacted = checks.iter().find(|check| check["name"] == "compacted store");
+    assert!(compacted.is_some_and(|check| check["ok"] == true), "{report:#}");
+    assert_same_picture(&picture(&site), &before, "after a compaction");
+    // It goes on in the new file: takes in, delivers, stops in order, and is opened again.
+    done(&site, &["import", "mail", text(&mail(site.path(), 7))]);
+    until_delivered(&receiver, "للمرة رقم 7 ").await;
+    settled(&site).await;
+    let before = picture(&site);
+    assert!(running.stop(), "{}", site.log());
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+    assert_same_picture(&picture(&site), &before, "opened again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +286,9 @@ async fn what_cannot_be_restored_changes_nothing() {
     done(&site, &["import", "mail", text(&mail(site.path(), 1))]);
     let full = site.path().join("full.mbk");
     done(&site, &["backup", text(&full)]);
+    let before = snapshot(&site.data());
     refused(&site, &["restore", text(&full)], "is not empty");
+    assert_eq!(snapshot(&site.data()), before);
     assert_eq!(list(&site).len(), 1);
 
     let other = Site::new(receiver.address).unwrap();

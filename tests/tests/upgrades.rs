@@ -5,17 +5,22 @@
     reason = "a test reports by panic, its helpers too"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use mihwar_hub::FORMAT;
 use mihwar_tests::fixture::{self, Fixture};
-use mihwar_tests::{Receiver, Site};
+use mihwar_tests::{Receiver, Site, report_faults};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+/// Upgrades begun before one is caught in its middle.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// The format that the binary writes.
 fn present(site: &Site) -> u64 {
@@ -46,9 +51,13 @@ fn hashes(folder: &Path) -> BTreeMap<String, (u32, String)> {
 /// Compares what a folder holds with what its fixture says must be there.
 fn assert_facts(site: &Site, fixture: &Fixture) {
     let found = fixture::facts(site);
-    let wanted = fixture.facts.as_object().unwrap();
-    for (name, found) in found.as_object().unwrap() {
-        assert_eq!(Some(found), wanted.get(name), "{name} of format {}", fixture.format);
+    let (found, wanted) = (found.as_object().unwrap(), fixture.facts.as_object().unwrap());
+    // What the fixture says of itself is no fact of the folder.
+    let of_itself = ["format", "made_by"];
+    let told = wanted.keys().filter(|name| !of_itself.contains(&name.as_str()));
+    let names: BTreeSet<_> = found.keys().chain(told).collect();
+    for name in names {
+        assert_eq!(found.get(name), wanted.get(name), "{name} of format {}", fixture.format);
     }
     assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
 }
@@ -63,16 +72,19 @@ fn refusal(site: &Site, words: &[&str]) -> String {
 fn every_released_format_is_brought_along_with_a_backup_of_it() {
     let fixtures = fixture::all();
     let formats: Vec<_> = fixtures.iter().map(|fixture| fixture.format).collect();
-    assert_eq!(
-        formats,
-        (1..=formats.len() as u64).collect::<Vec<_>>(),
-        "a fixture is missing"
+    let newest = u64::from(FORMAT);
+    let missing: Vec<_> = (1..newest).filter(|format| !formats.contains(format)).collect();
+    assert!(
+        missing.is_empty(),
+        "no fixture of the formats {missing:?}; make them: docs/releasing.md"
     );
+    assert!(formats.iter().all(|format| *format <= newest), "{formats:?}");
     for fixture in &fixtures {
         let site = fixture.unpack();
         let old = fs::read(site.data().join("mihwar.redb")).unwrap();
         let told = site.json(&["upgrade"]);
         let now = told["format"].as_u64().unwrap();
+        assert_eq!(now, newest);
         assert_facts(&site, fixture);
         let note = fs::read_to_string(site.data().join("FORMAT")).unwrap();
         assert!(note.starts_with(&format!("format {now}\nwritten-by mihwar ")), "{note}");
@@ -177,39 +189,64 @@ fn many_stored_files(site: &Site) {
     }
 }
 
+/// Whether the note of a folder says that its upgrade is at this mark, or behind it.
+fn is_at(note: &str, mark: &str) -> bool {
+    let Some(wanted) = mark.strip_prefix("position ") else {
+        return note.contains(mark);
+    };
+    let mut positions = note.lines().filter_map(|line| line.strip_prefix("position "));
+    positions.any(|position| position >= wanted)
+}
+
+/// Starts an upgrade and kills it at this mark, or behind it. False when it was done before.
+fn killed_at(site: &Site, mark: &str) -> bool {
+    let note = || fs::read_to_string(site.data().join("FORMAT")).unwrap_or_default();
+    let mut child = site
+        .command(&["upgrade"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !is_at(&note(), mark) && child.try_wait().unwrap().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(60), "never came to {mark}");
+    }
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    let killed = status.signal() == Some(9);
+    assert!(killed || status.success(), "{mark}: {status}");
+    killed && note().contains("moving-to")
+}
+
+/// A folder whose upgrade was killed at each of these marks; `None` when one was done before.
+fn cut_off(fixture: &Fixture, marks: &[&str]) -> Option<Site> {
+    let site = fixture.unpack();
+    many_stored_files(&site);
+    for mark in marks {
+        if !killed_at(&site, mark) {
+            return None;
+        }
+        let said = refusal(&site, &["feedback", "list"]);
+        assert!(said.contains("is on its way to format 2"), "{mark}: {said}");
+    }
+    Some(site)
+}
+
 #[test]
 fn an_upgrade_that_is_killed_goes_on_where_it_was() {
     let fixture = &fixture::all()[0];
+    let mut kills = 0;
     // At its beginning, in the middle of its work, and again in the middle of what was left.
     for marks in [
         &["moving-to"][..],
         &["backup complete"],
         &["position blobs/2", "position blobs/9", "position blobs/e"],
     ] {
-        let site = fixture.unpack();
-        many_stored_files(&site);
-        let note = site.data().join("FORMAT");
-        for mark in marks {
-            let mut child = site
-                .command(&["upgrade"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let started = Instant::now();
-            while !fs::read_to_string(&note).is_ok_and(|text| text.contains(mark)) {
-                assert!(started.elapsed() < Duration::from_secs(60), "never came to {mark}");
-                assert!(
-                    child.try_wait().unwrap().is_none(),
-                    "it was over before it came to {mark}"
-                );
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let said = refusal(&site, &["feedback", "list"]);
-            assert!(said.contains("is on its way to format 2"), "{mark}: {said}");
-        }
-        let before = fs::read_to_string(&note).unwrap();
+        // Whoever looks too late, because the machine is busy, looks at another one.
+        let site = (0..ATTEMPTS_MAX).find_map(|_| cut_off(fixture, marks));
+        let site = site.unwrap_or_else(|| panic!("no upgrade was caught at {marks:?}"));
+        kills += marks.len() as u64;
+        let before = fs::read_to_string(site.data().join("FORMAT")).unwrap();
         let told = site.json(&["upgrade"]);
         assert_eq!(told["upgraded"]["to"], 2, "{marks:?}: {told:#}");
         assert!(before.contains("moving-to 2"), "{before}");
@@ -221,6 +258,7 @@ fn an_upgrade_that_is_killed_goes_on_where_it_was() {
             .count();
         assert_eq!(open, 0, "killed at {marks:?}");
     }
+    report_faults("kill -9 in an upgrade", &[("kills", kills), ("not gone on with", 0)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The whole fault suite, at length, and a table of what was done and found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -17,9 +17,72 @@ use crate::test::{Count, counted};
 /// Kills of the hub in one usual run, as `cargo xtask test` makes them: tests/tests/faults/kill.rs.
 const USUAL_KILLS: u64 = 12;
 /// Parts of the names of test programs that belong to the suite.
-const PROGRAMS: [&str; 3] = ["faults", "durability", "simulation"];
+const PROGRAMS: [&str; 7] = [
+    "faults",
+    "durability",
+    "simulation",
+    "compaction",
+    "backup",
+    "upgrades",
+    "overload",
+];
 /// Parts of the names of single tests that belong to it, wherever they are.
-const TESTS: [&str; 2] = ["faults", "simulation"];
+const TESTS: [&str; 3] = ["faults", "simulation", "rebuild"];
+/// What every run must tell of: a test that has fallen silent fails the run, whatever else passes.
+const ROWS: [&str; 27] = [
+    "a clock in 1970",
+    "a disk that lies",
+    "a folder of another format",
+    "a read-only folder",
+    "disk below its floor",
+    "disk full",
+    "flipped bytes in compiled code",
+    "flipped bytes in stored files",
+    "flipped bytes in the store",
+    "kill -9 in a backup",
+    "kill -9 in a restore",
+    "kill -9 in an upgrade",
+    "kill -9 under load",
+    SIMULATION,
+    "steps of the clock",
+    "two hubs on one folder",
+    "store, compacted while serving",
+    "store, damaged files",
+    "store, disk dead from the Nth operation",
+    "store, disk full from the Nth write and room again later",
+    "store, opening and closing, disk dead from the Nth operation",
+    "store, power cuts with writes lost, torn and reordered",
+    "store, process dead at each step of a compaction",
+    "store, process killed during a compaction",
+    "store, random histories against a plain map, memory",
+    "store, random histories against a plain map, redb",
+    "store, the Nth operation failing, or a write cut short",
+];
+/// The row of the simulation: it must have run as many seeds as were asked for.
+const SIMULATION: &str = "simulation";
+/// Targets of the fuzzer; each must tell in a row `fuzz TARGET`.
+const FUZZED: [&str; 20] = [
+    "address",
+    "answer",
+    "api",
+    "backup",
+    "calls",
+    "calls-mapped",
+    "component",
+    "config",
+    "event",
+    "form",
+    "format-note",
+    "key",
+    "language",
+    "mail",
+    "mailbox",
+    "manifest",
+    "mark",
+    "names",
+    "note",
+    "rules",
+];
 
 /// Options of `cargo xtask faults`.
 #[derive(Debug, Args)]
@@ -49,7 +112,8 @@ pub(crate) fn faults(workspace: &Workspace, choice: WasmChoice, options: &Option
     for mut command in commands(workspace)? {
         command
             .env("MIHWAR_FAULT_ROUNDS", times.to_string())
-            .env("MIHWAR_SIMULATION_SEEDS", options.simulation_seeds.to_string());
+            // A number alone would be that one seed.
+            .env("MIHWAR_SIMULATION_SEEDS", format!("{}x", options.simulation_seeds));
         if let Some(seed) = options.seed {
             command.env("MIHWAR_FAULT_SEED", seed.to_string());
         }
@@ -63,8 +127,9 @@ pub(crate) fn faults(workspace: &Workspace, choice: WasmChoice, options: &Option
     if failed {
         bail!("the fault suite failed; a failed test has told its seed above");
     }
-    if table.is_empty() {
-        bail!("no fault was made");
+    let gaps = table.gaps(options.simulation_seeds);
+    if !gaps.is_empty() {
+        bail!("every test passed, but not everything was done:\n{}", gaps.join("\n"));
     }
     Ok(())
 }
@@ -75,7 +140,8 @@ fn commands(workspace: &Workspace) -> Result<Vec<Command>> {
     if installed("cargo-nextest") {
         let (programs, tests) = (PROGRAMS.join("|"), TESTS.join("|"));
         command
-            .args(["nextest", "run", "--workspace", "--no-fail-fast"])
+            // With more time for each test: .config/nextest.toml.
+            .args(["nextest", "run", "--workspace", "--profile", "faults", "--no-fail-fast"])
             .args(["--success-output", "immediate", "--failure-output", "immediate"])
             .args(["-E", &format!("binary(/{programs}/) | test(/{tests}/)")]);
         return Ok(with_fuzzing(workspace, vec![command]));
@@ -125,32 +191,53 @@ fn programs(workspace: &Workspace) -> Result<Vec<String>> {
 #[derive(Debug, Default)]
 struct Table {
     rows: BTreeMap<String, Vec<String>>,
+    /// Lines that should have been rows and are none.
+    unreadable: BTreeSet<String>,
 }
 
 impl Table {
     /// Takes a line such as `faults: kill -9 under load: seed 7, rounds 12, lost 0`, wherever in a line it begins: test
-    /// runners indent what a test said, or put its name in front.
+    /// runners indent what a test said, or put its name in front. A line that begins so and cannot be read is kept, too:
+    /// what nobody reads nobody misses.
     fn take(&mut self, line: &str) {
-        let Some((_, told)) = line.split_once("faults: ") else {
+        let line = line.trim();
+        let Some((before, told)) = line.split_once("faults: ") else {
             return;
         };
-        let Some((name, figures)) = told.trim_end().split_once(": ") else {
+        let Some((name, figures)) = read(told) else {
+            if before.is_empty() {
+                self.unreadable.insert(line.to_owned());
+            }
             return;
         };
-        let figures: Vec<&str> = figures.split(", ").collect();
-        if !figures.iter().all(|figure| is_figure(figure)) {
-            return;
-        }
         let row = self.rows.entry(name.to_owned()).or_default();
-        let figures = figures.join(", ");
         // A runner may print what a test said twice: at once, and again at the end.
-        if !row.contains(&figures) {
-            row.push(figures);
+        if !row.iter().any(|told| told == figures) {
+            row.push(figures.to_owned());
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// What should be in the table and is not, in words.
+    fn gaps(&self, seeds_asked: u64) -> Vec<String> {
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|line| format!("unreadable, should be `faults: NAME: key number, key number`: {line}"));
+        let fuzzed = FUZZED.iter().map(|target| format!("fuzz {target}"));
+        let expected = ROWS.iter().map(|name| (*name).to_owned()).chain(fuzzed);
+        let missing = expected
+            .filter(|name| !self.rows.contains_key(name))
+            .map(|name| format!("no test told of: {name}"));
+        let mut gaps: Vec<String> = unreadable.chain(missing).collect();
+        if let Some(told) = self.rows.get(SIMULATION) {
+            let seeds = most(told, "seeds").unwrap_or_default();
+            if seeds < seeds_asked {
+                gaps.push(format!(
+                    "the simulation ran {seeds} seeds, and {seeds_asked} were asked for"
+                ));
+            }
+        }
+        gaps
     }
 
     /// One line for each time a fault was told of.
@@ -164,14 +251,36 @@ impl Table {
     }
 }
 
-/// Words and then a number.
-fn is_figure(text: &str) -> bool {
-    text.rsplit_once(' ')
-        .is_some_and(|(words, number)| !words.is_empty() && number.parse::<u64>().is_ok())
+/// Name and figures of what follows `faults: `; `None` unless each figure is words and then a number.
+fn read(told: &str) -> Option<(&str, &str)> {
+    let (name, figures) = told.split_once(": ")?;
+    figures
+        .split(", ")
+        .all(|text| figure(text).is_some())
+        .then_some((name, figures))
+}
+
+/// Words and then a number. Brackets would be a second figure within the first.
+fn figure(text: &str) -> Option<(&str, u64)> {
+    let (words, number) = text.rsplit_once(' ')?;
+    let number = number.parse().ok()?;
+    (!words.trim().is_empty() && !words.contains(['(', ')'])).then_some((words, number))
+}
+
+/// The highest figure of this name, among the times that a fault was told of.
+fn most(told: &[String], name: &str) -> Option<u64> {
+    let figures = told.iter().flat_map(|figures| figures.split(", ")).filter_map(figure);
+    figures
+        .filter(|(words, _)| *words == name)
+        .map(|(_, number)| number)
+        .max()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     #[test]
@@ -183,7 +292,6 @@ mod tests {
             "    faults: kill -9 under load: seed 7, rounds 12, lost 0",
             "faults: kill -9 under load: seed 8, rounds 12, lost 0",
             "running faults: no figures here",
-            "faults: a sentence: and nothing to count",
             "PASS [  12.0s] mihwar-tests::faults kill::killed_at_any_moment",
         ] {
             table.take(line);
@@ -194,12 +302,105 @@ mod tests {
              kill -9 under load  seed 7, rounds 12, lost 0\n\
              kill -9 under load  seed 8, rounds 12, lost 0"
         );
+        assert!(table.unreadable.is_empty());
     }
 
     #[test]
-    fn a_table_without_a_row_is_empty() {
+    fn a_line_that_cannot_be_read_is_told_of() {
+        for line in [
+            "faults: a sentence: and nothing to count",
+            "faults: simulation: seeds 1000, power cuts 7 (in the middle of a disk operation 545)",
+            "  faults: store, damaged files: 240 files damaged, 0 unnoticed",
+            "faults: fuzz mail: executions 7, findings 0 (corpus 3, slowest 3 ms)",
+            "faults: بلا أرقام",
+        ] {
+            let mut table = Table::default();
+            table.take(line);
+            assert!(table.rows.is_empty(), "{line}");
+            let gaps = table.gaps(1);
+            assert!(gaps.iter().any(|gap| gap.contains(line.trim())), "{line}: {gaps:?}");
+        }
+    }
+
+    /// A table with every row; the simulation ran so many seeds.
+    fn full(seeds: u64) -> Table {
         let mut table = Table::default();
-        table.take("test result: ok. 3 passed; 0 failed");
-        assert!(table.is_empty());
+        let fuzzed = FUZZED.map(|target| format!("fuzz {target}"));
+        for name in ROWS.iter().map(|name| (*name).to_owned()).chain(fuzzed) {
+            table.take(&format!("faults: {name}: seeds {seeds}, lost 0"));
+        }
+        table
+    }
+
+    #[test]
+    fn a_missing_row_and_too_few_seeds_are_gaps() {
+        assert_eq!(full(1000).gaps(1000), Vec::<String>::new());
+        // One seed where a thousand were meant.
+        let gaps = full(1).gaps(1000);
+        assert!(gaps.len() == 1 && gaps[0].contains("1 seeds"), "{gaps:?}");
+        let mut silent = full(1000);
+        silent.rows.remove("kill -9 in a restore");
+        let gaps = silent.gaps(1000);
+        assert!(gaps.len() == 1 && gaps[0].contains("kill -9 in a restore"), "{gaps:?}");
+        // A test that could not be carried out says so, and is no gap.
+        silent.take("    faults: kill -9 in a restore: skipped 1");
+        assert_eq!(silent.gaps(1000), Vec::<String>::new());
+        assert_eq!(Table::default().gaps(1000).len(), ROWS.len() + FUZZED.len());
+    }
+
+    fn sources(folder: &Path) -> Vec<String> {
+        let (mut open, mut texts) = (vec![folder.to_owned()], Vec::new());
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs") {
+                    texts.push(fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        texts
+    }
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    /// Texts in quotes that follow these words.
+    fn quoted_after(text: &str, words: &str) -> Vec<String> {
+        let rest = text.split(words).skip(1);
+        let quoted = rest.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+        quoted.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_rows_are_those_that_tests_tell_of() {
+        let mut texts = sources(&root().join("tests/tests"));
+        texts.extend(sources(&root().join("host/store/tests")));
+        for row in ROWS {
+            let quoted = format!("\"{row}\"");
+            assert!(
+                texts.iter().any(|text| text.contains(&quoted)),
+                "no test tells of: {row}"
+            );
+        }
+        for text in &texts {
+            let told = ["report_faults(", " summary("].map(|call| quoted_after(text, call));
+            for name in told.concat() {
+                assert!(ROWS.contains(&name.as_str()), "add to ROWS: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_of_the_fuzzer_is_expected() {
+        let texts = sources(&root().join("tests/fuzz/src/targets"));
+        let mut names: Vec<_> = texts
+            .iter()
+            .flat_map(|text| quoted_after(text, "= Target {\n    name:"))
+            .collect();
+        names.sort();
+        assert_eq!(names, FUZZED);
     }
 }

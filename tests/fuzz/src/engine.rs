@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
 use crate::mutate::mutate;
+use crate::watch::Watched;
 use crate::{ALLOCATED, Target};
 
 /// Inputs that are kept as seeds.
@@ -53,10 +54,14 @@ pub struct Report {
 }
 
 /// Runs a target.
+///
+/// # Panics
+/// When it has no seed: then it would be asked about next to nothing.
 #[must_use]
 pub fn run(target: &Target, seed: u64, budget: Budget) -> Report {
     let mut dice = Dice::new(seed);
     let mut corpus = (target.seeds)();
+    assert!(!corpus.is_empty(), "{} has no seed", target.name);
     let mut known = HashSet::new();
     let mut found = BTreeMap::new();
     let mut report = Report::default();
@@ -117,12 +122,14 @@ pub struct Tried {
     pub peak_bytes: usize,
 }
 
-/// Asks a target about one input. A panic is a finding, and so is memory beyond the target's bound.
+/// Asks a target about one input. A panic is a finding, and so is memory beyond the target's bound. An input that takes
+/// too long ends the process, once it is kept: see watch.rs.
 #[must_use]
 pub fn try_input(target: &Target, input: &[u8]) -> Tried {
     thread_local! {
         static SAID: RefCell<String> = const { RefCell::new(String::new()) };
     }
+    let _watched = Watched::begin(target.name, input);
     let before = ALLOCATED.current_usage();
     ALLOCATED.reset_peak_usage();
     let hook = panic::take_hook();

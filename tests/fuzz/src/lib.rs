@@ -13,6 +13,7 @@ mod dice;
 mod engine;
 mod mutate;
 mod targets;
+mod watch;
 
 pub use engine::{Budget, Finding, Report, run, try_input};
 pub use targets::{TARGETS, Target, named};

@@ -78,7 +78,7 @@ fn repeat(targets: &[&Target], file: &PathBuf) -> ExitCode {
 
 fn print(target: &Target, report: &Report) {
     println!(
-        "faults: fuzz {}: executions {}, findings {} (corpus {}, slowest {} ms, at most {} KiB at once)",
+        "faults: fuzz {}: executions {}, findings {}, corpus {}, slowest in ms {}, most KiB at once {}",
         target.name,
         report.executions,
         report.findings.len(),

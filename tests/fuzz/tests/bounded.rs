@@ -17,7 +17,6 @@ fn no_target_finds_anything_in_its_bounded_run() {
                 String::from_utf8_lossy(&finding.input)
             );
         }
-        assert!(report.corpus > 0, "{} has no seed", target.name);
     }
     tidy_up();
 }

@@ -187,8 +187,11 @@ async fn until_delivered(house: &House, receiver: &Receiver, expected: usize) ->
         (receiver.delivered() >= expected).then_some(())
     })
     .await;
-    // Nothing comes twice while the clock goes on.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Nothing comes twice while the clock goes on: by an hour, which is longer than any pause before a retry.
+    for _ in 0..60 {
+        house.clock.advance_millis(HOUR_MS / 60);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let seen = receiver.seen();
     assert_eq!(seen.len(), expected);
     for (key, seen) in &seen {

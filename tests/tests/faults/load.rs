@@ -211,7 +211,13 @@ impl Load {
         let status = answer.status().as_u16();
         let body: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
         match status {
-            200 | 201 => Some((sending.marks[0].clone(), body["id"].as_str().map(str::to_owned))),
+            200 | 201 => {
+                let id = body["id"].as_str().map(str::to_owned);
+                if id.is_none() {
+                    self.book().strange.push(format!("{status} without an id: {body}"));
+                }
+                Some((sending.marks[0].clone(), id))
+            }
             _ => {
                 self.note_refusal(status, &body);
                 None
@@ -230,6 +236,13 @@ impl Load {
         let mut bytes = Vec::new();
         while let Ok(Some(chunk)) = answer.chunk().await {
             bytes.extend_from_slice(&chunk);
+        }
+        if status != 200 {
+            // Turned away as a whole: a problem, and no lines. One that a kill cut off says nothing.
+            if let Ok(problem) = serde_json::from_slice::<Value>(&bytes) {
+                self.note_refusal(status, &problem);
+            }
+            return kept;
         }
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in bytes[..whole]

@@ -8,6 +8,7 @@
 )]
 
 mod clock;
+mod copies;
 mod flips;
 mod full_disk;
 mod kill;

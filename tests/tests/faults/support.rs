@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use mihwar_tests::snapshot;
 use mihwar_tests::{Receiver, Site};
 use serde_json::{Value, json};
 
@@ -108,27 +108,4 @@ pub(crate) fn delivered(receiver: &Receiver) -> BTreeMap<String, Vec<String>> {
         }
     }
     arrived
-}
-
-/// Every file and folder below a path: its mode, when it was changed, and its bytes as a hash.
-pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
-    use std::os::unix::fs::MetadataExt;
-    let mut found = BTreeMap::new();
-    let mut rest = vec![folder.to_owned()];
-    while let Some(path) = rest.pop() {
-        let about = fs::symlink_metadata(&path).unwrap();
-        let content = if about.is_dir() {
-            rest.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-            String::new()
-        } else if about.is_file() {
-            use sha2::Digest;
-            let hash = sha2::Sha256::digest(fs::read(&path).unwrap());
-            hash.iter().map(|byte| format!("{byte:02x}")).collect()
-        } else {
-            "no file".to_owned()
-        };
-        let told = format!("{:o} {}.{} {content}", about.mode(), about.mtime(), about.mtime_nsec());
-        found.insert(path, told);
-    }
-    found
 }

@@ -307,8 +307,13 @@ async fn audit_way(world: &World, hub: &Hub, record: &FeedbackRecord, found: &Fo
             .deliveries
             .iter()
             .filter(|delivery| delivery.feedback == head.feedback && delivery.destination.as_str() == department);
-        if deliveries.count() != routes || (rule && routes < routed.len()) {
-            world.violation(format!("{} was routed {routes} times to {department}", head.feedback));
+        // Nobody else gets it either: what no rule names for a department never goes there.
+        let expected = if rule { routed.len() } else { 0 };
+        if deliveries.count() != routes || routes != expected {
+            world.violation(format!(
+                "{} was routed {routes} times to {department}, not {expected}",
+                head.feedback
+            ));
         }
         let Some(content) = record.content.as_ref().filter(|_| rule) else {
             continue;

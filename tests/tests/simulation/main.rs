@@ -27,6 +27,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mihwar_tests::report_faults;
 use run::{Run, run};
 use world::Counts;
 
@@ -77,11 +78,9 @@ fn whatever_happens_nothing_that_was_acknowledged_is_lost_or_doubled() {
             });
         }
     });
-    eprintln!(
-        "faults: simulation: seeds {}, {}",
-        seeds.end - seeds.start,
-        total.into_inner().unwrap()
-    );
+    let count = seeds.end - seeds.start;
+    let figures = total.into_inner().unwrap().figures();
+    report_faults("simulation", &[&[("seeds", count)][..], &figures].concat());
     let mut runs = failures.into_inner().unwrap();
     runs.sort_by_key(|run| run.seed);
     runs.iter().take(TOLD_MAX).for_each(Run::tell);
@@ -95,6 +94,12 @@ fn whatever_happens_nothing_that_was_acknowledged_is_lost_or_doubled() {
         "{} seeds fail: {failed:?}; repeat one with MIHWAR_SIMULATION_SEEDS={}",
         failed.len(),
         failed[0]
+    );
+    // A script that strikes no more would pass everything.
+    let never: Vec<_> = figures.iter().filter(|(_, times)| *times == 0).collect();
+    assert!(
+        count < SEEDS || never.is_empty(),
+        "over {count} seeds none of: {never:?}"
     );
 }
 
@@ -133,25 +138,44 @@ fn seeds_on_a_disk_that_lies() {
 
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let (mut next, mut found) = (0, 0);
+    let (mut next, mut found, mut aborted) = (0, 0, 0);
+    // A child that is ended removes nothing.
+    let folder = run::folder();
     while next < LYING_SEEDS {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "seeds_on_a_disk_that_lies", "--ignored", "--nocapture"])
             .env("MIHWAR_LYING_SEED", next.to_string())
+            .env(run::FOLDER, folder.path())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&child.stdout);
         let told = said.lines().filter(|line| line.starts_with("lying seed "));
         let told: Vec<bool> = told.map(|line| line.ends_with("found out")).collect();
         next += told.len() as u64;
-        found += told.into_iter().filter(|found| *found).count();
+        found += told.into_iter().filter(|found| *found).count() as u64;
         if next < LYING_SEEDS {
-            // The engine aborts over pages that make no sense, which nobody can overlook either.
-            assert_eq!(child.status.signal(), Some(6), "{said}");
+            // The engine ends the process over pages that make no sense, which nobody can overlook either: by a panic while
+            // it unwinds, or for lengths that no memory holds. Nothing else may have ended it.
+            let errors = String::from_utf8_lossy(&child.stderr);
+            assert_eq!(child.status.signal(), Some(6), "{said}\n{errors}");
+            let by_engine = ["/redb-", "memory allocation of "];
+            assert!(
+                by_engine.iter().any(|sign| errors.contains(sign)),
+                "something else ended the process: {said}\n{errors}"
+            );
             next += 1;
-            found += 1;
+            aborted += 1;
         }
     }
+    report_faults(
+        "a disk that lies",
+        &[
+            ("seeds", LYING_SEEDS),
+            ("found out", found),
+            ("ended by the engine", aborted),
+        ],
+    );
+    found += aborted;
     // Not each power cut hits something: what matters is that the auditors would see it.
     assert!(found > 3, "only {found} runs find out");
 }

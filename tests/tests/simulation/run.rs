@@ -1,7 +1,6 @@
 //! One seed from its beginning to its end.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
@@ -18,6 +17,15 @@ use crate::world::{Counts, End, Here, World, enter};
 const LIVES_MAX: u64 = 40;
 /// Lines of a failed run that are told.
 const LINES_TOLD: usize = 400;
+/// Environment variable: the folder for what worlds keep outside of their disk. For a child that may not live to remove it.
+pub(crate) const FOLDER: &str = "MIHWAR_SIMULATION_FOLDER";
+
+/// A new folder: in the one that [`FOLDER`] names, else in memory, where there is such a thing.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = || Some(PathBuf::from("/dev/shm")).filter(|memory| memory.is_dir());
+    let place = std::env::var_os(FOLDER).map(PathBuf::from).or_else(memory);
+    place.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap()
+}
 
 /// A sandbox for all seeds, with the plugins that they use.
 pub(crate) struct Sandbox {
@@ -96,9 +104,15 @@ fn run_on(world: &Arc<World>, sandbox: &Engine) -> Run {
     watch_panics();
     enter(Some(Arc::clone(world)));
     life::set_up(world);
-    let lives = || (0..LIVES_MAX).any(|_| one_life(world, sandbox) == End::Finished);
+    let lives = || {
+        let finished = (0..LIVES_MAX).any(|_| one_life(world, sandbox) == End::Finished);
+        if finished {
+            look_back(world, sandbox);
+        }
+        finished
+    };
     match catch_unwind(AssertUnwindSafe(lives)) {
-        Ok(true) => look_back(world, sandbox),
+        Ok(true) => {}
         Ok(false) => world.violation("the hub does not come to live"),
         Err(_) => world.violation(format!("the run panicked: {}", PANIC.take().unwrap_or_default())),
     }
@@ -123,9 +137,7 @@ fn one_life(world: &Arc<World>, sandbox: &Engine) -> End {
         ));
         end
     });
-    if let Some(panic) = PANIC.take() {
-        world.violation(format!("something panicked: {panic}"));
-    }
+    note_panic(world);
     // The disk first: a store that is dropped closes its file, and a killed process does not.
     let ending = match end {
         End::Stopped(ending) => ending,
@@ -148,6 +160,7 @@ fn look_back(world: &Arc<World>, sandbox: &Engine) {
     }
     world.luck("power", |luck| world.disk.end(Ending::PowerCut, luck));
     paused().block_on(life::look_back(world, sandbox.clone()));
+    note_panic(world);
 }
 
 fn paused() -> Runtime {
@@ -161,6 +174,13 @@ fn paused() -> Runtime {
 thread_local! {
     /// What panicked on this thread. A worker's panic is caught by the runtime and would be told nowhere else.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A panic that did not end the run is a violation all the same.
+fn note_panic(world: &World) {
+    if let Some(panic) = PANIC.take() {
+        world.violation(format!("something panicked: {panic}"));
+    }
 }
 
 fn watch_panics() {
@@ -191,29 +211,24 @@ impl Counts {
         self.commits += other.commits;
         self.unknown += other.unknown;
     }
-}
 
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "lives {}, kills {}, power cuts {} (in the middle of a disk operation {}), disk errors {}, clock steps {}, \
-             reloads {}, records {}, deliveries {}, attempts {} (failed on purpose {}), commits {} \
-             (left unknown {}), ledger events {}",
-            self.lives,
-            self.kills,
-            self.power_cuts,
-            self.disk_deaths,
-            self.disk_errors,
-            self.clock_steps,
-            self.reloads,
-            self.records,
-            self.deliveries,
-            self.attempts,
-            self.failed_answers,
-            self.commits,
-            self.unknown,
-            self.events
-        )
+    /// Every figure with its name, as it is told.
+    pub(crate) fn figures(&self) -> [(&'static str, u64); 14] {
+        [
+            ("lives", self.lives),
+            ("kills", self.kills),
+            ("power cuts", self.power_cuts),
+            ("of these in the middle of a disk operation", self.disk_deaths),
+            ("disk errors", self.disk_errors),
+            ("clock steps", self.clock_steps),
+            ("reloads", self.reloads),
+            ("records", self.records),
+            ("deliveries", self.deliveries),
+            ("attempts", self.attempts),
+            ("failed on purpose", self.failed_answers),
+            ("commits", self.commits),
+            ("of these left unknown", self.unknown),
+            ("ledger events", self.events),
+        ]
     }
 }

@@ -120,17 +120,12 @@ impl World {
             trace: Vec::new(),
             lucks: BTreeMap::new(),
         };
-        let memory = Path::new("/dev/shm");
-        let folder = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        };
+        let folder = crate::run::folder();
         Arc::new_cyclic(|world: &std::sync::Weak<Self>| {
             let world = world.clone();
             Self {
                 seed,
-                folder: folder.unwrap(),
+                folder,
                 disk: Disk::new(move |told| {
                     if let Some(world) = world.upgrade() {
                         world.disk_told(told);

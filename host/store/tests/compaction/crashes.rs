@@ -1,23 +1,33 @@
 //! The process dies at each step of a compaction, and at any moment: what was acknowledged is there exactly once, in the
 //! old file or in the new one, and nothing is left lying about.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mihwar_store::{RedbStore, Store};
+use mihwar_store::{Edit, Key, RedbStore, Store};
 
-use crate::model::contents;
+use crate::model::{Model, contents};
 use crate::random::{Random, rounds, seeds, summary};
 use crate::{grown, key, names, open, rows};
 
 const WRITERS: u32 = 3;
 /// Rows in each batch.
 const ROWS: u32 = 10;
+/// Bytes of each row of a batch.
+const ROW_BYTES: usize = 150;
+/// More steps than a compaction of so small a file can have.
+const STEPS_MAX: u64 = 2_000;
+/// The signal that `abort` sends.
+const SIGABRT: i32 = 6;
+/// The signal that a kill sends.
+const SIGKILL: i32 = 9;
 
 /// What the child is told.
 const FOLDER: &str = "MIHWAR_COMPACTION_FOLDER";
@@ -30,7 +40,7 @@ fn acknowledged_file(folder: &Path) -> PathBuf {
 /// Writes batch after batch, and notes each that was acknowledged.
 async fn write(store: Arc<RedbStore>, writer: u32, from: u32, mut noted: File) {
     for number in from.. {
-        let batch = rows(writer, number * ROWS..(number + 1) * ROWS, 150);
+        let batch = rows(writer, number * ROWS..(number + 1) * ROWS, ROW_BYTES);
         if store.apply(batch).await.is_err() {
             return;
         }
@@ -94,9 +104,39 @@ fn start(folder: &Path, die_at: u64) -> std::process::Child {
         .env(FOLDER, folder)
         .env(DIE_AT, die_at.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// That the child ended well or by this signal: one that failed otherwise has shown nothing.
+fn assert_ended(child: &Output, signal: i32, moment: &str) {
+    let ended = child.status.success() || child.status.signal() == Some(signal);
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(ended, "{moment}: the child ended with {}: {said}", child.status);
+}
+
+/// The rows that [`grown`] leaves, and those of so many batches of each writer.
+fn expected_rows(batches: &[(u32, u32)]) -> BTreeMap<Key, Vec<u8>> {
+    let kept = rows(0, 0..20_000, 400).edits.into_iter().step_by(8);
+    let written = batches
+        .iter()
+        .flat_map(|(writer, there)| rows(*writer, 0..there * ROWS, ROW_BYTES).edits);
+    let put = |edit: Edit| match edit {
+        Edit::Put(key, value) => Some((key, value)),
+        Edit::Delete(_) | Edit::Add(..) => None,
+    };
+    kept.chain(written).filter_map(put).collect()
+}
+
+/// Every row is there, with its bytes, and no other.
+fn assert_rows(found: &Model, wanted: &BTreeMap<Key, Vec<u8>>, moment: &str) {
+    for (key, value) in wanted {
+        let there = found.rows.get(key).map(|(_, bytes)| &bytes[..]);
+        assert_eq!(there, Some(&value[..]), "{moment}: row {key} is lost or another");
+    }
+    let more = found.rows.keys().find(|key| !wanted.contains_key(*key));
+    assert_eq!(more, None, "{moment}: a row that nobody wrote");
 }
 
 /// What is found must be what was acknowledged, and at most one more batch of each writer.
@@ -121,7 +161,7 @@ async fn judge(folder: &Path, moment: &str) -> u32 {
         .collect();
     entries.sort();
     let mut wanted: Vec<_> = (0..20_000).map(|number| format!("0 قيد {number}")).collect();
-    let mut total = 0;
+    let mut all_there = Vec::new();
     for writer in 1..=WRITERS {
         let there = batches_of(&store, writer).await;
         let noted = acknowledged[usize::try_from(writer).unwrap()];
@@ -130,7 +170,7 @@ async fn judge(folder: &Path, moment: &str) -> u32 {
             "{moment}: writer {writer}: {there}, not {noted}"
         );
         wanted.extend((0..there * ROWS).map(|number| format!("{writer} قيد {number}")));
-        total += there;
+        all_there.push((writer, there));
     }
     wanted.sort();
     assert!(
@@ -139,50 +179,50 @@ async fn judge(folder: &Path, moment: &str) -> u32 {
         entries.len(),
         wanted.len()
     );
-    assert_eq!(
-        found.rows.len(),
-        2_500 + usize::try_from(total * ROWS).unwrap(),
-        "{moment}"
-    );
+    assert_rows(&found, &expected_rows(&all_there), moment);
     store.close().await.unwrap();
     RedbStore::check_integrity(folder.join("store.redb")).unwrap_or_else(|error| panic!("{moment}: {error}"));
     // The next child writes on from here; one more batch may be there than was noted.
-    let noted: String = (1..=WRITERS)
-        .filter_map(|writer| {
-            let there = found
-                .journal
-                .iter()
-                .filter(|entry| entry.starts_with(format!("{writer} ").as_bytes()))
-                .count();
-            let there = u32::try_from(there).unwrap() / ROWS;
-            (there > 0).then(|| format!("{writer} {}\n", there - 1))
-        })
+    let noted: String = all_there
+        .iter()
+        .filter(|(_, there)| *there > 0)
+        .map(|(writer, there)| format!("{writer} {}\n", there - 1))
         .collect();
     std::fs::write(acknowledged_file(folder), noted).unwrap();
-    total
+    all_there.iter().map(|(_, there)| there).sum()
 }
 
 #[tokio::test]
 async fn a_process_that_dies_at_any_step_loses_nothing() {
+    let (mut deaths, mut written) = (0, 0);
     for _ in 0..rounds(1) {
         let folder = tempfile::tempdir().unwrap();
         grown(&folder.path().join("store.redb")).await;
-        let mut written = 0;
-        for die_at in 1.. {
-            let status: ExitStatus = start(folder.path(), die_at).wait().unwrap();
-            written = judge(folder.path(), &format!("dead at step {die_at}")).await;
-            if status.success() {
+        let mut whole = false;
+        for die_at in 1..=STEPS_MAX {
+            let moment = format!("dead at step {die_at}");
+            let child = start(folder.path(), die_at).wait_with_output().unwrap();
+            assert_ended(&child, SIGABRT, &moment);
+            written = judge(folder.path(), &moment).await;
+            if child.status.success() {
                 assert!(die_at > 6, "only {die_at} steps");
-                summary(&format!(
-                    "store, process dead at each step of a compaction: {} deaths, {written} batches written meanwhile, \
-                     0 lost, 0 doubled",
-                    die_at - 1
-                ));
+                whole = true;
                 break;
             }
+            deaths += 1;
         }
+        assert!(whole, "a compaction has more than {STEPS_MAX} steps, or never ends");
         assert!(written > 0);
     }
+    summary(
+        "store, process dead at each step of a compaction",
+        &[
+            ("deaths", deaths),
+            ("batches written meanwhile", u64::from(written)),
+            ("lost", 0),
+            ("doubled", 0),
+        ],
+    );
 }
 
 #[tokio::test]
@@ -203,11 +243,18 @@ async fn a_process_killed_at_any_moment_of_a_compaction_loses_nothing() {
         // Not there any more: it was faster.
         kills += u64::from(child.try_wait().unwrap().is_none());
         child.kill().ok();
-        child.wait().unwrap();
-        written = judge(folder.path(), &format!("seed {seed}, killed after {wait:?}")).await;
+        let moment = format!("seed {seed}, killed after {wait:?}");
+        assert_ended(&child.wait_with_output().unwrap(), SIGKILL, &moment);
+        written = judge(folder.path(), &moment).await;
     }
     assert!(written > 0 && kills > 0);
-    summary(&format!(
-        "store, process killed during a compaction: {kills} kills, {written} batches written, 0 lost, 0 doubled"
-    ));
+    summary(
+        "store, process killed during a compaction",
+        &[
+            ("kills", kills),
+            ("batches written", u64::from(written)),
+            ("lost", 0),
+            ("doubled", 0),
+        ],
+    );
 }

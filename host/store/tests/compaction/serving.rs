@@ -120,11 +120,17 @@ async fn writers_and_readers_go_on_and_nothing_is_lost() {
     RedbStore::check_integrity(&path).unwrap();
     let found = contents(&*open(&path).view().await.unwrap()).await.unwrap();
     assert!(found == wanted, "{}", difference(&found, &wanted));
-    summary(&format!(
-        "store, compacted while serving: {} compactions, {moved} rows moved, {written} batches written meanwhile, \
-         {smaller} bytes given back by the first, 0 lost, 0 doubled",
-        compactions + 2
-    ));
+    summary(
+        "store, compacted while serving",
+        &[
+            ("compactions", compactions + 2),
+            ("rows moved", moved),
+            ("batches written meanwhile", written as u64),
+            ("bytes given back by the first", smaller),
+            ("lost", 0),
+            ("doubled", 0),
+        ],
+    );
 }
 
 /// Few entries fill no tile of the tree, and none no journal: in the new file there must be room for them all the same.

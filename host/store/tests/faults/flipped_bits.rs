@@ -165,11 +165,18 @@ async fn damage_anywhere_in_the_file_is_found_and_named() {
         last_commit_hidden,
     } = tally;
     assert!(at_opening > 0 && at_reading > 0 && by_check_only > 0 && without_effect > 0);
-    summary(&format!(
-        "store, damaged files: {done} files damaged, {at_opening} found on opening, {at_reading} on reading, \
-         {by_check_only} by the integrity check alone, {without_effect} without effect, {last_commit_hidden} like a \
-         last commit cut off, 0 unnoticed"
-    ));
+    summary(
+        "store, damaged files",
+        &[
+            ("files damaged", done),
+            ("found on opening", at_opening),
+            ("on reading", at_reading),
+            ("by the integrity check alone", by_check_only),
+            ("without effect", without_effect),
+            ("like a last commit cut off", last_commit_hidden),
+            ("unnoticed", 0),
+        ],
+    );
 }
 
 /// A file that was closed cleanly and one that was left by a kill, with the number of batches in each.

@@ -47,7 +47,8 @@ async fn a_full_disk_costs_nothing_and_work_goes_on_when_there_is_room() {
         }
     }
     assert!(refused > 50, "only {refused} runs were cut off by a full disk");
-    summary(&format!(
-        "store, disk full from the Nth write and room again later: {filled} runs, {refused} cut off, 0 lost, 0 doubled"
-    ));
+    summary(
+        "store, disk full from the Nth write and room again later",
+        &[("runs", filled), ("cut off", refused), ("lost", 0), ("doubled", 0)],
+    );
 }

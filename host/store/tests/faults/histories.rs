@@ -275,17 +275,22 @@ fn run(engine: Engine, name: &str, cases: u64) {
         })
         .unwrap();
     let steps = steps_done.load(Ordering::Relaxed);
-    summary(&format!(
-        "store, random histories against a plain map, {name}: {cases} histories, {steps} steps, 0 differences"
-    ));
+    summary(
+        name,
+        &[("histories", u64::from(cases)), ("steps", steps), ("differences", 0)],
+    );
 }
 
 #[test]
 fn histories_in_memory_equal_a_plain_map() {
-    run(Engine::Memory, "memory", 150);
+    run(
+        Engine::Memory,
+        "store, random histories against a plain map, memory",
+        150,
+    );
 }
 
 #[test]
 fn histories_in_redb_equal_a_plain_map() {
-    run(Engine::Redb, "redb", 60);
+    run(Engine::Redb, "store, random histories against a plain map, redb", 60);
 }

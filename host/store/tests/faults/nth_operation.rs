@@ -24,17 +24,18 @@ impl Tally {
         self.kept += u64::from(applied > told.acknowledged);
     }
 
-    fn tell(&self, what: &str) {
-        let Self {
-            failed,
-            judged,
-            unknown,
-            kept,
-        } = self;
-        summary(&format!(
-            "store, {what}: {failed} operations failed, {judged} disks judged, {unknown} with an unknown outcome \
-             ({kept} of them written), 0 lost, 0 doubled"
-        ));
+    fn tell(&self, name: &str) {
+        summary(
+            name,
+            &[
+                ("operations failed", self.failed),
+                ("disks judged", self.judged),
+                ("with an unknown outcome", self.unknown),
+                ("of these written", self.kept),
+                ("lost", 0),
+                ("doubled", 0),
+            ],
+        );
     }
 }
 
@@ -69,7 +70,7 @@ async fn a_disk_that_dies_at_any_operation_costs_nothing_acknowledged() {
         }
     }
     assert!(tally.unknown > 0 && tally.kept > 0, "no commit was ever cut through");
-    tally.tell("disk dead from the Nth operation");
+    tally.tell("store, disk dead from the Nth operation");
 }
 
 #[tokio::test]
@@ -94,7 +95,7 @@ async fn one_failing_operation_costs_nothing_acknowledged() {
             }
         }
     }
-    tally.tell("the Nth operation failing, or a write cut short");
+    tally.tell("store, the Nth operation failing, or a write cut short");
 }
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn opening_may_fail_at_any_operation() {
             }
         }
     }
-    tally.tell("opening and closing, disk dead from the Nth operation");
+    tally.tell("store, opening and closing, disk dead from the Nth operation");
 }
 
 /// Files as they may be found: closed cleanly, left by a kill, and left by a power cut in the middle of work.

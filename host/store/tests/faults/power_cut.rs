@@ -43,8 +43,15 @@ async fn lost_and_reordered_writes_cost_nothing_acknowledged() {
         in_recovery > 0 && in_commit > 0,
         "{in_recovery} in recovery, {in_commit} in a commit"
     );
-    summary(&format!(
-        "store, power cuts with writes lost, torn and reordered: {cuts} cuts over {count} seeds \
-         ({in_commit} in a commit, {in_recovery} while recovering from the cut before), 0 lost, 0 doubled"
-    ));
+    summary(
+        "store, power cuts with writes lost, torn and reordered",
+        &[
+            ("cuts", cuts),
+            ("seeds", count as u64),
+            ("in a commit", in_commit),
+            ("while recovering from the cut before", in_recovery),
+            ("lost", 0),
+            ("doubled", 0),
+        ],
+    );
 }

@@ -62,7 +62,8 @@ pub(crate) fn seeds(usual: u64) -> std::ops::Range<u64> {
     first..first + rounds(usual)
 }
 
-/// One line for whoever collects what the fault suite did.
-pub(crate) fn summary(line: &str) {
-    eprintln!("faults: {line}");
+/// What a fault test did and found, in the one form that `cargo xtask faults` reads: `faults: NAME: key value, key value`.
+pub(crate) fn summary(name: &str, figures: &[(&str, u64)]) {
+    let figures: Vec<String> = figures.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    eprintln!("faults: {name}: {}", figures.join(", "));
 }

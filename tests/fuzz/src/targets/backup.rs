@@ -1,9 +1,9 @@
 //! Backup files.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use mihwar_ledger::Frontier;
+use mihwar_ledger::{Frontier, leaf_hash};
 use mihwar_model::{OrgId, Time};
 use mihwar_store::backup::{About, Backup, Mark, Owner, Watch, verify};
 use mihwar_store::{Batch, BlobFolder, Edit, Key, MemoryStore, Nature, Natures, Row, Space, Store};
@@ -17,11 +17,60 @@ use super::{Target, same};
 pub(super) const BACKUP: Target = Target {
     name: "backup",
     seeds,
-    words: &["\0\0\0\0", "\u{7f}\u{7f}\u{7f}\u{7f}", "\u{1}", "\u{4}", "\r\nwhole\n", "شحن"],
+    words: &[
+        "\0\0\0\0",
+        "\u{7f}\u{7f}\u{7f}\u{7f}",
+        "\u{1}",
+        "\u{4}",
+        "\r\nwhole\n",
+        "شحن",
+    ],
     check,
     bounded_inputs: 1_500,
     bytes_max: 64 << 20,
 };
+
+/// The state of a backup as `mihwar backup --since` sends it to the hub.
+pub(super) const MARK: Target = Target {
+    name: "mark",
+    seeds: || {
+        let mark = Mark {
+            lineage: [7; 16],
+            version: 12,
+            entries: 3,
+            root: leaf_hash("شكوى".as_bytes()),
+        };
+        vec![mark.to_string().into_bytes(), b"0.0.0.0".to_vec()]
+    },
+    words: &[
+        ".",
+        "..",
+        "+",
+        "00000000000000000000000000000000",
+        "18446744073709551616",
+        "F",
+        "٤",
+    ],
+    check: mark,
+    bounded_inputs: 60_000,
+    bytes_max: 1 << 20,
+};
+
+fn mark(input: &[u8]) -> Result<String, String> {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return Ok("no text".into());
+    };
+    match text.parse::<Mark>() {
+        Ok(mark) => {
+            let written = mark.to_string();
+            same("the text of a mark", &written.as_str(), &text)?;
+            same("a mark read again", &written.parse::<Mark>(), &Ok(mark))?;
+            Ok(format!("a mark {}", "#".repeat(mark.version.to_string().len())))
+        }
+        // What is wrong is not told apart; how far it came is.
+        Err(error) => Ok(format!("{error} {}", "#".repeat(text.split('.').count().min(6)))),
+    }
+}
 
 const LASTING: Space = Space(0x10);
 const PASSING: Space = Space(0x11);
@@ -37,20 +86,34 @@ const HASH_BYTES: usize = 32;
 const EPILOGUE_BYTES: usize = 16;
 
 fn seeds() -> Vec<Vec<u8>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let (Ok(runtime), Ok(folder)) = (runtime, tempfile::tempdir()) else {
-        return Vec::new();
-    };
-    runtime.block_on(made(folder.path())).unwrap_or_default()
+    let seeds = made_once().to_vec();
+    assert_eq!(seeds.len(), 2, "a full backup and its increment could not be made");
+    seeds
 }
 
-/// A full backup, and the increment after it.
+/// A full backup and the increment after it, made once; nothing when they cannot be made.
+fn made_once() -> &'static [Vec<u8>] {
+    static MADE: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let (Ok(runtime), Ok(folder)) = (runtime, tempfile::tempdir()) else {
+            return Vec::new();
+        };
+        runtime.block_on(made(folder.path())).unwrap_or_default()
+    })
+}
+
 async fn made(folder: &Path) -> Option<Vec<Vec<u8>>> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::with_natures(NATURES));
     let files = BlobFolder::open(folder).ok()?;
     let row = |space, name: u8| Key::space(space, OrgId::FIRST).id([name; 16]).finish();
     let mut edits: Vec<Edit> = (1..6)
-        .map(|name| Edit::Put(row(LASTING, name), "وصلت الشحنة متأخرة".repeat(usize::from(name)).into_bytes()))
+        .map(|name| {
+            Edit::Put(
+                row(LASTING, name),
+                "وصلت الشحنة متأخرة".repeat(usize::from(name)).into_bytes(),
+            )
+        })
         .collect();
     edits.push(Edit::Put(row(PASSING, 1), b"queued".to_vec()));
     edits.push(Edit::Put(row(FILED, 9), Vec::new()));
@@ -97,28 +160,41 @@ async fn collected(backup: Backup) -> Vec<u8> {
     bytes
 }
 
-/// As it is, and once more with hashes that fit: whoever makes a backup can make those, too.
+/// As it is, and once more with hashes that fit: whoever makes a backup can make those, too. Each by itself and behind a
+/// full backup, which alone lets what follows the header of an increment be read.
 fn check(input: &[u8]) -> Result<String, String> {
-    let as_it_is = verified(input)?;
+    let as_it_is = both_ways(input)?;
     let mut fitted = input.to_vec();
     fit_hashes(&mut fitted);
     let again = if fitted == input {
         as_it_is.clone()
     } else {
-        verified(&fitted)?
+        both_ways(&fitted)?
     };
     Ok(format!("{as_it_is} | {again}"))
 }
 
-fn verified(bytes: &[u8]) -> Result<String, String> {
+fn both_ways(bytes: &[u8]) -> Result<String, String> {
+    let full = made_once().first().ok_or("there is no full backup")?;
+    let (alone, behind) = (verified(&[bytes])?, verified(&[full.as_slice(), bytes])?);
+    Ok(format!("{alone}, {behind}"))
+}
+
+/// What is said of these files together.
+fn verified(files: &[&[u8]]) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let path = folder.path().join("backup");
-    std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
+    let mut paths = Vec::new();
+    for (number, bytes) in files.iter().enumerate() {
+        let path = folder.path().join(format!("backup-{number}"));
+        std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
+        paths.push(path);
+    }
     let mut seen = Seen::default();
-    match verify(&[&path], &mut seen) {
+    match verify(&paths, &mut seen) {
         Ok(replayed) => {
+            let bytes: usize = files.iter().map(|bytes| bytes.len()).sum();
             same("rows that were shown and counted", &seen.rows, &replayed.rows)?;
-            same("bytes of the file", &replayed.bytes, &(bytes.len() as u64))?;
+            same("bytes of the files", &replayed.bytes, &(bytes as u64))?;
             Ok(format!("whole {}", replayed.entries.min(9)))
         }
         Err(error) => {
@@ -181,5 +257,30 @@ fn fit_hashes(bytes: &mut [u8]) {
     }
     if let Some(footer) = bytes.get_mut(at..at + 8) {
         footer.copy_from_slice(&(last as u64).to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARK, check, seeds};
+
+    #[test]
+    fn the_body_of_an_increment_is_read() {
+        let seeds = seeds();
+        let told: Vec<_> = seeds.iter().map(|seed| check(seed).unwrap()).collect();
+        assert!(told[0].starts_with("whole "), "{told:?}");
+        assert!(
+            !told[1].starts_with("whole ") && told[1].contains(", whole "),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn a_mark_is_read_and_another_text_is_not() {
+        let seeds = (MARK.seeds)();
+        assert!((MARK.check)(&seeds[0]).unwrap().starts_with("a mark"));
+        for other in ["", "حالة", "0.0.0.0"] {
+            assert!((MARK.check)(other.as_bytes()).unwrap().starts_with("not the state"));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use mihwar_hub::{Config, ConfigError};
+use mihwar_hub::{Config, ConfigError, FORMAT};
 use mihwar_sandbox::{Inspection, Manifest, refused_because};
 
 use super::{Target, file, files, same};
@@ -62,11 +62,7 @@ pub(super) const COMPONENT: Target = Target {
     seeds: || {
         let built = ["target/plugins/webhook.wasm", "target/guests/scripted.wasm"].map(file);
         let small: [&[u8]; 3] = [b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0", b"(component)"];
-        built
-            .into_iter()
-            .filter(|bytes| !bytes.is_empty())
-            .chain(small.map(<[u8]>::to_vec))
-            .collect()
+        built.into_iter().chain(small.map(<[u8]>::to_vec)).collect()
     },
     words: &[
         "\0asm",
@@ -155,6 +151,54 @@ fn configured(text: &str) -> (Option<Config>, Result<String, String>) {
         )),
     };
     (None, told)
+}
+
+/// The file `FORMAT` of a data folder, through the door that reads it before anything else.
+pub(super) const FORMAT_NOTE: Target = Target {
+    name: "format-note",
+    seeds: || {
+        let written = format!("format {FORMAT}\nwritten-by mihwar 0.1.0\n");
+        let moving = "format 1\nwritten-by mihwar 0.1.0\nmoving-to 2\nbackup complete\nposition blobs/3f ملف\n";
+        [written.as_str(), "format 1\n", moving]
+            .map(|text| text.as_bytes().to_vec())
+            .into()
+    },
+    words: &[
+        "format ",
+        "written-by mihwar ",
+        "moving-to ",
+        "backup complete\n",
+        "position ",
+        "4294967296",
+        "\u{feff}",
+    ],
+    check: format_note,
+    bounded_inputs: 1_500,
+    bytes_max: 64 << 20,
+};
+
+/// A folder that holds such a note and no store is always refused, in words that name the file, and left as it is.
+fn format_note(input: &[u8]) -> Result<String, String> {
+    let words = |error: std::io::Error| error.to_string();
+    let (config, _) = configured("[storage]\nfolder = \"data\"\n");
+    let mut config = config.ok_or("the plainest configuration is refused")?;
+    let folder = tempfile::tempdir().map_err(words)?;
+    folder.path().clone_into(&mut config.data);
+    let note = folder.path().join("FORMAT");
+    std::fs::write(&note, input).map_err(words)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
+    let said = match runtime.block_on(mihwar_hub::upgrade(&config, &mut |_| {})) {
+        Ok(done) => return Err(format!("a note without a store was taken: {done:?}")),
+        Err(error) => error.to_string(),
+    };
+    if !said.contains(&*note.to_string_lossy()) {
+        return Err(format!("a refusal that does not name the file: {said}"));
+    }
+    same("the note", &std::fs::read(&note).map_err(words)?.as_slice(), &input)?;
+    let names = std::fs::read_dir(folder.path()).map_err(words)?.count();
+    same("files in the folder", &names, &1)?;
+    // The folder is another one for each input; what is said of it is not.
+    spoken(&said.replace(&*folder.path().to_string_lossy(), ""))
 }
 
 /// Routing rules (CEL).

@@ -6,6 +6,8 @@ mod host;
 mod plain;
 mod plugins;
 
+use std::path::{Path, PathBuf};
+
 /// One parser, or a family that shares its input.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -42,8 +44,10 @@ pub static TARGETS: &[Target] = &[
     host::CONFIG,
     host::RULES,
     host::ADDRESS,
+    host::FORMAT_NOTE,
     api::API,
     backup::BACKUP,
+    backup::MARK,
 ];
 
 /// The target of that name.
@@ -57,25 +61,36 @@ pub(crate) fn tidy_up() {
     api::remove_folder();
 }
 
+/// The folder of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 /// A file of the repository, as a seed.
+///
+/// # Panics
+/// When it is not there: a target that begins with nothing finds nothing, and nobody would notice.
 fn file(path: &str) -> Vec<u8> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::fs::read(root.join(path)).unwrap_or_default()
+    let bytes = std::fs::read(root().join(path)).unwrap_or_default();
+    assert!(
+        !bytes.is_empty(),
+        "the seed {path} is not there; what is below target/ is built by: cargo xtask fuzz list"
+    );
+    bytes
 }
 
 /// Some files of a folder of the repository, in the order of their names.
+///
+/// # Panics
+/// When there is none.
 fn files(folder: &str, most: usize) -> Vec<Vec<u8>> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(folder);
-    let listed = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let listed = std::fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
     let mut paths: Vec<_> = listed.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     paths.sort();
-    paths
-        .iter()
-        .take(most)
-        .filter_map(|path| std::fs::read(path).ok())
-        .collect()
+    let files = paths.iter().take(most).filter_map(|path| std::fs::read(path).ok());
+    let files: Vec<_> = files.collect();
+    assert!(!files.is_empty(), "the folder {folder} holds no seed");
+    files
 }
 
 /// That two values which must be the same are.
@@ -84,4 +99,23 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, one: &T, other: &T) -> Resul
         return Ok(());
     }
     Err(format!("{what}: {one:?} is not {other:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TARGETS, file, files};
+
+    #[test]
+    fn a_seed_that_is_not_there_ends_the_run() {
+        assert!(std::panic::catch_unwind(|| file("config/ليس هنا.toml")).is_err());
+        assert!(std::panic::catch_unwind(|| files("config/demo/nowhere", 3)).is_err());
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let mut names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TARGETS.len());
+    }
 }

@@ -81,7 +81,7 @@ impl Side for Hub {
         Prepared::hand_in(records, &body, &self.token)
     }
 
-    async fn settle(&mut self) {
+    async fn settle(&mut self) -> Duration {
         let started = Instant::now();
         let (mut last, mut since) = (serde_json::Value::Null, Instant::now());
         while since.elapsed() < QUIET {
@@ -96,7 +96,15 @@ impl Side for Hub {
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // Up to the last change, without the quiet that shows that it was the last.
+        since.saturating_duration_since(started)
     }
+
+    /// Everything that it has answered or done is on disk.
+    async fn rest(&mut self) {}
+
+    /// Its lists are kept as they are asked for.
+    async fn learn(&mut self) {}
 
     fn cpu(&self) -> Duration {
         cpu(self.running().id())
@@ -134,6 +142,10 @@ impl Side for Hub {
             .as_str()
             .unwrap_or_default()
             .clone_into(&mut self.contact);
+        assert!(
+            !self.since.is_empty() && !self.contact.is_empty(),
+            "the newest record names no time or no person: {newest}"
+        );
     }
 
     async fn ask(&mut self, ask: Ask) -> u64 {

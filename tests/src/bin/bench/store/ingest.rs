@@ -58,6 +58,8 @@ pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
         "mode",
         "clients",
         "records/s",
+        "settled after",
+        "settled records/s",
         "p50",
         "p99",
         "fsyncs/record",
@@ -77,6 +79,8 @@ pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
             sample.manner.name().to_owned(),
             sample.manner.clients.to_string(),
             grouped(sample.per_second()),
+            millis(sample.settling),
+            grouped(sample.settled_per_second()),
             millis(sample.p50),
             millis(sample.p99),
             format!("{:.4}", sample.fsyncs as f64 / sample.records as f64),
@@ -92,20 +96,24 @@ pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
     table
 }
 
-/// The one figure that says it, for single records and for batches.
+/// The two figures that say it, for single records and for batches: until the answers, and until all is done.
 pub(super) fn ratios(ours: &[Row], theirs: &[Row]) -> Vec<String> {
     let wanted = [(1, "single records", 4), (BATCH, "batches of 128", 2)];
-    let at = |rows: &[Row], batch| {
+    let at = |rows: &[Row], batch, rate: fn(&Sample) -> f64| {
         let manner = Manner {
             clients: COMPARED,
             batch,
         };
         let row = rows.iter().find(|row| row.sample.manner == manner);
-        row.map_or(f64::NAN, |row| row.sample.per_second())
+        row.map_or(f64::NAN, |row| rate(&row.sample))
     };
     let lines = wanted.map(|(batch, name, to_reach)| {
-        let ratio = at(ours, batch) / at(theirs, batch);
-        format!("at {COMPARED} clients, {name}: {ratio:.1} × PostgreSQL (to reach: {to_reach}; the aim: 10)")
+        let ratio = |rate: fn(&Sample) -> f64| at(ours, batch, rate) / at(theirs, batch, rate);
+        let (answered, settled) = (ratio(Sample::per_second), ratio(Sample::settled_per_second));
+        format!(
+            "at {COMPARED} clients, {name}: {answered:.1} × PostgreSQL (to reach: {to_reach}; the aim: 10); \
+             {settled:.1} × until what follows an answer is done too"
+        )
     });
     lines.to_vec()
 }

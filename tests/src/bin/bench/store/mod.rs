@@ -158,7 +158,10 @@ async fn grow(options: &Options, weight: Weight, report: &mut Report) {
     sizes.dedup_by(|next, size| *next < *size + 20_000);
     let (our_steps, our_curve) = growth::measure(&mut ours().await, &sizes).await;
     let (their_steps, their_curve) = growth::measure(&mut theirs(options).await, &sizes).await;
-    report.words("Growth: batches of 128 by 8 clients, up to the last 200 000 records before each size.");
+    report.words(
+        "Growth: batches of 128 by 8 clients, up to the last 200 000 records before each size; of the first size the median \
+         of five loads.",
+    );
     report
         .parts
         .push(Told::Table(growth::table(&our_steps, &their_steps, weight)));

@@ -91,8 +91,12 @@ pub(super) trait Side {
     async fn connect(&self) -> Self::Client;
     /// The request that hands in these records: one by itself, or a batch in one transaction.
     fn request(&self, numbers: Range<u64>) -> <Self::Client as Client>::Request;
-    /// Waits until what follows an answer is done too.
-    async fn settle(&mut self);
+    /// Waits until what follows an answer is done too; answers how long that took.
+    async fn settle(&mut self) -> Duration;
+    /// Lets what it still holds in memory reach the disk, so that one load leaves nothing to the next. Not measured.
+    async fn rest(&mut self);
+    /// Lets it learn what it holds, where its answers depend on that. Not measured.
+    async fn learn(&mut self);
     /// Processor time of its processes since they started.
     fn cpu(&self) -> Duration;
     /// Times that a file was made durable since the start. Called when no client is connected.
@@ -134,7 +138,7 @@ pub(super) struct Sample {
     pub(super) records: u64,
     /// From the first request to the last answer.
     pub(super) took: Duration,
-    /// From the last answer until the side had settled.
+    /// From the last answer until what follows it was done.
     pub(super) settling: Duration,
     pub(super) p50: Duration,
     pub(super) p99: Duration,
@@ -154,6 +158,11 @@ impl Sample {
         self.records as f64 / self.took.as_secs_f64()
     }
 
+    /// The same until everything was done, also what follows an answer.
+    pub(super) fn settled_per_second(&self) -> f64 {
+        self.records as f64 / (self.took + self.settling).as_secs_f64()
+    }
+
     /// Microseconds of a span for each record.
     pub(super) fn micros(&self, span: Duration) -> f64 {
         span.as_secs_f64() * 1e6 / self.records as f64
@@ -163,11 +172,20 @@ impl Sample {
 /// Hands in the records of these numbers and waits until the side has settled. Everything is prepared before the clock starts.
 pub(super) async fn load<S: Side>(side: &mut S, manner: Manner, numbers: Range<u64>) -> Sample {
     let mut sample = hand_in(side, manner, numbers).await;
-    let (started, cpu) = (Instant::now(), side.cpu());
-    side.settle().await;
-    sample.settling = started.elapsed();
+    let cpu = side.cpu();
+    sample.settling = side.settle().await;
     sample.cpu_after = side.cpu().saturating_sub(cpu);
+    side.rest().await;
     sample
+}
+
+/// The one in the middle, by records per second.
+///
+/// # Panics
+/// When there is none.
+pub(super) fn median(mut samples: Vec<Sample>) -> Sample {
+    samples.sort_by(|one, other| one.per_second().total_cmp(&other.per_second()));
+    samples.swap_remove(samples.len() / 2)
 }
 
 /// Hands in the records of these numbers, and leaves the side as it is after its last answer.
@@ -251,4 +269,42 @@ async fn drive<C: Client>(clients: Vec<C>, requests: Vec<C::Request>, progress: 
         driven.clients.push(client);
     }
     driven
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, Manner, Sample, median};
+    use std::time::Duration;
+
+    fn sample(records: u64, millis: u64, settling: u64) -> Sample {
+        Sample {
+            manner: Manner {
+                clients: 8,
+                batch: BATCH,
+            },
+            records,
+            took: Duration::from_millis(millis),
+            settling: Duration::from_millis(settling),
+            p50: Duration::ZERO,
+            p99: Duration::ZERO,
+            fsyncs: 0,
+            cpu: Duration::ZERO,
+            cpu_after: Duration::ZERO,
+            cpu_client: Duration::ZERO,
+            resident: 0,
+        }
+    }
+
+    #[test]
+    fn what_follows_an_answer_counts_when_all_is_to_be_done() {
+        let sample = sample(1_000, 500, 1_500);
+        assert!((sample.per_second() - 2_000.0).abs() < 1e-6);
+        assert!((sample.settled_per_second() - 500.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn one_load_that_is_off_moves_no_median() {
+        let of = [100, 10_000, 110, 90, 105].map(|millis| sample(1_000, millis, 0));
+        assert_eq!(median(of.to_vec()).took, Duration::from_millis(105));
+    }
 }

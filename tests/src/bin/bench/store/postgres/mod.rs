@@ -128,8 +128,20 @@ impl Side for Postgres {
         Prepared { values, records }
     }
 
-    /// Nothing follows an answer but checkpoints, which come when they come.
-    async fn settle(&mut self) {}
+    /// Nothing follows an answer.
+    async fn settle(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Else the pages of one load would be written while the next one is measured.
+    async fn rest(&mut self) {
+        self.control.batch_execute("CHECKPOINT").await.unwrap();
+    }
+
+    /// By statistics it chooses its indexes; left alone it makes them when it comes to it.
+    async fn learn(&mut self) {
+        self.control.batch_execute("ANALYZE").await.unwrap();
+    }
 
     fn cpu(&self) -> Duration {
         cpu_with_children(self.cluster.process())
@@ -170,9 +182,13 @@ impl Side for Postgres {
     async fn mark(&mut self) {
         let newest = "SELECT received_at::text, contact FROM feedback WHERE tenant = 'organisation-1'
             ORDER BY received_at DESC LIMIT 1";
-        if let Some(row) = self.control.query_opt(newest, &[]).await.unwrap() {
-            (self.since, self.contact) = (row.get(0), row.get(1));
-        }
+        let row = self.control.query_one(newest, &[]).await;
+        let row = row.expect("a mark lies behind at least one record");
+        (self.since, self.contact) = (row.get(0), row.get(1));
+        assert!(
+            !self.since.is_empty() && !self.contact.is_empty(),
+            "the newest record names no time or no person"
+        );
     }
 
     async fn ask(&mut self, ask: Ask) -> u64 {
