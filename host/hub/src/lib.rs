@@ -10,6 +10,7 @@ mod backup;
 mod changes;
 mod channel_kinds;
 mod config;
+mod contact_keys;
 mod content;
 mod convert;
 mod core;
