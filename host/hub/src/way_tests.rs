@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::core::Core;
 use crate::doors::Doors;
+use crate::fault::UNREADABLE;
 use crate::hub::{Hub, OpenError};
-use crate::intake::Intake;
-use crate::{keys, pipeline, projection, query};
+use crate::intake::{Arrival, Intake, Rider};
+use crate::{intake, keys, pipeline, projection, query};
 
 struct House {
     store: Arc<dyn Store>,
@@ -111,6 +112,50 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
     let findings = verified(&hub).await;
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(findings[0].contains(&ids[0].to_string()), "{findings:?}");
+}
+
+#[tokio::test]
+async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let ids = accept(
+        &hub,
+        vec![complaint("١", "a", Kind::Defect), complaint("2", "a", Kind::Enquiry)],
+    )
+    .await;
+    let record = query::feedback(&hub.shared.core, ids[0]).await.unwrap().unwrap();
+    let contact = record.head.contact;
+    let damage = Batch {
+        edits: vec![Edit::Put(keys::contact_key(contact), vec![0; 60])],
+        ..Batch::default()
+    };
+    house.store.apply(damage).await.unwrap();
+    // One that has not kept the key in memory.
+    drop(hub);
+    let hub = house.open("").await.unwrap();
+    let core = &hub.shared.core;
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap().records, 2);
+    let page = query::feedback_page(core, &query::FeedbackFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let readable = |record: &query::FeedbackRecord| record.content.is_some();
+    assert_eq!(page.items.iter().map(readable).collect::<Vec<_>>(), [true, false]);
+    let events = query::history(core, ids[0]).await.unwrap();
+    let failed = |event: &query::LedgerEvent| matches!(&event.event.body, EventBody::EnrichmentFailed(failed) if failed.code == UNREADABLE);
+    assert!(events.iter().any(failed));
+    let findings = verified(&hub).await;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].contains(&contact.to_string()), "{findings:?}");
+    // Whoever takes it back is heard.
+    let kiosk = InstanceName::new("kiosk").unwrap();
+    let taken_back = [Arrival::Withdrawal {
+        external_id: "١".to_owned(),
+    }];
+    intake::accept(core, &Actor::Console, &kiosk, &taken_back, &Rider::default())
+        .await
+        .unwrap();
+    let view = house.store.view().await.unwrap();
+    assert!(view.get(&keys::content(ids[0], 1)).await.unwrap().is_none());
 }
 
 #[tokio::test]

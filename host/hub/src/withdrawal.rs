@@ -17,6 +17,14 @@ pub(crate) fn keep(file: AttachmentId) -> Edit {
     Edit::Put(keys::file(file), Vec::new())
 }
 
+/// What stands in the row of a file of which nobody knows whether something needs it.
+pub(crate) const FOUND: &[u8] = &[1];
+
+/// As [`keep`], for a file that an upgrade found: a crash may have left it behind, and then nothing needs it.
+pub(crate) fn keep_found(file: AttachmentId) -> Edit {
+    Edit::Put(keys::file(file), FOUND.to_vec())
+}
+
 /// The edits that doom a file; they belong into the transaction that lets go of it.
 pub(crate) fn doom(file: AttachmentId) -> [Edit; 2] {
     [

@@ -2,13 +2,17 @@
 //! held what is still open at the place where the walk is (not yet routed, not yet delivered), never the whole.
 
 mod contents;
+mod files;
 mod ledger;
+mod open;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mihwar_ledger::Signer;
+use mihwar_model::ContactId;
 use mihwar_store::{StoreError, View};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -19,6 +23,8 @@ use crate::keys;
 use crate::projection;
 use crate::rebuild::{Anew, ModelReport, compare, compared_until};
 use crate::walk::{StageProgress, StageTime, Stages};
+
+use files::Tally;
 
 /// Findings told one by one; beyond it they are counted.
 const FINDINGS_MAX: usize = 50;
@@ -98,8 +104,8 @@ pub(crate) async fn verify_ledger(
     Ok(work.end())
 }
 
-/// As [`verify_ledger`]; besides opens every content with its files and compares with its commitment, compares queue and outbox with what
-/// is still open, makes the read models anew and compares row by row.
+/// As [`verify_ledger`]; besides opens every content with its files and compares with its commitment, compares queue,
+/// outbox and the rows of files with what is still open and named, makes the read models anew and compares row by row.
 pub(crate) async fn verify(
     core: &Core,
     signer: &Signer,
@@ -123,6 +129,9 @@ struct Verification<'a> {
     view: Arc<dyn View>,
     report: VerifyReport,
     stages: Stages,
+    tally: Tally,
+    /// Contacts whose keys do not open: told once each.
+    damaged_contacts: BTreeSet<ContactId>,
 }
 
 impl<'a> Verification<'a> {
@@ -133,6 +142,8 @@ impl<'a> Verification<'a> {
             view,
             report: VerifyReport::default(),
             stages: Stages::new(listener),
+            tally: Tally::default(),
+            damaged_contacts: BTreeSet::new(),
         })
     }
 
