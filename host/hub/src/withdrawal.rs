@@ -56,14 +56,18 @@ pub(crate) async fn destroy_doomed(core: &Core) -> Result<u64, Fault> {
 
 /// Removes files, and the rows of those that are gone.
 async fn remove(core: &Core, files: &[AttachmentId]) -> Result<u64, Fault> {
-    let mut batch = Batch::default();
+    let (mut batch, mut removed) = (Batch::default(), 0);
     for file in files {
         match core.blobs.delete(file.0).await {
-            Ok(()) => batch.edits.push(Edit::Delete(keys::doomed(*file))),
+            Ok(()) => {
+                removed += 1;
+                // An upgrade of an older version wrote one of the second sort for doomed files, too.
+                batch.edits.push(Edit::Delete(keys::doomed(*file)));
+                batch.edits.push(Edit::Delete(keys::file(*file)));
+            }
             Err(error) => tracing::error!(%file, "a file that must go could not be destroyed: {error}"),
         }
     }
-    let removed = batch.edits.len() as u64;
     if removed > 0 {
         core.apply_patiently(batch).await?;
     }
