@@ -5,6 +5,7 @@
 
 mod check;
 mod restoring;
+mod tokens_gone;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::hub::Hub;
 use crate::keys;
 
 pub use check::{BackupReport, verify_backup};
-pub use restoring::{RestoreError, restore_backup};
+pub use restoring::{RestoreError, RestoreOptions, restore_backup, restoring_folder};
 
 /// Chunks that may wait for a slow reader before the backup waits for them.
 const CHUNKS_WAITING_MAX: usize = 4;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mihwar_model::Clock;
 use mihwar_store::{Held, RedbSettings, RedbStore, Store, StoreError};
 
 use super::alone::Alone;
@@ -11,7 +12,7 @@ use super::refusal::FormatError;
 use super::{FORMAT, STORE_FILE, Standing, backup, set_row, standing};
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::hub::OpenError;
+use crate::hub::{OpenError, check_clock};
 use crate::keys;
 
 /// How far an upgrade is.
@@ -40,12 +41,15 @@ pub struct Upgraded {
 /// has that format, or nobody made a hub in it yet. Dropped or killed in the middle, it goes on when called again.
 ///
 /// # Errors
-/// [`FormatError`] and others of [`OpenError`]: nothing is changed by a refusal, and what failed half-way goes on when
-/// its cause is gone.
+/// [`FormatError`] and others of [`OpenError`], a clock that was never set among them: nothing is changed by a refusal,
+/// and what failed half-way goes on when its cause is gone.
 pub async fn upgrade(
     config: &Config,
+    clock: &dyn Clock,
     tell: &mut (dyn FnMut(UpgradeProgress) + Send),
 ) -> Result<Option<Upgraded>, OpenError> {
+    // The hub would refuse after it, and an older one could not go back.
+    check_clock(clock)?;
     let data = config.data.as_path();
     if !data.exists() {
         return Ok(None);
@@ -236,7 +240,7 @@ impl Upgrade<'_> {
 mod tests {
     use std::path::Path;
 
-    use mihwar_model::FeedbackId;
+    use mihwar_model::{FeedbackId, ManualClock, Time};
     use mihwar_store::{Batch, Edit, Order};
 
     use super::*;
@@ -264,7 +268,19 @@ mod tests {
     }
 
     async fn upgraded(config: &Config) -> Result<Option<Upgraded>, OpenError> {
-        upgrade(config, &mut |_| {}).await
+        let clock = ManualClock::at(Time(1_790_000_000_000));
+        upgrade(config, &clock, &mut |_| {}).await
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_never_set_upgrades_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        of_format_1(&config).await;
+        let clock = ManualClock::at(Time(0));
+        let refused = upgrade(&config, &clock, &mut |_| {}).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Clock { .. }), "{refused}");
+        assert_eq!(standing(folder.path()).await.unwrap(), Standing::Older(1));
     }
 
     #[tokio::test]
