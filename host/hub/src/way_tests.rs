@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
-use mihwar_store::{Batch, Edit, MemoryStore, Store};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
@@ -197,6 +198,51 @@ async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     let hub = house.open("").await.unwrap();
     assert_eq!(hub.overview().await.unwrap().by_kind["complaint"], 5);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+/// A store on a disk that is below its floor: nothing is written any more.
+struct BelowFloor(Arc<dyn Store>);
+
+#[async_trait]
+impl Store for BelowFloor {
+    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.0.view().await
+    }
+
+    async fn apply(&self, _: Batch) -> Result<Commit, ApplyError> {
+        Err(ApplyError::NoSpace { free: 1, floor: 2 })
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.0.statistics()
+    }
+}
+
+#[tokio::test]
+async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
+    let mut house = House::new();
+    let hub = house.open("").await.unwrap();
+    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    drop(hub);
+    house.store = Arc::new(BelowFloor(Arc::clone(&house.store)));
+    let hub = house.open("").await.unwrap();
+    let mut chunks = hub.backup(None).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.recv().await {
+        bytes.extend(chunk);
+    }
+    let file = house.folder.path().join("نسخة.mbk");
+    let received = mihwar_store::backup::receive(bytes.as_slice(), &file, |_| {}).unwrap();
+    assert!(received.counts.entries > 0);
+    let (progress, _told) = mpsc::channel(8);
+    let report = hub.verify(progress).await.unwrap();
+    assert!(report.ok, "{:?}", report.findings);
+    assert_eq!((report.contents, report.read_model_rows), (1, 0));
+    assert!(report.read_models_unchecked.is_some());
 }
 
 #[tokio::test]
