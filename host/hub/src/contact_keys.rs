@@ -131,7 +131,7 @@ mod tests {
     async fn a_damaged_key_is_told_apart_from_a_missing_one_and_costs_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::new());
-        let contact = |number| ContactId::from_bytes([number; 16]);
+        let contact = |number: u8| ContactId::from_bytes([number; 16]);
         let writer = Core::for_tests(store.clone(), folder.path(), Time(1_000));
         let (_, good) = writer.vault.new_contact_key(contact(1)).unwrap();
         let damage = Batch {
@@ -143,7 +143,7 @@ mod tests {
         };
         store.apply(damage).await.unwrap();
         let core = Core::for_tests(store, folder.path(), Time(1_000));
-        let all = || (1..=3).map(contact).collect();
+        let all = || -> Vec<ContactId> { (1..=3).map(contact).collect() };
         let now = core.contact_keys_now(all()).await.unwrap();
         let view = core.store.view().await.unwrap();
         let seen = core.contact_keys(&*view, all()).await.unwrap();

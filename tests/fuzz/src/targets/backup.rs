@@ -17,14 +17,7 @@ use super::{Target, same};
 pub(super) const BACKUP: Target = Target {
     name: "backup",
     seeds,
-    words: &[
-        "\0\0\0\0",
-        "\u{7f}\u{7f}\u{7f}\u{7f}",
-        "\u{1}",
-        "\u{4}",
-        "\r\nwhole\n",
-        "شحن",
-    ],
+    words: &["\0\0\0\0", "\u{7f}\u{7f}\u{7f}\u{7f}", "\u{1}", "\u{4}", "\r\nwhole\n", "شحن"],
     check,
     bounded_inputs: 1_500,
     bytes_max: 64 << 20,
@@ -57,12 +50,7 @@ async fn made(folder: &Path) -> Option<Vec<Vec<u8>>> {
     let files = BlobFolder::open(folder).ok()?;
     let row = |space, name: u8| Key::space(space, OrgId::FIRST).id([name; 16]).finish();
     let mut edits: Vec<Edit> = (1..6)
-        .map(|name| {
-            Edit::Put(
-                row(LASTING, name),
-                "وصلت الشحنة متأخرة".repeat(usize::from(name)).into_bytes(),
-            )
-        })
+        .map(|name| Edit::Put(row(LASTING, name), "وصلت الشحنة متأخرة".repeat(usize::from(name)).into_bytes()))
         .collect();
     edits.push(Edit::Put(row(PASSING, 1), b"queued".to_vec()));
     edits.push(Edit::Put(row(FILED, 9), Vec::new()));
