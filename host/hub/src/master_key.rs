@@ -178,6 +178,7 @@ mod tests {
             Err(MasterKeyError::Malformed { .. })
         ));
     }
+
     #[test]
     fn a_given_key_is_read_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();

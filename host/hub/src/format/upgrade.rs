@@ -238,8 +238,6 @@ impl Upgrade<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use mihwar_model::{FeedbackId, ManualClock, Time};
     use mihwar_store::{Batch, Edit, Order};
 
