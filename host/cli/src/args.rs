@@ -89,6 +89,9 @@ pub(crate) enum Command {
         /// The copy of the master key that belongs to it: tried, and put into the folder.
         #[arg(long, value_name = "FILE")]
         master_key: Option<PathBuf>,
+        /// Revoke the API tokens of that state: those that were revoked since are good again otherwise.
+        #[arg(long)]
+        without_tokens: bool,
     },
     /// Tokens for the API.
     #[command(subcommand)]
@@ -385,6 +388,7 @@ mod tests {
             &["mihwar", "feedback", "list", "--text", "تأخر", "--json"][..],
             &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
+            &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
         ] {
             assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
         }

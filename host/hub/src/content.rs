@@ -3,6 +3,7 @@
 use mihwar_model::{AttachmentId, ContactId, Content, FeedbackId};
 use mihwar_store::View;
 
+use crate::contact_keys::ContactKeys;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
@@ -74,10 +75,22 @@ impl Core {
             return Ok(None);
         };
         let keys = self.contact_keys(view, vec![contact]).await?;
-        let Some(key) = keys.get(&contact) else {
-            return Ok(None);
-        };
-        self.open_content(key, feedback, revision, &row.bytes).await.map(Some)
+        self.open_with(&keys, contact, feedback, revision, &row.bytes).await
+    }
+
+    /// Opens a content whose row was read, with the key of its contact among `keys`. `None` when that was erased.
+    pub(crate) async fn open_with(
+        &self,
+        keys: &ContactKeys,
+        contact: ContactId,
+        feedback: FeedbackId,
+        revision: u32,
+        row: &[u8],
+    ) -> Result<Option<Opened>, Fault> {
+        match keys.get(contact)? {
+            Some(key) => self.open_content(key, feedback, revision, row).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     pub(crate) async fn open_content(

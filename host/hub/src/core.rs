@@ -1,21 +1,19 @@
 //! What every part of the hub stands on: the store, the keys, the doors to the world.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mihwar_model::{Actor, Clock, ContactId, Event, EventBody, Ids};
-use mihwar_store::{ApplyError, Batch, BlobFolder, Key, Store, Versioned, View};
+use mihwar_model::{Actor, Clock, Event, EventBody, Ids};
+use mihwar_store::{ApplyError, Batch, BlobFolder, Store};
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::intake::Desk;
-use crate::keys;
 use crate::rebuild::SideStores;
 use crate::tokens::KnownTokens;
-use crate::vault::{ContactKey, Vault};
+use crate::vault::Vault;
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
@@ -66,10 +64,6 @@ impl RightOfWay {
     }
 }
 
-fn contact_key_places(contacts: &[ContactId]) -> Vec<Key> {
-    contacts.iter().map(|contact| keys::contact_key(*contact)).collect()
-}
-
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").finish_non_exhaustive()
@@ -99,59 +93,6 @@ impl Wake {
 }
 
 impl Core {
-    /// The keys of these contacts as a view shows them; those that were erased are left out.
-    pub(crate) async fn contact_keys(
-        &self,
-        view: &dyn View,
-        contacts: Vec<ContactId>,
-    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
-        let (found, missing) = self.kept_contact_keys(contacts);
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let rows = view.get_many(&contact_key_places(&missing)).await?;
-        self.open_contact_keys(found, missing, rows)
-    }
-
-    /// The keys of these contacts as they are now; those that were erased are left out.
-    pub(crate) async fn contact_keys_now(
-        &self,
-        contacts: Vec<ContactId>,
-    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
-        let (found, missing) = self.kept_contact_keys(contacts);
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let rows = self.store.get_many(&contact_key_places(&missing)).await?;
-        self.open_contact_keys(found, missing, rows)
-    }
-
-    /// Which keys are in memory, and which contacts' are not.
-    fn kept_contact_keys(&self, mut contacts: Vec<ContactId>) -> (HashMap<ContactId, ContactKey>, Vec<ContactId>) {
-        contacts.sort_unstable();
-        contacts.dedup();
-        let mut found = HashMap::with_capacity(contacts.len());
-        contacts.retain(|contact| match self.vault.kept_contact_key(*contact) {
-            Some(key) => found.insert(*contact, key).is_some(),
-            None => true,
-        });
-        (found, contacts)
-    }
-
-    fn open_contact_keys(
-        &self,
-        mut found: HashMap<ContactId, ContactKey>,
-        missing: Vec<ContactId>,
-        rows: Vec<Option<Versioned>>,
-    ) -> Result<HashMap<ContactId, ContactKey>, Fault> {
-        for (contact, row) in missing.into_iter().zip(rows) {
-            if let Some(row) = row {
-                found.insert(contact, self.vault.open_contact_key(contact, &row.bytes)?);
-            }
-        }
-        Ok(found)
-    }
-
     /// Applies a batch, waiting while the writer is busy.
     pub(crate) async fn apply_patiently(&self, batch: Batch) -> Result<(), Fault> {
         for _ in 0..PATIENCE {

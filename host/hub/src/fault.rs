@@ -68,6 +68,14 @@ impl Fault {
     pub(crate) const fn is_damage(&self) -> bool {
         matches!(self, Self::Vault(_) | Self::Damaged { .. } | Self::Blob(_))
     }
+
+    /// Whether nothing can be written for now, while what is there can be read.
+    pub(crate) const fn is_write_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSpace { .. } | Self::Full(_) | Self::Stopped(_) | Self::Unknown
+        )
+    }
 }
 
 /// The code of events that tell of content that cannot be read.

@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
-use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKeyError};
+use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use crate::rebuild::{self, SideStores};
 use crate::tokens::KnownTokens;
 use crate::vault::Vault;
@@ -133,7 +133,7 @@ impl Hub {
     /// # Errors
     /// Says what is in the way. Records that are there are not touched.
     pub async fn open(config: Config, doors: Doors) -> Result<Self, OpenError> {
-        let core = open_core(&config, &doors).await?;
+        let core = open_core(&config, &doors, None).await?;
         let disk = doors.disk.clone();
         let engine = engine(&config, Some(&core), doors)?;
         let built = instances::build(&engine, &*disk, &config, &Instances::default()).await?;
@@ -146,10 +146,18 @@ impl Hub {
     /// # Errors
     /// [`OpenError::NoHub`] when there is none, and nothing is made; else as [`Hub::open`].
     pub async fn open_existing(config: Config, doors: Doors) -> Result<Self, OpenError> {
+        Self::open_existing_with(config, doors, None).await
+    }
+
+    /// As [`Hub::open_existing`]; with a master key that is given, none is looked for.
+    ///
+    /// # Errors
+    /// As [`Hub::open_existing`].
+    pub async fn open_existing_with(config: Config, doors: Doors, key: Option<&MasterKey>) -> Result<Self, OpenError> {
         if !config.data.exists() || format::standing(&config.data).await? == Standing::New {
             return Err(OpenError::NoHub { path: config.data });
         }
-        let core = open_core(&config, &doors).await?;
+        let core = open_core(&config, &doors, key).await?;
         let disk = doors.disk.clone();
         let engine = engine(&config, None, doors)?;
         Self::assemble(core, config, engine, disk, Instances::default()).await
@@ -306,7 +314,7 @@ const BEHIND_LEDGER_MS: i64 = 24 * 3600 * 1000;
 
 /// A clock that was never set is refused. One that is behind the ledger is not: the clock under which the ledger was
 /// written may have been the wrong one, and then nobody could ever start again.
-fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
+pub(crate) fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
     match clock.now() {
         now if now < CLOCK_MIN => Err(OpenError::Clock { now }),
         _ => Ok(()),
@@ -336,7 +344,7 @@ async fn newest_moment(store: &dyn Store, clock: &dyn Clock) -> Time {
 pub(crate) const FILES: &str = "blobs";
 
 /// Opens store, keys and files of a data folder.
-async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenError> {
+async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> Result<Arc<Core>, OpenError> {
     check_clock(&*doors.clock)?;
     let folder = config.data.clone();
     let unusable = |source| OpenError::Folder {
@@ -351,7 +359,6 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
     if doors.disk.is_folder() {
         format::require_current(&folder).await?;
     }
-    let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
     let settings = RedbSettings {
         queue_batches: config.storage.queue,
         readers: config.storage.readers,
@@ -370,7 +377,13 @@ async fn open_core(config: &Config, doors: &Doors) -> Result<Arc<Core>, OpenErro
     // A start that was cut off before its first row left nothing that a key would be missed for.
     let is_new = format::row(&*store).await?.is_none();
     let newest = newest_moment(&*store, &*doors.clock).await;
-    let master = master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?;
+    let master = match key {
+        Some(key) => key.bytes(),
+        None => {
+            let variable = std::env::var(MASTER_KEY_VARIABLE).ok();
+            master_key::find_or_make(&folder, variable.as_deref(), is_new, &*doors.randomness)?
+        }
+    };
     format::settle(&*store, &folder, is_new, doors.disk.is_folder()).await?;
     Ok(Arc::new(Core {
         store,

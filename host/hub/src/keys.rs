@@ -117,6 +117,12 @@ pub(crate) fn queue(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(QUEUE, ORG).id(feedback.to_bytes()).u32(revision).finish()
 }
 
+/// The revision that an entry of the queue stands for.
+pub(crate) fn queued(key: &Key) -> Option<(FeedbackId, u32)> {
+    let mut parts = key.read();
+    Some((FeedbackId::from_bytes(parts.id().ok()?), parts.u32().ok()?))
+}
+
 pub(crate) fn outbox(destination: &InstanceName, delivery: DeliveryId) -> Key {
     Key::space(OUTBOX, ORG)
         .text(destination.as_str())

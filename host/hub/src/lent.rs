@@ -209,7 +209,7 @@ impl Attachments {
         let attachment: mihwar_model::AttachmentId = id.parse().map_err(fault)?;
         let view = self.core.store.view().await.map_err(fault)?;
         let keys = self.core.contact_keys(&*view, vec![*contact]).await.map_err(fault)?;
-        let Some(key) = keys.get(contact) else {
+        let Some(key) = keys.get(*contact).map_err(fault)? else {
             return Ok(None);
         };
         let sealed = self.core.blobs.read(attachment.0).await.map_err(fault)?;

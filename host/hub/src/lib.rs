@@ -10,6 +10,7 @@ mod backup;
 mod changes;
 mod channel_kinds;
 mod config;
+mod contact_keys;
 mod content;
 mod convert;
 mod core;
@@ -49,7 +50,9 @@ mod way_tests;
 mod withdrawal;
 mod workers;
 
-pub use backup::{BackupRefusal, BackupReport, RestoreError, restore_backup, verify_backup};
+pub use backup::{
+    BackupRefusal, BackupReport, RestoreError, RestoreOptions, restore_backup, restoring_folder, verify_backup,
+};
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
@@ -65,7 +68,7 @@ pub use inbound::{InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 pub use instances::Role;
 pub use intake::Intake;
 pub use maintenance::CompactReport;
-pub use master_key::{MASTER_KEY_VARIABLE, MasterKeyError};
+pub use master_key::{MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,

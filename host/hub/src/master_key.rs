@@ -1,6 +1,7 @@
 //! The master key: taken from the environment, or made on first start and kept in a file that only its
 //! owner reads.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -46,6 +47,29 @@ pub enum MasterKeyError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+/// A master key that is given from outside the data folder.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl MasterKey {
+    /// Reads a key from a file, wherever it lies and whoever may read it there: a copy that was kept.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Io`] and [`MasterKeyError::Malformed`].
+    pub fn read(path: &Path) -> Result<Self, MasterKeyError> {
+        read_copy(path).map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> Zeroizing<[u8; 32]> {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterKey").finish_non_exhaustive()
+    }
 }
 
 /// Finds the master key of a data folder, or makes one if the folder is new.
@@ -125,7 +149,7 @@ mod tests {
 
     use mihwar_model::SeededRandomness;
 
-    use super::{MasterKeyError, find_or_make};
+    use super::{MasterKey, MasterKeyError, find_or_make};
 
     #[test]
     fn the_key_is_made_once_and_guarded() {
@@ -153,5 +177,15 @@ mod tests {
             find_or_make(folder.path(), Some("abc"), false, &random),
             Err(MasterKeyError::Malformed { .. })
         ));
+    }
+
+    #[test]
+    fn a_given_key_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("نسخة.key");
+        std::fs::write(&copy, format!("{}\n", "ab".repeat(32))).unwrap();
+        let key = MasterKey::read(&copy).unwrap();
+        assert_eq!(*key.bytes(), [0xAB; 32]);
+        assert!(!format!("{key:?}").contains("ab"), "{key:?}");
     }
 }

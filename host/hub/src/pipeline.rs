@@ -148,8 +148,8 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
         .await?;
     let (mut items, mut batch, mut bytes, mut read) = (Vec::new(), Batch::default(), 0, 0);
     for ((row, at, received), content) in received.into_iter().zip(contents) {
-        let (Some(content), Some(key)) = (content, contact_keys.get(&received.contact)) else {
-            // Withdrawn or erased since: nothing is left to enrich or deliver.
+        let Some(content) = content else {
+            // Withdrawn since: nothing is left to enrich or deliver.
             end(&mut batch, &row);
             read += 1;
             continue;
@@ -158,11 +158,14 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
         if bytes > CONTENT_BYTES_MAX && read > 0 {
             break;
         }
+        let (contact, feedback, revision) = (received.contact, received.feedback, received.revision);
         match core
-            .open_content(key, received.feedback, received.revision, &content.bytes)
+            .open_with(&contact_keys, contact, feedback, revision, &content.bytes)
             .await
         {
-            Ok(opened) => items.push(Item {
+            // Its contact was erased since.
+            Ok(None) => end(&mut batch, &row),
+            Ok(Some(opened)) => items.push(Item {
                 queue_key: row.key,
                 queue_version: row.value.version,
                 head: Head::of(at, received),
@@ -171,11 +174,11 @@ async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, 
                 events: Vec::new(),
             }),
             Err(error) if error.is_damage() => {
-                tracing::error!(feedback = %received.feedback, "cannot be enriched or routed: {error}");
+                tracing::error!(%feedback, "cannot be enriched or routed: {error}");
                 end(&mut batch, &row);
                 let body = EnrichmentFailed {
-                    feedback: received.feedback,
-                    revision: received.revision,
+                    feedback,
+                    revision,
                     instance: received.instance,
                     code: UNREADABLE.into(),
                 };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_store::{Edit, Guard, Store, View};
+use mihwar_store::{Edit, Guard, JournalEntry, Store, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -58,8 +58,8 @@ pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64) -> Result<usize,
         return Ok(0);
     }
     let entries = view.journal(from, room).await?;
-    if entries.first().map(|entry| entry.sequence) != Some(from) {
-        return Err(missing_entry(from));
+    if let Some(missing) = first_missing(from, &entries) {
+        return Err(missing_entry(missing));
     }
     let folded = entries.len();
     let next = from + folded as u64;
@@ -70,6 +70,15 @@ pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64) -> Result<usize,
     batch.edits.push(Edit::Put(keys::position(), rows::encode(&next)?));
     store.apply(batch).await?;
     Ok(folded)
+}
+
+/// The first entry that is missing from a page that must begin at `from` and have one at least.
+fn first_missing(from: u64, page: &[JournalEntry]) -> Option<u64> {
+    if page.is_empty() {
+        return Some(from);
+    }
+    let mut expected = (from..).zip(page);
+    expected.find_map(|(expected, entry)| (entry.sequence != expected).then_some(expected))
 }
 
 /// Keeps the read models up until told to stop.
@@ -139,5 +148,27 @@ pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
     match tokio::time::timeout(READERS_WAIT, catch_up(core)).await {
         Ok(Err(Fault::NoSpace { .. } | Fault::Stopped(_) | Fault::Unknown)) | Err(_) => Ok(()),
         Ok(result) => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_store::JournalEntry;
+
+    use super::first_missing;
+
+    #[test]
+    fn a_hole_is_seen_wherever_it_is_in_a_page() {
+        let page = |numbers: &[u64]| -> Vec<JournalEntry> {
+            let entry = |sequence: &u64| JournalEntry {
+                sequence: *sequence,
+                bytes: "حدث".into(),
+            };
+            numbers.iter().map(entry).collect()
+        };
+        assert_eq!(first_missing(5, &page(&[5, 6, 7])), None);
+        assert_eq!(first_missing(5, &page(&[6, 7])), Some(5));
+        assert_eq!(first_missing(5, &page(&[5, 7])), Some(6));
+        assert_eq!(first_missing(5, &page(&[])), Some(5));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mihwar_model::{Actor, EventBody, Time, TokenCreated, TokenId, TokenRevoked};
 use mihwar_store::{Batch, Edit, Guard, Order};
@@ -216,21 +216,30 @@ pub(crate) async fn list(core: &Core) -> Result<Vec<TokenRecord>, Fault> {
     Ok(tokens)
 }
 
-/// Revokes a token; false when there is none of this id.
-pub(crate) async fn revoke(core: &Core, actor: Actor, id: TokenId) -> Result<bool, Fault> {
+/// Revokes a token; false when there is none of this id. Giving up waiting does not keep it from happening.
+pub(crate) async fn revoke(core: &Arc<Core>, actor: Actor, id: TokenId) -> Result<bool, Fault> {
+    let core = Arc::clone(core);
+    // A task of its own: cut off after the commit, the token would be good until the hub is started again.
+    let revoking = tokio::spawn(async move {
+        let revoked = remove(&core, actor, id).await;
+        // Whatever came of it, and even if there was none: what is in the store counts.
+        core.tokens.forget(id);
+        revoked
+    });
+    revoking.await.unwrap_or(Err(Fault::Unknown))
+}
+
+async fn remove(core: &Core, actor: Actor, id: TokenId) -> Result<bool, Fault> {
     let Some(row) = core.store.view().await?.get(&keys::token(id)).await? else {
         return Ok(false);
     };
-    let revoked = core
-        .apply_patiently(Batch {
-            guards: vec![Guard::At(keys::token(id), row.version)],
-            edits: vec![Edit::Delete(keys::token(id))],
-            journal: vec![core.event(actor, EventBody::TokenRevoked(TokenRevoked { token: id }))?],
-        })
-        .await;
-    // Whatever came of it: what is in the store counts.
-    core.tokens.forget(id);
-    revoked.map(|()| true)
+    core.apply_patiently(Batch {
+        guards: vec![Guard::At(keys::token(id), row.version)],
+        edits: vec![Edit::Delete(keys::token(id))],
+        journal: vec![core.event(actor, EventBody::TokenRevoked(TokenRevoked { token: id }))?],
+    })
+    .await?;
+    Ok(true)
 }
 
 /// Who presents this token, if it is valid now.
@@ -266,27 +275,69 @@ mod tests {
     use std::sync::Arc;
 
     use mihwar_model::{Actor, Time};
-    use mihwar_store::MemoryStore;
+    use mihwar_store::{Batch, Edit, MemoryStore};
 
-    use super::{Scope, authenticate, create, revoke};
+    use super::{NewToken, Scope, authenticate, create, revoke};
     use crate::core::Core;
+    use crate::keys;
+
+    async fn known(core: &Core) -> NewToken {
+        let scopes = vec![Scope::FeedbackWrite];
+        let made = create(core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            let caller = authenticate(core, &made.token).await.unwrap().unwrap();
+            assert!(caller.token == made.id && caller.may(Scope::FeedbackWrite));
+        }
+        made
+    }
 
     #[tokio::test]
     async fn a_revoked_token_is_worthless_at_once_although_it_was_known() {
         let folder = tempfile::tempdir().unwrap();
         let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
-        let scopes = vec![Scope::FeedbackWrite];
-        let made = create(&core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
-            .await
-            .unwrap();
-        for _ in 0..2 {
-            let caller = authenticate(&core, &made.token).await.unwrap().unwrap();
-            assert!(caller.token == made.id && caller.may(Scope::FeedbackWrite));
-        }
+        let core = Arc::new(core);
+        let made = known(&core).await;
         let forged = format!("{}0", &made.token);
         assert!(authenticate(&core, &forged).await.unwrap().is_none());
         assert!(revoke(&core, Actor::Console, made.id).await.unwrap());
         assert!(authenticate(&core, &made.token).await.unwrap().is_none());
         assert!(!revoke(&core, Actor::Console, made.id).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_has_revoked_it_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
+        let core = Arc::new(core);
+        let made = known(&core).await;
+        tokio::select! {
+            biased;
+            _ = revoke(&core, Actor::Console, made.id) => panic!("it was not cut off"),
+            () = std::future::ready(()) => {}
+        }
+        for _ in 0..1_000 {
+            if authenticate(&core, &made.token).await.unwrap().is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it is good still");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_gone_from_the_store_is_forgotten_by_the_next_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
+        let core = Arc::new(core);
+        let made = known(&core).await;
+        let gone = Batch {
+            edits: vec![Edit::Delete(keys::token(made.id))],
+            ..Batch::default()
+        };
+        core.store.apply(gone).await.unwrap();
+        assert!(!revoke(&core, Actor::Console, made.id).await.unwrap());
+        assert!(authenticate(&core, &made.token).await.unwrap().is_none());
     }
 }

@@ -98,15 +98,20 @@ impl Vault {
     }
 
     pub(crate) fn open_contact_key(&self, contact: ContactId, sealed: &[u8]) -> Result<ContactKey, VaultError> {
+        let key = self.read_contact_key(contact, sealed)?;
+        self.keep(contact, &key);
+        Ok(key)
+    }
+
+    /// As [`Vault::open_contact_key`], without keeping the key in memory.
+    pub(crate) fn read_contact_key(&self, contact: ContactId, sealed: &[u8]) -> Result<ContactKey, VaultError> {
         let what = "a contact key";
         let plain = Zeroizing::new(open(&self.wrapping, &contact.to_bytes(), sealed, what)?);
         let bytes: [u8; 32] = plain
             .as_slice()
             .try_into()
             .map_err(|_| VaultError::Unreadable { what })?;
-        let key = ContactKey(Arc::new(Zeroizing::new(bytes)));
-        self.keep(contact, &key);
-        Ok(key)
+        Ok(ContactKey(Arc::new(Zeroizing::new(bytes))))
     }
 
     fn keep(&self, contact: ContactId, key: &ContactKey) {

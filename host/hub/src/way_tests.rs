@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
-use mihwar_store::{Batch, Edit, MemoryStore, Store};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::core::Core;
 use crate::doors::Doors;
+use crate::fault::UNREADABLE;
 use crate::hub::{Hub, OpenError};
-use crate::intake::Intake;
-use crate::{keys, pipeline, projection, query};
+use crate::intake::{Arrival, Intake, Rider};
+use crate::{intake, keys, pipeline, projection, query};
 
 struct House {
     store: Arc<dyn Store>,
@@ -114,6 +116,50 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
 }
 
 #[tokio::test]
+async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let ids = accept(
+        &hub,
+        vec![complaint("١", "a", Kind::Defect), complaint("2", "a", Kind::Enquiry)],
+    )
+    .await;
+    let record = query::feedback(&hub.shared.core, ids[0]).await.unwrap().unwrap();
+    let contact = record.head.contact;
+    let damage = Batch {
+        edits: vec![Edit::Put(keys::contact_key(contact), vec![0; 60])],
+        ..Batch::default()
+    };
+    house.store.apply(damage).await.unwrap();
+    // One that has not kept the key in memory.
+    drop(hub);
+    let hub = house.open("").await.unwrap();
+    let core = &hub.shared.core;
+    assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap().records, 2);
+    let page = query::feedback_page(core, &query::FeedbackFilter::default(), None, 10)
+        .await
+        .unwrap();
+    let readable = |record: &query::FeedbackRecord| record.content.is_some();
+    assert_eq!(page.items.iter().map(readable).collect::<Vec<_>>(), [true, false]);
+    let events = query::history(core, ids[0]).await.unwrap();
+    let failed = |event: &query::LedgerEvent| matches!(&event.event.body, EventBody::EnrichmentFailed(failed) if failed.code == UNREADABLE);
+    assert!(events.iter().any(failed));
+    let findings = verified(&hub).await;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].contains(&contact.to_string()), "{findings:?}");
+    // Whoever takes it back is heard.
+    let kiosk = InstanceName::new("kiosk").unwrap();
+    let taken_back = [Arrival::Withdrawal {
+        external_id: "١".to_owned(),
+    }];
+    intake::accept(core, &Actor::Console, &kiosk, &taken_back, &Rider::default())
+        .await
+        .unwrap();
+    let view = house.store.view().await.unwrap();
+    assert!(view.get(&keys::content(ids[0], 1)).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_lost_queue_entry_is_found() {
     let house = House::new();
     let hub = house.open("").await.unwrap();
@@ -152,6 +198,51 @@ async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     let hub = house.open("").await.unwrap();
     assert_eq!(hub.overview().await.unwrap().by_kind["complaint"], 5);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+/// A store on a disk that is below its floor: nothing is written any more.
+struct BelowFloor(Arc<dyn Store>);
+
+#[async_trait]
+impl Store for BelowFloor {
+    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.0.view().await
+    }
+
+    async fn apply(&self, _: Batch) -> Result<Commit, ApplyError> {
+        Err(ApplyError::NoSpace { free: 1, floor: 2 })
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.0.statistics()
+    }
+}
+
+#[tokio::test]
+async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
+    let mut house = House::new();
+    let hub = house.open("").await.unwrap();
+    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    drop(hub);
+    house.store = Arc::new(BelowFloor(Arc::clone(&house.store)));
+    let hub = house.open("").await.unwrap();
+    let mut chunks = hub.backup(None).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.recv().await {
+        bytes.extend(chunk);
+    }
+    let file = house.folder.path().join("نسخة.mbk");
+    let received = mihwar_store::backup::receive(bytes.as_slice(), &file, |_| {}).unwrap();
+    assert!(received.counts.entries > 0);
+    let (progress, _told) = mpsc::channel(8);
+    let report = hub.verify(progress).await.unwrap();
+    assert!(report.ok, "{:?}", report.findings);
+    assert_eq!((report.contents, report.read_model_rows), (1, 0));
+    assert!(report.read_models_unchecked.is_some());
 }
 
 #[tokio::test]

@@ -17,6 +17,14 @@ pub(crate) fn keep(file: AttachmentId) -> Edit {
     Edit::Put(keys::file(file), Vec::new())
 }
 
+/// What stands in the row of a file of which nobody knows whether something needs it.
+pub(crate) const FOUND: &[u8] = &[1];
+
+/// As [`keep`], for a file that an upgrade found: a crash may have left it behind, and then nothing needs it.
+pub(crate) fn keep_found(file: AttachmentId) -> Edit {
+    Edit::Put(keys::file(file), FOUND.to_vec())
+}
+
 /// The edits that doom a file; they belong into the transaction that lets go of it.
 pub(crate) fn doom(file: AttachmentId) -> [Edit; 2] {
     [
@@ -48,14 +56,18 @@ pub(crate) async fn destroy_doomed(core: &Core) -> Result<u64, Fault> {
 
 /// Removes files, and the rows of those that are gone.
 async fn remove(core: &Core, files: &[AttachmentId]) -> Result<u64, Fault> {
-    let mut batch = Batch::default();
+    let (mut batch, mut removed) = (Batch::default(), 0);
     for file in files {
         match core.blobs.delete(file.0).await {
-            Ok(()) => batch.edits.push(Edit::Delete(keys::doomed(*file))),
+            Ok(()) => {
+                removed += 1;
+                // An upgrade of an older version wrote one of the second sort for doomed files, too.
+                batch.edits.push(Edit::Delete(keys::doomed(*file)));
+                batch.edits.push(Edit::Delete(keys::file(*file)));
+            }
             Err(error) => tracing::error!(%file, "a file that must go could not be destroyed: {error}"),
         }
     }
-    let removed = batch.edits.len() as u64;
     if removed > 0 {
         core.apply_patiently(batch).await?;
     }

@@ -38,8 +38,8 @@ pub use nature::{Nature, Natures};
 pub use proof::{LedgerProofError, prove_consistency, prove_inclusion};
 pub use range::{KeyRange, Order};
 pub use redb_engine::{
-    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Integrity, RedbSettings,
-    RedbStore, peek, repair,
+    CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Held, Integrity,
+    RedbSettings, RedbStore, hold, peek, repair,
 };
 pub use space::{FolderSpace, FreeSpace};
 

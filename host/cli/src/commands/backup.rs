@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use bytes::{Buf, Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
-use mihwar_hub::{BackupReport, Config, Doors, Hub, VerifyReport, restore_backup, verify_backup};
+use mihwar_hub::{BackupReport, RestoreOptions, restore_backup, verify_backup};
 use mihwar_server::wire::BackupQuery;
 use mihwar_store::backup::{self, Received};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{ledger, load_config, text_of};
+use super::{load_config, text_of, trial};
 use crate::answer::Pieces;
 use crate::args::Global;
 use crate::client::Client;
@@ -177,7 +177,7 @@ pub(super) async fn verify(
     master_key: Option<PathBuf>,
 ) -> anyhow::Result<Outcome> {
     if deep {
-        return verify_deeply(global, files, master_key).await;
+        return trial::verify(global, files, master_key).await;
     }
     let as_json = global.json;
     let report = work_through(as_json, move |progress| Ok(verify_backup(&files, progress)?)).await?;
@@ -194,74 +194,12 @@ pub(super) async fn verify(
     Ok(Outcome::of(report.ok))
 }
 
-/// What a deep check found, for programs.
-#[derive(Serialize)]
-struct Deep {
-    ok: bool,
-    backup: BackupReport,
-    hub: VerifyReport,
-}
-
-async fn verify_deeply(global: &Global, files: Vec<PathBuf>, master_key: Option<PathBuf>) -> anyhow::Result<Outcome> {
-    let config = load_config(global, &[])?;
-    let folder = Trial::beside(files.last())?;
-    let place = folder.0.clone();
-    let as_json = global.json;
-    let restoring = work_through(as_json, move |progress| {
-        Ok(restore_backup(&files, &place, master_key.as_deref(), progress)?)
-    });
-    let backup = restoring.await?;
-    let hub = verify_hub(config, &folder.0, &backup.origin).await?;
-    let ok = backup.ok && hub.ok;
-    if as_json {
-        json(&Deep { ok, backup, hub })?;
-    } else {
-        tell_report(&backup)?;
-        ledger::tell(&hub, false)?;
-    }
-    Ok(Outcome::of(ok))
-}
-
-/// Opens the hub in a folder and checks everything in it.
-async fn verify_hub(mut config: Config, folder: &Path, origin: &str) -> anyhow::Result<VerifyReport> {
-    folder.clone_into(&mut config.data);
-    origin.clone_into(&mut config.ledger.origin);
-    let hub = Hub::open_existing(config, Doors::real()).await?;
-    // Nobody listens: the bar was that of the restore.
-    let (progress, _) = mpsc::channel(1);
-    let report = hub.verify(progress).await;
-    let closed = hub.close().await;
-    let report = report?;
-    closed.context("the trial restore was not closed cleanly")?;
-    Ok(report)
-}
-
-/// A folder for a trial; removed with all in it.
-struct Trial(PathBuf);
-
-impl Trial {
-    fn beside(file: Option<&PathBuf>) -> anyhow::Result<Self> {
-        let mut name = file.context("no backup was named")?.as_os_str().to_owned();
-        name.push(format!(".trial-{}", std::process::id()));
-        Ok(Self(PathBuf::from(name)))
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(folder = %self.0.display(), "the trial restore could not be removed: {error}");
-        }
-    }
-}
-
 /// Makes a data folder from backups.
 pub(super) async fn restore(
     global: &Global,
     files: Vec<PathBuf>,
     master_key: Option<PathBuf>,
+    without_tokens: bool,
 ) -> anyhow::Result<Outcome> {
     let folder = match &global.data {
         // A new machine may have no configuration yet.
@@ -270,7 +208,12 @@ pub(super) async fn restore(
     };
     let (place, has_key, as_json) = (folder.clone(), master_key.is_some(), global.json);
     let restoring = work_through(as_json, move |progress| {
-        Ok(restore_backup(&files, &place, master_key.as_deref(), progress)?)
+        let options = RestoreOptions {
+            master_key: master_key.as_deref(),
+            keep_key: true,
+            without_tokens,
+        };
+        Ok(restore_backup(&files, &place, options, progress)?)
     });
     let report = restoring.await?;
     if as_json {
@@ -286,12 +229,28 @@ pub(super) async fn restore(
             mihwar_hub::MASTER_KEY_VARIABLE
         )))?;
     }
+    tell_tokens(report.tokens, without_tokens)?;
     line("Then check it: mihwar ledger verify")?;
     Ok(Outcome::of(report.ok))
 }
 
+/// What of the older state lets people in.
+fn tell_tokens(tokens: u64, without_tokens: bool) -> anyhow::Result<()> {
+    match (tokens, without_tokens) {
+        (0, _) => Ok(()),
+        (_, true) => line(format_args!(
+            "{} of that state: revoked; make new ones with: mihwar token create",
+            counted(tokens, "API token", "API tokens")
+        )),
+        (_, false) => line(format_args!(
+            "{} of that state: good again, also if revoked since; look at them with: mihwar token list",
+            counted(tokens, "API token", "API tokens")
+        )),
+    }
+}
+
 /// Does work that blocks, with a bar while it lasts.
-async fn work_through<T: Send + 'static>(
+pub(super) async fn work_through<T: Send + 'static>(
     as_json: bool,
     work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
@@ -304,7 +263,7 @@ async fn work_through<T: Send + 'static>(
     working.await.map_err(|error| anyhow!("the work broke off: {error}"))?
 }
 
-fn tell_report(report: &BackupReport) -> anyhow::Result<()> {
+pub(super) fn tell_report(report: &BackupReport) -> anyhow::Result<()> {
     line(one_line(&format!("{}, as of {}", report.origin, report.made_at)))?;
     line(format_args!(
         "{}, {} with root {}, {}, {} ({})",

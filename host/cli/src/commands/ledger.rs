@@ -92,7 +92,11 @@ pub(super) fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
     if report.findings_untold > 0 {
         line(format_args!("  … and {} more", report.findings_untold))?;
     }
+    if let Some(why) = &report.read_models_unchecked {
+        line(one_line(&format!("The read models were NOT compared: {why}")))?;
+    }
     line(match (report.ok, quick) {
+        (true, false) if report.read_models_unchecked.is_some() => "Everything else is as the ledger says.",
         (true, false) => "Everything is as the ledger says.",
         (true, true) => "The ledger is what was signed; what follows from it was not looked at.",
         (false, _) => "NOT everything is as the ledger says.",

@@ -13,6 +13,7 @@ mod plugin_build;
 mod serve;
 mod stages;
 mod token;
+mod trial;
 mod upgrade;
 
 use std::path::Path;
@@ -51,7 +52,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
                 }),
             ..
         } => backup::verify(&global, files, deep, master_key).await,
-        Command::Restore { files, master_key } => backup::restore(&global, files, master_key).await,
+        Command::Restore {
+            files,
+            master_key,
+            without_tokens,
+        } => backup::restore(&global, files, master_key, without_tokens).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }

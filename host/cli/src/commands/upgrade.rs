@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mihwar_hub::{Config, FORMAT, OpenError, STORE_FILE, UpgradeProgress, Upgraded};
+use mihwar_model::SystemClock;
 use serde::Serialize;
 
 use super::load_config;
@@ -60,7 +61,7 @@ pub(super) async fn bring(config: &Config) -> anyhow::Result<Option<Upgraded>> {
             bar.set_message(progress.step);
         }
     };
-    let upgraded = mihwar_hub::upgrade(config, &mut show).await;
+    let upgraded = mihwar_hub::upgrade(config, &SystemClock, &mut show).await;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }

@@ -42,6 +42,9 @@ pub struct BackupReport {
     pub file_bytes: u64,
     /// Files that the backups lack because the hub lacked them.
     pub files_missing: u64,
+    /// API tokens that are good in that state, whatever became of them since.
+    #[serde(default)]
+    pub tokens: u64,
     /// Bytes of the backups.
     pub bytes: u64,
     /// What does not fit.
@@ -71,6 +74,7 @@ pub(super) struct Looking<'a> {
     compared: u64,
     findings: Vec<String>,
     untold: u64,
+    tokens: u64,
     seed_key: Key,
     /// The signing key as it lies in the store, sealed: by it a master key is known to fit.
     pub(super) sealed_seed: Option<Vec<u8>>,
@@ -93,6 +97,7 @@ impl<'a> Looking<'a> {
             compared: 0,
             findings: Vec::new(),
             untold: 0,
+            tokens: 0,
             seed_key: ledger::seed_key(),
             sealed_seed: None,
             progress,
@@ -159,6 +164,7 @@ impl<'a> Looking<'a> {
             files: replayed.files,
             file_bytes: replayed.file_bytes,
             files_missing: replayed.files_missing,
+            tokens: self.tokens,
             bytes: replayed.bytes,
             findings: self.findings,
             findings_untold: self.untold,
@@ -171,6 +177,8 @@ impl Watch for Looking<'_> {
         let space = row.key.as_bytes().first().copied().map(Space);
         if space == Some(keys::CHECKPOINT) {
             self.checkpoint(&String::from_utf8_lossy(&row.value.bytes));
+        } else if space == Some(keys::TOKEN) {
+            self.tokens += 1;
         } else if row.key == self.seed_key {
             self.sealed_seed = Some(row.value.bytes.clone());
         }

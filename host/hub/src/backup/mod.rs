@@ -5,6 +5,7 @@
 
 mod check;
 mod restoring;
+mod tokens_gone;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::hub::Hub;
 use crate::keys;
 
 pub use check::{BackupReport, verify_backup};
-pub use restoring::{RestoreError, restore_backup};
+pub use restoring::{RestoreError, RestoreOptions, restore_backup, restoring_folder};
 
 /// Chunks that may wait for a slow reader before the backup waits for them.
 const CHUNKS_WAITING_MAX: usize = 4;
@@ -51,7 +52,15 @@ impl Hub {
             return Err(BackupRefusal::Running);
         };
         // So that a signed statement of about this state is in it.
-        self.checkpoint().await?;
+        match self.checkpoint().await {
+            // A backup is wanted most where nothing can be written any more.
+            Err(error) if error.is_write_refused() => {
+                tracing::warn!(
+                    "a backup is made with the last checkpoint that there is, and without a new one: {error}"
+                );
+            }
+            signed => drop(signed?),
+        }
         let core = &shared.core;
         let about = About {
             owner: Owner {
@@ -78,7 +87,8 @@ impl Hub {
     }
 }
 
-/// Which hub this is among those that were restored from its backups: drawn by the first backup of each.
+/// Which hub this is among those that were restored from its backups: drawn by the first backup of each. Where it cannot
+/// be written down, no increment goes on from this backup.
 async fn lineage(core: &Core) -> Result<[u8; 16], Fault> {
     let key = keys::lineage();
     loop {
@@ -88,14 +98,20 @@ async fn lineage(core: &Core) -> Result<[u8; 16], Fault> {
                 detail: "it should have 16 bytes".into(),
             });
         }
+        let drawn = core.vault.random::<16>();
         let batch = Batch {
             guards: vec![Guard::Absent(key.clone())],
-            edits: vec![Edit::Put(key.clone(), core.vault.random::<16>().to_vec())],
+            edits: vec![Edit::Put(key.clone(), drawn.to_vec())],
             ..Batch::default()
         };
-        match core.store.apply(batch).await {
-            Ok(_) | Err(ApplyError::Stale(_)) => {}
-            Err(error) => return Err(error.into()),
+        let error = match core.store.apply(batch).await {
+            Ok(_) | Err(ApplyError::Stale(_)) => continue,
+            Err(error) => Fault::from(error),
+        };
+        if !error.is_write_refused() {
+            return Err(error);
         }
+        tracing::warn!("no increment can be made since the backup that begins now: {error}");
+        return Ok(drawn);
     }
 }

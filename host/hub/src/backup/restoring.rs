@@ -6,11 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mihwar_model::OsRandomness;
+use mihwar_model::{Clock as _, OsRandomness, SystemClock};
 use mihwar_store::backup::{self, BackupError};
 use thiserror::Error;
 
 use super::check::{BackupReport, Looking};
+use super::tokens_gone;
+use crate::fault::Fault;
 use crate::format::STORE_FILE;
 use crate::hub::FILES;
 use crate::ledger;
@@ -50,6 +52,9 @@ pub enum RestoreError {
     /// The backups, or the disk below the new store.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The tokens of the older state could not be revoked.
+    #[error("the API tokens in it cannot be revoked: {0}")]
+    Tokens(#[from] Fault),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     Io {
@@ -60,28 +65,47 @@ pub enum RestoreError {
     },
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
     let path = path.to_owned();
     move |source| RestoreError::Io { path, source }
 }
 
+/// How a restore is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestoreOptions<'a> {
+    /// The copy of the master key that belongs to the backups. It is tried.
+    pub master_key: Option<&'a Path>,
+    /// Whether the key is put into the folder. Without it, whoever opens the hub gives the key.
+    pub keep_key: bool,
+    /// Whether the API tokens of that state are revoked: some may have been since.
+    pub without_tokens: bool,
+}
+
+/// The folder in which a restore to `folder` works. It is there while one runs, and after one that was killed.
+#[must_use]
+pub fn restoring_folder(folder: &Path) -> PathBuf {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(".restoring");
+    PathBuf::from(path)
+}
+
 /// Makes the data folder `folder`, which must be empty or not there, from a full backup and its increments. It is built
 /// beside its place and put there as a whole, so that a restore that was cut off is never taken for a hub. The master key
-/// is in no backup: the one in `master_key` is tried and put into the folder; without it, whoever runs the hub gives it.
-/// Read models are folded again when the hub is opened. Blocks.
+/// is in no backup: see [`RestoreOptions`]. Read models are folded again when the hub is opened. Blocks, and must not be
+/// called on a thread that runs tasks.
 ///
 /// # Errors
 /// Says what is in the way; the folder is as it was then.
 pub fn restore_backup(
     files: &[PathBuf],
     folder: &Path,
-    master_key: Option<&Path>,
+    options: RestoreOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, RestoreError> {
     let folder = std::path::absolute(folder).map_err(at(folder))?;
     let parent = folder.parent().unwrap_or(&folder).to_owned();
     check_place(&folder, &parent)?;
-    let key = match master_key {
+    let key = match options.master_key {
         Some(path) => Some((path, master_key::read_copy(path)?)),
         None => None,
     };
@@ -97,7 +121,12 @@ pub fn restore_backup(
         if sealed.is_some_and(|sealed| vault.open_own(place.as_bytes(), sealed).is_err()) {
             return Err(RestoreError::OtherKey { path: path.to_owned() });
         }
-        master_key::write(&building.0, &key)?;
+        if options.keep_key {
+            master_key::write(&building.0, &key)?;
+        }
+    }
+    if options.without_tokens {
+        tokens_gone::revoke_all(&store, SystemClock.now())?;
     }
     sync(&building.0)?;
     // Takes the place of an empty folder too, and of no other.
@@ -144,9 +173,7 @@ struct Building(PathBuf);
 
 impl Building {
     fn begin(folder: &Path) -> Result<Self, RestoreError> {
-        let mut path = folder.as_os_str().to_owned();
-        path.push(".restoring");
-        let path = PathBuf::from(path);
+        let path = restoring_folder(folder);
         DirBuilder::new()
             .mode(0o700)
             .create(&path)

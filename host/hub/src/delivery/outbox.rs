@@ -108,18 +108,21 @@ pub(super) async fn prepare(
             what: "a read model",
             detail: format!("feedback {} has a delivery but no facts", row.feedback),
         })?;
-        let outcome = match core.content(view, row.feedback, head.revision, row.contact).await {
+        let opened = match core.content(view, row.feedback, head.revision, row.contact).await {
             Ok(Some(opened)) => {
                 bytes += opened.bytes;
                 if bytes > CONTENT_BYTES_MAX && !prepared.batch.is_empty() {
                     return Ok(prepared);
                 }
-                prepared
-                    .hand_over(core, view, department, &due, head, &opened.content)
-                    .await?;
-                None
+                let handed_over = prepared.hand_over(core, view, department, &due, head, &opened.content);
+                handed_over.await.map(|()| None)
             }
-            Ok(None) => Some(Outcome::Gone),
+            Ok(None) => Ok(Some(Outcome::Gone)),
+            Err(error) => Err(error),
+        };
+        let outcome = match opened {
+            Ok(outcome) => outcome,
+            // Its text, its contact's key, or what the department called it. The others go on.
             Err(error) if error.is_damage() => {
                 tracing::error!(delivery = %due.delivery, feedback = %row.feedback, "cannot be delivered: {error}");
                 Some(Outcome::Dead {
@@ -146,13 +149,13 @@ impl Prepared {
         content: &Content,
     ) -> Result<(), Fault> {
         let row = &due.row;
+        let reference = reference(core, view, row.feedback, row.contact, &department.name).await?;
         if department.fields.attachments() {
             for attachment in content.attachments.iter().filter_map(|attachment| attachment.id) {
                 self.owners.insert(attachment.to_string(), row.contact);
             }
         }
         let stored = convert::stored(head, content, department.fields);
-        let reference = reference(core, view, row.feedback, row.contact, &department.name).await?;
         self.batch.push(Delivery {
             id: due.delivery.to_string(),
             attempt: row.attempts + 1,
@@ -179,7 +182,7 @@ pub(crate) async fn reference(
         return Ok(None);
     };
     let keys = core.contact_keys(view, vec![contact]).await?;
-    let Some(key) = keys.get(&contact) else {
+    let Some(key) = keys.get(contact)? else {
         return Ok(None);
     };
     let plain = core

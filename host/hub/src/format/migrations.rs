@@ -13,6 +13,7 @@ use super::refusal::{FormatError, at};
 use super::{FORMAT, STORE_FILE};
 use crate::fault::Fault;
 use crate::hub::OpenError;
+use crate::keys;
 use crate::withdrawal;
 
 /// The way from one format to the next.
@@ -68,24 +69,40 @@ async fn rows_of_2(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
     name_files(store, data).await
 }
 
-/// Which files belong to something was not written down in format 1: all that are there do.
+/// Which files belong to something was not written down in format 1: all that are there may, but for those that were to
+/// go already.
 async fn name_files(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
-    for folder in stored_files(data)?.iter().filter(|piece| piece.contains('/')) {
+    for folder in stored_files(data)?.iter().filter(|piece| holds_files(piece)) {
         let folder = data.join(folder);
         if !folder.is_dir() {
             continue;
         }
-        let mut batch = Batch::default();
+        let mut files = Vec::new();
         for entry in fs::read_dir(&folder).map_err(at(&folder))? {
             let name = entry.map_err(at(&folder))?.file_name();
-            let id = name.to_str().and_then(|name| name.parse::<AttachmentId>().ok());
-            batch.edits.extend(id.map(withdrawal::keep));
+            files.extend(name.to_str().and_then(|name| name.parse::<AttachmentId>().ok()));
         }
+        if files.is_empty() {
+            continue;
+        }
+        let doomed: Vec<Key> = files.iter().map(|file| keys::doomed(*file)).collect();
+        let doomed = store.get_many(&doomed).await.map_err(Fault::from)?;
+        let stay = files.iter().zip(doomed).filter(|(_, doomed)| doomed.is_none());
+        let batch = Batch {
+            edits: stay.map(|(file, _)| withdrawal::keep_found(*file)).collect(),
+            ..Batch::default()
+        };
         if !batch.edits.is_empty() {
             store.apply(batch).await.map_err(Fault::from)?;
         }
     }
     Ok(())
+}
+
+/// Whether finished files lie in a folder: those have names of two hexadecimal digits. In the others lies what was cut off.
+fn holds_files(piece: &str) -> bool {
+    let name = piece.strip_prefix("blobs/").unwrap_or_default();
+    name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The read models of format 1 lay under other numbers. They are folded anew when the hub runs.
@@ -154,7 +171,14 @@ fn close_to_others(data: &Path, piece: &str) -> Result<(), FormatError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORMAT, MIGRATIONS, next};
+    use std::fs;
+
+    use mihwar_model::AttachmentId;
+    use mihwar_store::{Batch, Edit, Order, RedbSettings, RedbStore, Store};
+
+    use super::{FORMAT, MIGRATIONS, STORE_FILE, name_files, next};
+    use crate::keys;
+    use crate::withdrawal::keep_found;
 
     #[test]
     fn migrations_lead_from_the_first_format_to_this_one_without_a_gap() {
@@ -166,5 +190,37 @@ mod tests {
         }
         assert_eq!(at, FORMAT);
         assert!(next(FORMAT).is_err());
+    }
+
+    #[tokio::test]
+    async fn only_files_that_stay_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let [stays, doomed, unfinished] = [1, 2, 3].map(|number| AttachmentId::from_bytes([number; 16]));
+        for (place, file) in [("01", stays), ("02", doomed), ("unfinished", unfinished)] {
+            let place = data.join("blobs").join(place);
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join(file.to_string()), "ملف").unwrap();
+            fs::write(place.join("no id"), "").unwrap();
+        }
+        let settings = RedbSettings {
+            free_space_floor: 0,
+            ..RedbSettings::default()
+        };
+        let path = data.join(STORE_FILE);
+        let store = tokio::task::spawn_blocking(move || RedbStore::open(path, settings));
+        let store = store.await.unwrap().unwrap();
+        let batch = Batch {
+            edits: vec![Edit::Put(keys::doomed(doomed), Vec::new())],
+            ..Batch::default()
+        };
+        store.apply(batch).await.unwrap();
+        // Twice, as after a kill.
+        name_files(&store, data).await.unwrap();
+        name_files(&store, data).await.unwrap();
+        let view = store.view().await.unwrap();
+        let page = view.scan(keys::all(keys::FILE), Order::Ascending, 10).await.unwrap();
+        let named = page.rows.into_iter().map(|row| Edit::Put(row.key, row.value.bytes));
+        assert_eq!(named.collect::<Vec<_>>(), [keep_found(stays)]);
     }
 }

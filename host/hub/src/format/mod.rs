@@ -3,6 +3,7 @@
 //! The format is written twice: as a row of the store, which is what counts, and as text in the file `FORMAT`, for
 //! people and for hubs that are too old to read the store. Only [`upgrade`] changes it.
 
+mod alone;
 mod backup;
 mod migrations;
 mod note;

@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use mihwar_store::{RedbSettings, RedbStore, Store, StoreError};
+use mihwar_model::Clock;
+use mihwar_store::{Held, RedbSettings, RedbStore, Store, StoreError};
 
+use super::alone::Alone;
 use super::migrations::{Files, Migration, next};
 use super::note::{Moving, Note};
 use super::refusal::FormatError;
 use super::{FORMAT, STORE_FILE, Standing, backup, set_row, standing};
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::hub::OpenError;
+use crate::hub::{OpenError, check_clock};
+use crate::keys;
 
 /// How far an upgrade is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -38,18 +41,22 @@ pub struct Upgraded {
 /// has that format, or nobody made a hub in it yet. Dropped or killed in the middle, it goes on when called again.
 ///
 /// # Errors
-/// [`FormatError`] and others of [`OpenError`]: nothing is changed by a refusal, and what failed half-way goes on when
-/// its cause is gone.
+/// [`FormatError`] and others of [`OpenError`], a clock that was never set among them: nothing is changed by a refusal,
+/// and what failed half-way goes on when its cause is gone.
 pub async fn upgrade(
     config: &Config,
+    clock: &dyn Clock,
     tell: &mut (dyn FnMut(UpgradeProgress) + Send),
 ) -> Result<Option<Upgraded>, OpenError> {
+    // The hub would refuse after it, and an older one could not go back.
+    check_clock(clock)?;
     let data = config.data.as_path();
     if !data.exists() {
         return Ok(None);
     }
-    let mut done = None;
-    // Twice at most: one that an older hub began, and from there to this hub's format.
+    let (mut done, mut alone) = (None, None);
+    // Once more to look when nobody else upgrades it any more; then twice at most: what an older hub began, and from there
+    // to this hub's format.
     loop {
         let (from, moving) = match standing(data).await? {
             Standing::New | Standing::Current => break,
@@ -67,6 +74,11 @@ pub async fn upgrade(
                 )
             }
         };
+        if alone.is_none() {
+            let served = || OpenError::AlreadyServed { path: data.to_owned() };
+            alone = Some(Alone::in_folder(data)?.ok_or_else(served)?);
+            continue;
+        }
         if !moving.backed_up {
             backup::check_room(data, moving.to, config.storage.free_space_floor.0)?;
         }
@@ -99,11 +111,27 @@ async fn open(data: &Path, config: &Config) -> Result<RedbStore, OpenError> {
         readers: 1,
         free_space_floor: config.storage.free_space_floor.0,
         cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
+        // As the hub opens it: else every row of a read model that is dropped would be noted as deleted for ever.
+        natures: keys::NATURES,
         ..RedbSettings::default()
     };
-    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path, settings)).await;
+    blocking(data, move || RedbStore::open(path, settings)).await
+}
+
+/// Keeps other hubs, those that do not know the file `FORMAT` too, from writing to the store while it is copied.
+async fn hold(data: &Path) -> Result<Held, OpenError> {
+    let path = data.join(STORE_FILE);
+    blocking(data, move || mihwar_store::hold(&path)).await
+}
+
+/// Opens something of the folder's store, which blocks.
+async fn blocking<T: Send + 'static>(
+    data: &Path,
+    open: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let opened = tokio::task::spawn_blocking(open).await;
     match opened.map_err(|error| Fault::Blob(error.to_string()))? {
-        Ok(store) => Ok(store),
+        Ok(opened) => Ok(opened),
         Err(StoreError::AlreadyOpen { .. }) => Err(OpenError::AlreadyServed { path: data.to_owned() }),
         Err(error) => Err(OpenError::Store(error)),
     }
@@ -118,15 +146,18 @@ struct Upgrade<'a> {
 }
 
 impl Upgrade<'_> {
-    async fn back_up_first(&mut self) -> Result<(), FormatError> {
+    async fn back_up_first(&mut self) -> Result<(), OpenError> {
         if self.moving.backed_up {
             return Ok(());
         }
+        // First, so that nothing is changed when a hub has it open.
+        let held = hold(self.data).await?;
         // From here on an older hub that reads this file refuses, and so does this one until it is done.
         self.write_down()?;
         self.back_up().await?;
         self.moving.backed_up = true;
-        self.write_down()
+        self.write_down()?;
+        held.release().map_err(OpenError::Store)
     }
 
     async fn run(mut self, store: &RedbStore) -> Result<(), OpenError> {
@@ -202,5 +233,84 @@ impl Upgrade<'_> {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{FeedbackId, ManualClock, Time};
+    use mihwar_store::{Batch, Edit, Order};
+
+    use super::*;
+
+    fn config(data: &Path) -> Config {
+        let text = "[storage]\nfree-space-floor = \"1MiB\"";
+        let mut config = Config::parse("mihwar.toml".as_ref(), text, Vec::new()).unwrap();
+        data.clone_into(&mut config.data);
+        config
+    }
+
+    /// A folder of format 1 with a row of a read model.
+    async fn of_format_1(config: &Config) {
+        let data = config.data.as_path();
+        let store = open(data, config).await.unwrap();
+        set_row(&store, 1).await.unwrap();
+        let edits = vec![Edit::Put(keys::head(FeedbackId::from_bytes([1; 16])), "قديم".into())];
+        let batch = Batch {
+            edits,
+            ..Batch::default()
+        };
+        store.apply(batch).await.unwrap();
+        store.close().await.unwrap();
+        Note::at(1).write(data).unwrap();
+    }
+
+    async fn upgraded(config: &Config) -> Result<Option<Upgraded>, OpenError> {
+        let clock = ManualClock::at(Time(1_790_000_000_000));
+        upgrade(config, &clock, &mut |_| {}).await
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_never_set_upgrades_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        of_format_1(&config).await;
+        let clock = ManualClock::at(Time(0));
+        let refused = upgrade(&config, &clock, &mut |_| {}).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Clock { .. }), "{refused}");
+        assert_eq!(standing(folder.path()).await.unwrap(), Standing::Older(1));
+    }
+
+    #[tokio::test]
+    async fn one_upgrade_at_a_time_and_none_beside_a_hub() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        of_format_1(&config).await;
+        let other = Alone::in_folder(folder.path()).unwrap().unwrap();
+        let refused = upgraded(&config).await.unwrap_err();
+        assert!(matches!(refused, OpenError::AlreadyServed { .. }), "{refused}");
+        drop(other);
+        let held = hold(folder.path()).await.unwrap();
+        let refused = open(folder.path(), &config).await.err().unwrap();
+        assert!(matches!(refused, OpenError::AlreadyServed { .. }), "{refused}");
+        held.release().unwrap();
+        let done = upgraded(&config).await.unwrap().unwrap();
+        assert_eq!((done.from, done.to), (1, FORMAT));
+        assert!(done.backup.join(STORE_FILE).exists());
+        assert_eq!(upgraded(&config).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn dropped_read_models_leave_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        of_format_1(&config).await;
+        upgraded(&config).await.unwrap();
+        let store = open(folder.path(), &config).await.unwrap();
+        let view = store.view().await.unwrap();
+        let heads = keys::all(keys::HEAD);
+        let left = view.scan(heads.clone(), Order::Ascending, 10).await.unwrap();
+        assert!(left.rows.is_empty());
+        assert!(view.removed(heads, 10).await.unwrap().rows.is_empty());
     }
 }

@@ -1,10 +1,12 @@
 //! Where single arrivals line up: those that come at the same time share one look at the store and one transaction.
-//! What one of them cannot digest costs the others nothing: they are taken in one by one then.
+//! What one of them cannot digest costs the others nothing: they are taken in one by one then. The line has an end:
+//! whoever comes when it is full is told to come again, and whoever went away does not stand in it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use mihwar_model::{Actor, Draft, InstanceName};
+use mihwar_model::{Actor, AttachmentBytes, Details, Draft, InstanceName};
 use tokio::sync::oneshot;
 
 use super::{Arrival, Arriving, Intake, Known, Rider, Writing, accept, commit, fill};
@@ -16,6 +18,13 @@ const TOGETHER_MAX: usize = 256;
 /// Transactions in the making at once: while one is being written, the next is put together.
 const CLERKS_MAX: usize = 2;
 
+/// Arrivals that may wait: four transactions' worth, a second or less.
+const WAITING_MAX: usize = 1_024;
+/// Bytes of arrivals that may wait. One alone may have more.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// When whoever finds the line full should come again.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
 /// The line, and who works it off.
 #[derive(Default)]
 pub(crate) struct Desk(Mutex<Line>);
@@ -23,13 +32,41 @@ pub(crate) struct Desk(Mutex<Line>);
 #[derive(Default)]
 struct Line {
     waiting: VecDeque<Waiting>,
+    /// Bytes of those who wait.
+    bytes: usize,
     clerks: usize,
+}
+
+impl Line {
+    fn has_room(&self, bytes: usize) -> bool {
+        let fits = self.bytes.saturating_add(bytes) <= WAITING_BYTES_MAX;
+        self.waiting.is_empty() || (self.waiting.len() < WAITING_MAX && fits)
+    }
+
+    /// The first in line. Whoever gave up waiting is passed over: nothing of it was written.
+    fn first(&mut self) -> Option<Waiting> {
+        while let Some(waiting) = self.waiting.pop_front() {
+            self.bytes = self.bytes.saturating_sub(waiting.bytes);
+            if !waiting.answer.is_closed() {
+                return Some(waiting);
+            }
+        }
+        None
+    }
+
+    /// Takes out whoever gave up waiting.
+    fn thin_out(&mut self) {
+        self.waiting.retain(|waiting| !waiting.answer.is_closed());
+        self.bytes = self.waiting.iter().map(|waiting| waiting.bytes).sum();
+    }
 }
 
 struct Waiting {
     actor: Actor,
     instance: InstanceName,
     arrival: Arrival,
+    /// About how much memory it takes.
+    bytes: usize,
     answer: oneshot::Sender<Result<Intake, Fault>>,
 }
 
@@ -49,7 +86,8 @@ impl Waiting {
 }
 
 impl Desk {
-    /// Takes a draft in; it is durable when this answers. Giving up waiting does not take it back.
+    /// Takes a draft in; it is durable when this answers. Giving up waiting does not take it back, unless it stands in line
+    /// still.
     pub(crate) async fn accept(
         core: &Arc<Core>,
         actor: Actor,
@@ -60,9 +98,10 @@ impl Desk {
         let needs_clerk = core.desk.line_up(Waiting {
             actor,
             instance,
+            bytes: weight(&draft),
             arrival: draft.into(),
             answer,
-        });
+        })?;
         if needs_clerk {
             // A task of its own: whoever lined up first may go away, and the others must not wait for ever.
             tokio::spawn(work_off(Arc::clone(core)));
@@ -71,29 +110,47 @@ impl Desk {
     }
 
     /// Whether one more clerk should come.
-    fn line_up(&self, waiting: Waiting) -> bool {
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] when the line is full.
+    fn line_up(&self, waiting: Waiting) -> Result<bool, Fault> {
         let mut line = self.line();
+        if !line.has_room(waiting.bytes) {
+            line.thin_out();
+        }
+        if !line.has_room(waiting.bytes) {
+            return Err(Fault::Busy {
+                retry_after: FULL_PAUSE,
+            });
+        }
+        line.bytes += waiting.bytes;
         line.waiting.push_back(waiting);
         let wanted = line.clerks < CLERKS_MAX;
         line.clerks += usize::from(wanted);
-        wanted
+        Ok(wanted)
     }
 
     /// The next in line; a clerk who finds nobody goes home.
     fn next(&self) -> Option<Vec<Waiting>> {
         let mut line = self.line();
-        let count = line.waiting.len().min(TOGETHER_MAX);
-        if count == 0 {
+        let mut group = Vec::new();
+        while group.len() < TOGETHER_MAX
+            && let Some(waiting) = line.first()
+        {
+            group.push(waiting);
+        }
+        if group.is_empty() {
             line.clerks -= 1;
             return None;
         }
-        Some(line.waiting.drain(..count).collect())
+        Some(group)
     }
 
     /// Those for whom there was no room go back to the front.
     fn put_back(&self, rest: Vec<Waiting>) {
         let mut line = self.line();
         for waiting in rest.into_iter().rev() {
+            line.bytes += waiting.bytes;
             line.waiting.push_front(waiting);
         }
     }
@@ -101,6 +158,21 @@ impl Desk {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// About how much memory a draft takes: what of it can be long.
+fn weight(draft: &Draft) -> usize {
+    let texts = [Some(&draft.body), draft.body_html.as_ref(), draft.raw.as_ref()];
+    let texts = texts.into_iter().flatten().map(String::len);
+    let files = draft.attachments.iter().map(|attachment| match &attachment.bytes {
+        AttachmentBytes::Inline(bytes) => bytes.len(),
+        AttachmentBytes::Blob(_) | AttachmentBytes::Url(_) => 0,
+    });
+    let details = match &draft.details {
+        Details::Other(json) => json.len(),
+        _ => 0,
+    };
+    texts.chain(files).sum::<usize>() + details
 }
 
 async fn work_off(core: Arc<Core>) {
@@ -168,7 +240,72 @@ async fn together(core: &Core, group: &[Waiting]) -> Together {
     };
     match commit(core, writing).await {
         Ok(true) => Together::Taken(part.results),
-        Ok(false) | Err(Fault::TooLarge(_)) => Together::OneByOne,
+        // A file that cannot be written is that of one, or of some. Files come before the transaction.
+        Ok(false) | Err(Fault::TooLarge(_) | Fault::Blob(_) | Fault::Full(_)) => Together::OneByOne,
         Err(fault) => Together::Failed(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{Channel, Tag};
+
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Intake, Fault>>;
+
+    fn waiting(bytes: usize) -> (Waiting, Answer) {
+        let (answer, answered) = oneshot::channel();
+        let draft = Draft {
+            body: "لم يصل الطلب".to_owned(),
+            ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+        };
+        let waiting = Waiting {
+            actor: Actor::Console,
+            instance: InstanceName::new("form").unwrap(),
+            bytes,
+            arrival: draft.into(),
+            answer,
+        };
+        (waiting, answered)
+    }
+
+    fn line_up(desk: &Desk, bytes: usize) -> Result<Answer, Fault> {
+        let (waiting, answered) = waiting(bytes);
+        desk.line_up(waiting).map(|_| answered)
+    }
+
+    fn worked_off(desk: &Desk) -> usize {
+        let mut worked = 0;
+        while let Some(group) = desk.next() {
+            worked += group.len();
+        }
+        worked
+    }
+
+    #[test]
+    fn a_full_line_sends_away_and_whoever_left_does_not_stand_in_it() {
+        let desk = Desk::default();
+        let mut asking: Vec<Answer> = (0..WAITING_MAX).map(|_| line_up(&desk, 9).unwrap()).collect();
+        assert!(matches!(line_up(&desk, 9), Err(Fault::Busy { .. })));
+        asking.truncate(WAITING_MAX / 2);
+        asking.push(line_up(&desk, 9).unwrap());
+        // These leave from a line that is not full.
+        asking.truncate(300);
+        assert_eq!(worked_off(&desk), 300);
+        assert_eq!(desk.line().bytes, 0);
+    }
+
+    #[test]
+    fn bytes_fill_the_line_too_but_one_alone_is_always_taken() {
+        let desk = Desk::default();
+        let large = line_up(&desk, WAITING_BYTES_MAX + 1).unwrap();
+        assert!(matches!(line_up(&desk, 0), Err(Fault::Busy { .. })));
+        assert_eq!(worked_off(&desk), 1);
+        drop(large);
+        let _small = line_up(&desk, WAITING_BYTES_MAX / 2).unwrap();
+        let _other = line_up(&desk, WAITING_BYTES_MAX / 2).unwrap();
+        assert!(matches!(line_up(&desk, 1), Err(Fault::Busy { .. })));
+        assert_eq!(worked_off(&desk), 2);
     }
 }

@@ -7,11 +7,11 @@ use mihwar_store::{Key, Order, Versioned, View};
 
 use super::Arriving;
 use super::remains::{self, Remains};
+use crate::contact_keys::ContactKeys;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, SeenRow};
-use crate::vault::ContactKey;
 
 /// De-duplication rows read in one go.
 const PAGE: usize = 1000;
@@ -21,7 +21,7 @@ const PAGE: usize = 1000;
 pub(super) struct Known {
     pub(super) seen: HashMap<Key, Option<Versioned>>,
     pub(super) identifiers: HashMap<[u8; 16], Option<ContactId>>,
-    pub(super) keys: HashMap<ContactId, ContactKey>,
+    pub(super) keys: ContactKeys,
     /// The de-duplication rows of withdrawn items, by the keyed hash of their external id.
     pub(super) places: HashMap<[u8; 16], Vec<Key>>,
     /// What is left of withdrawn items.

@@ -38,9 +38,12 @@ pub(super) async fn read(
     let contact_keys = core.contact_keys(view, contacts).await?;
     for item in items {
         let mut remains = Remains::default();
-        remains
-            .contents(core, view, item, contact_keys.get(&item.contact))
-            .await?;
+        // Whoever takes something back must not be refused because it is damaged.
+        let key = contact_keys.get(item.contact).unwrap_or_else(|error| {
+            tracing::error!(feedback = %item.feedback, contact = %item.contact, "it is withdrawn, but the files that it names cannot be read from it: {error}");
+            None
+        });
+        remains.contents(core, view, item, key).await?;
         remains.references(view, item.feedback).await?;
         found.insert(item.feedback, remains);
     }
@@ -102,7 +105,14 @@ async fn reasons(view: &dyn View, found: &mut HashMap<FeedbackId, Remains>) -> R
     while let Some(next) = range {
         let page = view.scan(next, Order::Ascending, PAGE).await?;
         for row in page.rows {
-            let dead: DeadRow = rows::decode("a dead letter", &row.value.bytes)?;
+            let dead: DeadRow = match rows::decode("a dead letter", &row.value.bytes) {
+                Ok(dead) => dead,
+                // Nobody can tell any more whose it is, nor read what it quotes.
+                Err(error) => {
+                    tracing::error!(row = %row.key, "passed over by a withdrawal: {error}");
+                    continue;
+                }
+            };
             let speaks = !dead.reason.is_empty();
             let Some(remains) = found.get_mut(&dead.entry.feedback).filter(|_| speaks) else {
                 continue;

@@ -219,7 +219,7 @@ impl<'a> Writing<'a> {
         (feedback, revision): (FeedbackId, u32),
         contact: ContactId,
     ) -> Result<(), Fault> {
-        let key = self.known.keys.get(&contact).cloned().ok_or(Fault::Damaged {
+        let key = self.known.keys.get(contact)?.cloned().ok_or_else(|| Fault::Damaged {
             what: "a contact key",
             detail: format!("the key of contact {contact} is gone"),
         })?;

@@ -106,11 +106,16 @@ async fn delivery_record(
     let head = heads(view, vec![row.feedback]).await?.remove(&row.feedback);
     let contact = head.as_ref().map(|head| head.contact);
     let reference = match contact {
-        Some(contact) => delivery::reference(core, view, row.feedback, contact, &row.destination).await?,
+        Some(contact) => {
+            let reference = delivery::reference(core, view, row.feedback, contact, &row.destination).await;
+            readable(delivery, reference)?
+        }
         None => None,
     };
     let reason = match (row.state, contact) {
-        (DeliveryState::Dead, Some(contact)) => reason(core, view, &row.destination, delivery, contact).await?,
+        (DeliveryState::Dead, Some(contact)) => {
+            readable(delivery, reason(core, view, &row.destination, delivery, contact).await)?
+        }
         _ => None,
     };
     Ok(DeliveryRecord {
@@ -129,6 +134,17 @@ async fn delivery_record(
     })
 }
 
+/// What damage hides of one delivery must not hide the list it stands in.
+fn readable<T>(delivery: DeliveryId, read: Result<Option<T>, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Err(error) if error.is_damage() => {
+            tracing::error!(%delivery, "what its department said cannot be read: {error}");
+            Ok(None)
+        }
+        read => read,
+    }
+}
+
 async fn reason(
     core: &Core,
     view: &dyn View,
@@ -141,7 +157,7 @@ async fn reason(
     };
     let dead: DeadRow = rows::decode("a dead letter", &row.bytes)?;
     let keys = core.contact_keys(view, vec![contact]).await?;
-    let Some(key) = keys.get(&contact).filter(|_| !dead.reason.is_empty()) else {
+    let Some(key) = keys.get(contact)?.filter(|_| !dead.reason.is_empty()) else {
         return Ok(None);
     };
     let reason = core.vault.open_for(key, &delivery.to_bytes(), &dead.reason)?;

@@ -14,13 +14,13 @@ use mihwar_store::{Key, Order, View};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::contact_keys::ContactKeys;
 use crate::content::Opened;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 use crate::projection;
 use crate::rows::{self, Head};
-use crate::vault::ContactKey;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
@@ -99,10 +99,10 @@ async fn records(core: &Core, view: &dyn View, heads: Vec<Head>) -> Result<Vec<(
         .await?;
     let mut records = Vec::with_capacity(heads.len());
     for (head, row) in heads.into_iter().zip(rows) {
-        let opened = match (row, contacts.get(&head.contact)) {
-            (Some(row), Some(key)) => readable(core, key, &head, &row.bytes).await?,
-            // Withdrawn, or its contact erased.
-            _ => None,
+        let opened = match row {
+            Some(row) => readable(core, &contacts, &head, &row.bytes).await?,
+            // Withdrawn.
+            None => None,
         };
         let (content, bytes) = opened.map_or((None, 0), |opened| (Some(opened.content), opened.bytes));
         records.push((FeedbackRecord { head, content }, bytes));
@@ -110,15 +110,18 @@ async fn records(core: &Core, view: &dyn View, heads: Vec<Head>) -> Result<Vec<(
     Ok(records)
 }
 
-async fn readable(core: &Core, key: &ContactKey, head: &Head, row: &[u8]) -> Result<Option<Opened>, Fault> {
-    match core.open_content(key, head.feedback, head.revision, row).await {
-        Ok(opened) => Ok(Some(opened)),
+/// A content, unless its contact was erased.
+async fn readable(core: &Core, keys: &ContactKeys, head: &Head, row: &[u8]) -> Result<Option<Opened>, Fault> {
+    match core
+        .open_with(keys, head.contact, head.feedback, head.revision, row)
+        .await
+    {
         // One damaged text must not hide the list it stands in; `mihwar ledger verify` names it.
         Err(error) if error.is_damage() => {
             tracing::error!(feedback = %head.feedback, "the content cannot be read: {error}");
             Ok(None)
         }
-        Err(error) => Err(error),
+        opened => opened,
     }
 }
 

@@ -1,27 +1,26 @@
-//! What the ledger says must be there beside it: contents, the pipeline's queue, the outbox. What needs a later entry to be
-//! explained is remembered until that entry comes.
+//! What the ledger says must be there beside it: contents with their files, the pipeline's queue, the outbox.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use mihwar_model::{ContactId, Content, DeliveryId, EventBody, FeedbackId, InstanceName, Received};
+use mihwar_model::{AttachmentId, ContactId, Content, EventBody, FeedbackId, Received};
 use mihwar_store::{Key, MAX_PAGE_ROWS, Order, Versioned, View};
 
 use super::Verification;
+use super::open::{Found, Open, OpenDeliveries, Place, Revision};
+use crate::contact_keys::ContactKeys;
+use crate::content::blob_of;
 use crate::core::Core;
-use crate::fault::{Fault, UNREADABLE};
+use crate::fault::Fault;
 use crate::keys;
-use crate::vault::ContactKey;
+use crate::vault::{ContactKey, VaultError};
 use crate::walk;
 
 /// Contents looked at together: each may be 100 kB.
 const CONTENTS_AT_ONCE: usize = 256;
 /// Withdrawn records looked at together.
 const WITHDRAWN_AT_ONCE: usize = 64;
-
-/// One revision of a record.
-type Revision = (FeedbackId, u32);
 
 /// A content that the ledger tells of.
 struct ContentFact {
@@ -45,127 +44,21 @@ impl ContentFact {
 /// Rows of some contents, and the keys of their contacts.
 struct Looked {
     rows: Vec<Option<Versioned>>,
-    contacts: HashMap<ContactId, ContactKey>,
+    contacts: ContactKeys,
 }
 
-/// What the store holds of the records that a page of events speaks of.
+/// What came of opening some contents.
 #[derive(Default)]
-struct Found {
-    /// Contents that are there, of those received in this page.
-    contents: BTreeSet<Revision>,
-    /// Contents that are there, of those withdrawn in this page.
-    left: BTreeMap<FeedbackId, Vec<u32>>,
-}
-
-/// What is still open at one place of the ledger.
-#[derive(Default)]
-struct Open {
-    /// Received and not yet routed: these wait in the pipeline's queue.
-    unrouted: BTreeSet<Revision>,
-    /// Received, and the content is gone: to be explained by a withdrawal.
-    gone: BTreeSet<Revision>,
-    /// Withdrawn, and a content is there: to be explained by its being received after that.
-    left: BTreeSet<Revision>,
-    deliveries: OpenDeliveries,
-    /// Contents whose being gone was explained.
-    withdrawn: u64,
-}
-
-impl Open {
-    fn take(&mut self, body: EventBody, found: &Found) {
-        match body {
-            EventBody::Received(e) => {
-                let revision = (e.feedback, e.revision);
-                self.unrouted.insert(revision);
-                self.left.remove(&revision);
-                if !found.contents.contains(&revision) {
-                    self.gone.insert(revision);
-                }
-            }
-            // Taken out of the queue because its content cannot be read.
-            EventBody::EnrichmentFailed(e) if e.code == UNREADABLE => {
-                self.unrouted.remove(&(e.feedback, e.revision));
-            }
-            EventBody::Withdrawn(e) => {
-                self.withdrawn += remove_all(&mut self.gone, e.feedback);
-                remove_all(&mut self.unrouted, e.feedback);
-                let left = found.left.get(&e.feedback).into_iter().flatten();
-                self.left.extend(left.map(|revision| (e.feedback, *revision)));
-            }
-            EventBody::Routed(e) => {
-                self.unrouted.remove(&(e.feedback, e.revision));
-                for route in e.routes {
-                    self.deliveries.open(route.delivery, route.destination, Place::Outbox);
-                }
-            }
-            EventBody::Delivered(e) => self.deliveries.end(e.delivery),
-            EventBody::DeliverySkipped(e) => self.deliveries.end(e.delivery),
-            EventBody::DeliveryDeadLettered(e) => self.deliveries.open(e.delivery, e.destination, Place::Dead),
-            EventBody::DeliveryReplayed(e) => self.deliveries.open(e.delivery, e.destination, Place::Outbox),
-            _ => {}
-        }
-    }
-}
-
-/// Removes all revisions of a record; answers how many.
-fn remove_all(from: &mut BTreeSet<Revision>, feedback: FeedbackId) -> u64 {
-    let all: Vec<Revision> = from.range((feedback, 0)..=(feedback, u32::MAX)).copied().collect();
-    for revision in &all {
-        from.remove(revision);
-    }
-    all.len() as u64
-}
-
-/// Where a delivery without an end has its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Outbox,
-    Dead,
-}
-
-/// Deliveries without an end. Departments are few: each name is kept once.
-#[derive(Default)]
-struct OpenDeliveries {
-    departments: Vec<InstanceName>,
-    by_id: HashMap<DeliveryId, (usize, Place)>,
-}
-
-impl OpenDeliveries {
-    fn open(&mut self, delivery: DeliveryId, department: InstanceName, place: Place) {
-        let known = self.departments.iter().position(|name| *name == department);
-        let department = known.unwrap_or_else(|| {
-            self.departments.push(department);
-            self.departments.len() - 1
-        });
-        self.by_id.insert(delivery, (department, place));
-    }
-
-    fn end(&mut self, delivery: DeliveryId) {
-        self.by_id.remove(&delivery);
-    }
-
-    /// Whether a row of the outbox or of the dead letters is that of an open delivery.
-    fn expect(&self, key: &Key, place: Place) -> bool {
-        let Some(delivery) = keys::last_id(key).map(DeliveryId::from_bytes) else {
-            return false;
-        };
-        let Some((department, expected)) = self.by_id.get(&delivery) else {
-            return false;
-        };
-        let Some(department) = self.departments.get(*department) else {
-            return false;
-        };
-        let row = match place {
-            Place::Outbox => keys::outbox(department, delivery),
-            Place::Dead => keys::dead(department, delivery),
-        };
-        *expected == place && row == *key
-    }
+struct OpenedAll {
+    /// Which are there, whatever is in them.
+    there: Vec<Revision>,
+    /// Files that they name.
+    files: Vec<AttachmentId>,
 }
 
 impl Verification<'_> {
-    /// Walks through the ledger and opens each content as it comes by; then compares queue and outbox with what is open at
-    /// the end.
+    /// Walks through the ledger and opens each content as it comes by; then compares queue, outbox and files with what is
+    /// open, and named, at the end.
     pub(super) async fn contents(&mut self) -> Result<(), Fault> {
         let total = self.view.tree().size();
         let mut pages = walk::events(&self.view, total);
@@ -175,14 +68,36 @@ impl Verification<'_> {
             for (sequence, told) in page? {
                 match told {
                     Ok(event) => bodies.push(event.body),
-                    Err(detail) => self.report.find(format!("entry {sequence} is no event: {detail}")),
+                    Err(detail) => {
+                        self.tally.unread = true;
+                        self.report.find(format!("entry {sequence} is no event: {detail}"));
+                    }
                 }
                 done += 1;
             }
             let found = self.found(&bodies).await?;
-            bodies.into_iter().for_each(|body| open.take(body, &found));
+            for body in bodies {
+                open.take(body, &found, &mut self.report);
+            }
             self.stages.tell("contents", done, total);
         }
+        if done != total {
+            self.tally.unread = true;
+            self.report.find(format!(
+                "{done} of {total} entries could be read; what the others say must be there was not looked for"
+            ));
+        }
+        self.tell_contents(&open);
+        self.queue(&mut open).await?;
+        self.outbox(&open.deliveries).await?;
+        self.requests().await?;
+        self.unnamed().await?;
+        self.stages.end("contents", "events", done);
+        Ok(())
+    }
+
+    /// What is not explained at the end.
+    fn tell_contents(&mut self, open: &Open) {
         self.report.contents_gone = open.withdrawn;
         for (id, revision) in &open.gone {
             self.report.find(format!(
@@ -194,10 +109,6 @@ impl Verification<'_> {
                 "the content of {id} (revision {revision}) was withdrawn, but is still there"
             ));
         }
-        self.queue(&open.unrouted).await?;
-        self.outbox(&open.deliveries).await?;
-        self.stages.end("contents", "events", done);
-        Ok(())
     }
 
     async fn found(&mut self, bodies: &[EventBody]) -> Result<Found, Fault> {
@@ -218,7 +129,9 @@ impl Verification<'_> {
             now = chunks.next();
             // Asked for first: the rows of the next ones are read while these are opened.
             let (ahead, opened) = tokio::join!(look(core, &*view, now), self.open_all(facts, &rows));
-            found.contents.extend(opened);
+            let OpenedAll { there, files } = opened;
+            found.contents.extend(there);
+            self.named(&files).await?;
             looked = ahead?;
         }
         let withdrawn: Vec<FeedbackId> = withdrawn.into_iter().collect();
@@ -236,37 +149,73 @@ impl Verification<'_> {
         Ok(found)
     }
 
-    /// Opens contents and compares with what was received. Answers which are there, whatever is in them.
-    async fn open_all(&mut self, facts: &[ContentFact], looked: &Looked) -> Vec<Revision> {
-        let mut there = Vec::with_capacity(facts.len());
+    /// Opens contents and compares with what was received.
+    async fn open_all(&mut self, facts: &[ContentFact], looked: &Looked) -> OpenedAll {
+        let mut all = OpenedAll::default();
         for (fact, row) in facts.iter().zip(&looked.rows) {
+            let key = match looked.contacts.get(fact.contact) {
+                Ok(key) => key,
+                Err(error) => {
+                    self.damaged_key(fact, &error);
+                    None
+                }
+            };
             if let Some(row) = row {
-                there.push((fact.feedback, fact.revision));
-                self.content(fact, row, looked.contacts.get(&fact.contact)).await;
+                all.there.push((fact.feedback, fact.revision));
+                all.files.extend(blob_of(&row.bytes));
+                self.content(fact, row, key, &mut all.files).await;
             }
         }
-        there
+        all
     }
 
-    async fn content(&mut self, fact: &ContentFact, row: &Versioned, key: Option<&ContactKey>) {
+    /// Told once of each contact, whatever it said.
+    fn damaged_key(&mut self, fact: &ContentFact, error: &VaultError) {
+        let (contact, id) = (fact.contact, fact.feedback);
+        if self.damaged_contacts.insert(contact) {
+            self.report.find(format!(
+                "the key of contact {contact} is damaged, and nothing of that contact can be read, such as {id}: {error}"
+            ));
+        }
+    }
+
+    async fn content(
+        &mut self,
+        fact: &ContentFact,
+        row: &Versioned,
+        key: Option<&ContactKey>,
+        files: &mut Vec<AttachmentId>,
+    ) {
         let (id, revision) = (fact.feedback, fact.revision);
         let Some(key) = key else {
-            let finding = format!("the content of {id} is there, but its contact's key is gone");
-            return self.report.find(finding);
+            self.tally.unread = true;
+            if !self.damaged_contacts.contains(&fact.contact) {
+                let finding = format!("the content of {id} is there, but its contact's key is gone");
+                self.report.find(finding);
+            }
+            return;
         };
         match self.core.open_content(key, id, revision, &row.bytes).await {
-            Ok(opened) if opened.commitment == fact.commitment => {
-                self.report.contents += 1;
-                self.files(id, revision, key, &opened.content).await;
+            Ok(opened) => {
+                let attachments = opened.content.attachments.iter();
+                files.extend(attachments.filter_map(|attachment| attachment.id));
+                if opened.commitment == fact.commitment {
+                    self.report.contents += 1;
+                    self.files(id, revision, key, &opened.content).await;
+                } else {
+                    self.report.find(format!(
+                        "the content of {id} (revision {revision}) is not what was received"
+                    ));
+                }
             }
-            // Destroyed after this verification had begun: the view still has the row, the file behind it is gone.
-            Err(_) if self.is_gone_meanwhile(id, revision).await => {}
-            Ok(_) => self.report.find(format!(
-                "the content of {id} (revision {revision}) is not what was received"
-            )),
-            Err(error) => self
-                .report
-                .find(format!("the content of {id} (revision {revision}): {error}")),
+            Err(error) => {
+                self.tally.unread = true;
+                // Destroyed after this verification had begun: the view still has the row, the file behind it is gone.
+                if !self.is_gone_meanwhile(id, revision).await {
+                    self.report
+                        .find(format!("the content of {id} (revision {revision}): {error}"));
+                }
+            }
         }
     }
 
@@ -296,17 +245,32 @@ impl Verification<'_> {
         rows.is_ok_and(|rows| rows.iter().all(Option::is_none))
     }
 
-    /// What was received and not routed must wait in the queue, unless its content is gone.
-    async fn queue(&mut self, unrouted: &BTreeSet<Revision>) -> Result<(), Fault> {
-        let unrouted: Vec<Revision> = unrouted.iter().copied().collect();
-        for chunk in unrouted.chunks(CONTENTS_AT_ONCE) {
-            let keys: Vec<Key> = chunk
+    /// The queue must be what was received and not routed; what lost its content meanwhile may be in it or not.
+    async fn queue(&mut self, open: &mut Open) -> Result<(), Fault> {
+        let mut rest = Some(keys::all(keys::QUEUE));
+        while let Some(range) = rest {
+            let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
+            for row in &page.rows {
+                let waits = keys::queued(&row.key)
+                    .is_some_and(|revision| open.unrouted.remove(&revision) || open.excused.contains(&revision));
+                if !waits {
+                    self.report.find(format!(
+                        "something waits to be routed that the ledger does not know ({})",
+                        row.key
+                    ));
+                }
+            }
+            rest = page.next;
+        }
+        let missing: Vec<Revision> = open.unrouted.iter().copied().collect();
+        for chunk in missing.chunks(CONTENTS_AT_ONCE) {
+            let places: Vec<Key> = chunk
                 .iter()
-                .flat_map(|(id, revision)| [keys::queue(*id, *revision), keys::content(*id, *revision)])
+                .map(|(id, revision)| keys::content(*id, *revision))
                 .collect();
-            let rows = self.view.get_many(&keys).await?;
-            for ((id, revision), pair) in chunk.iter().zip(rows.chunks(2)) {
-                if matches!(pair, [None, Some(_)]) {
+            let rows = self.view.get_many(&places).await?;
+            for ((id, revision), row) in chunk.iter().zip(rows) {
+                if row.is_some() {
                     self.report.find(format!(
                         "{id} (revision {revision}) was received, but neither routed nor does it wait to be"
                     ));
@@ -334,7 +298,7 @@ impl Verification<'_> {
                 rest = page.next;
             }
         }
-        self.report.deliveries_open = open.by_id.len() as u64;
+        self.report.deliveries_open = open.count();
         let missing = self.report.deliveries_open.saturating_sub(there);
         if missing > 0 {
             self.report
@@ -355,6 +319,6 @@ async fn look(core: &Core, view: &dyn View, facts: Option<&[ContentFact]>) -> Re
         .collect();
     let rows = view.get_many(&lookups).await?;
     let contacts = facts.iter().map(|fact| fact.contact).collect();
-    let contacts = core.contact_keys(view, contacts).await?;
+    let contacts = core.contact_keys_at_rest(view, contacts).await?;
     Ok(Some(Looked { rows, contacts }))
 }

@@ -2,13 +2,17 @@
 //! held what is still open at the place where the walk is (not yet routed, not yet delivered), never the whole.
 
 mod contents;
+mod files;
 mod ledger;
+mod open;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mihwar_ledger::Signer;
+use mihwar_model::ContactId;
 use mihwar_store::{StoreError, View};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -19,6 +23,8 @@ use crate::keys;
 use crate::projection;
 use crate::rebuild::{Anew, ModelReport, compare, compared_until};
 use crate::walk::{StageProgress, StageTime, Stages};
+
+use files::Tally;
 
 /// Findings told one by one; beyond it they are counted.
 const FINDINGS_MAX: usize = 50;
@@ -47,6 +53,9 @@ pub struct VerifyReport {
     pub deliveries_open: u64,
     /// Rows of read models, folded anew and compared.
     pub read_model_rows: u64,
+    /// Why the read models were not compared; nothing when they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_models_unchecked: Option<String>,
     /// How long it took.
     pub stages: Vec<StageTime>,
     /// What does not fit.
@@ -75,6 +84,18 @@ impl VerifyReport {
             Err(fault) => Err(fault),
         }
     }
+
+    /// What became of the read models. Where nothing can be written, they cannot be made anew: the report says so, and all
+    /// else is looked at.
+    fn or_unchecked(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
+        match result {
+            Err(fault) if fault.is_write_refused() => {
+                self.read_models_unchecked = Some(fault.to_string());
+                Ok(())
+            }
+            result => result,
+        }
+    }
 }
 
 /// Whether the store's file is not what was written.
@@ -98,8 +119,8 @@ pub(crate) async fn verify_ledger(
     Ok(work.end())
 }
 
-/// As [`verify_ledger`]; besides opens every content with its files and compares with its commitment, compares queue and outbox with what
-/// is still open, makes the read models anew and compares row by row.
+/// As [`verify_ledger`]; besides opens every content with its files and compares with its commitment, compares queue,
+/// outbox and the rows of files with what is still open and named, makes the read models anew and compares row by row.
 pub(crate) async fn verify(
     core: &Core,
     signer: &Signer,
@@ -108,13 +129,17 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, Fault> {
     let caught_up = projection::catch_up(core).await;
     let mut work = Verification::begin(core, listener).await?;
+    let caught_up = work.report.or_unchecked(caught_up);
     work.report.or_finding("what is new for the read models", caught_up)?;
     let ledger = work.ledger(signer, origin).await;
     work.report.or_finding("the ledger", ledger)?;
     let contents = work.contents().await;
     work.report.or_finding("the contents", contents)?;
-    let read_models = work.read_models().await;
-    work.report.or_finding("the read models", read_models)?;
+    if work.report.read_models_unchecked.is_none() {
+        let read_models = work.read_models().await;
+        let read_models = work.report.or_unchecked(read_models);
+        work.report.or_finding("the read models", read_models)?;
+    }
     Ok(work.end())
 }
 
@@ -123,6 +148,9 @@ struct Verification<'a> {
     view: Arc<dyn View>,
     report: VerifyReport,
     stages: Stages,
+    tally: Tally,
+    /// Contacts whose keys do not open: told once each.
+    damaged_contacts: BTreeSet<ContactId>,
 }
 
 impl<'a> Verification<'a> {
@@ -133,6 +161,8 @@ impl<'a> Verification<'a> {
             view,
             report: VerifyReport::default(),
             stages: Stages::new(listener),
+            tally: Tally::default(),
+            damaged_contacts: BTreeSet::new(),
         })
     }
 

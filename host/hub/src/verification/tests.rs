@@ -1,12 +1,13 @@
 //! Every finding, each from the damage that makes it.
 
+mod beside;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use mihwar_ledger::{Checkpoint, Frontier, Hash, Signer, TileId};
 use mihwar_model::{
-    Actor, Channel, ContactCreated, ContactId, DeadLettered, DeliveryId, Draft, Event, EventBody, FeedbackId,
-    InstanceName, Route, Routed, Tag, Time,
+    Actor, Channel, ContactCreated, ContactId, Draft, Event, EventBody, FeedbackId, InstanceName, Tag, Time,
 };
 use mihwar_store::{
     ApplyError, Batch, Commit, Edit, JournalEntry, Key, KeyRange, MemoryStore, Natures, Order, Page, Statistics, Store,
@@ -14,7 +15,7 @@ use mihwar_store::{
 };
 use tokio::sync::mpsc;
 
-use super::{FINDINGS_MAX, VerifyReport, verify, verify_ledger};
+use super::{VerifyReport, verify, verify_ledger};
 use crate::core::Core;
 use crate::intake::{Arrival, Intake, Rider, accept};
 use crate::{keys, ledger, projection};
@@ -406,69 +407,6 @@ async fn content_whose_key_is_gone_is_found() {
     // One that has not kept the key in memory.
     let core = Core::for_tests(house.store.clone(), house.folder.path(), START);
     told(&verified(&core).await, &["its contact's key is gone"]);
-}
-
-fn delivery(number: u8) -> DeliveryId {
-    DeliveryId::from_bytes([number; 16])
-}
-
-fn routed(numbers: impl IntoIterator<Item = u8>) -> EventBody {
-    let route = |number| Route {
-        delivery: delivery(number),
-        destination: name("billing"),
-        rule: "فاتورة invoice".into(),
-    };
-    EventBody::Routed(Routed {
-        feedback: FeedbackId::from_bytes([1; 16]),
-        revision: 1,
-        routes: numbers.into_iter().map(route).collect(),
-        rules: 1,
-    })
-}
-
-fn dead_lettered(number: u8) -> EventBody {
-    EventBody::DeliveryDeadLettered(DeadLettered {
-        delivery: delivery(number),
-        feedback: FeedbackId::from_bytes([1; 16]),
-        destination: name("billing"),
-        attempts: 20,
-        code: "refused".into(),
-    })
-}
-
-#[tokio::test]
-async fn outbox_and_dead_letters_are_those_that_are_open() {
-    let house = House::new();
-    let (outbox, dead) = (
-        |number| Edit::Put(keys::outbox(&name("billing"), delivery(number)), vec![1]),
-        |number| Edit::Put(keys::dead(&name("billing"), delivery(number)), vec![1]),
-    );
-    house.happen([routed(1..=4), dead_lettered(3), dead_lettered(4)]).await;
-    house.put(vec![outbox(1), outbox(2), dead(3), dead(4)]).await;
-    let report = house.verified().await;
-    told(&report, &[]);
-    assert_eq!(report.deliveries_open, 4);
-    // One is lost, one lies in the wrong place.
-    let lost = Edit::Delete(keys::outbox(&name("billing"), delivery(1)));
-    let misplaced = Edit::Delete(keys::dead(&name("billing"), delivery(3)));
-    house.put(vec![lost, misplaced, outbox(3)]).await;
-    told(
-        &house.verified().await,
-        &[
-            "2 deliveries are neither done nor waiting",
-            "a delivery waits that the ledger does not know",
-        ],
-    );
-}
-
-#[tokio::test]
-async fn findings_beyond_the_first_are_counted() {
-    let house = House::new();
-    let stray = |number| Edit::Put(keys::outbox(&name("billing"), delivery(number)), vec![1]);
-    house.put((0..60).map(stray).collect()).await;
-    let report = house.verified().await;
-    assert_eq!((report.findings.len(), report.findings_untold), (FINDINGS_MAX, 10));
-    assert!(!report.ok);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ mod writer;
 
 pub use compaction::{CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell};
 pub use integrity::Integrity;
-pub use peek::{peek, repair};
+pub use peek::{Held, hold, peek, repair};
 pub(crate) use rebuild::Rebuild;
 pub use settings::{Execution, RedbSettings};
 pub use store::RedbStore;

@@ -1,8 +1,9 @@
 //! A look into a file that nobody serves, which changes no byte of it.
 
+use std::fmt;
 use std::path::Path;
 
-use redb::{DatabaseError, ReadTransaction, ReadableDatabase};
+use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use super::containment::contained;
 use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
@@ -29,13 +30,10 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
         // Opening it would make a new store of it.
         return Err(StoreError::corrupt("its file is empty"));
     }
-    let database = match redb::Builder::new().set_cache_size(1 << 20).open_read_only(path) {
+    let database = match open_to_read(path) {
         Ok(database) => database,
         Err(DatabaseError::RepairAborted) => return Ok(None),
-        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
-            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
-        }
-        Err(error) => return Err(StoreError::engine("opening the file")(error.into())),
+        Err(error) => return Err(unopened(path, error)),
     };
     let transaction = database
         .begin_read()
@@ -55,6 +53,49 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
         keys.iter().map(row).collect()
     };
     rows.map(Some)
+}
+
+/// Keeps everybody from writing to a store's file, so that it can be copied.
+pub struct Held(ReadOnlyDatabase);
+
+impl Held {
+    /// Lets writers in again; dropping it does the same.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub fn release(self) -> Result<(), StoreError> {
+        self.0
+            .close()
+            .map_err(|error| StoreError::engine("closing the file")(error.into()))
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").finish_non_exhaustive()
+    }
+}
+
+/// Keeps writers from the store's file at `path`, which was closed in order, until the answer is dropped. Changes no byte
+/// of it. Blocks.
+///
+/// # Errors
+/// As [`peek`]; an engine failure for a file that has to be mended first.
+pub fn hold(path: &Path) -> Result<Held, StoreError> {
+    open_to_read(path).map(Held).map_err(|error| unopened(path, error))
+}
+
+fn open_to_read(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+    redb::Builder::new().set_cache_size(1 << 20).open_read_only(path)
+}
+
+fn unopened(path: &Path, error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            StoreError::AlreadyOpen { path: path.to_owned() }
+        }
+        error => StoreError::engine("opening the file")(error.into()),
+    }
 }
 
 /// Mends a file that was not closed in order, and changes nothing else of it. Blocks.

@@ -8,7 +8,7 @@ use mihwar_model::{Actor, Draft, InstanceName};
 use mihwar_store::{ApplyError, Batch, Edit};
 
 use super::faults::{ToldStore, Turn};
-use super::{House, draft, form, id};
+use super::{House, draft, form, id, with_file};
 use crate::fault::Fault;
 use crate::intake::{Desk, Intake};
 use crate::keys;
@@ -93,4 +93,21 @@ async fn what_the_store_says_of_a_transaction_is_said_to_all_in_it() {
         // Tried by nobody a second time: after an unknown outcome that could double them.
         assert_eq!(house.core.store.statistics().batches, 0);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_costs_its_own_arrival_only() {
+    let house = House::new();
+    // Where files are written before they get their place.
+    std::fs::remove_dir_all(house.folder.path().join("unfinished")).unwrap();
+    let mut drafts = complaints(5);
+    drafts[2].1 = with_file(draft("مع صورة", "a", "الصورة مرفقة"));
+    let results = at_once(&house, drafts).await;
+    for (n, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(intake) => assert!(n != 2 && matches!(intake, Intake::New { .. })),
+            Err(fault) => assert!(n == 2 && matches!(fault, Fault::Blob(_)), "{n}: {fault}"),
+        }
+    }
+    assert_eq!(house.rows(keys::all(keys::CONTENT)).await.len(), 4);
 }

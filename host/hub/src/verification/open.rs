@@ -1,0 +1,177 @@
+//! What is still open at one place of the ledger. What needs a later entry to be explained is remembered until that entry
+//! comes; what no entry could explain is found at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use mihwar_model::{DeliveryId, EventBody, FeedbackId, InstanceName};
+use mihwar_store::Key;
+
+use super::VerifyReport;
+use crate::fault::UNREADABLE;
+use crate::keys;
+
+/// One revision of a record.
+pub(super) type Revision = (FeedbackId, u32);
+
+/// What the store holds of the records that a page of events speaks of.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Contents that are there, of those received in this page.
+    pub(super) contents: BTreeSet<Revision>,
+    /// Contents that are there, of those withdrawn in this page.
+    pub(super) left: BTreeMap<FeedbackId, Vec<u32>>,
+}
+
+/// What is still open at one place of the ledger.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Received and not yet routed: these wait in the pipeline's queue.
+    pub(super) unrouted: BTreeSet<Revision>,
+    /// Withdrawn, or found unreadable, before it was routed. Its entry in the queue may be there still, and it is routed
+    /// once at most: by whoever had read it before it was withdrawn.
+    pub(super) excused: BTreeSet<Revision>,
+    /// Received, and the content is gone: to be explained by a withdrawal.
+    pub(super) gone: BTreeSet<Revision>,
+    /// Withdrawn, and a content is there: to be explained by its being received after that.
+    pub(super) left: BTreeSet<Revision>,
+    pub(super) deliveries: OpenDeliveries,
+    /// Contents whose being gone was explained.
+    pub(super) withdrawn: u64,
+}
+
+impl Open {
+    pub(super) fn take(&mut self, body: EventBody, found: &Found, report: &mut VerifyReport) {
+        match body {
+            EventBody::Received(e) => {
+                let revision = (e.feedback, e.revision);
+                self.unrouted.insert(revision);
+                self.excused.remove(&revision);
+                self.left.remove(&revision);
+                if !found.contents.contains(&revision) {
+                    self.gone.insert(revision);
+                }
+            }
+            // Taken out of the queue because its content cannot be read.
+            EventBody::EnrichmentFailed(e) if e.code == UNREADABLE => {
+                let revision = (e.feedback, e.revision);
+                if self.unrouted.remove(&revision) {
+                    self.excused.insert(revision);
+                }
+            }
+            EventBody::Withdrawn(e) => {
+                self.withdrawn += take_all(&mut self.gone, e.feedback).len() as u64;
+                self.excused.extend(take_all(&mut self.unrouted, e.feedback));
+                let left = found.left.get(&e.feedback).into_iter().flatten();
+                self.left.extend(left.map(|revision| (e.feedback, *revision)));
+            }
+            EventBody::Routed(e) => {
+                let revision = (e.feedback, e.revision);
+                if !self.unrouted.remove(&revision) && !self.excused.remove(&revision) {
+                    report.find(format!(
+                        "{} (revision {}) was routed without waiting for it: twice, or without having been received",
+                        e.feedback, e.revision
+                    ));
+                }
+                for route in e.routes {
+                    let was = self.deliveries.put(route.delivery, route.destination, Place::Outbox);
+                    expect(was, None, route.delivery, "begins", report);
+                }
+            }
+            EventBody::Delivered(e) => self.end(e.delivery, report),
+            EventBody::DeliverySkipped(e) => self.end(e.delivery, report),
+            EventBody::DeliveryDeadLettered(e) => {
+                let was = self.deliveries.put(e.delivery, e.destination, Place::Dead);
+                expect(was, Some(Place::Outbox), e.delivery, "becomes a dead letter", report);
+            }
+            EventBody::DeliveryReplayed(e) => {
+                let was = self.deliveries.put(e.delivery, e.destination, Place::Outbox);
+                expect(was, Some(Place::Dead), e.delivery, "is replayed", report);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, delivery: DeliveryId, report: &mut VerifyReport) {
+        let was = self.deliveries.end(delivery);
+        expect(was, Some(Place::Outbox), delivery, "ends", report);
+    }
+}
+
+/// Finds a step of a delivery that cannot follow on where it was.
+fn expect(was: Option<Place>, must: Option<Place>, delivery: DeliveryId, step: &str, report: &mut VerifyReport) {
+    if was == must {
+        return;
+    }
+    let was = match was {
+        None => "is not open",
+        Some(Place::Outbox) => "waits",
+        Some(Place::Dead) => "is a dead letter",
+    };
+    report.find(format!(
+        "the ledger says that the delivery {delivery} {step}, at a place where it {was}"
+    ));
+}
+
+/// Takes all revisions of a record out.
+fn take_all(from: &mut BTreeSet<Revision>, feedback: FeedbackId) -> Vec<Revision> {
+    let all: Vec<Revision> = from.range((feedback, 0)..=(feedback, u32::MAX)).copied().collect();
+    for revision in &all {
+        from.remove(revision);
+    }
+    all
+}
+
+/// Where a delivery without an end has its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Outbox,
+    Dead,
+}
+
+/// Deliveries without an end. Departments are few: each name is kept once.
+#[derive(Default)]
+pub(super) struct OpenDeliveries {
+    departments: Vec<InstanceName>,
+    by_id: HashMap<DeliveryId, (usize, Place)>,
+}
+
+impl OpenDeliveries {
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.by_id.len() as u64
+    }
+
+    /// Notes where a delivery is now; answers where it was.
+    fn put(&mut self, delivery: DeliveryId, department: InstanceName, place: Place) -> Option<Place> {
+        let known = self.departments.iter().position(|name| *name == department);
+        let department = known.unwrap_or_else(|| {
+            self.departments.push(department);
+            self.departments.len() - 1
+        });
+        let was = self.by_id.insert(delivery, (department, place));
+        was.map(|(_, place)| place)
+    }
+
+    /// Forgets a delivery; answers where it was.
+    fn end(&mut self, delivery: DeliveryId) -> Option<Place> {
+        self.by_id.remove(&delivery).map(|(_, place)| place)
+    }
+
+    /// Whether a row of the outbox or of the dead letters is that of an open delivery.
+    pub(super) fn expect(&self, key: &Key, place: Place) -> bool {
+        let Some(delivery) = keys::last_id(key).map(DeliveryId::from_bytes) else {
+            return false;
+        };
+        let Some((department, expected)) = self.by_id.get(&delivery) else {
+            return false;
+        };
+        let Some(department) = self.departments.get(*department) else {
+            return false;
+        };
+        let row = match place {
+            Place::Outbox => keys::outbox(department, delivery),
+            Place::Dead => keys::dead(department, delivery),
+        };
+        *expected == place && row == *key
+    }
+}
