@@ -230,7 +230,10 @@ pub(super) async fn restore(
         )))?;
     }
     tell_tokens(report.tokens, without_tokens)?;
-    line("Then check it: mihwar ledger verify")?;
+    line(one_line(&format!(
+        "Then bring back the configuration, and check it: mihwar --data {} ledger verify",
+        folder.display()
+    )))?;
     Ok(Outcome::of(report.ok))
 }
 

@@ -43,7 +43,10 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Outcome> {
             config.data.display(),
             backup.display()
         ),
-        None => format!("{}: nothing to do for format {FORMAT}", config.data.display()),
+        None => format!(
+            "{} has format {FORMAT} already; nothing was to be done",
+            config.data.display()
+        ),
     })?;
     Ok(Outcome::Done)
 }

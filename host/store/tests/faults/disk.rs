@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use mihwar_store::{FreeSpace, RedbSettings, RedbStore, StorageBackend, StoreError};
+use mihwar_store::{FreeSpace, Nature, Natures, RedbSettings, RedbStore, StorageBackend, StoreError};
 
 use crate::random::Random;
 
@@ -22,6 +22,7 @@ pub(crate) fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
         free_space_floor: 0,
         cache_bytes: 64 * 1024,
         readers: 1,
+        natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()
     };
     RedbStore::open_with(disk.clone(), Arc::new(Endless), settings)
