@@ -187,7 +187,7 @@ fn format_note(input: &[u8]) -> Result<String, String> {
     let note = folder.path().join("FORMAT");
     std::fs::write(&note, input).map_err(words)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
-    let said = match runtime.block_on(mihwar_hub::upgrade(&config, &mut |_| {})) {
+    let said = match runtime.block_on(mihwar_hub::upgrade(&config, &mihwar_model::SystemClock, &mut |_| {})) {
         Ok(done) => return Err(format!("a note without a store was taken: {done:?}")),
         Err(error) => error.to_string(),
     };

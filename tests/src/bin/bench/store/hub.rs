@@ -34,6 +34,8 @@ impl Hub {
         let site = Site::new("127.0.0.1:9".parse().expect("an address")).unwrap();
         // No department listens here: what is measured is intake, with enrichment and routing behind it.
         site.reconfigure("default = [\"service\"]", "default = []");
+        // All clients show one token, which gets two thirds of the places.
+        site.reconfigure("[storage]", "[server]\nstreams = 256\n[storage]");
         // The first start compiles the plugins, which is not what is measured.
         assert!(site.serve().unwrap().stop());
         let running = site.serve().unwrap();
