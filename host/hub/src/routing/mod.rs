@@ -87,6 +87,44 @@ fn env() -> Result<Env, DeclarationError> {
     Ok(env)
 }
 
+/// How deep brackets and conditions may lie in each other.
+const NESTING_MAX: usize = 32;
+/// What the parser needs of the stack for that, with room to spare: it calls itself a score of times for each level, and
+/// an overflow would end the process.
+const PARSER_STACK_BYTES: usize = 32 << 20;
+
+/// Compiles one rule on a stack of its own.
+fn compiled(env: &Env, rule: &str) -> Result<Program, String> {
+    if nesting(rule) > NESTING_MAX {
+        return Err(format!(
+            "its brackets and conditions lie more than {NESTING_MAX} deep; split it into several rules"
+        ));
+    }
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
+        let parsing = parser
+            .spawn_scoped(scope, || env.compile(rule).map_err(|error| error.to_string()))
+            .map_err(|error| format!("no thread could be started to read it: {error}"))?;
+        parsing
+            .join()
+            .unwrap_or_else(|_| Err("the parser failed on it".to_owned()))
+    })
+}
+
+/// How deep the parser goes at most. What stands in quotation marks counts, too: that is seldom much, and never less.
+fn nesting(rule: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for letter in rule.chars() {
+        match letter {
+            '(' | '[' | '{' | '?' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
+}
+
 impl RuleSet {
     /// Compiles rules. The error carries the index of the rule and what is wrong with it.
     pub(crate) fn compile(routes: &[RouteSection], routing: &RoutingSection) -> Result<Self, (usize, String)> {
@@ -94,9 +132,10 @@ impl RuleSet {
         let mut rules = Vec::with_capacity(routes.len());
         let mut hash = Sha256::new();
         for (index, route) in routes.iter().enumerate() {
-            let program = env
-                .compile(&route.when)
-                .map_err(|error| (index, format!("rule \"{}\" is no CEL expression: {error}", route.name)))?;
+            let program = compiled(&env, &route.when).map_err(|error| {
+                let message = format!("rule \"{}\" is no CEL expression: {error}", route.name);
+                (index, message)
+            })?;
             let references = program.references();
             if let Some(name) = references.variables().into_iter().find(|name| *name != "record") {
                 return Err((
@@ -299,6 +338,23 @@ mod tests {
             quarantine: None,
             withdrawn: false,
         }
+    }
+
+    #[test]
+    fn what_would_take_the_parser_too_deep_is_refused() {
+        let refused = |when: String| {
+            let route = RouteSection {
+                name: "عميقة".to_owned(),
+                when,
+                to: vec![name("service")],
+            };
+            RuleSet::compile(&[route], &RoutingSection::default()).err()
+        };
+        let brackets = |depth: usize| format!("{}record.body == 'شكوى'{}", "(".repeat(depth), ")".repeat(depth));
+        assert_eq!(refused(brackets(32)), None);
+        let (_, message) = refused(brackets(33)).unwrap();
+        assert!(message.contains("عميقة") && message.contains("32 deep"), "{message}");
+        assert!(refused("true ? ".repeat(100_000)).is_some());
     }
 
     fn decide(rules: &[(&str, &str)], matching: Matching) -> Vec<(String, String)> {

@@ -94,7 +94,7 @@ impl Verification<'_> {
         let unnamed = kept.saturating_sub(self.tally.named);
         if unnamed > 0 {
             self.report.find(format!(
-                "{unnamed} files are kept, but nothing that is stored names them"
+                "nothing that is stored names {unnamed} of the files that are kept"
             ));
         }
         Ok(())
