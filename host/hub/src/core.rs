@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use mihwar_model::{Actor, Clock, Event, EventBody, Ids};
 use mihwar_store::{ApplyError, Batch, BlobFolder, Store};
@@ -12,17 +10,12 @@ use tokio::sync::Notify;
 use crate::fault::Fault;
 use crate::intake::Desk;
 use crate::rebuild::SideStores;
+use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
-/// How much longer than its last step work pauses that gives way to intake. The longer, the more is left for when it is
-/// late and gives way no more.
-const PAUSE_FACTOR: u32 = 3;
-/// Longest pause of work that gives way to intake.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
-
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
@@ -35,33 +28,6 @@ pub(crate) struct Core {
     pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
-}
-
-/// Intake goes first. What comes after it (enrichment, routing, read models) shares the cores and the writer with it;
-/// a burst is made durable at full speed, and worked off when it is over.
-#[derive(Debug, Default)]
-pub(crate) struct RightOfWay(AtomicUsize);
-
-impl RightOfWay {
-    /// To be held while something is being taken in.
-    pub(crate) fn taken(&self) -> impl Drop + '_ {
-        struct Taken<'a>(&'a AtomicUsize);
-        impl Drop for Taken<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Taken(&self.0)
-    }
-
-    /// Called between two steps of work that can wait: pauses several times as long as the last step took, while
-    /// something is being taken in and this work is not `late`.
-    pub(crate) async fn give(&self, took: Duration, late: bool) {
-        if !late && self.0.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep((took * PAUSE_FACTOR).min(PAUSE_MAX)).await;
-        }
-    }
 }
 
 impl fmt::Debug for Core {

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
-use crate::core::{Core, RightOfWay, Wake};
+use crate::core::{Core, Wake};
 use crate::doors::{Disk, Doors};
 use crate::fault::Fault;
 use crate::format::{self, FormatError, STORE_FILE, Standing};
@@ -21,6 +21,7 @@ use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use crate::rebuild::{self, SideStores};
+use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
 use crate::vault::Vault;
 use crate::workers::Workers;

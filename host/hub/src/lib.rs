@@ -37,6 +37,7 @@ mod poll;
 mod projection;
 mod query;
 mod rebuild;
+mod right_of_way;
 mod routing;
 mod rows;
 mod status;

@@ -179,7 +179,7 @@ async fn work_off(core: Arc<Core>) {
     // A panic must not leave a place that nobody fills again.
     let _place = GoesHome(&core.desk);
     while let Some(group) = core.desk.next() {
-        let _first = core.right_of_way.taken();
+        let _first = core.right_of_way.taken(group.len());
         take_in(&core, group).await;
     }
 }
