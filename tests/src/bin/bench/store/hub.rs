@@ -55,11 +55,18 @@ impl Hub {
         self.running.as_ref().expect("the hub runs")
     }
 
+    /// The hub ends connections that lie idle, as this one does while a load runs.
+    async fn reconnect(&mut self) {
+        self.control = Http::connect(self.site.listen).await;
+    }
+
     async fn overview(&mut self) -> serde_json::Value {
+        self.reconnect().await;
         self.control.get("/api/v1/overview", &self.token).await
     }
 
     async fn newest(&mut self) -> serde_json::Value {
+        self.reconnect().await;
         let page = self.control.get("/api/v1/feedback?limit=1", &self.token).await;
         page["items"][0].clone()
     }
@@ -113,6 +120,7 @@ impl Side for Hub {
     }
 
     async fn fsyncs(&mut self) -> u64 {
+        self.reconnect().await;
         let request = Prepared::get("/metrics", &self.token);
         let metrics = String::from_utf8_lossy(self.control.exchange(&request).await).into_owned();
         let value = metrics
