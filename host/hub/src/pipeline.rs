@@ -45,7 +45,12 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     return;
                 }
                 let waited = shared.core.clock.now().0.saturating_sub(oldest.0);
-                shared.core.right_of_way.give(started.elapsed(), waited > LATE_MS).await;
+                let pause = shared.core.right_of_way.give(started.elapsed(), waited > LATE_MS);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = pause => {}
+                }
                 continue;
             }
             Err(Fault::TooLarge(_)) if most > 1 => {

@@ -89,7 +89,11 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
             Ok(0) => Duration::from_millis(500),
             Ok(_) => {
                 let late = behind(&core).await.is_ok_and(|behind| behind > LATE_EVENTS);
-                core.right_of_way.give(started.elapsed(), late).await;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = core.right_of_way.give(started.elapsed(), late) => {}
+                }
                 continue;
             }
             Err(Fault::Busy { retry_after }) => retry_after,
