@@ -16,6 +16,7 @@ use crate::vault::Vault;
 
 /// How often a batch that must not be given up meets a busy writer before it is.
 const PATIENCE: u32 = 500;
+
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,

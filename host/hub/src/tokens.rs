@@ -281,6 +281,11 @@ mod tests {
     use crate::core::Core;
     use crate::keys;
 
+    fn core_in(folder: &tempfile::TempDir) -> Arc<Core> {
+        let store = Arc::new(MemoryStore::new());
+        Arc::new(Core::for_tests(store, folder.path(), Time(1_000)))
+    }
+
     async fn known(core: &Core) -> NewToken {
         let scopes = vec![Scope::FeedbackWrite];
         let made = create(core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
@@ -296,8 +301,7 @@ mod tests {
     #[tokio::test]
     async fn a_revoked_token_is_worthless_at_once_although_it_was_known() {
         let folder = tempfile::tempdir().unwrap();
-        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
-        let core = Arc::new(core);
+        let core = core_in(&folder);
         let made = known(&core).await;
         let forged = format!("{}0", &made.token);
         assert!(authenticate(&core, &forged).await.unwrap().is_none());
@@ -309,8 +313,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_gives_up_waiting_has_revoked_it_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
-        let core = Arc::new(core);
+        let core = core_in(&folder);
         let made = known(&core).await;
         tokio::select! {
             biased;
@@ -329,8 +332,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_is_gone_from_the_store_is_forgotten_by_the_next_try() {
         let folder = tempfile::tempdir().unwrap();
-        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_000));
-        let core = Arc::new(core);
+        let core = core_in(&folder);
         let made = known(&core).await;
         let gone = Batch {
             edits: vec![Edit::Delete(keys::token(made.id))],
