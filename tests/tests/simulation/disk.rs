@@ -37,12 +37,8 @@ pub(crate) enum Told {
 
 #[derive(Default)]
 struct Contents {
-    /// What a read sees.
-    visible: Vec<u8>,
-    /// What the last sync made durable.
-    durable: Vec<u8>,
-    /// What was done since.
-    unsynced: Vec<Change>,
+    store: FileContents,
+    log: FileContents,
     /// Writes, syncs and changes of length since the disk is there.
     operations: u64,
     fault: Option<(u64, Fault)>,
@@ -54,6 +50,46 @@ struct Contents {
     lies: bool,
     /// Handles of an earlier life are of no use.
     life: u64,
+}
+
+#[derive(Default)]
+struct FileContents {
+    /// What a read sees.
+    visible: Vec<u8>,
+    /// What the last sync made durable.
+    durable: Vec<u8>,
+    /// What was done since.
+    unsynced: Vec<Change>,
+}
+
+impl FileContents {
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.visible);
+        self.unsynced.push(change);
+    }
+
+    fn sync(&mut self) {
+        let Self { durable, unsynced, .. } = self;
+        unsynced.drain(..).for_each(|change| change.apply(durable));
+    }
+
+    fn end(&mut self, ending: Ending, luck: &mut Luck) {
+        match ending {
+            Ending::Kill => self.sync(),
+            Ending::PowerCut => {
+                let Self { durable, unsynced, .. } = self;
+                unsynced.drain(..).for_each(|change| change.cut(luck, durable));
+            }
+        }
+        self.visible.clone_from(&self.durable);
+    }
+}
+
+/// Which of the store's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Store,
+    Log,
 }
 
 #[derive(Clone)]
@@ -108,10 +144,11 @@ impl Disk {
         }
     }
 
-    /// The file on it, for this life of the machine.
-    pub(crate) fn file(&self) -> File {
+    /// A file on it, for this life of the machine.
+    pub(crate) fn file(&self, name: Name) -> File {
         File {
             disk: self.clone(),
+            name,
             life: self.lock().life,
         }
     }
@@ -152,25 +189,15 @@ impl Disk {
     /// Begins again with nothing: what was being made for the first time was not finished.
     pub(crate) fn wipe(&self) {
         let mut contents = self.lock();
-        contents.visible.clear();
-        contents.durable.clear();
-        contents.unsynced.clear();
+        contents.store = FileContents::default();
+        contents.log = FileContents::default();
     }
 
     /// Ends a life. Nothing that still holds the file can reach it afterwards.
     pub(crate) fn end(&self, ending: Ending, luck: &mut Luck) {
         let mut contents = self.lock();
-        let Contents {
-            visible,
-            durable,
-            unsynced,
-            ..
-        } = &mut *contents;
-        match ending {
-            Ending::Kill => unsynced.drain(..).for_each(|change| change.apply(durable)),
-            Ending::PowerCut => unsynced.drain(..).for_each(|change| change.cut(luck, durable)),
-        }
-        visible.clone_from(durable);
+        contents.store.end(ending, luck);
+        contents.log.end(ending, luck);
         contents.dead = false;
         contents.has_failed = false;
         contents.life += 1;
@@ -187,15 +214,16 @@ impl FreeSpace for Disk {
     }
 }
 
-/// The store's file.
+/// A file of the store.
 pub(crate) struct File {
     disk: Disk,
+    name: Name,
     life: u64,
 }
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("life", &self.life).finish_non_exhaustive()
+        f.debug_struct("File").field("name", &self.name).field("life", &self.life).finish_non_exhaustive()
     }
 }
 
@@ -229,42 +257,44 @@ impl File {
     }
 }
 
+impl Contents {
+    fn file(&mut self, name: Name) -> &mut FileContents {
+        match name {
+            Name::Store => &mut self.store,
+            Name::Log => &mut self.log,
+        }
+    }
+}
+
 impl StorageBackend for File {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.look()?.visible.len() as u64)
+        Ok(self.look()?.file(self.name).visible.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let contents = self.look()?;
+        let mut contents = self.look()?;
         let start = usize::try_from(offset).unwrap();
-        let found = contents.visible.get(start..start + out.len());
+        let found = contents.file(self.name).visible.get(start..start + out.len());
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut contents = self.change()?;
         let change = Change::Length(usize::try_from(length).unwrap());
-        change.apply(&mut contents.visible);
-        contents.unsynced.push(change);
+        self.change()?.file(self.name).change(change);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut contents = self.change()?;
-        if contents.lies {
-            return Ok(());
+        if !contents.lies {
+            contents.file(self.name).sync();
         }
-        let Contents { durable, unsynced, .. } = &mut *contents;
-        unsynced.drain(..).for_each(|change| change.apply(durable));
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut contents = self.change()?;
-        let change = Change::Write(offset, data.to_vec());
-        change.apply(&mut contents.visible);
-        contents.unsynced.push(change);
+        self.change()?.file(self.name).change(Change::Write(offset, data.to_vec()));
         Ok(())
     }
 }

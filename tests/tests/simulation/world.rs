@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clients::Books;
-use crate::disk::{Disk, Ending, Told};
+use crate::disk::{Disk, Ending, Name, Told};
 use crate::luck::Luck;
 use crate::network::{self, Neighbours};
 use crate::script::Script;
@@ -241,9 +241,14 @@ impl World {
         let settings = RedbSettings {
             execution: Execution::Inline,
             cache_bytes: 4 << 20,
+            // Some lives see it begin again a few times.
+            log_bytes: 128 << 10,
             ..settings
         };
-        let open = || RedbStore::open_with(self.disk.file(), Arc::new(self.disk.clone()), settings);
+        let open = || {
+            let (store, log) = (self.disk.file(Name::Store), self.disk.file(Name::Log));
+            RedbStore::open_with(store, log, Arc::new(self.disk.clone()), settings)
+        };
         if !self.state().store_is_made {
             // A real file is made under another name and gets its own when it is whole.
             self.disk.wipe();

@@ -10,7 +10,7 @@ use redb::{
 
 use super::layout;
 use super::schema::{
-    FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, Snapshot, TILES, decode_format, engine, opening,
+    FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, META_LOG, Snapshot, TILES, decode_format, engine, opening,
 };
 use super::scratch::Keeping;
 use super::spaces::RowTables;
@@ -136,6 +136,34 @@ impl SharedDatabase {
             .commit()
             .map_err(|error| StoreError::engine("making a new store")(error.into()))?;
         Ok(FORMAT)
+    }
+
+    /// The length that the log has at least, if one goes on from this file.
+    pub(crate) fn log_length(&self) -> Result<Option<u64>, StoreError> {
+        let reading = self.read()?;
+        let meta = reading.transaction.open_table(META).map_err(opening)?;
+        let found = ReadableTable::get(&meta, META_LOG).map_err(engine("looking for a log"))?;
+        let length = found.map(|length| length.value().try_into().map(u64::from_be_bytes));
+        length
+            .transpose()
+            .map_err(|_| StoreError::corrupt("the length of the log is not a number"))
+    }
+
+    /// Makes durable what was committed so far, together with whether a log goes on from there, and how long it is.
+    pub(crate) fn checkpoint(&self, log_length: Option<u64>) -> Result<(), StoreError> {
+        let transaction = self.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META).map_err(opening)?;
+            let failed = engine("noting whether there is a log");
+            if let Some(length) = log_length {
+                meta.insert(META_LOG, length.to_be_bytes().as_slice()).map_err(failed)?;
+            } else {
+                meta.remove(META_LOG).map_err(failed)?;
+            }
+        }
+        transaction
+            .commit()
+            .map_err(|error| StoreError::engine("making the file durable")(error.into()))
     }
 
     pub(crate) fn load(&self) -> Result<Committed, StoreError> {

@@ -8,6 +8,7 @@ use super::containment::contained;
 use super::create;
 use super::database::SharedDatabase;
 use super::layout;
+use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
 use super::schema::{FORMAT, Snapshot, decode_row, encode_tile, engine};
 use super::store::RedbStore;
@@ -43,19 +44,22 @@ impl RedbStore {
     pub fn check_integrity(path: impl AsRef<Path>) -> Result<Integrity, StoreError> {
         let path = path.as_ref();
         let (backend, _) = create::existing(path)?;
-        check(backend, path)
+        check(backend, LogPlace::beside(path), path)
     }
 
-    /// The same on something else than a file.
+    /// The same on something else than a file and its log.
     ///
     /// # Errors
     /// As [`RedbStore::check_integrity`].
-    pub fn check_integrity_with(backend: impl StorageBackend) -> Result<Integrity, StoreError> {
-        check(backend, Path::new("(no file)"))
+    pub fn check_integrity_with(
+        backend: impl StorageBackend,
+        log: impl StorageBackend,
+    ) -> Result<Integrity, StoreError> {
+        check(backend, LogPlace::Given(Box::new(log)), Path::new("(no file)"))
     }
 }
 
-fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreError> {
+fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Integrity, StoreError> {
     let failed = |error: std::io::Error| StoreError::engine("reading the file")(redb::Error::Io(error));
     let overlay = Overlay::new(backend).map_err(failed)?;
     let file_bytes = StorageBackend::len(&overlay).map_err(failed)?;
@@ -75,6 +79,9 @@ fn check(backend: impl StorageBackend, path: &Path) -> Result<Integrity, StoreEr
                 });
             }
         };
+        if let Some(length) = database.log_length()? {
+            recover(&database, &*log.existing(length)?.backend)?;
+        }
         let snapshot = database.snapshot()?;
         let journal_entries = check_journal(&snapshot)?;
         let found = Integrity {

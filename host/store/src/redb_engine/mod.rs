@@ -3,6 +3,7 @@
 //! redb blocks, so none of it runs on a thread of the async runtime. It is asked for little: no savepoints, no
 //! `insert_reserve`, no `retain`, one process.
 
+mod applying;
 mod backend;
 mod compaction;
 mod containment;
@@ -11,6 +12,7 @@ mod create;
 mod database;
 mod integrity;
 mod layout;
+mod log;
 mod overlay;
 mod peek;
 mod readers;

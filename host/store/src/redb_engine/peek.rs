@@ -6,7 +6,10 @@ use std::path::Path;
 use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use super::containment::contained;
+use super::create;
+use super::database::SharedDatabase;
 use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
+use super::log::{LogPlace, recover};
 use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
 use super::spaces::RowTables;
 use crate::{Key, StoreError};
@@ -98,22 +101,23 @@ fn unopened(path: &Path, error: DatabaseError) -> StoreError {
     }
 }
 
-/// Mends a file that was not closed in order, and changes nothing else of it. Blocks.
+/// Mends a file that was not closed in order, and brings what its log has into it; changes nothing else. Blocks.
 ///
 /// # Errors
 /// As [`peek`].
 pub fn repair(path: &Path) -> Result<(), StoreError> {
+    let (backend, _) = create::existing(path)?;
     contained("mending the file", || {
-        match redb::Builder::new().set_cache_size(CACHE_BYTES).open(path) {
-            Ok(database) => {
-                drop(database);
-                Ok(())
+        let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
+        if let Some(length) = database.log_length()? {
+            let log = LogPlace::beside(path).existing(length)?;
+            recover(&database, &*log.backend)?;
+            database.checkpoint(None)?;
+            if let Err(error) = log.remove() {
+                tracing::warn!(%error, "the log of the mended store could not be removed; it is of no use any more");
             }
-            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
-                Err(StoreError::AlreadyOpen { path: path.to_owned() })
-            }
-            Err(error) => Err(StoreError::engine("mending the file")(error.into())),
         }
+        database.close()
     })
 }
 

@@ -24,6 +24,9 @@ pub struct RedbSettings {
     pub readers: usize,
     /// Bytes of free disk space below which batches are refused. A full disk can hurt more than the store.
     pub free_space_floor: u64,
+    /// Batches become durable in a log beside the file. When it has this many bytes, the file itself is made durable and
+    /// the log begins again. A longer one costs room, and time after a crash; a shorter one costs writing.
+    pub log_bytes: u64,
     /// Memory that the engine may use as its page cache, in bytes.
     pub cache_bytes: usize,
     /// What becomes of each space's rows in a backup; not the operator's to choose, but that of the room above. Without
@@ -40,6 +43,7 @@ impl Default for RedbSettings {
             queue_bytes: 64_000_000,
             readers: 2,
             free_space_floor: 512 * 1024 * 1024,
+            log_bytes: 8 * 1024 * 1024,
             cache_bytes: 256 * 1024 * 1024,
             natures: Natures::all(Nature::Passing),
             execution: Execution::Threads,

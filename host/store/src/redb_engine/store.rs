@@ -16,11 +16,12 @@ use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create::{self, FileId};
 use super::database::SharedDatabase;
+use super::log::{Log, LogPlace, recover};
 use super::readers::Readers;
 use super::scratch::{self, Keeping};
 use super::settings::{Execution, RedbSettings};
 use super::view::RedbView;
-use super::writer::{Job, SpaceWatch, Writer, give_up};
+use super::writer::{Committed, Job, SpaceWatch, Writer, give_up};
 use crate::queue::{PushError, Queue};
 use crate::{
     ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Natures,
@@ -49,7 +50,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Threads {
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<Result<(), StoreError>>>,
     readers: Vec<JoinHandle<()>>,
     /// The writer itself, where there is no thread for it.
     inline: Option<Writer>,
@@ -64,7 +65,8 @@ impl RedbStore {
         let path = path.as_ref();
         let space = Arc::new(FolderSpace(create::folder_of(path)));
         let (backend, opened) = create::backend(path)?;
-        let mut store = Self::open_at(backend, path, space.clone(), settings, Keeping::Durable)?;
+        let log = LogPlace::beside(path);
+        let mut store = Self::open_at(backend, Some(log), path, space.clone(), settings)?;
         if FileId::at(path)? != opened {
             // Somebody who had it open put another file in its place before it was locked here.
             return Err(StoreError::AlreadyOpen { path: path.to_owned() });
@@ -81,17 +83,19 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Opens a store on something else than a file, with another way to measure free space: for tests with a failing
-    /// or full disk.
+    /// Opens a store on something else than a file and its log, with another way to measure free space: for tests with a
+    /// failing or full disk.
     ///
     /// # Errors
     /// As [`RedbStore::open`].
     pub fn open_with(
         backend: impl StorageBackend,
+        log: impl StorageBackend,
         space: Arc<dyn FreeSpace>,
         settings: RedbSettings,
     ) -> Result<Self, StoreError> {
-        Self::open_at(backend, Path::new("(no file)"), space, settings, Keeping::Durable)
+        let log = LogPlace::Given(Box::new(log));
+        Self::open_at(backend, Some(log), Path::new("(no file)"), space, settings)
     }
 
     /// Makes an empty store for rows that can be computed again. It keeps the contract while it is open, but nothing of it
@@ -103,23 +107,34 @@ impl RedbStore {
     pub fn scratch(folder: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
         let folder = folder.as_ref();
         let space = Arc::new(FolderSpace(folder.to_owned()));
-        Self::open_at(scratch::nameless(folder)?, folder, space, settings, Keeping::Scratch)
+        Self::open_at(scratch::nameless(folder)?, None, folder, space, settings)
     }
 
+    /// Without a log, nothing of it is kept.
     fn open_at(
         backend: impl StorageBackend,
+        log: Option<LogPlace>,
         path: &Path,
         space: Arc<dyn FreeSpace>,
         settings: RedbSettings,
-        keeping: Keeping,
     ) -> Result<Self, StoreError> {
+        let keeping = match log {
+            Some(_) => Keeping::Durable,
+            None => Keeping::Scratch,
+        };
         let counters = Arc::new(Counters::of(keeping));
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
-        let (database, committed) = contained("opening the file", || {
+        let (database, committed, log) = contained("opening the file", || {
             let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
             database.prepare()?;
-            let committed = database.load()?;
-            Ok((database, committed))
+            let (committed, log) = match log {
+                Some(place) => {
+                    let (committed, log) = begin_log(&database, place, &counters, settings.log_bytes)?;
+                    (committed, Some(log))
+                }
+                None => (database.load()?, None),
+            };
+            Ok((database, committed, log))
         })?;
         let queue = Arc::new(Queue::new(settings.queue_batches.max(1), settings.queue_bytes));
         let writer = Writer {
@@ -129,6 +144,7 @@ impl RedbStore {
             committed,
             space: SpaceWatch::new(space, settings.free_space_floor),
             natures: settings.natures,
+            log,
             failed: None,
             changes: None,
         };
@@ -168,6 +184,33 @@ impl RedbStore {
             compactions: Arc::clone(&self.inner.compactions),
         })
     }
+}
+
+/// Brings the file to where its log ends, if it was left with one, and begins a new log.
+fn begin_log(
+    database: &SharedDatabase,
+    place: LogPlace,
+    counters: &Arc<Counters>,
+    limit: u64,
+) -> Result<(Committed, Log), StoreError> {
+    let failed = |error: std::io::Error| StoreError::Engine {
+        what: "beginning a log",
+        reason: error.to_string(),
+    };
+    let (committed, file) = match database.log_length()? {
+        Some(length) => {
+            let file = place.existing(length)?;
+            let committed = recover(database, &*file.backend)?;
+            // Everything is in the file now, which is the store for a moment; what is in the log may go.
+            database.checkpoint(None)?;
+            (committed, file)
+        }
+        None => (database.load()?, place.make()?),
+    };
+    let log = Log::begin(file, Arc::clone(counters), limit, &committed).map_err(failed)?;
+    // The log is there and empty: from here on opening the store looks into it.
+    database.checkpoint(Some(log.length()))?;
+    Ok((committed, log))
 }
 
 impl Threads {
@@ -293,10 +336,19 @@ impl Inner {
         // Held until the end, so that a second caller waits for the first.
         let mut threads = self.threads();
         self.queue.close();
-        if let Some(mut writer) = threads.inline.take() {
-            writer.work_off();
-        }
-        let writer_sound = threads.writer.take().is_none_or(|writer| writer.join().is_ok());
+        let finished = match (threads.inline.take(), threads.writer.take()) {
+            (Some(mut writer), _) => {
+                writer.work_off();
+                writer.finish()
+            }
+            (None, Some(writer)) => writer.join().unwrap_or_else(|_| {
+                Err(StoreError::Engine {
+                    what: "closing",
+                    reason: "the writer had panicked; its message is in the log".to_owned(),
+                })
+            }),
+            (None, None) => Ok(()),
+        };
         self.compactions.end();
         self.readers.close();
         for reader in threads.readers.drain(..) {
@@ -304,14 +356,7 @@ impl Inner {
             reader.join().ok();
         }
         let closed = contained("closing the file", || self.database.close());
-        if writer_sound {
-            closed
-        } else {
-            Err(StoreError::Engine {
-                what: "closing",
-                reason: "the writer had panicked; its message is in the log".to_owned(),
-            })
-        }
+        finished.and(closed)
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {

@@ -1,24 +1,22 @@
-//! The one that writes, on a thread of its own unless the store works inline. It takes what is waiting, applies each batch in one shared transaction, commits once, and
-//! answers everybody.
+//! The one that writes, on a thread of its own unless the store works inline. It takes what is waiting, applies each batch
+//! in one shared transaction, makes that durable once, and answers everybody.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mihwar_ledger::leaf_hash;
-use redb::{Table, WriteTransaction};
+use redb::{Durability, WriteTransaction};
 use tokio::sync::oneshot;
 // Measures simulated time where there is a simulation, so that nothing decided here depends on the machine's pace.
 use tokio::time::Instant;
 
+use super::applying::{Notes, Tables};
 use super::compaction::ChangedKeys;
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, encode_tile, engine, opening};
-use super::spaces::RowsInTransaction;
-use crate::plan::plan;
+use super::log::{AppendError, Log};
 use crate::queue::Queue;
-use crate::tree::{FullTile, Tree};
+use crate::tree::Tree;
 use crate::{ApplyError, Batch, Commit, FreeSpace, Key, Natures, StoreError};
 
 /// Most batches in one commit.
@@ -55,6 +53,8 @@ pub(crate) struct Writer {
     pub(crate) committed: Committed,
     pub(crate) space: SpaceWatch,
     pub(crate) natures: Natures,
+    /// What makes batches durable until the file itself is; none where nothing is to be.
+    pub(crate) log: Option<Log>,
     /// Set when a commit failed: what is on disk is unknown then, and only opening the file again can tell.
     pub(crate) failed: Option<StoreError>,
     /// While the file is compacted: where the keys of changed rows are noted.
@@ -72,13 +72,17 @@ struct Applied {
 
 impl Writer {
     /// Works until the queue is closed and empty.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// As [`Writer::finish`].
+    pub(crate) fn run(mut self) -> Result<(), StoreError> {
         // Also on a panic: whoever waits is told at once that the outcome is unknown, and nobody is taken in any more.
         let _stop = StopOnDrop(Arc::clone(&self.queue));
         while let Some(jobs) = self.queue.take(GROUP_BATCHES, GROUP_BYTES) {
             self.work(jobs);
             self.counters.export(self.queue.len());
         }
+        self.finish()
     }
 
     /// Writes what waits now.
@@ -91,6 +95,22 @@ impl Writer {
             self.work(jobs);
             self.counters.export(self.queue.len());
         }
+    }
+
+    /// Makes the file durable and ends the log, so that the file alone is the store.
+    ///
+    /// # Errors
+    /// An engine failure: what was acknowledged is in the log, and comes back when the store is opened.
+    pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
+        // After a failure only opening it again can tell what there is.
+        let Some(log) = self.log.take().filter(|_| self.failed.is_none()) else {
+            return Ok(());
+        };
+        self.database.checkpoint(None)?;
+        if let Err(error) = log.end() {
+            tracing::warn!(%error, "the log of the closed store could not be removed; it is of no use any more");
+        }
+        Ok(())
     }
 
     fn work(&mut self, jobs: Vec<Job>) {
@@ -134,12 +154,13 @@ impl Writer {
     fn commit_group(&mut self, batches: Vec<Batch>) -> Vec<Answer> {
         let count = batches.len();
         let mut next = self.committed.clone();
+        let is_logged = self.log.as_ref().is_some_and(Log::has_room);
         let Applied {
             transaction,
             mut outcomes,
             rows,
             changed,
-        } = match self.apply_group(&mut next, batches) {
+        } = match self.apply_group(&mut next, batches, is_logged) {
             Ok(applied) => applied,
             // The transaction was dropped, which undoes it: nothing was applied, and that is certain.
             Err(error) => {
@@ -153,9 +174,9 @@ impl Writer {
             }
             return outcomes;
         }
-        if let Err(error) = transaction.commit() {
+        if let Err(error) = self.make_durable(transaction, &next, is_logged) {
             tracing::error!(%error, "a commit failed; the store takes no more writes until it is opened again");
-            self.failed = Some(StoreError::engine("committing")(error.into()).of_writing());
+            self.failed = Some(error.of_writing());
             for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
                 *outcome = Err(ApplyError::Unknown);
             }
@@ -175,15 +196,67 @@ impl Writer {
         outcomes
     }
 
-    fn apply_group(&self, next: &mut Committed, batches: Vec<Batch>) -> Result<Applied, StoreError> {
+    /// Makes a transaction durable, by the log or by a durable commit of the file, and visible.
+    fn make_durable(
+        &mut self,
+        mut transaction: WriteTransaction,
+        next: &Committed,
+        is_logged: bool,
+    ) -> Result<(), StoreError> {
+        let is_logged = is_logged && self.append_to_log()?;
+        if is_logged {
+            transaction
+                .set_durability(Durability::None)
+                .map_err(|error| StoreError::Engine {
+                    what: "committing",
+                    reason: error.to_string(),
+                })?;
+        }
+        transaction
+            .commit()
+            .map_err(|error| StoreError::engine("committing")(error.into()))?;
+        if let Some(log) = self.log.as_mut().filter(|_| !is_logged) {
+            log.restart(next);
+        }
+        Ok(())
+    }
+
+    /// Whether the group is durable in the log; if not, nothing of it is there.
+    fn append_to_log(&mut self) -> Result<bool, StoreError> {
+        let Some(log) = &mut self.log else {
+            return Ok(false);
+        };
+        match log.append(self.committed.version) {
+            Ok(()) => Ok(true),
+            Err(AppendError::Nothing(error)) => {
+                tracing::debug!(%error, "the log cannot take a group; the file is made durable instead");
+                Ok(false)
+            }
+            Err(AppendError::Unknown(error)) => Err(StoreError::Engine {
+                what: "writing the log",
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn apply_group(
+        &mut self,
+        next: &mut Committed,
+        batches: Vec<Batch>,
+        is_logged: bool,
+    ) -> Result<Applied, StoreError> {
         let transaction = self.database.begin_write()?;
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rows = 0;
-        let changed = {
-            let mut tables = Tables::open(&transaction, self.natures)?;
-            tables.changed = self.changes.as_ref().map(|_| Vec::new());
+        let mut notes = Notes {
+            natures: self.natures,
+            changed: self.changes.as_ref().map(|_| Vec::new()),
+            frame: self.log.as_mut().filter(|_| is_logged).map(Log::begin_frame),
+        };
+        {
+            let mut tables = Tables::open(&transaction)?;
             for batch in batches {
-                match tables.apply(next, batch) {
+                match tables.apply(next, batch, &mut notes) {
                     // Half of this batch may be in the transaction: give all of it up.
                     Err(ApplyError::Broken(error)) => return Err(error),
                     Err(refused) => outcomes.push(Err(refused)),
@@ -193,17 +266,13 @@ impl Writer {
                     }
                 }
             }
-            let head = Head::to_bytes(next.version, next.tree.frontier());
-            let mut meta = transaction.open_table(META).map_err(opening)?;
-            meta.insert(META_HEAD, head.as_slice())
-                .map_err(engine("writing the head of the journal"))?;
-            tables.changed
-        };
+            tables.write_head(next)?;
+        }
         Ok(Applied {
+            changed: notes.changed,
             transaction,
             outcomes,
             rows,
-            changed,
         })
     }
 
@@ -214,89 +283,6 @@ impl Writer {
         self.counters.refused.fetch_add(refused, Ordering::Relaxed);
         metrics::counter!("mihwar_store_batches_total", "outcome" => "applied").increment(applied);
         metrics::counter!("mihwar_store_batches_total", "outcome" => "refused").increment(refused);
-    }
-}
-
-struct Tables<'transaction> {
-    rows: RowsInTransaction<'transaction>,
-    journal: Table<'transaction, u64, &'static [u8]>,
-    tiles: Table<'transaction, (u8, u64), &'static [u8]>,
-    /// Opened by the first deletion that is noted: most transactions have none.
-    removed: Option<Table<'transaction, &'static [u8], u64>>,
-    transaction: &'transaction WriteTransaction,
-    natures: Natures,
-    /// Keys of rows written, if they are to be noted.
-    changed: Option<Vec<Key>>,
-}
-
-impl<'transaction> Tables<'transaction> {
-    fn open(transaction: &'transaction WriteTransaction, natures: Natures) -> Result<Self, StoreError> {
-        Ok(Self {
-            rows: RowsInTransaction::new(transaction),
-            removed: None,
-            transaction,
-            natures,
-            journal: transaction.open_table(JOURNAL).map_err(opening)?,
-            tiles: transaction.open_table(TILES).map_err(opening)?,
-            changed: None,
-        })
-    }
-
-    /// Applies one batch on top of those before it, or leaves no trace of it. Gives the number of rows written, too.
-    fn apply(&mut self, next: &mut Committed, batch: Batch) -> Result<(Commit, u64), ApplyError> {
-        let writes = plan(&self.rows, &batch.guards, batch.edits)?;
-        let version = next.version + 1;
-        let written = writes.len() as u64;
-        if let Some(changed) = &mut self.changed {
-            changed.extend(writes.keys().cloned());
-        }
-        for (key, value) in writes {
-            match value {
-                Some(value) => self.rows.insert(&key, &encode_row(version, &value))?,
-                None => {
-                    let was_there = self.rows.remove(&key)?;
-                    if was_there && self.natures.of_key(&key).is_kept() {
-                        self.note_removed(&key, version)?;
-                    }
-                }
-            }
-        }
-        let first_sequence = next.tree.size();
-        self.append(&mut next.tree, &batch.journal)?;
-        next.version = version;
-        let commit = Commit {
-            version,
-            first_sequence,
-            tree_size: next.tree.size(),
-        };
-        Ok((commit, written))
-    }
-
-    fn note_removed(&mut self, key: &Key, version: u64) -> Result<(), StoreError> {
-        let table = match &mut self.removed {
-            Some(table) => table,
-            none => none.insert(self.transaction.open_table(REMOVED).map_err(opening)?),
-        };
-        table
-            .insert(key.as_bytes(), version)
-            .map_err(engine("noting a deletion"))?;
-        Ok(())
-    }
-
-    fn append(&mut self, tree: &mut Tree, entries: &[Vec<u8>]) -> Result<(), StoreError> {
-        let mut filled = Vec::new();
-        for entry in entries {
-            self.journal
-                .insert(tree.size(), entry.as_slice())
-                .map_err(engine("writing the journal"))?;
-            tree.append(leaf_hash(entry), &mut filled);
-        }
-        for FullTile { id, hashes } in filled {
-            self.tiles
-                .insert((id.level, id.index), encode_tile(&hashes).as_slice())
-                .map_err(engine("writing a tile"))?;
-        }
-        Ok(())
     }
 }
 

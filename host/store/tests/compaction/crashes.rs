@@ -152,7 +152,7 @@ async fn judge(folder: &Path, moment: &str) -> u32 {
         .into_iter()
         .filter(|name| name != "acknowledged")
         .collect();
-    assert_eq!(left, ["store.redb"], "{moment}");
+    assert_eq!(left, ["store.redb", "store.redb.wal"], "{moment}");
     let found = contents(&*store.view().await.unwrap()).await.unwrap();
     let mut entries: Vec<_> = found
         .journal

@@ -12,7 +12,7 @@ use crate::{grown, names, open, rows, settings};
 
 async fn is_as_it_was(folder: &Path) {
     let store = open(&folder.join("store.redb"));
-    assert_eq!(names(folder), ["store.redb"]);
+    assert_eq!(names(folder), ["store.redb", "store.redb.wal"]);
     let found = contents(&*store.view().await.unwrap()).await.unwrap();
     assert_eq!((found.rows.len(), found.journal.len()), (2_500, 20_000));
 }
@@ -89,7 +89,7 @@ async fn one_at_a_time_and_closing_ends_it() {
 #[tokio::test]
 async fn a_store_without_a_file_says_so() {
     let space = Arc::new(FolderSpace(std::env::temp_dir()));
-    let store = RedbStore::open_with(InMemoryBackend::new(), space, settings()).unwrap();
+    let store = RedbStore::open_with(InMemoryBackend::new(), InMemoryBackend::new(), space, settings()).unwrap();
     assert_eq!(store.compact(Box::new(|_| {})).await, Err(CompactError::NoFile));
 }
 

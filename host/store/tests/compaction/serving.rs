@@ -93,7 +93,7 @@ async fn writers_and_readers_go_on_and_nothing_is_lost() {
         }
         let figures = store.statistics();
         assert_eq!(figures.file_bytes, std::fs::metadata(&path).unwrap().len());
-        assert_eq!(names(folder.path()), ["store.redb"]);
+        assert_eq!(names(folder.path()), ["store.redb", "store.redb.wal"]);
     }
     stop.store(true, Ordering::Relaxed);
     let mut written = 0;

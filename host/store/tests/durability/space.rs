@@ -44,7 +44,7 @@ async fn below_the_floor_writing_stops_and_above_it_goes_on() {
         ..settings()
     };
     let gauge = Arc::new(Gauge(Arc::clone(&free)));
-    let store = RedbStore::open_with(InMemoryBackend::new(), gauge, with_floor).unwrap();
+    let store = RedbStore::open_with(InMemoryBackend::new(), InMemoryBackend::new(), gauge, with_floor).unwrap();
     store.apply(batch()).await.unwrap();
     let before = store.statistics();
 
@@ -75,7 +75,7 @@ async fn what_cannot_be_measured_does_not_stop_the_hub() {
         free_space_floor: 1_000,
         ..settings()
     };
-    let store = RedbStore::open_with(InMemoryBackend::new(), gauge, with_floor).unwrap();
+    let store = RedbStore::open_with(InMemoryBackend::new(), InMemoryBackend::new(), gauge, with_floor).unwrap();
     store.apply(batch()).await.unwrap();
 }
 

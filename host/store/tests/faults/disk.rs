@@ -21,28 +21,58 @@ pub(crate) fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
     let settings = RedbSettings {
         free_space_floor: 0,
         cache_bytes: 64 * 1024,
+        // So short that the file is made durable again and again.
+        log_bytes: 48 * 1024,
         readers: 1,
         natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()
     };
-    RedbStore::open_with(disk.clone(), Arc::new(Endless), settings)
+    RedbStore::open_with(disk.file(Name::Store), disk.file(Name::Log), Arc::new(Endless), settings)
 }
 
+/// What lies on a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) store: Vec<u8>,
+    pub(crate) log: Vec<u8>,
+}
+
+/// A disk with two files. Cheap to clone; all clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Arc<Mutex<Contents>>);
 
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Store,
+    Log,
+}
+
+/// One of its files.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskFile {
+    disk: Disk,
+    name: Name,
+}
+
 #[derive(Debug, Default)]
 struct Contents {
+    store: FileContents,
+    log: FileContents,
+    /// Operations so far, by what may fail.
+    operations: u64,
+    growing: u64,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Default)]
+struct FileContents {
     /// What a read sees.
     visible: Vec<u8>,
     /// What the last sync made durable.
     durable: Vec<u8>,
     /// What was done since.
     unsynced: Vec<Change>,
-    /// Operations so far, by what may fail.
-    operations: u64,
-    growing: u64,
-    fault: Option<Fault>,
 }
 
 /// What goes wrong.
@@ -85,15 +115,62 @@ enum Operation {
     Growing,
 }
 
-impl Disk {
-    /// A disk with these contents.
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        let contents = Contents {
+impl FileContents {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self {
             visible: bytes.clone(),
             durable: bytes,
+            unsynced: Vec::new(),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.visible);
+        self.unsynced.push(change);
+    }
+
+    fn after_power_cut(&self, sector: usize, kept: usize, random: &mut Random) -> Vec<u8> {
+        let mut lengths = vec![self.durable.len()];
+        let mut pieces = Vec::new();
+        for change in &self.unsynced {
+            match change {
+                Change::Length(length) => lengths.push(*length),
+                Change::Write(start, data) => {
+                    let mut at = 0;
+                    while at < data.len() {
+                        let end = data.len().min(at + sector - (start + at) % sector);
+                        if random.chance(kept) {
+                            pieces.push(Change::Write(start + at, data[at..end].to_vec()));
+                        }
+                        at = end;
+                    }
+                }
+            }
+        }
+        random.shuffle(&mut pieces);
+        let mut bytes = self.durable.clone();
+        pieces.iter().for_each(|piece| piece.apply(&mut bytes));
+        bytes.resize(lengths[random.below(lengths.len())], 0);
+        bytes
+    }
+}
+
+impl Disk {
+    /// A disk with these contents.
+    pub(crate) fn of(image: Image) -> Self {
+        let contents = Contents {
+            store: FileContents::of(image.store),
+            log: FileContents::of(image.log),
             ..Contents::default()
         };
         Self(Arc::new(Mutex::new(contents)))
+    }
+
+    pub(crate) fn file(&self, name: Name) -> DiskFile {
+        DiskFile {
+            disk: self.clone(),
+            name,
+        }
     }
 
     pub(crate) fn with(self, fault: Fault) -> Self {
@@ -113,44 +190,30 @@ impl Disk {
     }
 
     /// What the next process finds when only this one died.
-    pub(crate) fn after_kill(&self) -> Vec<u8> {
-        self.lock().visible.clone()
+    pub(crate) fn after_kill(&self) -> Image {
+        self.image(|file| file.visible.clone())
     }
 
     /// What is found when the power goes and everything not synced is lost.
-    pub(crate) fn after_the_worst_power_cut(&self) -> Vec<u8> {
-        self.lock().durable.clone()
+    pub(crate) fn after_the_worst_power_cut(&self) -> Image {
+        self.image(|file| file.durable.clone())
     }
 
     /// What may be found after a power cut: all that was synced, and of the rest any sectors, in any order. Of the
-    /// lengths that the file had meanwhile, any may have been kept.
-    pub(crate) fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
-        let contents = self.lock();
+    /// lengths that a file had meanwhile, any may have been kept.
+    pub(crate) fn after_power_cut(&self, random: &mut Random) -> Image {
         let sector = if random.chance(50) { 512 } else { 4_096 };
         // Everything from nothing kept to all of it.
         let kept = random.below(101);
-        let mut lengths = vec![contents.durable.len()];
-        let mut pieces = Vec::new();
-        for change in &contents.unsynced {
-            match change {
-                Change::Length(length) => lengths.push(*length),
-                Change::Write(start, data) => {
-                    let mut at = 0;
-                    while at < data.len() {
-                        let end = data.len().min(at + sector - (start + at) % sector);
-                        if random.chance(kept) {
-                            pieces.push(Change::Write(start + at, data[at..end].to_vec()));
-                        }
-                        at = end;
-                    }
-                }
-            }
+        self.image(|file| file.after_power_cut(sector, kept, random))
+    }
+
+    fn image(&self, mut bytes: impl FnMut(&FileContents) -> Vec<u8>) -> Image {
+        let contents = self.lock();
+        Image {
+            store: bytes(&contents.store),
+            log: bytes(&contents.log),
         }
-        random.shuffle(&mut pieces);
-        let mut bytes = contents.durable.clone();
-        pieces.iter().for_each(|piece| piece.apply(&mut bytes));
-        bytes.resize(lengths[random.below(lengths.len())], 0);
-        bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -179,9 +242,11 @@ impl Disk {
 }
 
 impl Contents {
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.visible);
-        self.unsynced.push(change);
+    fn file(&mut self, name: Name) -> &mut FileContents {
+        match name {
+            Name::Store => &mut self.store,
+            Name::Log => &mut self.log,
+        }
     }
 
     fn is_cut_short(&self) -> bool {
@@ -189,33 +254,35 @@ impl Contents {
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.operation(Operation::Other)?.visible.len() as u64)
+        let mut contents = self.disk.operation(Operation::Other)?;
+        Ok(contents.file(self.name).visible.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let contents = self.operation(Operation::Other)?;
+        let mut contents = self.disk.operation(Operation::Other)?;
         let start = usize::try_from(offset).unwrap();
         // A damaged file makes the engine read at any place.
         let end = start.checked_add(out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let found = contents.visible.get(start..end);
+        let found = contents.file(self.name).visible.get(start..end);
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut contents = self.operation(Operation::Growing)?;
+        let mut contents = self.disk.operation(Operation::Growing)?;
         if contents.is_cut_short() {
             return Err(io::Error::other("the disk died while the file grew"));
         }
-        contents.change(Change::Length(usize::try_from(length).unwrap()));
+        let length = usize::try_from(length).unwrap();
+        contents.file(self.name).change(Change::Length(length));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut contents = self.operation(Operation::Other)?;
-        let Contents { durable, unsynced, .. } = &mut *contents;
+        let mut contents = self.disk.operation(Operation::Other)?;
+        let FileContents { durable, unsynced, .. } = contents.file(self.name);
         for change in unsynced.drain(..) {
             change.apply(durable);
         }
@@ -223,13 +290,14 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut contents = self.operation(Operation::Growing)?;
+        let mut contents = self.disk.operation(Operation::Growing)?;
         let start = usize::try_from(offset).unwrap();
         if contents.is_cut_short() {
-            contents.change(Change::Write(start, data[..data.len() / 2].to_vec()));
+            let half = data[..data.len() / 2].to_vec();
+            contents.file(self.name).change(Change::Write(start, half));
             return Err(io::Error::other("the disk died half-way through a write"));
         }
-        contents.change(Change::Write(start, data.to_vec()));
+        contents.file(self.name).change(Change::Write(start, data.to_vec()));
         Ok(())
     }
 }

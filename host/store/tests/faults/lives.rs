@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mihwar_store::{ApplyError, Commit, RedbStore, Store};
 use tokio::task::JoinSet;
 
-use crate::disk::{Disk, open};
+use crate::disk::{Disk, Image, open};
 use crate::model::{contents, difference};
 use crate::story::Story;
 
@@ -91,7 +91,7 @@ async fn read_the_broken(store: &RedbStore, story: &Story, told: &Told) {
 /// Opens what is left and compares it with what the writers were told: all that was acknowledged exactly once, what is
 /// unknown whole or not at all, nothing else; and work goes on to the story's end or `further` steps. Gives the number of
 /// batches that were there.
-pub(crate) async fn judge(image: Vec<u8>, story: &Story, told: &Told, further: usize, moment: &str) -> usize {
+pub(crate) async fn judge(image: Image, story: &Story, told: &Told, further: usize, moment: &str) -> usize {
     let disk = Disk::of(image);
     let store = open(&disk).unwrap_or_else(|error| panic!("{moment}: {error}"));
     let view = store.view().await.unwrap();

@@ -1,6 +1,6 @@
 //! The disk fails at its Nth operation, for every N until a run passes.
 
-use crate::disk::{Disk, Fault};
+use crate::disk::{Disk, Fault, Image};
 use crate::lives::{Told, judge, live};
 use crate::random::{Random, seeds, summary};
 use crate::story::Story;
@@ -17,7 +17,7 @@ struct Tally {
 }
 
 impl Tally {
-    async fn judge(&mut self, image: Vec<u8>, story: &Story, told: &Told, moment: &str) {
+    async fn judge(&mut self, image: Image, story: &Story, told: &Told, moment: &str) {
         let applied = judge(image, story, told, 2, moment).await;
         self.judged += 1;
         self.unknown += u64::from(told.unknown > 0);
@@ -129,7 +129,7 @@ async fn opening_may_fail_at_any_operation() {
 }
 
 /// Files as they may be found: closed cleanly, left by a kill, and left by a power cut in the middle of work.
-async fn left_behind(story: &Story) -> Vec<(&'static str, Vec<u8>, Told)> {
+async fn left_behind(story: &Story) -> Vec<(&'static str, Image, Told)> {
     let disk = Disk::default();
     let told = live(&disk, story, 0).await;
     assert!(told.passed);

@@ -1,6 +1,6 @@
 //! The power goes at any moment, again and again: what was not synced is kept or lost sector by sector, in any order.
 
-use crate::disk::{Disk, Fault};
+use crate::disk::{Disk, Fault, Image};
 use crate::lives::{judge, live};
 use crate::random::{Random, seeds, summary};
 use crate::story::Story;
@@ -16,7 +16,7 @@ async fn lost_and_reordered_writes_cost_nothing_acknowledged() {
     for seed in seeds {
         let random = &mut Random::new(seed);
         let story = Story::new(seed, 12 + random.below(24));
-        let (mut image, mut applied) = (Vec::new(), 0);
+        let (mut image, mut applied) = (Image::default(), 0);
         for life in 1..=LIVES {
             // Early deaths hit the recovery, late ones the work.
             let at = if random.chance(40) {
@@ -26,7 +26,7 @@ async fn lost_and_reordered_writes_cost_nothing_acknowledged() {
             };
             let disk = Disk::of(image.clone()).with(Fault::DeadFrom(at as u64 + 1));
             let told = live(&disk, &story, applied).await;
-            let fresh = image.is_empty();
+            let fresh = image.store.is_empty();
             if fresh && !told.opened {
                 continue;
             }

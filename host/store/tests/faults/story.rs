@@ -71,6 +71,14 @@ impl Story {
             Some(last) => (0..self.steps.len()).filter(is_applied).nth(last).unwrap() + 1,
         }
     }
+
+    /// How many batches were applied before the first of those that were sent together with the `applied`th.
+    pub(crate) fn applied_before_the_wave_of(&self, applied: usize) -> usize {
+        let last = self.step_after(applied).saturating_sub(1);
+        let wave = self.waves.iter().find(|wave| wave.contains(&last)).unwrap();
+        let before = &self.steps[..wave.start];
+        before.iter().filter(|step| step.verdict.is_ok()).count()
+    }
 }
 
 fn content(number: u32) -> Key {

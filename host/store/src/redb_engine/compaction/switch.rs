@@ -60,6 +60,10 @@ fn take_into_use(
     }
     // From here on nothing that is done to the old file is synced.
     writer.counters.use_newest_file(length);
+    if let Some(log) = &mut writer.log {
+        // The new file was made durable with everything in it.
+        log.restart(&writer.committed);
+    }
     Ok(old)
 }
 
@@ -118,6 +122,7 @@ mod tests {
             committed: database.load().unwrap(),
             space: SpaceWatch::new(Arc::new(FolderSpace(PathBuf::new())), 0),
             natures: Natures::all(Nature::Passing),
+            log: None,
             failed: None,
             changes: None,
         }

@@ -132,9 +132,10 @@ impl Side for Hub {
     }
 
     fn disk(&self) -> Disk {
+        let log = allocated(&self.site.data().join("mihwar.redb.wal"));
         Disk {
-            data: allocated(&self.site.data()).saturating_sub(self.empty),
-            log: 0,
+            data: allocated(&self.site.data()).saturating_sub(log + self.empty),
+            log,
         }
     }
 

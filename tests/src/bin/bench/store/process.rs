@@ -77,16 +77,17 @@ pub(super) fn proportional_memory(process: u32) -> u64 {
     kib.unwrap_or_default() * 1024
 }
 
-/// Bytes that a folder and all in it take up on disk.
-pub(super) fn allocated(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => allocated(&entry.path()),
+/// Bytes that a folder and all in it, or a file, take up on disk.
+pub(super) fn allocated(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| allocated(&entry.path())).sum()
+        }
         Ok(metadata) => metadata.blocks() * 512,
         // Files come and go while a store works.
         Err(_) => 0,
-    });
-    sizes.sum()
+    }
 }
 
 #[cfg(test)]

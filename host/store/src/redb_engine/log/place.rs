@@ -1,0 +1,113 @@
+//! Where a store's log lies.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::super::create::folder_of;
+use crate::StoreError;
+
+/// Where a log is to be found or made. Only for whoever has locked the store's file.
+pub(crate) enum LogPlace {
+    /// Beside the store's file.
+    Path(PathBuf),
+    /// Given by a test.
+    Given(Box<dyn StorageBackend>),
+}
+
+/// An open log. It has the file's name as long as the store is in use.
+pub(crate) struct LogFile {
+    pub(crate) backend: Box<dyn StorageBackend>,
+    path: Option<PathBuf>,
+}
+
+impl LogPlace {
+    /// The log of the store in the file at `store`.
+    pub(crate) fn beside(store: &Path) -> Self {
+        let mut name = store.as_os_str().to_owned();
+        name.push(".wal");
+        Self::Path(PathBuf::from(name))
+    }
+
+    /// The log that must be there, at least this long, because the store's file says so.
+    pub(crate) fn existing(self, length: u64) -> Result<LogFile, StoreError> {
+        let file = self.open()?;
+        let found = file.backend.len();
+        let found = found.map_err(|error| failed(file.path.as_deref().unwrap_or(Path::new("the log")), &error))?;
+        if found < length {
+            return Err(StoreError::corrupt(format!(
+                "the log is cut off: {found} bytes are there of at least {length}. What was acknowledged last may be missing; \
+                 restore a backup"
+            )));
+        }
+        Ok(file)
+    }
+
+    fn open(self) -> Result<LogFile, StoreError> {
+        let path = match self {
+            Self::Given(backend) => return Ok(LogFile { backend, path: None }),
+            Self::Path(path) => path,
+        };
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::corrupt(format!(
+                    "{} is missing. The store was not closed in order, and what was acknowledged last lies there. Put it back \
+                     beside the store, or restore a backup",
+                    path.display()
+                )));
+            }
+            Err(error) => return Err(failed(&path, &error)),
+        };
+        LogFile::of(file, path)
+    }
+
+    /// A log to begin with; what is there is of no use.
+    pub(crate) fn make(self) -> Result<LogFile, StoreError> {
+        let path = match self {
+            Self::Given(backend) => return Ok(LogFile { backend, path: None }),
+            Self::Path(path) => path,
+        };
+        // What lies in it is for its owner alone, as the store itself.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let made = options.open(&path).and_then(|file| {
+            // It is there after a power cut only when its folder says so.
+            File::open(folder_of(&path))?.sync_all()?;
+            Ok(file)
+        });
+        let file = made.map_err(|error| failed(&path, &error))?;
+        LogFile::of(file, path)
+    }
+}
+
+impl LogFile {
+    fn of(file: File, path: PathBuf) -> Result<Self, StoreError> {
+        let backend =
+            FileBackend::new(file).map_err(|error| StoreError::engine("opening the log")(error.into()))?;
+        Ok(Self {
+            backend: Box::new(backend),
+            path: Some(path),
+        })
+    }
+
+    /// Takes its contents and its name. That need not be durable: a file without a log does not look for one.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        self.backend.set_len(0)?;
+        match self.path {
+            Some(path) => fs::remove_file(path),
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Engine {
+        what: "opening the log",
+        reason: format!("{}: {error}", path.display()),
+    }
+}

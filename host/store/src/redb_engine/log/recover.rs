@@ -1,0 +1,138 @@
+//! After a crash: from the file's last durable commit to where the log ends.
+
+use std::io;
+
+use redb::StorageBackend;
+
+use super::frame::{self, ALIGNMENT, Frame, Origin, RowChange};
+use crate::StoreError;
+use super::super::applying::Tables;
+use super::super::database::SharedDatabase;
+use super::super::writer::Committed;
+
+/// Writes what is in the log and not in the file, in one durable commit. Gives the state of the file afterwards.
+///
+/// What was cut off at the log's end was never acknowledged and is left out. A frame that is not whole, while a later one
+/// says that it had been synced, is damage.
+pub(crate) fn recover(database: &SharedDatabase, log: &dyn StorageBackend) -> Result<Committed, StoreError> {
+    let mut reached = database.load()?;
+    let mut frames = Frames::begin(log, &reached)?;
+    let Some(first) = frames.next(&reached)? else {
+        return Ok(reached);
+    };
+    let from = reached.version;
+    let transaction = database.begin_write()?;
+    {
+        let mut tables = Tables::open(&transaction)?;
+        let mut frame = Some(first);
+        while let Some(Frame { changes, .. }) = frame {
+            replay(&mut tables, &mut reached, &changes)?;
+            frame = frames.next(&reached)?;
+        }
+        tables.write_head(&reached)?;
+    }
+    transaction
+        .commit()
+        .map_err(|error| StoreError::engine("bringing the log's batches into the file")(error.into()))?;
+    tracing::info!(
+        batches = reached.version - from,
+        log_bytes = frames.at,
+        "the store was not closed in order; what its log has is in the file now"
+    );
+    Ok(reached)
+}
+
+fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: &[u8]) -> Result<(), StoreError> {
+    for batch in frame::batches(changes)? {
+        if batch.version != reached.version + 1 {
+            return Err(StoreError::corrupt(format!(
+                "the log has batch {} after batch {}",
+                batch.version, reached.version
+            )));
+        }
+        for (key, change) in &batch.rows {
+            match change {
+                RowChange::Put(value) => tables.put(key, batch.version, value)?,
+                RowChange::Removed { noted } => {
+                    tables.remove(key)?;
+                    if *noted {
+                        tables.note_removed(key, batch.version)?;
+                    }
+                }
+            }
+        }
+        tables.append(&mut reached.tree, &batch.entries)?;
+        reached.version = batch.version;
+    }
+    Ok(())
+}
+
+/// The frames of the log's last pass.
+struct Frames<'a> {
+    log: &'a dyn StorageBackend,
+    length: u64,
+    origin: Origin,
+    at: u64,
+}
+
+impl<'a> Frames<'a> {
+    fn begin(log: &'a dyn StorageBackend, stored: &Committed) -> Result<Self, StoreError> {
+        Ok(Self {
+            log,
+            length: log.len().map_err(reading)?,
+            origin: stored.origin(),
+            at: 0,
+        })
+    }
+
+    /// The frame that goes on from `reached`, if there is one.
+    fn next(&mut self, reached: &Committed) -> Result<Option<Frame>, StoreError> {
+        let found = frame::read(self.log, self.length, self.at).map_err(reading)?;
+        let Some(found) = found.filter(|frame| frame.head.origin == self.origin) else {
+            self.check_rest()?;
+            return Ok(None);
+        };
+        if found.head.before != reached.version {
+            return Err(StoreError::corrupt(format!(
+                "the log goes on from batch {} at byte {}, where batch {} should be the last one",
+                found.head.before, self.at, reached.version
+            )));
+        }
+        self.at = found.end;
+        Ok(Some(found))
+    }
+
+    /// Looks whether anything is wrong with the log rather than at its end.
+    fn check_rest(&self) -> Result<(), StoreError> {
+        let mut at = self.at;
+        while at < self.length {
+            if let Some(Frame { head, .. }) = frame::read(self.log, self.length, at).map_err(reading)? {
+                if head.origin == self.origin && head.synced > self.at {
+                    return Err(StoreError::corrupt(format!(
+                        "the log is damaged at byte {}: what was acknowledged there cannot be read, and what followed it is \
+                         there at byte {at}. Restore a backup, or have the disk looked at first",
+                        self.at
+                    )));
+                }
+                let is_later = head.origin.version > self.origin.version;
+                let is_another = head.origin.version == self.origin.version && head.origin.root != self.origin.root;
+                if is_later || is_another {
+                    return Err(StoreError::corrupt(format!(
+                        "the log goes on from batch {}, and the store's file ends at batch {}: they do not belong together, or \
+                         the disk lost what it had said to be safe",
+                        head.origin.version, self.origin.version
+                    )));
+                }
+            }
+            at += ALIGNMENT;
+        }
+        Ok(())
+    }
+}
+
+fn reading(error: io::Error) -> StoreError {
+    StoreError::Engine {
+        what: "reading the log",
+        reason: error.to_string(),
+    }
+}
