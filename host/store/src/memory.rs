@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
 
 use crate::plan::{Present, plan};
-use crate::tree::{FullTile, Tree, TreeRows, tile_hashes};
+use crate::tree::{FullTile, Tree, TreeRows, complete_root, tile_hashes};
 use crate::{
     ApplyError, Batch, Commit, JournalEntry, Key, KeyRange, Nature, Natures, Order, Page, Row, Statistics, Store,
     StoreError, Versioned, View, page,
@@ -137,7 +137,7 @@ impl State {
             self.tree.append(leaf_hash(&entry), &mut filled);
             Arc::make_mut(&mut self.snapshot.journal).push(entry.into());
         }
-        for FullTile { id, hashes } in filled {
+        for FullTile { id, hashes, .. } in filled {
             Arc::make_mut(&mut self.snapshot.tiles).insert(id, hashes);
         }
         Ok(Commit {
@@ -164,6 +164,10 @@ impl TreeRows for Snapshot {
         entry
             .map(|entry| leaf_hash(entry))
             .ok_or_else(|| StoreError::corrupt(format!("journal entry {sequence} is missing")))
+    }
+
+    fn tile_root(&self, index: u64) -> Result<Hash, StoreError> {
+        Ok(complete_root(&self.full_tile(TileId { level: 0, index })?))
     }
 
     fn full_tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {

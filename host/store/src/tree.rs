@@ -8,15 +8,18 @@ use crate::StoreError;
 pub(crate) trait TreeRows {
     /// Hash of the journal entry with this sequence number.
     fn leaf(&self, sequence: u64) -> Result<Hash, StoreError>;
-    /// A tile that was full when it was written.
+    /// The root over the hashes of a full tile of level 0.
+    fn tile_root(&self, index: u64) -> Result<Hash, StoreError>;
+    /// A tile above level 0 that was full when it was written.
     fn full_tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError>;
 }
 
-/// The hashes of any tile of the tree of `size` leaves. Full tiles are stored; the rest is computed again from what is
-/// below them.
+/// The hashes of any tile of the tree of `size` leaves. Those of level 0 are the hashes of the entries, which are there
+/// anyway: of such a tile its root alone is stored. Higher ones are stored when they are full; the rest is computed again
+/// from what is below them.
 pub(crate) fn tile_hashes(rows: &impl TreeRows, id: TileId, size: u64) -> Result<Vec<Hash>, StoreError> {
     let width = id.width(size);
-    if width == TILE_WIDTH {
+    if width == TILE_WIDTH && id.level > 0 {
         return rows.full_tile(id);
     }
     (0..width as u64)
@@ -24,6 +27,7 @@ pub(crate) fn tile_hashes(rows: &impl TreeRows, id: TileId, size: u64) -> Result
             let below = id.index * TILE_WIDTH as u64 + place;
             match id.level.checked_sub(1) {
                 None => rows.leaf(below),
+                Some(0) => rows.tile_root(below),
                 Some(level) => {
                     let tile = rows.full_tile(TileId { level, index: below })?;
                     Ok(complete_root(&tile))
@@ -45,6 +49,22 @@ pub(crate) struct Tree {
 pub(crate) struct FullTile {
     pub(crate) id: TileId,
     pub(crate) hashes: Vec<Hash>,
+    pub(crate) root: Hash,
+}
+
+impl FullTile {
+    /// As it is stored: all of its hashes, or of a tile of level 0 its root.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        match self.id.level {
+            0 => self.root.0.to_vec(),
+            _ => self.all_hashes(),
+        }
+    }
+
+    /// As tiles of level 0 were stored, too, by versions before the log.
+    pub(crate) fn all_hashes(&self) -> Vec<u8> {
+        self.hashes.iter().flat_map(|hash| hash.0).collect()
+    }
 }
 
 impl Tree {
@@ -109,6 +129,7 @@ impl Tree {
                     index: tiles - 1,
                 },
                 hashes,
+                root: hash,
             });
         }
     }
@@ -119,7 +140,7 @@ fn peaks_root(known: &TileSet, size: u64) -> Result<Hash, TileId> {
 }
 
 /// Root over the hashes of a full tile: a frontier does not care how high its leaves are.
-fn complete_root(hashes: &[Hash]) -> Hash {
+pub(crate) fn complete_root(hashes: &[Hash]) -> Hash {
     let mut frontier = Frontier::new();
     for hash in hashes {
         frontier.append(*hash);

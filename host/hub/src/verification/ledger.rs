@@ -39,6 +39,10 @@ impl Verification<'_> {
             self.find_all(std::mem::take(&mut hashing.findings));
             self.stages.tell("ledger", hashing.frontier.size(), total);
         }
+        if let Some(begun) = hashing.begun_tile() {
+            self.report.tiles += 1;
+            tiles.push(begun);
+        }
         self.find_all(compare_tiles(&*view, tiles).await?);
         if hashing.next < total {
             let next = hashing.next;
@@ -142,7 +146,7 @@ struct Hashing {
     next: u64,
     /// Of each level of tiles, the hashes of the last one.
     edges: Vec<Vec<Hash>>,
-    /// Tiles that have become full.
+    /// Tiles above level 0 that have become full.
     tiles: Vec<Tile>,
     checkpoints: u64,
     findings: Vec<String>,
@@ -189,8 +193,19 @@ impl Hashing {
             hashes.iter().for_each(|hash| subtree.append(*hash));
             hash = subtree.root();
             let index = (self.frontier.size() >> (8 * (u32::from(level) + 1))) - 1;
-            self.tiles.push((TileId { level, index }, hashes));
+            // A tile of level 0 holds the hashes of the entries, which the store makes as this does when it is asked. What it
+            // keeps of one is its root, a hash of the tile above.
+            if level > 0 {
+                self.tiles.push((TileId { level, index }, hashes));
+            }
         }
+    }
+
+    /// The last tile of level 1, if it is begun.
+    fn begun_tile(&self) -> Option<Tile> {
+        let hashes = self.edges.get(1).filter(|hashes| !hashes.is_empty())?.clone();
+        let index = self.frontier.size() >> 16;
+        Some((TileId { level: 1, index }, hashes))
     }
 
     /// Judges the checkpoints of the tree as it is now.

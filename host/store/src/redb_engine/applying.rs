@@ -1,18 +1,63 @@
 //! The tables of a transaction that batches are applied in.
 
+use std::collections::BTreeMap;
+
 use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 
 use super::log::FrameBuilder;
-use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, engine, opening};
 use super::spaces::RowsInTransaction;
 use super::writer::Committed;
-use crate::plan::plan;
-use crate::tree::{FullTile, Tree};
+use crate::plan::{Present, plan};
+use crate::tree::Tree;
 use crate::{ApplyError, Batch, Commit, Key, Natures, StoreError};
 
+/// Rows that a group leaves behind, on top of what is stored. They are written at its end, in the order of their keys:
+/// where keys ascend and batches come a little out of order, pages get full all the same, and a row that several batches
+/// change is written once.
+struct Pending<'transaction> {
+    stored: RowsInTransaction<'transaction>,
+    rows: BTreeMap<Key, PendingRow>,
+}
+
+struct PendingRow {
+    version: u64,
+    /// None: deleted.
+    value: Option<Vec<u8>>,
+}
+
+impl Present for Pending<'_> {
+    fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        match self.rows.get(key) {
+            Some(row) => Ok(row.value.is_some().then_some(row.version)),
+            None => self.stored.version(key),
+        }
+    }
+
+    fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.rows.get(key) {
+            Some(row) => Ok(row.value.clone()),
+            None => self.stored.value(key),
+        }
+    }
+}
+
+impl Pending<'_> {
+    fn write(&mut self) -> Result<(), StoreError> {
+        for (key, PendingRow { version, value }) in std::mem::take(&mut self.rows) {
+            match value {
+                Some(value) => self.stored.insert(&key, &encode_row(version, &value))?,
+                None => drop(self.stored.remove(&key)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a group. Nothing of its rows is written before [`Tables::finish`].
 pub(crate) struct Tables<'transaction> {
-    rows: RowsInTransaction<'transaction>,
+    rows: Pending<'transaction>,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
     /// Opened by the first deletion that is noted: most transactions have none.
@@ -32,7 +77,10 @@ pub(crate) struct Notes<'a> {
 impl<'transaction> Tables<'transaction> {
     pub(crate) fn open(transaction: &'transaction WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
-            rows: RowsInTransaction::new(transaction),
+            rows: Pending {
+                stored: RowsInTransaction::new(transaction),
+                rows: BTreeMap::new(),
+            },
             removed: None,
             transaction,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
@@ -59,19 +107,20 @@ impl<'transaction> Tables<'transaction> {
         for (key, value) in writes {
             match value {
                 Some(value) => {
-                    self.put(&key, version, &value)?;
                     if let Some(frame) = &mut notes.frame {
                         frame.put(&key, &value);
                     }
+                    self.put(key, version, value);
                 }
                 None => {
-                    let noted = self.remove(&key)? && notes.natures.of_key(&key).is_kept();
+                    let noted = notes.natures.of_key(&key).is_kept() && self.rows.version(&key)?.is_some();
                     if noted {
                         self.note_removed(&key, version)?;
                     }
                     if let Some(frame) = &mut notes.frame {
                         frame.remove(&key, noted);
                     }
+                    self.remove(key, version);
                 }
             }
         }
@@ -89,13 +138,13 @@ impl<'transaction> Tables<'transaction> {
         Ok((commit, written))
     }
 
-    pub(crate) fn put(&mut self, key: &Key, version: u64, value: &[u8]) -> Result<(), StoreError> {
-        self.rows.insert(key, &encode_row(version, value))
+    pub(crate) fn put(&mut self, key: Key, version: u64, value: Vec<u8>) {
+        let value = Some(value);
+        self.rows.rows.insert(key, PendingRow { version, value });
     }
 
-    /// Deletes a row, and says whether it was there.
-    pub(crate) fn remove(&mut self, key: &Key) -> Result<bool, StoreError> {
-        self.rows.remove(key)
+    pub(crate) fn remove(&mut self, key: Key, version: u64) {
+        self.rows.rows.insert(key, PendingRow { version, value: None });
     }
 
     pub(crate) fn note_removed(&mut self, key: &Key, version: u64) -> Result<(), StoreError> {
@@ -117,16 +166,17 @@ impl<'transaction> Tables<'transaction> {
                 .map_err(engine("writing the journal"))?;
             tree.append(leaf_hash(entry), &mut filled);
         }
-        for FullTile { id, hashes } in filled {
+        for tile in filled {
             self.tiles
-                .insert((id.level, id.index), encode_tile(&hashes).as_slice())
+                .insert((tile.id.level, tile.id.index), tile.to_bytes().as_slice())
                 .map_err(engine("writing a tile"))?;
         }
         Ok(())
     }
 
-    /// Writes how far the store is now.
-    pub(crate) fn write_head(&self, reached: &Committed) -> Result<(), StoreError> {
+    /// Writes the group's rows, and how far the store is now.
+    pub(crate) fn finish(&mut self, reached: &Committed) -> Result<(), StoreError> {
+        self.rows.write()?;
         let head = Head::to_bytes(reached.version, reached.tree.frontier());
         let mut meta = self.transaction.open_table(META).map_err(opening)?;
         meta.insert(META_HEAD, head.as_slice())

@@ -10,9 +10,9 @@ use super::database::SharedDatabase;
 use super::layout;
 use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
-use super::schema::{FORMAT, Snapshot, decode_row, encode_tile, engine};
+use super::schema::{FORMAT, Snapshot, decode_row, engine};
 use super::store::RedbStore;
-use crate::tree::{FullTile, Tree};
+use crate::tree::Tree;
 use crate::{Key, KeyRange, StoreError};
 
 /// Memory for the engine while it looks.
@@ -125,9 +125,11 @@ fn check_journal(snapshot: &Snapshot) -> Result<Tree, StoreError> {
             return Err(StoreError::corrupt(format!("journal entry {} is missing", tree.size())));
         }
         tree.append(mihwar_ledger::leaf_hash(bytes.value()), &mut filled);
-        for FullTile { id, hashes } in filled.drain(..) {
+        for tile in filled.drain(..) {
+            let id = tile.id;
             let stored = ReadableTable::get(&snapshot.tiles, (id.level, id.index)).map_err(engine("reading a tile"))?;
-            if stored.is_none_or(|stored| stored.value() != encode_tile(&hashes)) {
+            let is_that = |stored: &[u8]| stored == tile.to_bytes() || stored == tile.all_hashes();
+            if !stored.is_some_and(|stored| is_that(stored.value())) {
                 return Err(StoreError::corrupt(format!("tile {id:?} is not that of its entries")));
             }
         }

@@ -9,7 +9,7 @@ use super::backend::CountingBackend;
 use super::counters::Counters;
 use super::create;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, encode_tile, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, engine, opening};
 use super::spaces::RowsInTransaction;
 use crate::tree::{FullTile, Tree};
 use crate::{Row, StoreError};
@@ -55,9 +55,9 @@ impl Rebuild {
                     .map_err(engine("writing the journal"))?;
             }
             let mut table = transaction.open_table(TILES).map_err(opening)?;
-            for FullTile { id, hashes } in filled {
+            for tile in filled {
                 table
-                    .insert((id.level, id.index), encode_tile(hashes).as_slice())
+                    .insert((tile.id.level, tile.id.index), tile.to_bytes().as_slice())
                     .map_err(engine("writing a tile"))?;
             }
         }

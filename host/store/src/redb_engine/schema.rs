@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use mihwar_ledger::{Frontier, Hash, TileId, leaf_hash};
+use mihwar_ledger::{Frontier, Hash, TILE_WIDTH, TileId, leaf_hash};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use super::database::{OpenFile, Reading};
 use super::spaces::RowTables;
-use crate::tree::TreeRows;
+use crate::tree::{TreeRows, complete_root};
 use crate::{StoreError, Versioned};
 
 /// Format of the file. Another number means that the tables mean something else.
@@ -15,7 +15,7 @@ pub(crate) const FORMAT: u32 = 2;
 
 /// Sequence number → the entry's bytes.
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
-/// Tile level and index → 256 hashes. Full tiles only.
+/// Tile level and index → 256 hashes, or on level 0 the root over them. Full tiles only.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
 /// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
 /// the first such deletion.
@@ -137,19 +137,41 @@ impl TreeRows for Snapshot {
             .ok_or_else(|| StoreError::corrupt(format!("journal entry {sequence} is missing")))
     }
 
+    fn tile_root(&self, index: u64) -> Result<Hash, StoreError> {
+        let id = TileId { level: 0, index };
+        match &self.tile(id)?[..] {
+            [root] => Ok(*root),
+            // As it was stored before.
+            hashes if hashes.len() == TILE_WIDTH => Ok(complete_root(hashes)),
+            _ => Err(wrong_length(id)),
+        }
+    }
+
     fn full_tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
+        let hashes = self.tile(id)?;
+        if hashes.len() == TILE_WIDTH {
+            Ok(hashes)
+        } else {
+            Err(wrong_length(id))
+        }
+    }
+}
+
+impl Snapshot {
+    /// The hashes stored for a tile.
+    fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
         let tile = ReadableTable::get(&self.tiles, (id.level, id.index))
             .map_err(engine("reading a tile"))?
             .ok_or_else(|| StoreError::corrupt(format!("tile {id:?} is missing")))?;
         let (hashes, rest) = tile.value().as_chunks();
-        if !rest.is_empty() || hashes.len() != mihwar_ledger::TILE_WIDTH {
-            return Err(StoreError::corrupt(format!("tile {id:?} has a wrong length")));
+        if rest.is_empty() {
+            Ok(hashes.iter().copied().map(Hash).collect())
+        } else {
+            Err(wrong_length(id))
         }
-        Ok(hashes.iter().copied().map(Hash).collect())
     }
 }
 
-/// A tile as it is stored.
-pub(crate) fn encode_tile(hashes: &[Hash]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.0).collect()
+fn wrong_length(id: TileId) -> StoreError {
+    StoreError::corrupt(format!("tile {id:?} has a wrong length"))
 }

@@ -266,7 +266,7 @@ impl Writer {
                     }
                 }
             }
-            tables.write_head(next)?;
+            tables.finish(next)?;
         }
         Ok(Applied {
             changed: notes.changed,

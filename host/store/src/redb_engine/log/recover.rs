@@ -29,7 +29,7 @@ pub(crate) fn recover(database: &SharedDatabase, log: &dyn StorageBackend) -> Re
             replay(&mut tables, &mut reached, &changes)?;
             frame = frames.next(&reached)?;
         }
-        tables.write_head(&reached)?;
+        tables.finish(&reached)?;
     }
     transaction
         .commit()
@@ -50,14 +50,14 @@ fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: &[u8]) -> R
                 batch.version, reached.version
             )));
         }
-        for (key, change) in &batch.rows {
+        for (key, change) in batch.rows {
             match change {
-                RowChange::Put(value) => tables.put(key, batch.version, value)?,
+                RowChange::Put(value) => tables.put(key, batch.version, value.to_vec()),
                 RowChange::Removed { noted } => {
-                    tables.remove(key)?;
-                    if *noted {
-                        tables.note_removed(key, batch.version)?;
+                    if noted {
+                        tables.note_removed(&key, batch.version)?;
                     }
+                    tables.remove(key, batch.version);
                 }
             }
         }
