@@ -31,6 +31,7 @@ mod ledger;
 mod lent;
 mod maintenance;
 mod master_key;
+mod packing;
 mod pipeline;
 mod plugin_lock;
 mod poll;
