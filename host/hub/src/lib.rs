@@ -20,6 +20,7 @@ mod enrichment;
 mod fault;
 mod folding;
 mod format;
+mod head_row;
 mod hub;
 mod idempotency;
 mod import;

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::head_row::Entries;
 
 /// Encodes a row.
 pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Fault> {
@@ -154,10 +155,12 @@ pub(crate) struct ReferenceContent {
 }
 
 /// The facts of a piece of feedback as they stand now: a fold over its events.
+// Its row is made and read by `head_row`.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]
 pub struct Head {
     /// Its id.
     #[n(0)]
+    #[cbor(with = "crate::head_row::id")]
     pub feedback: FeedbackId,
     /// The newest revision.
     #[n(1)]
@@ -191,6 +194,7 @@ pub struct Head {
     pub sentiment: Option<f64>,
     /// Scores given.
     #[n(11)]
+    #[cbor(with = "crate::head_row::scores")]
     pub scores: Vec<Score>,
     /// Labels.
     #[n(12)]
@@ -216,6 +220,10 @@ pub struct Head {
     /// Whether the source withdrew it.
     #[n(19)]
     pub withdrawn: bool,
+    /// Where the ledger tells of it, as far as no row of its own says so.
+    #[n(20)]
+    #[serde(skip)]
+    pub(crate) entries: Entries,
 }
 
 impl Head {
@@ -242,6 +250,7 @@ impl Head {
             destinations: Vec::new(),
             quarantine: None,
             withdrawn: false,
+            entries: Entries::default(),
         }
     }
 }
