@@ -30,7 +30,7 @@ pub(crate) struct SeenRow {
     pub(crate) feedback: FeedbackId,
     #[n(1)]
     pub(crate) contact: ContactId,
-    /// Keyed hashes of the revisions that were taken in, oldest first.
+    /// Keyed hashes of the marks of the revisions that were taken in, oldest first; 0 for one without a mark.
     #[n(2)]
     pub(crate) revisions: Vec<u64>,
 }

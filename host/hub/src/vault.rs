@@ -202,9 +202,21 @@ impl Vault {
         self.name(&[b"idempotency", caller, key.as_bytes()])
     }
 
-    /// Short keyed hash of a revision mark.
-    pub(crate) fn revision_hash(&self, revision: Option<&str>) -> u64 {
-        let hash = self.name(&[b"revision", revision.unwrap_or_default().as_bytes()]);
+    /// What stands for a source's mark of a revision: a short keyed hash of it, 0 if it has none.
+    pub(crate) fn revision_mark(&self, revision: Option<&str>) -> u64 {
+        match revision {
+            None | Some("") => 0,
+            Some(revision) => self.revision_hash(revision),
+        }
+    }
+
+    /// What stood for no mark in rows that older versions wrote.
+    pub(crate) fn former_revision_mark(&self) -> u64 {
+        self.revision_hash("")
+    }
+
+    fn revision_hash(&self, revision: &str) -> u64 {
+        let hash = self.name(&[b"revision", revision.as_bytes()]);
         let [a, b, c, d, e, f, g, h, ..] = hash;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }

@@ -79,11 +79,13 @@ impl<'a> Writing<'a> {
     }
 
     fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
-        let mark = self.core.vault.revision_hash(draft.revision.as_deref());
+        let vault = &self.core.vault;
+        let mark = vault.revision_mark(draft.revision.as_deref());
+        let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
         let places = seen_keys(self.core, by.instance, draft);
         let earlier = self.find(&places)?;
         if let Some((_, row)) = &earlier
-            && let Some(index) = row.revisions.iter().position(|known| *known == mark)
+            && let Some(index) = row.revisions.iter().position(is_mark)
         {
             return Ok(Intake::Duplicate {
                 feedback: row.feedback,
