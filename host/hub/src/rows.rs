@@ -194,7 +194,6 @@ pub struct Head {
     pub sentiment: Option<f64>,
     /// Scores given.
     #[n(11)]
-    #[cbor(with = "crate::head_row::scores")]
     pub scores: Vec<Score>,
     /// Labels.
     #[n(12)]
