@@ -125,10 +125,7 @@ pub(crate) mod id {
         }
     }
 
-    pub(crate) fn decode<C>(
-        decoder: &mut Decoder<'_>,
-        context: &mut C,
-    ) -> Result<FeedbackId, minicbor::decode::Error> {
+    pub(crate) fn decode<C>(decoder: &mut Decoder<'_>, context: &mut C) -> Result<FeedbackId, minicbor::decode::Error> {
         if decoder.datatype()? == Type::Null {
             decoder.null()?;
             return Ok(IN_THE_KEY);

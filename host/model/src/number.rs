@@ -46,7 +46,18 @@ mod tests {
 
     #[test]
     fn every_number_comes_back_as_it_was() {
-        for number in [0.0, -0.0, 7.0, -3.0, 0.5, 9e15, 1e16, 1e300, f64::MIN_POSITIVE, f64::MAX] {
+        for number in [
+            0.0,
+            -0.0,
+            7.0,
+            -3.0,
+            0.5,
+            9e15,
+            1e16,
+            1e300,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+        ] {
             let bytes = minicbor::to_vec(score(number)).unwrap();
             let back: Score = minicbor::decode(&bytes).unwrap();
             assert_eq!(back.value.to_bits(), number.to_bits());

@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_made_shorter_costs_one_byte() {
-        let noise: Vec<u8> = (0..200_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let noise: Vec<u8> = (0..200_u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
         let long = vec![b'a'; PLAIN_BYTES_MAX + 1];
         for plain in [b"".as_slice(), b"\xff", &noise, &long] {
             let packed = pack(plain);
