@@ -7,11 +7,16 @@ use crate::contact_keys::ContactKeys;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
+use crate::packing;
 use crate::rows;
-use crate::vault::{ContactKey, commitment};
+use crate::vault::{ContactKey, ContentNonce, Vault, VaultError, commitment};
 
+/// Sealed bytes with their nonce. A content has its salt before it in the seal.
 const INLINE: u8 = 0;
+/// As [`INLINE`], in a file.
 const BLOB: u8 = 1;
+/// A packed content. Its nonce is half as long, and its salt follows from that.
+const PACKED: u8 = 2;
 
 /// The place that sealed content is bound to.
 pub(crate) fn place(feedback: FeedbackId, revision: u32) -> Vec<u8> {
@@ -19,6 +24,30 @@ pub(crate) fn place(feedback: FeedbackId, revision: u32) -> Vec<u8> {
     place.extend_from_slice(&feedback.to_bytes());
     place.extend_from_slice(&revision.to_be_bytes());
     place
+}
+
+/// Packs and seals a content for its place.
+pub(crate) fn packed_row(
+    vault: &Vault,
+    key: &ContactKey,
+    place: &[u8],
+    nonce: &ContentNonce,
+    plain: &[u8],
+) -> Result<Vec<u8>, VaultError> {
+    let sealed = vault.seal_content(key, place, nonce, &packing::pack(plain))?;
+    let mut row = Vec::with_capacity(1 + nonce.len() + sealed.len());
+    row.push(PACKED);
+    row.extend_from_slice(nonce);
+    row.extend_from_slice(&sealed);
+    Ok(row)
+}
+
+/// Nonce and sealed bytes of a row that [`packed_row`] made.
+fn packed_in(row: &[u8]) -> Option<(&ContentNonce, &[u8])> {
+    match row.split_first() {
+        Some((&PACKED, rest)) => rest.split_first_chunk(),
+        _ => None,
+    }
 }
 
 pub(crate) fn inline_row(sealed: &[u8]) -> Vec<u8> {
@@ -62,6 +91,16 @@ pub(crate) struct Opened {
     pub(crate) bytes: usize,
 }
 
+impl Opened {
+    fn of(salt: &[u8; 32], bytes: &[u8]) -> Result<Self, Fault> {
+        Ok(Self {
+            content: rows::decode("content", bytes)?,
+            commitment: commitment(salt, bytes),
+            bytes: bytes.len(),
+        })
+    }
+}
+
 impl Core {
     /// Opens the content of one revision. `None` when it is gone: withdrawn or erased.
     pub(crate) async fn content(
@@ -100,6 +139,15 @@ impl Core {
         revision: u32,
         row: &[u8],
     ) -> Result<Opened, Fault> {
+        let place = place(feedback, revision);
+        if let Some((nonce, sealed)) = packed_in(row) {
+            let packed = self.vault.open_content(key, &place, nonce, sealed)?;
+            let plain = packing::unpack(&packed).ok_or_else(|| Fault::Damaged {
+                what: "content",
+                detail: "not as it is packed".into(),
+            })?;
+            return Opened::of(&self.vault.content_salt(key, &place, nonce), &plain);
+        }
         let from_file;
         let sealed = match blob_of(row) {
             Some(id) => {
@@ -112,15 +160,54 @@ impl Core {
             }
             None => row.get(1..).unwrap_or_default(),
         };
-        let plain = self.vault.open_for(key, &place(feedback, revision), sealed)?;
+        let plain = self.vault.open_for(key, &place, sealed)?;
         let (salt, bytes) = plain.split_first_chunk::<32>().ok_or_else(|| Fault::Damaged {
             what: "content",
             detail: "shorter than its salt".into(),
         })?;
-        Ok(Opened {
-            content: rows::decode("content", bytes)?,
-            commitment: commitment(salt, bytes),
-            bytes: bytes.len(),
-        })
+        Opened::of(salt, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mihwar_model::{ContactId, Content, FeedbackId, Time};
+    use mihwar_store::MemoryStore;
+
+    use super::{inline_row, packed_row, place};
+    use crate::core::Core;
+    use crate::rows;
+    use crate::vault::commitment;
+
+    #[tokio::test]
+    async fn contents_open_whether_they_are_packed_or_from_before_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Time(1_790_000_000_000);
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), start);
+        let (key, _) = core.vault.new_contact_key(ContactId::from_bytes([1; 16])).unwrap();
+        let feedback = FeedbackId::from_bytes([2; 16]);
+        let content = Content {
+            body: "لم يصلني المبلغ بعد. I am still waiting for my money.".into(),
+            ..Content::default()
+        };
+        let (plain, place) = (rows::encode(&content).unwrap(), place(feedback, 1));
+        let nonce = core.vault.random();
+        let salt = core.vault.content_salt(&key, &place, &nonce);
+        let packed = packed_row(&core.vault, &key, &place, &nonce, &plain).unwrap();
+        let salted = [salt.as_slice(), &plain].concat();
+        let unpacked = inline_row(&core.vault.seal_for(&key, &place, &salted).unwrap());
+        assert!(packed.len() + 60 < unpacked.len(), "{} bytes", packed.len());
+        for row in [&packed, &unpacked] {
+            let opened = core.open_content(&key, feedback, 1, row).await.unwrap();
+            assert_eq!(opened.content, content);
+            assert_eq!(opened.commitment, commitment(&salt, &plain));
+            // In the place of another revision it is damage.
+            let moved = core.open_content(&key, feedback, 2, row).await.unwrap_err();
+            assert!(moved.is_damage(), "{moved}");
+        }
+        let short = core.open_content(&key, feedback, 1, &packed[..9]).await;
+        assert!(short.unwrap_err().is_damage());
     }
 }

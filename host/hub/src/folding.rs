@@ -6,6 +6,7 @@ use mihwar_model::{DeliveryId, Enriched, Event, EventBody, FeedbackId, Kind, Rec
 use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
 
 use crate::fault::Fault;
+use crate::head_row;
 use crate::keys::{self, Lookup};
 use crate::rows::{self, DeliveryRow, DeliveryState, Head};
 
@@ -114,11 +115,12 @@ impl Wanted {
 }
 
 /// The rows of `wanted`, in its order: those that were just changed as they are in `recent`, the others from the view.
-async fn find<K: Ord + Clone, T: Clone + for<'b> minicbor::Decode<'b, ()>>(
+async fn find<K: Ord + Clone, T: Clone>(
     view: &dyn View,
     recent: &BTreeMap<K, Option<T>>,
     wanted: BTreeSet<K>,
     key: impl Fn(&K) -> Key,
+    decode: fn(&K, &[u8]) -> Result<T, Fault>,
 ) -> Result<BTreeMap<K, Option<T>>, Fault> {
     let (known, unknown): (Vec<K>, Vec<K>) = wanted.into_iter().partition(|id| recent.contains_key(id));
     let lookups: Vec<Key> = unknown.iter().map(key).collect();
@@ -131,11 +133,19 @@ async fn find<K: Ord + Clone, T: Clone + for<'b> minicbor::Decode<'b, ()>>(
         .collect();
     if !lookups.is_empty() {
         for (id, row) in unknown.into_iter().zip(view.get_many(&lookups).await?) {
-            let row = row.map(|row| rows::decode("a read model", &row.bytes)).transpose()?;
+            let row = row.map(|row| decode(&id, &row.bytes)).transpose()?;
             found.insert(id, row);
         }
     }
     Ok(found)
+}
+
+fn read_head(id: &FeedbackId, row: &[u8]) -> Result<Head, Fault> {
+    head_row::decode(*id, row)
+}
+
+fn read_delivery(_: &Key, row: &[u8]) -> Result<DeliveryRow, Fault> {
+    rows::decode("a read model", row)
 }
 
 impl Folding {
@@ -144,8 +154,8 @@ impl Folding {
         let wanted = Wanted::of(events);
         Ok(Self {
             rows: Touched {
-                heads: find(view, &recent.heads, wanted.heads, |id| keys::head(*id)).await?,
-                deliveries: find(view, &recent.deliveries, wanted.deliveries, Key::clone).await?,
+                heads: find(view, &recent.heads, wanted.heads, |id| keys::head(*id), read_head).await?,
+                deliveries: find(view, &recent.deliveries, wanted.deliveries, Key::clone, read_delivery).await?,
             },
             ..Self::default()
         })
@@ -154,6 +164,11 @@ impl Folding {
     /// Folds one event. It must be among those that were loaded for.
     pub(crate) fn apply(&mut self, sequence: u64, event: Event) {
         let at = event.at;
+        // Told by the event alone: which heads are at hand depends on what else is folded at once.
+        let changes_head = matches!(
+            event.body,
+            EventBody::Received(_) | EventBody::Enriched(_) | EventBody::Routed(_) | EventBody::Withdrawn(_)
+        );
         let subject = match event.body {
             EventBody::Received(received) => Some(self.received(at, received)),
             EventBody::Enriched(enriched) => Some(self.enriched(enriched)),
@@ -204,9 +219,20 @@ impl Folding {
             | EventBody::TokenRevoked(_) => None,
         };
         if let Some(feedback) = subject {
-            self.edits
-                .push(Edit::Put(keys::history(feedback, sequence), Vec::new()));
+            self.note(feedback, sequence, changes_head);
         }
+    }
+
+    /// Notes that an entry tells of a record: in its head if that is written anyway and has room, else in a row of its own.
+    fn note(&mut self, feedback: FeedbackId, sequence: u64, changes_head: bool) {
+        if changes_head
+            && let Some(Some(head)) = self.rows.heads.get_mut(&feedback)
+            && head.entries.add(sequence)
+        {
+            return;
+        }
+        self.edits
+            .push(Edit::Put(keys::history(feedback, sequence), Vec::new()));
     }
 
     fn received(&mut self, at: Time, received: Received) -> FeedbackId {
@@ -225,13 +251,12 @@ impl Folding {
         for lookup in lookups.into_iter().flatten() {
             self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
         }
-        let (received_at, destinations) =
-            earlier.map_or((at, Vec::new()), |earlier| (earlier.received_at, earlier.destinations));
-        let head = Head {
-            received_at,
-            destinations,
-            ..Head::of(at, received)
-        };
+        let mut head = Head::of(at, received);
+        if let Some(earlier) = earlier {
+            head.received_at = earlier.received_at;
+            head.destinations = earlier.destinations;
+            head.entries = earlier.entries;
+        }
         self.rows.heads.insert(feedback, Some(head));
         feedback
     }
@@ -303,7 +328,7 @@ impl Folding {
         let new_rows = self.new_rows + self.edits.len() as u64;
         for (id, head) in &self.rows.heads {
             if let Some(head) = head {
-                self.edits.push(Edit::Put(keys::head(*id), rows::encode(head)?));
+                self.edits.push(Edit::Put(keys::head(*id), head_row::encode(head)?));
             }
         }
         for (key, row) in &self.rows.deliveries {

@@ -309,6 +309,7 @@ pub(crate) fn heads_between(from: Option<Time>, to: Option<Time>) -> KeyRange {
     KeyRange::between(start, end)
 }
 
+/// An entry of the ledger that tells of a record and is not named in its head.
 pub(crate) fn history(feedback: FeedbackId, sequence: u64) -> Key {
     Key::space(HISTORY, ORG).id(feedback.to_bytes()).u64(sequence).finish()
 }

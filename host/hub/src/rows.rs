@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::head_row::Entries;
 
 /// Encodes a row.
 pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Fault> {
@@ -29,7 +30,7 @@ pub(crate) struct SeenRow {
     pub(crate) feedback: FeedbackId,
     #[n(1)]
     pub(crate) contact: ContactId,
-    /// Keyed hashes of the revisions that were taken in, oldest first.
+    /// Keyed hashes of the marks of the revisions that were taken in, oldest first; 0 for one without a mark.
     #[n(2)]
     pub(crate) revisions: Vec<u64>,
 }
@@ -154,10 +155,12 @@ pub(crate) struct ReferenceContent {
 }
 
 /// The facts of a piece of feedback as they stand now: a fold over its events.
+// Its row is made and read by `head_row`.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]
 pub struct Head {
     /// Its id.
     #[n(0)]
+    #[cbor(with = "crate::head_row::id")]
     pub feedback: FeedbackId,
     /// The newest revision.
     #[n(1)]
@@ -216,6 +219,10 @@ pub struct Head {
     /// Whether the source withdrew it.
     #[n(19)]
     pub withdrawn: bool,
+    /// Where the ledger tells of it, as far as no row of its own says so.
+    #[n(20)]
+    #[serde(skip)]
+    pub(crate) entries: Entries,
 }
 
 impl Head {
@@ -242,6 +249,7 @@ impl Head {
             destinations: Vec::new(),
             quarantine: None,
             withdrawn: false,
+            entries: Entries::default(),
         }
     }
 }

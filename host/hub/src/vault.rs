@@ -32,12 +32,22 @@ pub enum VaultError {
 }
 
 const NONCE_BYTES: usize = 24;
+/// Bytes that a nonce and the cipher's tag add to what is sealed.
+pub(crate) const SEAL_BYTES: usize = NONCE_BYTES + 16;
+/// Bytes of a salt.
+pub(crate) const SALT_BYTES: usize = 32;
+/// Bytes of a content's nonce that are random and lie in its row.
+const CONTENT_NONCE_BYTES: usize = 12;
 /// Keys of contacts kept in memory; they are asked for again and again while a conversation goes on.
 const KEYS_KEPT_MAX: usize = 16_384;
 
 /// The key of one contact.
 #[derive(Clone)]
 pub(crate) struct ContactKey(Arc<Zeroizing<[u8; 32]>>);
+
+/// The random half of a content's nonce. The other half is the end of its place, which the row's key tells: the random half
+/// of its id, and its revision.
+pub(crate) type ContentNonce = [u8; CONTENT_NONCE_BYTES];
 
 /// Seals and opens; makes keyed hashes and commitments.
 pub(crate) struct Vault {
@@ -131,6 +141,34 @@ impl Vault {
         open(&key.0, place, sealed, "content")
     }
 
+    /// Seals a content for its place. What is sealed by one nonce must not be sealed by it again: it comes from
+    /// [`Vault::random`], new for each content.
+    pub(crate) fn seal_content(
+        &self,
+        key: &ContactKey,
+        place: &[u8],
+        nonce: &ContentNonce,
+        plain: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        encrypt(&key.0, &content_nonce(place, nonce), place, plain, "content")
+    }
+
+    pub(crate) fn open_content(
+        &self,
+        key: &ContactKey,
+        place: &[u8],
+        nonce: &ContentNonce,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        decrypt(&key.0, &content_nonce(place, nonce), place, sealed, "content")
+    }
+
+    /// The salt of a content's commitment: a random number to everybody who lacks the contact's key or the nonce. Both go
+    /// when the content is destroyed: the one with the contact, the other with the row.
+    pub(crate) fn content_salt(&self, key: &ContactKey, place: &[u8], nonce: &ContentNonce) -> [u8; SALT_BYTES] {
+        *derive(&key.0, &[b"mihwar content salt".as_slice(), nonce, place].concat())
+    }
+
     /// Seals bytes that belong to the hub.
     pub(crate) fn seal_own(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
         self.seal(&self.sealing, place, plain, "a row of the hub")
@@ -142,10 +180,7 @@ impl Vault {
 
     fn seal(&self, key: &[u8; 32], place: &[u8], plain: &[u8], what: &'static str) -> Result<Vec<u8>, VaultError> {
         let nonce = self.random::<NONCE_BYTES>();
-        let cipher = XChaCha20Poly1305::new(&(*key).into());
-        let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: place })
-            .map_err(|_| VaultError::TooLong { what })?;
+        let sealed = encrypt(key, &nonce, place, plain, what)?;
         let mut bytes = Vec::with_capacity(NONCE_BYTES + sealed.len());
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&sealed);
@@ -167,9 +202,21 @@ impl Vault {
         self.name(&[b"idempotency", caller, key.as_bytes()])
     }
 
-    /// Short keyed hash of a revision mark.
-    pub(crate) fn revision_hash(&self, revision: Option<&str>) -> u64 {
-        let hash = self.name(&[b"revision", revision.unwrap_or_default().as_bytes()]);
+    /// What stands for a source's mark of a revision: a short keyed hash of it, 0 if it has none.
+    pub(crate) fn revision_mark(&self, revision: Option<&str>) -> u64 {
+        match revision {
+            None | Some("") => 0,
+            Some(revision) => self.revision_hash(revision),
+        }
+    }
+
+    /// What stood for no mark in rows that older versions wrote.
+    pub(crate) fn former_revision_mark(&self) -> u64 {
+        self.revision_hash("")
+    }
+
+    fn revision_hash(&self, revision: &str) -> u64 {
+        let hash = self.name(&[b"revision", revision.as_bytes()]);
         let [a, b, c, d, e, f, g, h, ..] = hash;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
@@ -208,6 +255,39 @@ fn open(key: &[u8; 32], place: &[u8], sealed: &[u8], what: &'static str) -> Resu
     let (nonce, body) = sealed
         .split_first_chunk::<NONCE_BYTES>()
         .ok_or(VaultError::Unreadable { what })?;
+    decrypt(key, nonce, place, body, what)
+}
+
+fn content_nonce(place: &[u8], random: &ContentNonce) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
+    let (front, back) = nonce.split_at_mut(CONTENT_NONCE_BYTES);
+    front.copy_from_slice(random);
+    // The place of a content is longer than this; of a shorter one nothing would be taken.
+    if let Some(end) = place.last_chunk::<{ NONCE_BYTES - CONTENT_NONCE_BYTES }>() {
+        back.copy_from_slice(end);
+    }
+    nonce
+}
+
+fn encrypt(
+    key: &[u8; 32],
+    nonce: &[u8; NONCE_BYTES],
+    place: &[u8],
+    plain: &[u8],
+    what: &'static str,
+) -> Result<Vec<u8>, VaultError> {
+    XChaCha20Poly1305::new(&(*key).into())
+        .encrypt(&XNonce::from(*nonce), Payload { msg: plain, aad: place })
+        .map_err(|_| VaultError::TooLong { what })
+}
+
+fn decrypt(
+    key: &[u8; 32],
+    nonce: &[u8; NONCE_BYTES],
+    place: &[u8],
+    body: &[u8],
+    what: &'static str,
+) -> Result<Vec<u8>, VaultError> {
     XChaCha20Poly1305::new(&(*key).into())
         .decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: place })
         .map_err(|_| VaultError::Unreadable { what })
@@ -267,6 +347,31 @@ mod tests {
         damaged[30] ^= 1;
         assert!(vault.open_for(&key, b"here", &damaged).is_err());
         assert!(vault.open_for(&key, b"here", &damaged[..10]).is_err());
+    }
+
+    #[test]
+    fn a_content_opens_in_its_place_by_its_nonce_only_and_so_does_its_salt() {
+        let vault = vault(1);
+        let (key, _) = vault.new_contact_key(ContactId::from_bytes([1; 16])).unwrap();
+        let (other, _) = vault.new_contact_key(ContactId::from_bytes([2; 16])).unwrap();
+        let (here, there) = (b"content of this record, 1", b"content of this record, 2");
+        let (nonce, another) = ([3; 12], [4; 12]);
+        let sealed = vault.seal_content(&key, here, &nonce, "نص".as_bytes()).unwrap();
+        assert_eq!(sealed.len(), "نص".len() + 16);
+        assert_eq!(
+            vault.open_content(&key, here, &nonce, &sealed).unwrap(),
+            "نص".as_bytes()
+        );
+        assert!(vault.open_content(&key, there, &nonce, &sealed).is_err());
+        assert!(vault.open_content(&key, here, &another, &sealed).is_err());
+        assert!(vault.open_content(&other, here, &nonce, &sealed).is_err());
+        let salt = vault.content_salt(&key, here, &nonce);
+        assert_eq!(vault.content_salt(&key, here, &nonce), salt);
+        assert_ne!(vault.content_salt(&key, there, &nonce), salt);
+        assert_ne!(vault.content_salt(&key, here, &another), salt);
+        assert_ne!(vault.content_salt(&other, here, &nonce), salt);
+        // Each place has nonces of its own, whatever is drawn.
+        assert_ne!(super::content_nonce(here, &nonce), super::content_nonce(there, &nonce));
     }
 
     #[test]

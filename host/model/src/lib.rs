@@ -13,6 +13,7 @@ mod event;
 mod ids;
 mod limits;
 mod names;
+mod number;
 mod problem;
 mod random;
 mod score;

@@ -14,12 +14,15 @@ pub struct Score {
     pub metric: String,
     /// The number given.
     #[n(1)]
+    #[cbor(with = "crate::number")]
     pub value: f64,
     /// Lowest number of the scale.
     #[n(2)]
+    #[cbor(with = "crate::number")]
     pub min: f64,
     /// Highest number of the scale.
     #[n(3)]
+    #[cbor(with = "crate::number")]
     pub max: f64,
 }
 

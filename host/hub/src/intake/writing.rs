@@ -10,11 +10,12 @@ use mihwar_store::{Batch, Edit, Guard, Key};
 
 use super::known::{Known, identity, seen_keys};
 use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
+use crate::content;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, QueueRow, SeenRow};
-use crate::vault::{ContactKey, commitment};
+use crate::vault::{ContactKey, ContentNonce, SALT_BYTES, SEAL_BYTES, commitment};
 use crate::withdrawal::{doom, keep};
 
 /// A transaction in the making.
@@ -78,11 +79,13 @@ impl<'a> Writing<'a> {
     }
 
     fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
-        let mark = self.core.vault.revision_hash(draft.revision.as_deref());
+        let vault = &self.core.vault;
+        let mark = vault.revision_mark(draft.revision.as_deref());
+        let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
         let places = seen_keys(self.core, by.instance, draft);
         let earlier = self.find(&places)?;
         if let Some((_, row)) = &earlier
-            && let Some(index) = row.revisions.iter().position(|known| *known == mark)
+            && let Some(index) = row.revisions.iter().position(is_mark)
         {
             return Ok(Intake::Duplicate {
                 feedback: row.feedback,
@@ -226,9 +229,13 @@ impl<'a> Writing<'a> {
         let files_before = self.files.len();
         let attachments = self.attachments(draft, files, &key)?;
         let attachment_facts = attachments.iter().map(facts::attachment).collect();
-        let content = facts::content(draft, attachments);
-        let salt: [u8; 32] = self.core.vault.random();
-        let plain = rows::encode(&content)?;
+        let said = facts::content(draft, attachments);
+        let nonce: ContentNonce = self.core.vault.random();
+        let salt = self
+            .core
+            .vault
+            .content_salt(&key, &content::place(feedback, revision), &nonce);
+        let plain = rows::encode(&said)?;
         let thread = draft.thread.as_deref();
         let body = EventBody::Received(Received {
             feedback,
@@ -248,7 +255,7 @@ impl<'a> Writing<'a> {
             commitment: commitment(&salt, &plain),
         });
         let place = keys::content(feedback, revision);
-        let row = self.sealed_content(&key, feedback, revision, &salt, &plain)?;
+        let row = self.sealed_content(&key, &content::place(feedback, revision), &nonce, &plain)?;
         self.edit(Edit::Put(place.clone(), row));
         let event = self.event(by.actor, body)?;
         let queued = rows::encode(&QueueRow { event })?;
@@ -264,22 +271,18 @@ impl<'a> Writing<'a> {
     fn sealed_content(
         &mut self,
         key: &ContactKey,
-        feedback: FeedbackId,
-        revision: u32,
-        salt: &[u8; 32],
+        place: &[u8],
+        nonce: &ContentNonce,
         plain: &[u8],
     ) -> Result<Vec<u8>, Fault> {
-        let mut salted = salt.to_vec();
-        salted.extend_from_slice(plain);
-        let sealed = self
-            .core
-            .vault
-            .seal_for(key, &crate::content::place(feedback, revision), &salted)?;
-        if sealed.len() <= INLINE_CONTENT_BYTES_MAX {
-            return Ok(crate::content::inline_row(&sealed));
+        let vault = &self.core.vault;
+        if SALT_BYTES + plain.len() + SEAL_BYTES <= INLINE_CONTENT_BYTES_MAX {
+            return Ok(content::packed_row(vault, key, place, nonce, plain)?);
         }
+        let salt = vault.content_salt(key, place, nonce);
+        let sealed = vault.seal_for(key, place, &[salt.as_slice(), plain].concat())?;
         let id = AttachmentId(self.core.ids.next());
-        let row = crate::content::blob_row(id, sealed.len());
+        let row = content::blob_row(id, sealed.len());
         self.write_file(id, sealed);
         Ok(row)
     }

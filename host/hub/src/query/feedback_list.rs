@@ -6,9 +6,10 @@ use mihwar_store::{Key, KeyRange, Order, View};
 use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, records};
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::head_row;
 use crate::keys::{self, Lookup};
 use crate::projection;
-use crate::rows::{self, Head};
+use crate::rows::Head;
 
 /// Bytes of content on one page.
 const PAGE_BYTES_MAX: usize = 16 << 20;
@@ -178,23 +179,20 @@ impl Scan {
         self.ended = self.range.is_none();
         let ids: Vec<_> = page.rows.iter().filter_map(|row| keys::last_id(&row.key)).collect();
         if !self.indexed {
-            let heads = page
-                .rows
-                .iter()
-                .map(|row| rows::decode("a read model", &row.value.bytes).map(Some));
-            return Ok(Some(
-                ids.into_iter().zip(heads.collect::<Result<Vec<_>, _>>()?).collect(),
-            ));
+            let mut walked = Vec::with_capacity(ids.len());
+            for (id, row) in ids.into_iter().zip(page.rows) {
+                let head = head_row::decode(FeedbackId::from_bytes(id), &row.value.bytes)?;
+                walked.push((id, Some(head)));
+            }
+            return Ok(Some(walked));
         }
         let lookups: Vec<Key> = ids.iter().map(|id| keys::head(FeedbackId::from_bytes(*id))).collect();
         let found = view.get_many(&lookups).await?;
         let mut walked = Vec::with_capacity(ids.len());
         for ((id, key), row) in ids.into_iter().zip(&lookups).zip(found) {
-            let head = row.filter(|_| self.bounds.contains(key));
-            walked.push((
-                id,
-                head.map(|row| rows::decode("a read model", &row.bytes)).transpose()?,
-            ));
+            let row = row.filter(|_| self.bounds.contains(key));
+            let head = row.map(|row| head_row::decode(FeedbackId::from_bytes(id), &row.bytes));
+            walked.push((id, head.transpose()?));
         }
         Ok(Some(walked))
     }

@@ -18,9 +18,10 @@ use crate::contact_keys::ContactKeys;
 use crate::content::Opened;
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::head_row;
 use crate::keys;
 use crate::projection;
-use crate::rows::{self, Head};
+use crate::rows::Head;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
@@ -29,6 +30,8 @@ pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
 
 /// Rows looked at for one page.
 const LOOKED_AT_MAX: usize = 5_000;
+/// Events told of one record.
+const HISTORY_MAX: usize = 1_000;
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -81,7 +84,7 @@ pub(crate) async fn heads(view: &dyn View, ids: Vec<FeedbackId>) -> Result<HashM
     let mut found = HashMap::with_capacity(ids.len());
     for (id, row) in ids.into_iter().zip(view.get_many(&lookups).await?) {
         if let Some(row) = row {
-            found.insert(id, rows::decode("a read model", &row.bytes)?);
+            found.insert(id, head_row::decode(id, &row.bytes)?);
         }
     }
     Ok(found)
@@ -139,12 +142,14 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
 pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
-    let page = view.scan(keys::history_of(id), Order::Ascending, 1000).await?;
-    let mut events = Vec::with_capacity(page.rows.len());
-    for row in page.rows {
-        let Some(sequence) = keys::last_number(&row.key) else {
-            continue;
-        };
+    let head = heads(&*view, vec![id]).await?.remove(&id);
+    let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
+    let page = view.scan(keys::history_of(id), Order::Ascending, HISTORY_MAX).await?;
+    sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+    sequences.sort_unstable();
+    sequences.truncate(HISTORY_MAX);
+    let mut events = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
         for entry in view.journal(sequence, 1).await? {
             let event = Event::from_bytes(&entry.bytes).map_err(|detail| Fault::Damaged {
                 what: "a ledger entry",

@@ -316,6 +316,7 @@ mod tests {
             destinations: vec![],
             quarantine: None,
             withdrawn: false,
+            entries: crate::head_row::Entries::default(),
         }
     }
 

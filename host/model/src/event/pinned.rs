@@ -1,5 +1,5 @@
-//! The bytes of every event, as they were released. They are the leaves of ledgers that exist: a changed line here
-//! means that old proofs no longer hold.
+//! The bytes of every event, as they were released. They are the leaves of ledgers that exist: entries like a changed
+//! line must still be read as what they were.
 
 use super::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, Enriched, EnrichmentFailed,
@@ -192,4 +192,19 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         assert_eq!(Some(hex.as_str()), released.next(), "{event:?}");
     }
     assert_eq!(released.next(), None, "an event kind is pinned that is no longer there");
+}
+
+/// `received` with floats for whole numbers, as it was written at first: such entries stay readable.
+const RECEIVED_WITH_FLOATS: &str = "831b000001a0c4506c0082018164666f726d8201818f50070707070707070707070707070707070250090909090909090909 \
+    090909090909096563616c6c7365766f696365001b000001a0c4506818500404040404040404040404040404040462617281 \
+    84636e7073fb4008000000000000fb0000000000000000fb40240000000000008166d8b4d8add98681835006060606060606 \
+    06060606060606060669617564696f2f6f676719bb80820019ee48182a582001010101010101010101010101010101010101 \
+    01010101010101010101010101";
+
+#[test]
+fn entries_with_floats_for_whole_numbers_are_read() {
+    let digits: Vec<u8> = RECEIVED_WITH_FLOATS.bytes().collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    assert_eq!(Event::from_bytes(&bytes).unwrap().body, EventBody::Received(received()));
 }

@@ -1,0 +1,221 @@
+//! How the facts of a record lie in their row: without what the row's key says already, with times counted from when the
+//! record's id was made, and with the places of the record's first entries in the ledger.
+
+use mihwar_model::{FeedbackId, Time};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+use crate::fault::Fault;
+use crate::rows::{self, Head};
+
+/// Stands for the id that is in the key.
+const IN_THE_KEY: FeedbackId = FeedbackId::from_bytes([0; 16]);
+
+/// The row of a head.
+pub(crate) fn encode(head: &Head) -> Result<Vec<u8>, Fault> {
+    let made_at = head.feedback.made_at();
+    rows::encode(&Head {
+        feedback: IN_THE_KEY,
+        occurred_at: head.occurred_at.map(|at| since(at, made_at)),
+        received_at: since(head.received_at, made_at),
+        ..head.clone()
+    })
+}
+
+/// The head of this record from its row.
+pub(crate) fn decode(feedback: FeedbackId, row: &[u8]) -> Result<Head, Fault> {
+    let head: Head = rows::decode("a read model", row)?;
+    if head.feedback != IN_THE_KEY {
+        // From before heads were written like this.
+        return Ok(head);
+    }
+    let made_at = feedback.made_at();
+    Ok(Head {
+        feedback,
+        occurred_at: head.occurred_at.map(|at| after(made_at, at)),
+        received_at: after(made_at, head.received_at),
+        ..head
+    })
+}
+
+// Wrapping, so that every time comes back, also one that no calendar holds.
+
+const fn since(at: Time, made_at: Time) -> Time {
+    Time(at.0.wrapping_sub(made_at.0))
+}
+
+const fn after(made_at: Time, since: Time) -> Time {
+    Time(made_at.0.wrapping_add(since.0))
+}
+
+/// Where the ledger tells of a record: its first entries of those sorts that change its head anyway, in their order. All
+/// others have a row each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Entries(Vec<u64>);
+
+impl Entries {
+    /// A head stays small, however often its record is revised.
+    const MAX: usize = 16;
+
+    /// Adds one if there is room; it must come after those that are there.
+    pub(crate) fn add(&mut self, sequence: u64) -> bool {
+        let has_room = self.0.len() < Self::MAX;
+        if has_room {
+            self.0.push(sequence);
+        }
+        has_room
+    }
+
+    /// Their sequences.
+    pub(crate) fn into_sequences(self) -> Vec<u64> {
+        self.0
+    }
+}
+
+impl<C> Encode<C> for Entries {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.array(self.0.len() as u64)?;
+        let mut before = 0;
+        for sequence in &self.0 {
+            encoder.u64(sequence.wrapping_sub(before))?;
+            before = *sequence;
+        }
+        Ok(())
+    }
+
+    fn is_nil(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Entries {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let (mut entries, mut before) = (Vec::new(), 0_u64);
+        for step in decoder.array_iter::<u64>()? {
+            before = before.wrapping_add(step?);
+            entries.push(before);
+        }
+        Ok(Self(entries))
+    }
+
+    fn nil() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// The id of a head, or that it is in the key.
+pub(crate) mod id {
+    use minicbor::data::Type;
+    use minicbor::encode::Write;
+
+    use super::{Decode, Decoder, Encode, Encoder, FeedbackId, IN_THE_KEY};
+
+    pub(crate) fn encode<C, W: Write>(
+        id: &FeedbackId,
+        encoder: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        if *id == IN_THE_KEY {
+            encoder.null()?.ok()
+        } else {
+            id.encode(encoder, context)
+        }
+    }
+
+    pub(crate) fn decode<C>(decoder: &mut Decoder<'_>, context: &mut C) -> Result<FeedbackId, minicbor::decode::Error> {
+        if decoder.datatype()? == Type::Null {
+            decoder.null()?;
+            return Ok(IN_THE_KEY);
+        }
+        FeedbackId::decode(decoder, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{Channel, ContactId, FactValue, FeedbackId, InstanceName, Language, Received, Score, Tag, Time};
+
+    use super::{Entries, decode, encode};
+    use crate::rows::{self, Head};
+
+    const START: i64 = 1_790_000_000_000;
+
+    /// An id made five milliseconds before [`START`].
+    fn id() -> FeedbackId {
+        let mut id = [9; 16];
+        id[..6].copy_from_slice(&(START - 5).to_be_bytes()[2..]);
+        FeedbackId::from_bytes(id)
+    }
+
+    fn score(value: f64, min: f64, max: f64) -> Score {
+        Score {
+            metric: "nps".into(),
+            value,
+            min,
+            max,
+        }
+    }
+
+    fn head(scores: Vec<Score>) -> Head {
+        let received = Received {
+            feedback: id(),
+            revision: 1,
+            contact: ContactId::from_bytes([7; 16]),
+            instance: InstanceName::new("api").unwrap(),
+            channel: Channel::new(Tag::new("form").unwrap()),
+            kind: None,
+            occurred_at: Some(Time(START - 86_400_000)),
+            thread: None,
+            language: Some(Language::new("ar").unwrap()),
+            scores,
+            tags: vec![Tag::new("شحن").unwrap()],
+            attachments: Vec::new(),
+            call: None,
+            body_chars: 226,
+            commitment: [1; 32],
+        };
+        let mut head = Head::of(Time(START), received);
+        head.attributes.push(("script".into(), FactValue::Code("Arab".into())));
+        head
+    }
+
+    #[test]
+    fn a_head_comes_back_and_takes_little_room() {
+        let mut head = head(vec![score(9.0, 0.0, 10.0)]);
+        for sequence in [2_000_000, 2_000_007, 2_000_008] {
+            assert!(head.entries.add(sequence));
+        }
+        let row = encode(&head).unwrap();
+        assert!(row.len() < 95, "{} bytes", row.len());
+        assert_eq!(decode(id(), &row).unwrap(), head);
+    }
+
+    #[test]
+    fn every_time_comes_back() {
+        let mut head = head(vec![score(0.5, 0.0, 1.0)]);
+        for time in [i64::MIN, -1, 0, START, i64::MAX] {
+            head.received_at = Time(time);
+            head.occurred_at = Some(Time(time));
+            assert_eq!(decode(id(), &encode(&head).unwrap()).unwrap(), head);
+        }
+    }
+
+    #[test]
+    fn heads_from_before_that_are_read() {
+        let head = head(Vec::new());
+        assert_eq!(decode(id(), &rows::encode(&head).unwrap()).unwrap(), head);
+    }
+
+    #[test]
+    fn a_head_names_its_first_entries_only() {
+        let mut entries = Entries::default();
+        for sequence in 0..Entries::MAX as u64 {
+            assert!(entries.add(sequence * 1_000));
+        }
+        assert!(!entries.add(99_000));
+        assert_eq!(entries.into_sequences().last(), Some(&15_000));
+    }
+}
