@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const FORM_SECRET: &str = "a form's key, only for tests";
 /// The signing key of departments in tests.
 pub(crate) const DEPARTMENT_SECRET: &str = "whsec_bWloYXItdGVzdC1kZXBhcnRtZW50LWtleS0wMTIzNDU2Nzg5";
+/// How soon a hub with little in it must be ready.
+const READY_MAX: Duration = Duration::from_mins(1);
 
 /// Root of the workspace.
 #[must_use]
@@ -225,6 +227,18 @@ impl Site {
     /// # Errors
     /// As [`Site::serve`].
     pub fn serve_as(&self, wrap: impl FnOnce(Command) -> Command) -> std::io::Result<Running> {
+        self.launch(READY_MAX, wrap)
+    }
+
+    /// As [`Site::serve`], for a hub that may have much to do before it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started or is not ready within `longest`.
+    pub fn serve_within(&self, longest: Duration) -> std::io::Result<Running> {
+        self.launch(longest, |command| command)
+    }
+
+    fn launch(&self, longest: Duration, wrap: impl FnOnce(Command) -> Command) -> std::io::Result<Running> {
         let started = Instant::now();
         let log = fs::File::create(self.folder.path().join("serve.log"))?;
         let listen = self.listen.to_string();
@@ -236,7 +250,7 @@ impl Site {
             child,
             ready_after: Duration::ZERO,
         };
-        while started.elapsed() < Duration::from_secs(60) {
+        while started.elapsed() < longest {
             if ready(self.listen) {
                 running.ready_after = started.elapsed();
                 return Ok(running);

@@ -76,6 +76,8 @@ pub struct Overview {
     pub deliveries: BTreeMap<String, BTreeMap<String, u64>>,
     /// Entries of the ledger.
     pub ledger_size: u64,
+    /// Those of them that the read models, and so the counts above, do not know yet.
+    pub unfolded: u64,
     /// The last kept checkpoint: its size.
     pub last_checkpoint: Option<u64>,
     /// Bytes of the store's file.
@@ -163,17 +165,29 @@ impl Hub {
         Ok(statuses)
     }
 
-    /// Counts over everything.
+    /// Counts over everything, once the read models know of all that was committed before.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn overview(&self) -> Result<Overview, Fault> {
+        projection::catch_up_for_readers(&self.shared.core).await?;
+        self.overview_as_it_is().await
+    }
+
+    /// As [`Hub::overview`], with the read models as they stand: nobody waits for them, and nothing is written. For who
+    /// watches the hub, which must cost it nothing, least of all when it has much to do.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn overview_as_it_is(&self) -> Result<Overview, Fault> {
         let core = &self.shared.core;
-        projection::catch_up_for_readers(core).await?;
         let view = core.store.view().await?;
         let statistics = core.store.statistics();
+        let (position, _) = projection::position(&*view).await?;
+        let ledger_size = view.tree().size();
         let mut overview = Overview {
-            ledger_size: view.tree().size(),
+            ledger_size,
+            unfolded: ledger_size.saturating_sub(position),
             file_bytes: statistics.file_bytes,
             commits: statistics.commits,
             fsyncs: statistics.fsyncs,

@@ -90,6 +90,20 @@ async fn a_revised_record_is_counted_once_and_routed_revision_by_revision() {
 }
 
 #[tokio::test]
+async fn who_watches_the_hub_sees_it_as_it_is_and_makes_it_do_nothing() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    for _ in 0..2 {
+        let watched = hub.overview_as_it_is().await.unwrap();
+        assert_eq!(watched.feedback, 0);
+        assert!(watched.unfolded > 0, "{watched:?}");
+    }
+    let read = hub.overview().await.unwrap();
+    assert_eq!((read.feedback, read.unfolded), (1, 0));
+}
+
+#[tokio::test]
 async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
     let house = House::new();
     let hub = house.open("").await.unwrap();

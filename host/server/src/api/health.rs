@@ -105,10 +105,11 @@ pub(crate) async fn read_metrics(State(surface): State<Surface>, visitor: Visito
     Ok(([(header::CONTENT_TYPE, content_type)], metrics.render()).into_response())
 }
 
-/// What is known without counting along is measured when somebody asks.
+/// What is known without counting along is measured when somebody asks: as it stands, without work for the hub.
 async fn measure(surface: &Surface) -> Result<(), Problem> {
-    let overview = surface.hub.overview().await?;
+    let overview = surface.hub.overview_as_it_is().await?;
     gauge("mihwar_ledger_entries", overview.ledger_size);
+    gauge("mihwar_read_models_behind", overview.unfolded);
     gauge("mihwar_feedback_records", overview.feedback);
     for (destination, by_state) in overview.deliveries {
         for (state, count) in by_state {

@@ -1,5 +1,6 @@
 //! Records in, one by one and in batches, by few clients and by many.
 
+use super::progress::say;
 use super::records::Weight;
 use super::side::{BATCH, Disk, Manner, Sample, Side, load};
 use super::table::{Table, bytes, grouped, millis};
@@ -16,6 +17,25 @@ const WARMING: u64 = 20 * BATCH;
 /// The number of clients at which the sides are compared.
 const COMPARED: u64 = 64;
 
+const COLUMNS: [&str; 16] = [
+    "side",
+    "mode",
+    "clients",
+    "records/s",
+    "settled after",
+    "settled records/s",
+    "p50",
+    "p99",
+    "fsyncs/record",
+    "CPU µs/record",
+    "… after",
+    "… of clients",
+    "disk B/record",
+    "÷ content",
+    "log",
+    "memory",
+];
+
 /// One line of the table.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -27,7 +47,7 @@ pub(super) struct Row {
 }
 
 /// Every load, on a side that is empty. A quick one hands in a tenth.
-pub(super) async fn measure<S: Side>(side: &mut S, quick: bool) -> Vec<Row> {
+pub(super) async fn measure<S: Side>(side: &mut S, quick: bool, weight: Weight) -> Vec<Row> {
     let share = if quick { 10 } else { 1 };
     let warming = Manner {
         clients: 8,
@@ -40,12 +60,17 @@ pub(super) async fn measure<S: Side>(side: &mut S, quick: bool) -> Vec<Row> {
     for (manner, records) in singles.into_iter().chain(batches) {
         let sample = load(side, manner, kept..kept + records).await;
         kept += records;
-        rows.push(Row {
+        let row = Row {
             side: S::NAME,
             sample,
             kept,
             disk: side.disk(),
-        });
+        };
+        // Said at once: what is known must not depend on what comes.
+        let mut said = Table::new(&COLUMNS);
+        said.add(cells(&row, weight));
+        say(&format!("\n{}", said.text()));
+        rows.push(row);
     }
     assert_eq!(side.stored().await, kept, "{} lost or doubled records", S::NAME);
     rows
@@ -53,47 +78,34 @@ pub(super) async fn measure<S: Side>(side: &mut S, quick: bool) -> Vec<Row> {
 
 /// Both sides under each other, load by load.
 pub(super) fn table(ours: &[Row], theirs: &[Row], weight: Weight) -> Table {
-    let mut table = Table::new(&[
-        "side",
-        "mode",
-        "clients",
-        "records/s",
-        "settled after",
-        "settled records/s",
-        "p50",
-        "p99",
-        "fsyncs/record",
-        "CPU µs/record",
-        "… after",
-        "… of clients",
-        "disk B/record",
-        "÷ content",
-        "log",
-        "memory",
-    ]);
+    let mut table = Table::new(&COLUMNS);
     for row in ours.iter().zip(theirs).flat_map(|(ours, theirs)| [ours, theirs]) {
-        let sample = &row.sample;
-        let disk = row.disk.data as f64 / row.kept as f64;
-        table.add(vec![
-            row.side.to_owned(),
-            sample.manner.name().to_owned(),
-            sample.manner.clients.to_string(),
-            grouped(sample.per_second()),
-            millis(sample.settling),
-            grouped(sample.settled_per_second()),
-            millis(sample.p50),
-            millis(sample.p99),
-            format!("{:.4}", sample.fsyncs as f64 / sample.records as f64),
-            grouped(sample.micros(sample.cpu)),
-            grouped(sample.micros(sample.cpu_after)),
-            grouped(sample.micros(sample.cpu_client)),
-            grouped(disk),
-            format!("{:.2}", disk / weight.content),
-            bytes(row.disk.log),
-            bytes(sample.resident),
-        ]);
+        table.add(cells(row, weight));
     }
     table
+}
+
+fn cells(row: &Row, weight: Weight) -> Vec<String> {
+    let sample = &row.sample;
+    let disk = row.disk.data as f64 / row.kept as f64;
+    vec![
+        row.side.to_owned(),
+        sample.manner.name().to_owned(),
+        sample.manner.clients.to_string(),
+        grouped(sample.per_second()),
+        millis(sample.settling),
+        grouped(sample.settled_per_second()),
+        millis(sample.p50),
+        millis(sample.p99),
+        format!("{:.4}", sample.fsyncs as f64 / sample.records as f64),
+        grouped(sample.micros(sample.cpu)),
+        grouped(sample.micros(sample.cpu_after)),
+        grouped(sample.micros(sample.cpu_client)),
+        grouped(disk),
+        format!("{:.2}", disk / weight.content),
+        bytes(row.disk.log),
+        bytes(sample.resident),
+    ]
 }
 
 /// The two figures that say it, for single records and for batches: until the answers, and until all is done.

@@ -16,6 +16,7 @@ mod table;
 use std::path::PathBuf;
 
 use mihwar_tests::workspace;
+use tokio::signal::unix::{SignalKind, signal};
 
 use hub::Hub;
 use picture::Curve;
@@ -37,13 +38,13 @@ pub(crate) struct Options {
     /// A tenth of the records: shows that it works, its figures say nothing.
     #[arg(long)]
     quick: bool,
-    /// Write the tables into this file too.
+    /// Write the tables into this file too, after each part.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
     /// Draw the growth into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Put tables and picture into docs/performance.md.
+    /// Put tables and picture into docs/performance.md; a part that is left out stays there as it is.
     #[arg(long)]
     docs: bool,
     /// Folder of PostgreSQL's programs.
@@ -66,10 +67,22 @@ enum Part {
     Growth,
 }
 
-/// What came out, in the order in which it is told.
-#[derive(Default)]
+impl Part {
+    const ALL: [Self; 2] = [Self::Ingest, Self::Growth];
+
+    /// Its name in the marks of the documentation.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Growth => "growth",
+        }
+    }
+}
+
+/// What came out of a part, in the order in which it is told.
 struct Report {
-    parts: Vec<Told>,
+    part: Part,
+    told: Vec<Told>,
     curves: Vec<Curve>,
 }
 
@@ -79,16 +92,34 @@ enum Told {
 }
 
 impl Report {
+    /// One that says so far what a record is.
+    fn of(part: Part, weight: Weight) -> Self {
+        let mut report = Self {
+            part,
+            told: Vec::new(),
+            curves: Vec::new(),
+        };
+        report.words(format!(
+            "A record holds {:.0} bytes of content and has {:.0} bytes as JSON. “÷ content” is by the first.",
+            weight.content, weight.json
+        ));
+        report
+    }
+
     fn words(&mut self, words: impl Into<String>) {
-        self.parts.push(Told::Words(words.into()));
+        self.told.push(Told::Words(words.into()));
+    }
+
+    fn table(&mut self, table: Table) {
+        self.told.push(Told::Table(table));
     }
 
     fn join(&self, table: impl Fn(&Table) -> String) -> String {
-        let parts = self.parts.iter().map(|part| match part {
+        let told = self.told.iter().map(|told| match told {
             Told::Words(words) => words.clone(),
             Told::Table(shown) => table(shown),
         });
-        parts.collect::<Vec<_>>().join("\n\n")
+        told.collect::<Vec<_>>().join("\n\n")
     }
 
     fn text(&self) -> String {
@@ -100,33 +131,44 @@ impl Report {
     }
 }
 
-/// Measures and prints, and writes what was asked for. Ctrl-C ends it; both stores are gone then, as after a whole run.
+/// Measures and prints, and writes what was asked for. Ctrl-C or SIGTERM ends it; both stores are gone then, as after a whole
+/// run.
 pub(crate) async fn run(options: &Options) {
     let stopped = tokio::select! {
-        () = measure(options) => false,
-        _ = tokio::signal::ctrl_c() => true,
+        // First, so that a signal is heard before anything is started that must be ended.
+        biased;
+        code = told_to_stop() => Some(code),
+        () = measure(options) => None,
     };
-    if stopped {
-        say("stopped; nothing was written");
-        std::process::exit(130);
+    if let Some(code) = stopped {
+        say("stopped; what was said so far is all there is");
+        std::process::exit(code);
+    }
+}
+
+/// Waits until somebody ends the benchmark; answers the code to end with.
+async fn told_to_stop() -> i32 {
+    let mut terminated = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => 130,
+        _ = terminated.recv() => 143,
     }
 }
 
 async fn measure(options: &Options) {
     let weight = Weight::measured();
-    let mut report = Report::default();
-    report.words(format!(
-        "A record holds {:.0} bytes of content and has {:.0} bytes as JSON. “÷ content” is by the first.",
-        weight.content, weight.json
-    ));
-    if options.only != Some(Part::Growth) {
-        ingest(options, weight, &mut report).await;
+    let mut reports = Vec::new();
+    let wanted = |part: &Part| options.only.is_none_or(|only| only == *part);
+    for part in Part::ALL.into_iter().filter(wanted) {
+        let report = match part {
+            Part::Ingest => ingest(options, weight).await,
+            Part::Growth => grow(options, weight).await,
+        };
+        println!("\n{}", report.text());
+        reports.push(report);
+        // After each part: the next may take an hour, and fail at its end.
+        write(options, &reports);
     }
-    if options.only != Some(Part::Ingest) {
-        grow(options, weight, &mut report).await;
-    }
-    println!("\n{}", report.text());
-    write(options, &report);
 }
 
 async fn theirs(options: &Options) -> Postgres {
@@ -139,55 +181,61 @@ async fn ours() -> Hub {
     Hub::start().await
 }
 
-async fn ingest(options: &Options, weight: Weight, report: &mut Report) {
+async fn ingest(options: &Options, weight: Weight) -> Report {
     // One after the other: what one does in the background must not slow the other.
-    let our_rows = ingest::measure(&mut ours().await, options.quick).await;
+    let our_rows = ingest::measure(&mut ours().await, options.quick, weight).await;
     let mut postgres = theirs(options).await;
-    let their_rows = ingest::measure(&mut postgres, options.quick).await;
+    let their_rows = ingest::measure(&mut postgres, options.quick, weight).await;
+    let mut report = Report::of(Part::Ingest, weight);
     report.words(postgres.describe(&options.postgres_setting).await);
-    report
-        .parts
-        .push(Told::Table(ingest::table(&our_rows, &their_rows, weight)));
+    report.table(ingest::table(&our_rows, &their_rows, weight));
     report.words(ingest::ratios(&our_rows, &their_rows).join("  \n"));
+    report
 }
 
-async fn grow(options: &Options, weight: Weight, report: &mut Report) {
+async fn grow(options: &Options, weight: Weight) -> Report {
     let mut sizes = options.growth.clone();
     sizes.sort_unstable();
     // A crash between two sizes adds records, so sizes that lie next to each other are one.
     sizes.dedup_by(|next, size| *next < *size + 20_000);
-    let (our_steps, our_curve) = growth::measure(&mut ours().await, &sizes).await;
-    let (their_steps, their_curve) = growth::measure(&mut theirs(options).await, &sizes).await;
+    let our_growth = growth::measure(&mut ours().await, &sizes, weight).await;
+    let mut postgres = theirs(options).await;
+    let their_growth = growth::measure(&mut postgres, &sizes, weight).await;
+    let mut report = Report::of(Part::Growth, weight);
+    report.words(postgres.describe(&options.postgres_setting).await);
     report.words(
         "Growth: batches of 128 by 8 clients, up to the last 200 000 records before each size; of the first size the median \
-         of five loads.",
+         of five short loads.",
     );
-    report
-        .parts
-        .push(Told::Table(growth::table(&our_steps, &their_steps, weight)));
+    report.table(growth::table(&our_growth, &their_growth, weight));
+    report.words(growth::firsts(&our_growth, &their_growth));
     report.words("Lists of 50 records, newest first, asked one after the other by one client:");
-    report.parts.push(Told::Table(growth::lists(&our_steps, &their_steps)));
-    report.curves = vec![our_curve, their_curve];
+    report.table(growth::lists(&our_growth, &their_growth));
+    report.curves = vec![our_growth.curve, their_growth.curve];
+    report
 }
 
-fn write(options: &Options, report: &Report) {
-    let picture = picture::svg(&report.curves);
+/// Writes what is known so far wherever it was asked for.
+fn write(options: &Options, reports: &[Report]) {
     // On a terminal the machine stands above all of this already.
     let machine = options.machine.replace('\n', "  \n");
-    let tables = format!("{machine}\n\n{}\n", report.markdown());
     if let Some(file) = &options.markdown {
-        std::fs::write(file, &tables).unwrap();
+        let parts: Vec<_> = reports.iter().map(Report::markdown).collect();
+        std::fs::write(file, format!("{machine}\n\n{}\n", parts.join("\n\n"))).unwrap();
     }
-    if let (Some(file), Some(picture)) = (&options.svg, &picture) {
-        std::fs::write(file, picture).unwrap();
-    }
-    if options.docs {
-        let mut figures = tables;
-        if let Some(picture) = &picture {
-            std::fs::write(workspace().join("docs/performance-growth.svg"), picture).unwrap();
-            figures +=
-                "\n\n![Records per second over the number of records kept, for both sides](performance-growth.svg)";
+    for report in reports {
+        let picture = picture::svg(&report.curves);
+        if let (Some(file), Some(picture)) = (&options.svg, &picture) {
+            std::fs::write(file, picture).unwrap();
         }
-        page::rewrite(&workspace().join("docs/performance.md"), &figures);
+        if options.docs {
+            let mut figures = format!("{machine}\n\n{}", report.markdown());
+            if let Some(picture) = &picture {
+                std::fs::write(workspace().join("docs/performance-growth.svg"), picture).unwrap();
+                figures +=
+                    "\n\n![Records per second over the number of records kept, for both sides](performance-growth.svg)";
+            }
+            page::rewrite(&workspace().join("docs/performance.md"), report.part.name(), &figures);
+        }
     }
 }

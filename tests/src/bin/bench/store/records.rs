@@ -21,7 +21,7 @@ const BODY: &str = "وصلت الشحنة متأخرة أسبوعاً كاملا
 /// One piece of feedback, made from its number alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Name in the source: the submission.
+    /// Name in the source: the submission. They ascend as texts do, for both sides.
     pub(super) external_id: String,
     pub(super) channel: &'static str,
     pub(super) kind: &'static str,
@@ -56,7 +56,7 @@ impl Record {
             (format!("Order {number} came late"), "en")
         };
         Self {
-            external_id: format!("bench-{number}"),
+            external_id: format!("bench-{number:09}"),
             channel,
             kind: pick(&KINDS, number / 4),
             occurred_at: format!(
@@ -176,6 +176,7 @@ mod tests {
             assert_eq!(value["attributes"]["order"], record.order);
         }
         assert!(Record::of(0).subject.contains("توصيل"));
+        assert!(Record::of(9).external_id < Record::of(10).external_id);
         assert_eq!(Record::of(499).channel, RARE_CHANNEL);
     }
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use super::process::own_cpu;
-use super::progress::Progress;
+use super::progress::{Progress, say};
+use super::table::millis;
 use crate::quantile;
 
 /// Records of one batch.
@@ -79,6 +82,8 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Verified {
     pub(super) events: u64,
+    /// Records whose content was opened and is what was signed.
+    pub(super) contents: u64,
     pub(super) took: Duration,
 }
 
@@ -91,15 +96,17 @@ pub(super) trait Side {
     async fn connect(&self) -> Self::Client;
     /// The request that hands in these records: one by itself, or a batch in one transaction.
     fn request(&self, numbers: Range<u64>) -> <Self::Client as Client>::Request;
-    /// Waits until what follows an answer is done too; answers how long that took.
-    async fn settle(&mut self) -> Duration;
+    /// Waits until what follows the answers to so many new records is done too, the last of which came at `answered`;
+    /// answers how long after that it was.
+    async fn settle(&mut self, answered: Instant, records: u64) -> Duration;
     /// Lets what it still holds in memory reach the disk, so that one load leaves nothing to the next. Not measured.
     async fn rest(&mut self);
     /// Lets it learn what it holds, where its answers depend on that. Not measured.
     async fn learn(&mut self);
     /// Processor time of its processes since they started.
     fn cpu(&self) -> Duration;
-    /// Times that a file was made durable since the start. Called when no client is connected.
+    /// Times that a file was made durable since the start. Called when no client is connected, also right after an answer:
+    /// it asks for no work.
     async fn fsyncs(&mut self) -> u64;
     /// What lies on disk.
     fn disk(&self) -> Disk;
@@ -113,8 +120,8 @@ pub(super) trait Side {
     async fn stored(&mut self) -> u64;
     /// Ends it without warning and starts it again; answers the time until it was ready.
     async fn crash(&mut self) -> Duration;
-    /// Checks everything that is kept, where a side can.
-    async fn verify(&mut self) -> Option<Verified>;
+    /// Checks everything that is kept, where a side can, and that it is so many records.
+    async fn verify(&mut self, kept: u64) -> Option<Verified>;
 }
 
 /// How records are handed in.
@@ -171,12 +178,51 @@ impl Sample {
 
 /// Hands in the records of these numbers and waits until the side has settled. Everything is prepared before the clock starts.
 pub(super) async fn load<S: Side>(side: &mut S, manner: Manner, numbers: Range<u64>) -> Sample {
-    let mut sample = hand_in(side, manner, numbers).await;
-    let cpu = side.cpu();
-    sample.settling = side.settle().await;
+    let ready = Ready::prepare(&*side, manner, numbers);
+    let fsyncs = side.fsyncs().await;
+    let Answered { mut sample, at, cpu } = hand_in(&*side, ready).await;
+    // What follows the answers goes on meanwhile, and its time counts from the last of them.
+    sample.fsyncs = side.fsyncs().await - fsyncs;
+    sample.settling = side.settle(at, sample.records).await;
     sample.cpu_after = side.cpu().saturating_sub(cpu);
+    say(&format!(
+        "    settled {} after the last answer: {:.0} records/s",
+        millis(sample.settling),
+        sample.settled_per_second()
+    ));
     side.rest().await;
     sample
+}
+
+/// Records that need only be sent.
+pub(super) struct Ready<S: Side> {
+    manner: Manner,
+    records: u64,
+    requests: Vec<<S::Client as Client>::Request>,
+}
+
+impl<S: Side> Ready<S> {
+    /// The records of these numbers.
+    pub(super) fn prepare(side: &S, manner: Manner, numbers: Range<u64>) -> Self {
+        let step = usize::try_from(manner.batch).expect("a batch is small");
+        let starts = numbers.clone().step_by(step);
+        let requests = starts.map(|start| side.request(start..(start + manner.batch).min(numbers.end)));
+        Self {
+            manner,
+            records: numbers.end - numbers.start,
+            requests: requests.collect(),
+        }
+    }
+}
+
+/// A load whose last answer has come.
+pub(super) struct Answered {
+    /// Without its fsyncs, and without what follows the answers.
+    sample: Sample,
+    /// When the last answer came.
+    at: Instant,
+    /// Processor time of the side since its start, at that moment.
+    cpu: Duration,
 }
 
 /// The one in the middle, by records per second.
@@ -188,23 +234,22 @@ pub(super) fn median(mut samples: Vec<Sample>) -> Sample {
     samples.swap_remove(samples.len() / 2)
 }
 
-/// Hands in the records of these numbers, and leaves the side as it is after its last answer.
-pub(super) async fn hand_in<S: Side>(side: &mut S, manner: Manner, numbers: Range<u64>) -> Sample {
-    let records = numbers.end - numbers.start;
+/// Hands in what is ready, and leaves the side as it is after its last answer: it is asked for nothing more.
+pub(super) async fn hand_in<S: Side>(side: &S, ready: Ready<S>) -> Answered {
+    let Ready {
+        manner,
+        records,
+        requests,
+    } = ready;
     let what = format!("{}: {}, {} clients", S::NAME, manner.name(), manner.clients);
     let progress = Progress::start(&what, records);
-    let step = usize::try_from(manner.batch).expect("a batch is small");
-    let starts = numbers.clone().step_by(step);
-    let requests = starts.map(|start| side.request(start..(start + manner.batch).min(numbers.end)));
-    let requests: Vec<_> = requests.collect();
-    let fsyncs = side.fsyncs().await;
     let mut clients = Vec::new();
     for _ in 0..manner.clients {
         clients.push(side.connect().await);
     }
-    let (cpu, own) = (side.cpu(), own_cpu());
+    let (cpu_before, own) = (side.cpu(), own_cpu());
     let mut driven = drive(clients, requests, &progress).await;
-    let (cpu, own) = (side.cpu().saturating_sub(cpu), own_cpu().saturating_sub(own));
+    let (cpu, own) = (side.cpu(), own_cpu().saturating_sub(own));
     // What a server process has touched of the memory that they share counts only while it lives.
     let resident = side.resident();
     assert_eq!(driven.new, records, "{what}: not every record was answered as new");
@@ -216,18 +261,29 @@ pub(super) async fn hand_in<S: Side>(side: &mut S, manner: Manner, numbers: Rang
         settling: Duration::ZERO,
         p50: quantile(&mut driven.latencies, 0.5),
         p99: quantile(&mut driven.latencies, 0.99),
-        fsyncs: side.fsyncs().await - fsyncs,
-        cpu,
+        fsyncs: 0,
+        cpu: cpu.saturating_sub(cpu_before),
         cpu_after: Duration::ZERO,
         cpu_client: own,
         resident,
     };
-    progress.end(&format!("{:.0} records/s", sample.per_second()));
-    sample
+    progress.end(&format!(
+        "{} records in {}: {:.0} records/s",
+        sample.records,
+        millis(sample.took),
+        sample.per_second()
+    ));
+    Answered {
+        sample,
+        at: driven.at,
+        cpu,
+    }
 }
 
 struct Driven<C> {
     took: Duration,
+    /// When the last answer came.
+    at: Instant,
     latencies: Vec<Duration>,
     new: u64,
     /// Still connected, so that hanging up costs nothing that is measured.
@@ -238,9 +294,11 @@ struct Driven<C> {
 async fn drive<C: Client>(clients: Vec<C>, requests: Vec<C::Request>, progress: &Progress) -> Driven<C> {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let started = Instant::now();
-    let tasks = clients.into_iter().map(|mut client| {
+    // They end with this set, when the benchmark is told to stop.
+    let mut running = JoinSet::new();
+    for mut client in clients {
         let (requests, next, done) = (requests.clone(), next.clone(), progress.counter());
-        tokio::spawn(async move {
+        running.spawn(async move {
             let (mut latencies, mut new) = (Vec::new(), 0);
             while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let asked = Instant::now();
@@ -250,15 +308,16 @@ async fn drive<C: Client>(clients: Vec<C>, requests: Vec<C::Request>, progress: 
                 done.fetch_add(durable, Ordering::Relaxed);
             }
             (latencies, new, client)
-        })
-    });
-    let tasks: Vec<_> = tasks.collect();
-    let mut ended = Vec::new();
-    for task in tasks {
-        ended.push(task.await.expect("a client said why it stopped"));
+        });
     }
+    let mut ended = Vec::new();
+    while let Some(client) = running.join_next().await {
+        ended.push(client.expect("a client said why it stopped"));
+    }
+    let at = Instant::now();
     let mut driven = Driven {
-        took: started.elapsed(),
+        took: at - started,
+        at,
         latencies: Vec::new(),
         new: 0,
         clients: Vec::new(),

@@ -5,7 +5,7 @@ mod rows;
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
@@ -129,7 +129,7 @@ impl Side for Postgres {
     }
 
     /// Nothing follows an answer.
-    async fn settle(&mut self) -> Duration {
+    async fn settle(&mut self, _: Instant, _: u64) -> Duration {
         Duration::ZERO
     }
 
@@ -224,7 +224,7 @@ impl Side for Postgres {
     }
 
     /// PostgreSQL keeps no ledger that could be compared.
-    async fn verify(&mut self) -> Option<Verified> {
+    async fn verify(&mut self, _: u64) -> Option<Verified> {
         None
     }
 }
