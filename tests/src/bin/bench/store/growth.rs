@@ -258,9 +258,12 @@ fn list_cells(step: &Step) -> impl Iterator<Item = Vec<String>> {
     })
 }
 
+/// Size by size; theirs as far as they go.
 fn both<'a>(ours: &'a Growth, theirs: &'a Growth) -> impl Iterator<Item = (&'a Growth, &'a Step)> {
-    let pairs = ours.steps.iter().zip(&theirs.steps);
-    pairs.flat_map(move |(one, other)| [(ours, one), (theirs, other)])
+    ours.steps.iter().enumerate().flat_map(move |(number, step)| {
+        let other = theirs.steps.get(number).map(|step| (theirs, step));
+        std::iter::once((ours, step)).chain(other)
+    })
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Numbers of records at which both sides are looked at as they grow.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000", value_parser = clap::value_parser!(u64).range(1_000..))]
     growth: Vec<u64>,
+    /// PostgreSQL grows no further than this many records: it takes most of the time.
+    #[arg(long, value_name = "RECORDS")]
+    postgres_growth: Option<u64>,
     /// Leave the other part out.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -200,7 +203,9 @@ async fn grow(options: &Options, weight: Weight) -> Report {
     sizes.dedup_by(|next, size| *next < *size + 20_000);
     let our_growth = growth::measure(&mut ours().await, &sizes, weight).await;
     let mut postgres = theirs(options).await;
-    let their_growth = growth::measure(&mut postgres, &sizes, weight).await;
+    let is_theirs = |size: &&u64| options.postgres_growth.is_none_or(|most| **size <= most);
+    let their_sizes: Vec<u64> = sizes.iter().take_while(is_theirs).copied().collect();
+    let their_growth = growth::measure(&mut postgres, &their_sizes, weight).await;
     let mut report = Report::of(Part::Growth, weight);
     report.words(postgres.describe(&options.postgres_setting).await);
     report.words(
