@@ -1,6 +1,10 @@
-//! The hub is killed at random moments under mixed load, and started again, round after round on one folder.
+//! The hub is killed at random moments under mixed load, and started again, round after round on one folder. Some of these
+//! starts are killed, too: what a kill left is then mended more than once.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +22,11 @@ const VERIFIED_EVERY: u64 = 4;
 const FAILED_PERCENT: u64 = 25;
 /// Latest moment of a kill after the load began, in milliseconds.
 const LATEST_KILL: u64 = 400;
+/// Before each round of this number a start is killed …
+const START_KILLED_EVERY: u64 = 3;
+/// … at the latest so many milliseconds after it began: while the store is opened and mended, plugins are loaded, or workers
+/// go on with what they find.
+const LATEST_KILL_OF_A_START: u64 = 300;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_under_load_nothing_answered_is_lost_or_doubled() {
@@ -27,8 +36,12 @@ async fn killed_at_any_moment_under_load_nothing_answered_is_lost_or_doubled() {
     let site = Site::new(receiver.address).unwrap();
     let running = site.serve().unwrap();
     let load = Arc::new(Load::new(&site, token(&site)));
-    let (mut running, mut unanswered, mut verified) = (Some(running), 0, 0);
+    let (mut running, mut unanswered, mut verified, mut starts) = (Some(running), 0, 0, 0);
     for kill in 1..=kills {
+        if kill.is_multiple_of(START_KILLED_EVERY) {
+            kill_start(&site, Duration::from_millis(dice.below(LATEST_KILL_OF_A_START))).await;
+            starts += 1;
+        }
         let hub = running.take().unwrap_or_else(|| site.serve().unwrap());
         let over = Arc::new(AtomicBool::new(false));
         let pressed = {
@@ -76,6 +89,7 @@ async fn killed_at_any_moment_under_load_nothing_answered_is_lost_or_doubled() {
         &[
             ("seed", dice.seed()),
             ("rounds", kills),
+            ("starts killed besides", starts),
             ("answered", book.kept.len() as u64),
             ("unanswered at a kill", unanswered),
             ("verified", verified + 1),
@@ -85,6 +99,23 @@ async fn killed_at_any_moment_under_load_nothing_answered_is_lost_or_doubled() {
             ("doubled", doubled.len() as u64),
         ],
     );
+}
+
+/// Starts the hub on what the last kill left, and kills it so soon that most likely it is not ready yet.
+async fn kill_start(site: &Site, after: Duration) {
+    let log = site.path().join("killed-start.log");
+    let listen = site.listen.to_string();
+    let mut child = site
+        .command(&["serve", "--listen", &listen])
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(after).await;
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    let said = fs::read_to_string(log).unwrap();
+    assert_eq!(status.signal(), Some(9), "it ended by itself ({status}):\n{said}");
 }
 
 /// What was not answered is sent again, as a client would, until it is; then everything must arrive.

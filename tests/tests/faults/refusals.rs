@@ -44,8 +44,9 @@ async fn a_second_hub_on_a_folder_is_refused_and_the_first_goes_on() {
     report_faults("two hubs on one folder", &[("refused", 1), ("changed", 0)]);
 }
 
+/// The engine's own refusal. What the hub says to folders of newer hubs: tests/tests/upgrades.rs.
 #[test]
-fn a_folder_of_a_newer_version_is_refused_and_not_changed() {
+fn a_store_of_another_engine_format_is_refused_and_not_changed() {
     let site = site();
     assert!(site.serve().unwrap().stop());
     let file = site.data().join("mihwar.redb");
@@ -63,7 +64,7 @@ fn a_folder_of_a_newer_version_is_refused_and_not_changed() {
         assert!(said.contains("format version"), "{said}");
         assert_eq!(snapshot(&site.data()), before, "mihwar {words:?} changed something");
     }
-    report_faults("a folder of another format", &[("refused", 3), ("changed", 0)]);
+    report_faults("a store of another engine format", &[("refused", 3), ("changed", 0)]);
 }
 
 /// Root may write everywhere, so the folder is mounted anew, for reading only; where that is not allowed and the

@@ -246,7 +246,7 @@ pub(super) fn lists(ours: &Growth, theirs: &Growth) -> Table {
 }
 
 fn list_cells(step: &Step) -> impl Iterator<Item = Vec<String>> {
-    step.lists.iter().map(|list| {
+    step.lists.iter().map(move |list| {
         vec![
             step.side.to_owned(),
             list.ask.name().to_owned(),
