@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::core::Core;
 use crate::doors::Doors;
-use crate::fault::UNREADABLE;
+use crate::fault::{Fault, UNREADABLE};
 use crate::hub::{Hub, OpenError};
 use crate::intake::{Arrival, Intake, Rider};
 use crate::{intake, keys, pipeline, projection, query};
@@ -268,17 +268,17 @@ async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     assert_eq!(verified(&hub).await, Vec::<String>::new());
 }
 
-/// A store on a disk that is below its floor: nothing is written any more.
-struct BelowFloor(Arc<dyn Store>);
+/// A store that nothing is written to any more.
+struct WritesNothing(Arc<dyn Store>, ApplyError);
 
 #[async_trait]
-impl Store for BelowFloor {
+impl Store for WritesNothing {
     async fn view(&self) -> Result<Box<dyn View>, StoreError> {
         self.0.view().await
     }
 
     async fn apply(&self, _: Batch) -> Result<Commit, ApplyError> {
-        Err(ApplyError::NoSpace { free: 1, floor: 2 })
+        Err(self.1.clone())
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -296,7 +296,8 @@ async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
     let hub = house.open("").await.unwrap();
     accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
     drop(hub);
-    house.store = Arc::new(BelowFloor(Arc::clone(&house.store)));
+    let below = ApplyError::NoSpace { free: 1, floor: 2 };
+    house.store = Arc::new(WritesNothing(Arc::clone(&house.store), below));
     let hub = house.open("").await.unwrap();
     let mut chunks = hub.backup(None).await.unwrap();
     let mut bytes = Vec::new();
@@ -310,7 +311,26 @@ async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
     let report = hub.verify(progress).await.unwrap();
     assert!(report.ok, "{:?}", report.findings);
     assert_eq!((report.contents, report.read_model_rows), (1, 0));
-    assert!(report.read_models_unchecked.is_some());
+    assert!(report.read_models_unchecked.is_some() && !report.is_complete());
+}
+
+#[tokio::test]
+async fn on_a_failing_disk_a_hub_is_backed_up_but_not_called_verified() {
+    let stopped = StoreError::Stopped {
+        reason: "القرص".to_owned(),
+    };
+    for failure in [ApplyError::Unknown, ApplyError::Broken(stopped)] {
+        let mut house = House::new();
+        let hub = house.open("").await.unwrap();
+        accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+        drop(hub);
+        house.store = Arc::new(WritesNothing(Arc::clone(&house.store), failure));
+        let hub = house.open("").await.unwrap();
+        assert!(hub.backup(None).await.is_ok());
+        let (progress, _told) = mpsc::channel(8);
+        let refused = hub.verify(progress).await.unwrap_err();
+        assert!(matches!(refused, Fault::Stopped(_) | Fault::Unknown), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub(super) async fn verify(
         checked = check(config, &trial.0, files, master_key, key.as_ref(), global.json) => checked?,
         () = stopped => anyhow::bail!("stopped before all was checked; the trial restore is removed"),
     };
-    let ok = backup.ok && hub.ok;
+    let ok = backup.ok && ledger::outcome(&hub) == Outcome::Done;
     if global.json {
         json(&Deep { ok, backup, hub })?;
     } else {
