@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use bytes::{Buf, Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
-use mihwar_hub::{BackupReport, RestoreOptions, restore_backup, verify_backup};
+use mihwar_hub::{BackupReport, MasterKey, RestoreOptions, restore_backup, verify_backup};
 use mihwar_server::wire::BackupQuery;
 use mihwar_store::backup::{self, Received};
 use serde::Serialize;
@@ -206,10 +206,11 @@ pub(super) async fn restore(
         Some(folder) => folder.clone(),
         None => load_config(global, &[])?.data,
     };
-    let (place, has_key, as_json) = (folder.clone(), master_key.is_some(), global.json);
+    let key = master_key.as_deref().map(MasterKey::read).transpose()?;
+    let (place, has_key, as_json) = (folder.clone(), key.is_some(), global.json);
     let restoring = work_through(as_json, move |progress| {
         let options = RestoreOptions {
-            master_key: master_key.as_deref(),
+            master_key: key.as_ref(),
             keep_key: true,
             without_tokens,
         };

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::format::STORE_FILE;
 use crate::hub::FILES;
 use crate::ledger;
-use crate::master_key::{self, MasterKeyError};
+use crate::master_key::{self, MasterKey, MasterKeyError};
 use crate::vault::Vault;
 
 /// Why nothing was restored. The folder is as it was.
@@ -74,7 +74,7 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions<'a> {
     /// The copy of the master key that belongs to the backups. It is tried.
-    pub master_key: Option<&'a Path>,
+    pub master_key: Option<&'a MasterKey>,
     /// Whether the key is put into the folder. Without it, whoever opens the hub gives the key.
     pub keep_key: bool,
     /// Whether the API tokens of that state are revoked: some may have been since.
@@ -105,24 +105,23 @@ pub fn restore_backup(
     let folder = std::path::absolute(folder).map_err(at(folder))?;
     let parent = folder.parent().unwrap_or(&folder).to_owned();
     check_place(&folder, &parent)?;
-    let key = match options.master_key {
-        Some(path) => Some((path, master_key::read_copy(path)?)),
-        None => None,
-    };
     let mut looking = Looking::new(files, progress)?;
     fs::create_dir_all(&parent).map_err(at(&parent))?;
     let building = Building::begin(&folder)?;
     let (store, blobs) = (building.0.join(STORE_FILE), building.0.join(FILES));
     let replayed = backup::restore(files, &store, &blobs, &mut looking)?;
-    if let Some((path, key)) = key {
-        let vault = Vault::new(&key, Arc::new(OsRandomness));
+    if let Some(key) = options.master_key {
+        let bytes = key.bytes();
+        let vault = Vault::new(&bytes, Arc::new(OsRandomness));
         let place = ledger::seed_key();
         let sealed = looking.sealed_seed.as_ref();
         if sealed.is_some_and(|sealed| vault.open_own(place.as_bytes(), sealed).is_err()) {
-            return Err(RestoreError::OtherKey { path: path.to_owned() });
+            return Err(RestoreError::OtherKey {
+                path: key.path().to_owned(),
+            });
         }
         if options.keep_key {
-            master_key::write(&building.0, &key)?;
+            master_key::write(&building.0, &bytes)?;
         }
     }
     if options.without_tokens {
