@@ -247,7 +247,7 @@ impl<F: Fn(&[Intake]) -> Result<Rider, Fault>> Accepting<'_, F> {
     /// Makes the first part of what is left durable; put together anew while others change the rows it rests on.
     async fn part(&self, rest: &[Arrival], earlier: &[Intake]) -> Result<Part, Fault> {
         let window = rest.chunks(BATCH_ARRIVALS_MAX).next().unwrap_or_default();
-        let _first = self.core.right_of_way.taken(window.len());
+        let _first = self.core.right_of_way.taken(1);
         let (actor, instance) = (self.actor, self.instance);
         let arriving = |arrival| Arriving {
             actor,
