@@ -52,6 +52,12 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process brings it to this hub's format.
+    #[error("another mihwar is upgrading {path}; wait until it is done, then start again", path = path.display())]
+    BeingUpgraded {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Nobody has made a hub here.
     #[error("{path} holds no hub yet; start one with: mihwar serve (or name another folder with --data)", path = path.display())]
     NoHub {
