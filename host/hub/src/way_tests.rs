@@ -12,6 +12,7 @@ use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Order, Statisti
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::RunningBackup;
 use crate::config::Config;
 use crate::core::Core;
 use crate::doors::Doors;
@@ -366,7 +367,11 @@ async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
     let below = ApplyError::NoSpace { free: 1, floor: 2 };
     house.store = Arc::new(WritesNothing(Arc::clone(&house.store), below));
     let hub = house.open("").await.unwrap();
-    let mut chunks = hub.backup(None).await.unwrap();
+    let RunningBackup {
+        mut chunks,
+        no_increment,
+    } = hub.backup(None).await.unwrap();
+    assert!(no_increment.unwrap().contains("free some space"));
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.recv().await {
         bytes.extend(chunk);

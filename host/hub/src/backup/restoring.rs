@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mihwar_model::{Clock as _, OsRandomness, SystemClock};
+use mihwar_model::{Clock, OsRandomness, SystemClock, Time};
 use mihwar_store::backup::{self, BackupError};
 use thiserror::Error;
 
@@ -14,7 +14,7 @@ use super::check::{BackupReport, Looking};
 use super::tokens_gone;
 use crate::fault::Fault;
 use crate::format::STORE_FILE;
-use crate::hub::FILES;
+use crate::hub::{FILES, unset_clock};
 use crate::ledger;
 use crate::master_key::{self, MasterKey, MasterKeyError};
 use crate::vault::Vault;
@@ -52,6 +52,15 @@ pub enum RestoreError {
     /// The backups, or the disk below the new store.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The machine's clock was never set, and what is revoked stands in the ledger for ever, with its time.
+    #[error(
+        "this machine's clock says {now}: it was never set, and the ledger would say for ever that the tokens were revoked \
+         then; set it, and restore again. Nothing was changed"
+    )]
+    Clock {
+        /// What it says.
+        now: Time,
+    },
     /// The tokens of the older state could not be revoked.
     #[error("the API tokens in it cannot be revoked: {0}")]
     Tokens(#[from] Fault),
@@ -102,6 +111,21 @@ pub fn restore_backup(
     options: RestoreOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, RestoreError> {
+    restore_at(&SystemClock, files, folder, options, progress)
+}
+
+fn restore_at(
+    clock: &dyn Clock,
+    files: &[PathBuf],
+    folder: &Path,
+    options: RestoreOptions<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupReport, RestoreError> {
+    if options.without_tokens
+        && let Some(now) = unset_clock(clock)
+    {
+        return Err(RestoreError::Clock { now });
+    }
     let folder = std::path::absolute(folder).map_err(at(folder))?;
     let parent = folder.parent().unwrap_or(&folder).to_owned();
     check_place(&folder, &parent)?;
@@ -125,7 +149,7 @@ pub fn restore_backup(
         }
     }
     if options.without_tokens {
-        tokens_gone::revoke_all(&store, SystemClock.now())?;
+        tokens_gone::revoke_all(&store, clock.now())?;
     }
     sync(&building.0)?;
     // Takes the place of an empty folder too, and of no other.
@@ -191,5 +215,31 @@ impl Drop for Building {
         {
             tracing::warn!(folder = %self.0.display(), "what an unfinished restore left could not be removed: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{ManualClock, Time};
+
+    use super::{RestoreError, RestoreOptions, restore_at};
+
+    #[test]
+    fn a_clock_that_was_never_set_revokes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (backup, place) = (folder.path().join("أمس.mbk"), folder.path().join("data"));
+        let restored = |without_tokens, now| {
+            let options = RestoreOptions {
+                without_tokens,
+                ..RestoreOptions::default()
+            };
+            let clock = ManualClock::at(Time(now));
+            restore_at(&clock, std::slice::from_ref(&backup), &place, options, &mut |_, _| {}).unwrap_err()
+        };
+        assert!(matches!(restored(true, 0), RestoreError::Clock { now: Time(0) }));
+        // There is no such backup; that is looked at afterwards.
+        assert!(matches!(restored(true, 1_790_000_000_000), RestoreError::Backup(_)));
+        assert!(matches!(restored(false, 0), RestoreError::Backup(_)));
+        assert!(!place.exists());
     }
 }
