@@ -1,7 +1,9 @@
 //! The way of a record through a hub without plugins, over the engine in memory.
 
+mod stops;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mihwar_model::{
@@ -10,7 +12,6 @@ use mihwar_model::{
 };
 use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Order, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::backup::RunningBackup;
 use crate::config::Config;
@@ -227,72 +228,6 @@ async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
     let kept = view.scan(keys::all(keys::FILE), Order::Ascending, 10).await.unwrap();
     assert!(kept.rows.is_empty(), "{:?}", kept.rows);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
-}
-
-/// A store that tells its writers to stop as soon as they write.
-struct StopsWriters(Arc<dyn Store>, Arc<OnceLock<CancellationToken>>);
-
-#[async_trait]
-impl Store for StopsWriters {
-    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
-        self.0.view().await
-    }
-
-    async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {
-        if let Some(stop) = self.1.get() {
-            stop.cancel();
-        }
-        self.0.apply(batch).await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.0.close().await
-    }
-
-    fn statistics(&self) -> Statistics {
-        self.0.statistics()
-    }
-}
-
-/// A hub with so many records that are neither routed nor in its read models, whose workers are told to stop in the middle
-/// of their first step.
-async fn with_a_backlog(house: &mut House, records: usize) -> (Hub, CancellationToken) {
-    let hub = house.open("").await.unwrap();
-    let backlog = (0..records).map(|n| complaint(&n.to_string(), "a", Kind::Complaint));
-    accept(&hub, backlog.collect()).await;
-    drop(hub);
-    let (told, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
-    house.store = Arc::new(StopsWriters(Arc::clone(&house.store), told.clone()));
-    let hub = house.open("").await.unwrap();
-    told.set(stop.clone()).unwrap();
-    (hub, stop)
-}
-
-#[tokio::test]
-async fn who_keeps_the_read_models_hears_a_stop_although_there_is_more_to_do() {
-    let mut house = House::new();
-    let (hub, stop) = with_a_backlog(&mut house, 900).await;
-    projection::run(hub.shared.core.clone(), stop).await;
-    let view = house.store.view().await.unwrap();
-    let (position, _) = projection::position(&*view).await.unwrap();
-    assert!(
-        position > 0 && position < view.tree().size(),
-        "{position} of {}",
-        view.tree().size()
-    );
-}
-
-#[tokio::test]
-async fn the_pipeline_hears_a_stop_although_there_is_more_to_do() {
-    let mut house = House::new();
-    let (hub, stop) = with_a_backlog(&mut house, 900).await;
-    pipeline::run(hub.shared.clone(), stop).await;
-    let view = house.store.view().await.unwrap();
-    let queued = view
-        .scan(keys::all(keys::QUEUE), Order::Ascending, 1_000)
-        .await
-        .unwrap();
-    assert_eq!(queued.rows.len(), 900 - 256);
 }
 
 #[tokio::test]
