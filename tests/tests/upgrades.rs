@@ -268,10 +268,10 @@ fn the_backup_is_the_way_back() {
     let site = fixture.unpack();
     assert!(site.run(&["upgrade"]).unwrap().status.success());
     let backup = site.data().join("backup-before-format-2");
+    let words = fs::read_to_string(backup.join("READ-ME.txt")).unwrap();
     assert!(
-        fs::read_to_string(backup.join("READ-ME.txt"))
-            .unwrap()
-            .contains("The way back")
+        words.contains("The way back") && words.contains("closed in order"),
+        "{words}"
     );
     for name in ["mihwar.redb", "FORMAT"] {
         fs::copy(backup.join(name), site.data().join(name)).unwrap();

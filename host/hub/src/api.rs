@@ -65,9 +65,12 @@ impl Hub {
         };
         let results = intake::accept_with(&self.shared.core, actor, instance, &arrivals, &guard, |results| {
             let Some((status, body)) = results.first().and_then(&answer) else {
-                return Ok(None);
+                return Ok(Rider::default());
             };
-            Ok(ticket.rider(status, body)?.edits.pop())
+            Ok(Rider {
+                edits: ticket.rider(status, body)?.edits,
+                ..Rider::default()
+            })
         });
         results.await?.pop().ok_or(Fault::Contended)
     }

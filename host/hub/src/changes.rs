@@ -74,7 +74,7 @@ pub(crate) fn cut(mut text: String, bytes: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use mihwar_model::Scalar;
     use mihwar_sandbox::contract::types::{
         Attachment, AttachmentSource, Attribute, CallDetails, Change, ChannelKind, Details, Direction, Feedback,
@@ -85,7 +85,7 @@ mod tests {
     use super::{arrivals, cut, list};
     use crate::intake::Arrival;
 
-    fn note(id: &str, body: &str) -> Feedback {
+    pub(crate) fn note(id: &str, body: &str) -> Feedback {
         Feedback {
             external_id: id.to_owned(),
             revision: None,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mihwar_model::{Actor, Clock, Event, EventBody, Ids};
 use mihwar_store::{ApplyError, Batch, BlobFolder, Store};
@@ -89,6 +90,11 @@ impl Core {
             tokens: KnownTokens::default(),
             desk: Desk::default(),
         }
+    }
+
+    /// Called between two steps of work that can wait: lets intake go first, those too who stand in line for it.
+    pub(crate) async fn give_way(&self, took: Duration, late: bool) {
+        self.right_of_way.give(took, self.desk.waiting(), late).await;
     }
 
     /// By how much a pause is shortened at random.

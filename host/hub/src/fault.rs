@@ -69,6 +69,11 @@ impl Fault {
         matches!(self, Self::Vault(_) | Self::Damaged { .. } | Self::Blob(_))
     }
 
+    /// Whether there is no room to write, while disk and store are sound.
+    pub(crate) const fn is_out_of_room(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::Full(_))
+    }
+
     /// Whether nothing can be written for now, while what is there can be read.
     pub(crate) const fn is_write_refused(&self) -> bool {
         matches!(

@@ -52,6 +52,12 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process brings it to this hub's format.
+    #[error("another mihwar is upgrading {path}; wait until it is done, then start again", path = path.display())]
+    BeingUpgraded {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Nobody has made a hub here.
     #[error("{path} holds no hub yet; start one with: mihwar serve (or name another folder with --data)", path = path.display())]
     NoHub {
@@ -316,10 +322,12 @@ const BEHIND_LEDGER_MS: i64 = 24 * 3600 * 1000;
 /// A clock that was never set is refused. One that is behind the ledger is not: the clock under which the ledger was
 /// written may have been the wrong one, and then nobody could ever start again.
 pub(crate) fn check_clock(clock: &dyn Clock) -> Result<(), OpenError> {
-    match clock.now() {
-        now if now < CLOCK_MIN => Err(OpenError::Clock { now }),
-        _ => Ok(()),
-    }
+    unset_clock(clock).map_or(Ok(()), |now| Err(OpenError::Clock { now }))
+}
+
+/// What a clock says that was never set.
+pub(crate) fn unset_clock(clock: &dyn Clock) -> Option<Time> {
+    Some(clock.now()).filter(|now| *now < CLOCK_MIN)
 }
 
 /// The newest moment that the ledger knows of. What is made from now on gets ids behind it.

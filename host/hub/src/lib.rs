@@ -54,7 +54,8 @@ mod withdrawal;
 mod workers;
 
 pub use backup::{
-    BackupRefusal, BackupReport, RestoreError, RestoreOptions, restore_backup, restoring_folder, verify_backup,
+    BackupRefusal, BackupReport, RestoreError, RestoreOptions, RunningBackup, restore_backup, restoring_folder,
+    verify_backup,
 };
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,

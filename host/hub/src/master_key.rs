@@ -49,8 +49,12 @@ pub enum MasterKeyError {
     },
 }
 
-/// A master key that is given from outside the data folder.
-pub struct MasterKey(Zeroizing<[u8; 32]>);
+/// A master key that is given from outside the data folder. Read once and handed over: what it is read from may be a pipe.
+pub struct MasterKey {
+    bytes: Zeroizing<[u8; 32]>,
+    /// Where it was read.
+    path: PathBuf,
+}
 
 impl MasterKey {
     /// Reads a key from a file, wherever it lies and whoever may read it there: a copy that was kept.
@@ -58,11 +62,24 @@ impl MasterKey {
     /// # Errors
     /// [`MasterKeyError::Io`] and [`MasterKeyError::Malformed`].
     pub fn read(path: &Path) -> Result<Self, MasterKeyError> {
-        read_copy(path).map(Self)
+        let text = fs::read_to_string(path).map(Zeroizing::new);
+        let text = text.map_err(|source| MasterKeyError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            bytes: parse(&text, &path.display().to_string())?,
+            path: path.to_owned(),
+        })
     }
 
     pub(crate) fn bytes(&self) -> Zeroizing<[u8; 32]> {
-        self.0.clone()
+        self.bytes.clone()
+    }
+
+    /// Where it was read.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -99,16 +116,6 @@ pub(crate) fn find_or_make(
         Err(error) if error.kind() == ErrorKind::NotFound => Err(MasterKeyError::Missing { path }),
         Err(error) => Err(io(error)),
     }
-}
-
-/// Reads a key from a file, wherever it lies and whoever may read it there: a copy that was kept.
-pub(crate) fn read_copy(path: &Path) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
-    let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|source| MasterKeyError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    parse(&text, &path.display().to_string())
 }
 
 /// Puts a key into a folder that has none.
@@ -187,5 +194,8 @@ mod tests {
         let key = MasterKey::read(&copy).unwrap();
         assert_eq!(*key.bytes(), [0xAB; 32]);
         assert!(!format!("{key:?}").contains("ab"), "{key:?}");
+        // Handed over from here on: what it was read from may give it once only.
+        std::fs::remove_file(&copy).unwrap();
+        assert_eq!((*key.bytes(), key.path()), ([0xAB; 32], copy.as_path()));
     }
 }

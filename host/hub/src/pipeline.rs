@@ -27,7 +27,7 @@ use crate::rows::{self, Head, OutboxRow, QueueRow};
 
 /// Records read in one go.
 const RECORDS_MAX: usize = 256;
-/// Records that waited longer than this, in milliseconds, no longer give way to intake.
+/// Records that waited longer than this, in milliseconds, share the time with intake by halves.
 const LATE_MS: i64 = 30_000;
 /// Bytes of content brought into memory in one go.
 const CONTENT_BYTES_MAX: usize = 16 << 20;
@@ -35,21 +35,17 @@ const CONTENT_BYTES_MAX: usize = 16 << 20;
 /// Works the queue off until told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut most = RECORDS_MAX;
-    loop {
+    while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
         let pause = match step(&shared, most).await {
             Ok(Step { records: 0, .. }) => Duration::from_secs(1),
             Ok(Step { oldest, .. }) => {
                 most = RECORDS_MAX;
-                if stop.is_cancelled() {
-                    return;
-                }
                 let waited = shared.core.clock.now().0.saturating_sub(oldest.0);
-                let pause = shared.core.right_of_way.give(started.elapsed(), waited > LATE_MS);
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => {}
-                    () = pause => {}
+                    () = shared.core.give_way(started.elapsed(), waited > LATE_MS) => {}
                 }
                 continue;
             }

@@ -143,15 +143,18 @@ async fn keep(
         rider.edits.push(Edit::Put(key, sealed));
     }
     let actor = Actor::Instance(running.name.clone());
-    intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
-    let refused = taken.refused.len();
+    let results = intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
+    let early = taken.refused.iter().map(|(_, problems)| problems.as_slice());
+    let late = intake::refused(&taken.arrivals, &results).map(|(_, problems)| problems);
+    let refusals: Vec<&[FieldProblem]> = early.chain(late).collect();
+    let refused = refusals.len();
     if refused > 0 {
         running.record.failed(
             core.clock.now(),
             &format!("{refused} items of a page could not become records"),
         );
         // Ids and values may name a person: the log says only where the plugin went wrong.
-        let fields = fields(taken.refused.iter().flat_map(|(_, problems)| problems));
+        let fields = fields(refusals.into_iter().flatten());
         tracing::warn!(instance = %running.name, refused, ?fields, "items of a page could not become records");
     }
     Ok(())

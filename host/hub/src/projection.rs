@@ -15,7 +15,7 @@ use crate::rows;
 
 /// How long a reader waits for the read models to see what was committed before it asked.
 const READERS_WAIT: Duration = Duration::from_secs(2);
-/// Behind by more events than this, read models no longer give way to intake.
+/// Behind by more events than this, read models share the time with intake by halves.
 const LATE_EVENTS: u64 = 300_000;
 /// Events folded in one transaction.
 const EVENTS_MAX: usize = 1_000;
@@ -83,7 +83,8 @@ fn first_missing(from: u64, page: &[JournalEntry]) -> Option<u64> {
 
 /// Keeps the read models up until told to stop.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
-    loop {
+    // However much there is to do: how far it came is written with each step.
+    while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
         let pause = match step(&core).await {
             Ok(0) => Duration::from_millis(500),
@@ -92,7 +93,7 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => {}
-                    () = core.right_of_way.give(started.elapsed(), late) => {}
+                    () = core.give_way(started.elapsed(), late) => {}
                 }
                 continue;
             }

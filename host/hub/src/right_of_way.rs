@@ -10,44 +10,50 @@ const PAUSE_FACTOR: u32 = 3;
 const PRESS_PAUSE_FACTOR: u32 = 20;
 /// As [`PAUSE_FACTOR`], of work that is late: it gets half of the time, and intake the other.
 const LATE_PAUSE_FACTOR: u32 = 1;
-/// It is a press when so many arrivals are being taken in at once.
-const PRESS_ARRIVALS: usize = 16;
+/// It is a press when so many callers wait for an answer at once.
+const PRESS_CALLERS: usize = 16;
 /// Longest pause of work that gives way to intake.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Counts the arrivals that are being taken in.
+/// Counts the callers for whom something is being taken in. A page of an import or of a poll is one, however much it
+/// brings: nobody waits for its items one by one.
 #[derive(Debug, Default)]
 pub(crate) struct RightOfWay(AtomicUsize);
 
 impl RightOfWay {
-    /// To be held while so many arrivals are being taken in.
-    pub(crate) fn taken(&self, arrivals: usize) -> impl Drop + '_ {
+    /// To be held while something is being taken in for so many callers.
+    pub(crate) fn taken(&self, callers: usize) -> impl Drop + '_ {
         struct Taken<'a>(&'a AtomicUsize, usize);
         impl Drop for Taken<'_> {
             fn drop(&mut self) {
                 self.0.fetch_sub(self.1, Ordering::Relaxed);
             }
         }
-        self.0.fetch_add(arrivals, Ordering::Relaxed);
-        Taken(&self.0, arrivals)
+        self.0.fetch_add(callers, Ordering::Relaxed);
+        Taken(&self.0, callers)
     }
 
-    /// Called between two steps of work that can wait: pauses while something is being taken in, for longer in a press,
-    /// and not for long when this work is `late`.
-    pub(crate) async fn give(&self, took: Duration, late: bool) {
-        let pause = pause(took, self.0.load(Ordering::Relaxed), late);
+    /// For how many callers something is being taken in.
+    pub(crate) fn callers(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Called between two steps of work that can wait: pauses while something is being taken in or so many more stand in
+    /// line for it, for longer in a press, and not for long when this work is `late`.
+    pub(crate) async fn give(&self, took: Duration, in_line: usize, late: bool) {
+        let pause = pause(took, self.callers().saturating_add(in_line), late);
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
     }
 }
 
-/// How long work pauses whose last step took so long, while so many arrivals are being taken in.
-fn pause(took: Duration, arrivals: usize, late: bool) -> Duration {
-    let factor = match (arrivals, late) {
+/// How long work pauses whose last step took so long, while so many callers wait.
+fn pause(took: Duration, callers: usize, late: bool) -> Duration {
+    let factor = match (callers, late) {
         (0, _) => 0,
         (_, true) => LATE_PAUSE_FACTOR,
-        (PRESS_ARRIVALS.., false) => PRESS_PAUSE_FACTOR,
+        (PRESS_CALLERS.., false) => PRESS_PAUSE_FACTOR,
         (_, false) => PAUSE_FACTOR,
     };
     (took * factor).min(PAUSE_MAX)
@@ -55,14 +61,13 @@ fn pause(took: Duration, arrivals: usize, late: bool) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{PAUSE_MAX, PRESS_ARRIVALS, RightOfWay, pause};
-    use std::sync::atomic::Ordering;
+    use super::{PAUSE_MAX, PRESS_CALLERS, RightOfWay, pause};
     use std::time::Duration;
 
     #[test]
     fn the_greater_the_press_the_longer_the_pause_unless_the_work_is_late() {
         let step = Duration::from_millis(10);
-        let pauses = [0, 1, PRESS_ARRIVALS].map(|arrivals| [pause(step, arrivals, false), pause(step, arrivals, true)]);
+        let pauses = [0, 1, PRESS_CALLERS].map(|callers| [pause(step, callers, false), pause(step, callers, true)]);
         let [quiet, some, press] = pauses;
         assert_eq!(quiet, [Duration::ZERO; 2], "nobody to give way to");
         assert!(some[0] < press[0], "{pauses:?}");
@@ -74,10 +79,10 @@ mod tests {
     fn what_was_taken_in_is_in_nobodys_way() {
         let way = RightOfWay::default();
         let (one, others) = (way.taken(1), way.taken(40));
-        assert_eq!(way.0.load(Ordering::Relaxed), 41);
+        assert_eq!(way.callers(), 41);
         drop(others);
-        assert_eq!(way.0.load(Ordering::Relaxed), 1);
+        assert_eq!(way.callers(), 1);
         drop(one);
-        assert_eq!(way.0.load(Ordering::Relaxed), 0);
+        assert_eq!(way.callers(), 0);
     }
 }

@@ -122,6 +122,12 @@ struct TokenRow {
     expires_at: Option<Time>,
 }
 
+/// Whether a token, as it lies in its row, is good at this moment. One that cannot be read counts: somebody should look.
+pub(crate) fn is_good(row: &[u8], at: Time) -> bool {
+    let row = rows::decode::<TokenRow>("a token", row);
+    !row.is_ok_and(|row| row.expires_at.is_some_and(|end| end <= at))
+}
+
 /// Tokens kept in memory at most.
 const KEPT_MAX: usize = 1_024;
 
@@ -277,7 +283,7 @@ mod tests {
     use mihwar_model::{Actor, Time};
     use mihwar_store::{Batch, Edit, MemoryStore};
 
-    use super::{NewToken, Scope, authenticate, create, revoke};
+    use super::{NewToken, Scope, authenticate, create, is_good, revoke};
     use crate::core::Core;
     use crate::keys;
 
@@ -296,6 +302,17 @@ mod tests {
             assert!(caller.token == made.id && caller.may(Scope::FeedbackWrite));
         }
         made
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_until_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core_in(&folder);
+        let made = known(&core).await;
+        let row = core.store.view().await.unwrap().get(&keys::token(made.id)).await;
+        let row = row.unwrap().unwrap().bytes;
+        assert!(is_good(&row, Time(4_999)) && !is_good(&row, Time(5_000)));
+        assert!(is_good("رمز تالف".as_bytes(), Time(5_000)));
     }
 
     #[tokio::test]

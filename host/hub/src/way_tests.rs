@@ -1,16 +1,23 @@
 //! The way of a record through a hub without plugins, over the engine in memory.
 
+mod stops;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
-use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
+use mihwar_model::{
+    Actor, AttachmentBytes, Author, Channel, ContactId, Draft, DraftAttachment, EventBody, FeedbackId, Identifier,
+    InstanceName, Kind, Tag, Time,
+};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Order, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
 
+use crate::backup::RunningBackup;
 use crate::config::Config;
 use crate::core::Core;
 use crate::doors::Doors;
-use crate::fault::UNREADABLE;
+use crate::fault::{Fault, UNREADABLE};
 use crate::hub::{Hub, OpenError};
 use crate::intake::{Arrival, Intake, Rider};
 use crate::{intake, keys, pipeline, projection, query};
@@ -18,6 +25,8 @@ use crate::{intake, keys, pipeline, projection, query};
 struct House {
     store: Arc<dyn Store>,
     folder: tempfile::TempDir,
+    /// A second later at each opening: the ids of a hub are those of its time.
+    now: AtomicI64,
 }
 
 impl House {
@@ -25,11 +34,13 @@ impl House {
         Self {
             store: Arc::new(MemoryStore::new()),
             folder: tempfile::tempdir().unwrap(),
+            now: AtomicI64::new(1_790_000_000_000),
         }
     }
 
     async fn open(&self, config: &str) -> Result<Hub, OpenError> {
-        let core = Core::for_tests(Arc::clone(&self.store), self.folder.path(), Time(1_790_000_000_000));
+        let now = Time(self.now.fetch_add(1_000, Ordering::Relaxed));
+        let core = Core::for_tests(Arc::clone(&self.store), self.folder.path(), now);
         let config = Config::parse("mihwar.toml".as_ref(), config, Vec::new()).unwrap();
         Hub::over(Arc::new(core), config, Doors::real()).await
     }
@@ -129,15 +140,36 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
     assert!(findings[0].contains(&ids[0].to_string()), "{findings:?}");
 }
 
-#[tokio::test]
-async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
-    let house = House::new();
+/// Somebody who is known again, with a photo.
+fn from_huda(draft: Draft) -> Draft {
+    let huda = Identifier {
+        scheme: "email".into(),
+        id: "huda@example.com".into(),
+    };
+    let photo = DraftAttachment {
+        name: "صورة الطرد.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        size: None,
+        bytes: AttachmentBytes::Inline(vec![7; 100]),
+    };
+    Draft {
+        author: Some(Author {
+            identifiers: vec![huda],
+            ..Author::default()
+        }),
+        attachments: vec![photo],
+        ..draft
+    }
+}
+
+/// A hub whose first contact's key is damaged, and which has it not in memory. Its records, and that contact.
+async fn with_a_damaged_key(house: &House) -> (Hub, Vec<FeedbackId>, ContactId) {
     let hub = house.open("").await.unwrap();
-    let ids = accept(
-        &hub,
-        vec![complaint("١", "a", Kind::Defect), complaint("2", "a", Kind::Enquiry)],
-    )
-    .await;
+    let drafts = vec![
+        from_huda(complaint("١", "a", Kind::Defect)),
+        complaint("2", "a", Kind::Enquiry),
+    ];
+    let ids = accept(&hub, drafts).await;
     let record = query::feedback(&hub.shared.core, ids[0]).await.unwrap().unwrap();
     let contact = record.head.contact;
     let damage = Batch {
@@ -145,9 +177,44 @@ async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
         ..Batch::default()
     };
     house.store.apply(damage).await.unwrap();
-    // One that has not kept the key in memory.
     drop(hub);
-    let hub = house.open("").await.unwrap();
+    (house.open("").await.unwrap(), ids, contact)
+}
+
+#[tokio::test]
+async fn what_comes_of_a_contact_with_a_damaged_key_is_refused_and_nothing_beside_it() {
+    let house = House::new();
+    let (hub, _, _) = with_a_damaged_key(&house).await;
+    let kiosk = InstanceName::new("kiosk").unwrap();
+    let revised = || complaint("١", "b", Kind::Defect);
+    let page = vec![
+        revised(),
+        complaint("3", "a", Kind::Praise),
+        from_huda(complaint("4", "a", Kind::Praise)),
+        complaint("5", "a", Kind::Praise),
+    ];
+    let intakes = hub.accept(&Actor::Console, &kiosk, page).await.unwrap();
+    for (n, intake) in intakes.iter().enumerate() {
+        match intake {
+            Intake::Refused { problems } => assert!(n % 2 == 0 && problems[0].message.contains("key"), "{problems:?}"),
+            kept => assert!(n % 2 == 1 && matches!(kept, Intake::New { .. }), "{kept:?}"),
+        }
+    }
+    // Alone, and in the line where single ones share a transaction.
+    let console = Actor::Console;
+    let alone = |draft| hub.accept(&console, &kiosk, vec![draft]);
+    let (bad, good) = tokio::join!(alone(revised()), alone(complaint("6", "a", Kind::Praise)));
+    assert!(matches!(bad.unwrap()[0], Intake::Refused { .. }));
+    assert!(matches!(good.unwrap()[0], Intake::New { .. }));
+    let view = house.store.view().await.unwrap();
+    let queued = view.scan(keys::all(keys::QUEUE), Order::Ascending, 10).await.unwrap();
+    assert_eq!(queued.rows.len(), 5, "nothing is kept of what was refused");
+}
+
+#[tokio::test]
+async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
+    let house = House::new();
+    let (hub, ids, contact) = with_a_damaged_key(&house).await;
     let core = &hub.shared.core;
     assert_eq!(pipeline::step(&hub.shared, 256).await.unwrap().records, 2);
     let page = query::feedback_page(core, &query::FeedbackFilter::default(), None, 10)
@@ -171,6 +238,10 @@ async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
         .unwrap();
     let view = house.store.view().await.unwrap();
     assert!(view.get(&keys::content(ids[0], 1)).await.unwrap().is_none());
+    // Its photo went with it, by what the ledger tells of it; and nothing is left that could not be read.
+    let kept = view.scan(keys::all(keys::FILE), Order::Ascending, 10).await.unwrap();
+    assert!(kept.rows.is_empty(), "{:?}", kept.rows);
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -214,17 +285,17 @@ async fn a_rebuild_that_was_cut_off_is_finished_by_the_next_start() {
     assert_eq!(verified(&hub).await, Vec::<String>::new());
 }
 
-/// A store on a disk that is below its floor: nothing is written any more.
-struct BelowFloor(Arc<dyn Store>);
+/// A store that nothing is written to any more.
+struct WritesNothing(Arc<dyn Store>, ApplyError);
 
 #[async_trait]
-impl Store for BelowFloor {
+impl Store for WritesNothing {
     async fn view(&self) -> Result<Box<dyn View>, StoreError> {
         self.0.view().await
     }
 
     async fn apply(&self, _: Batch) -> Result<Commit, ApplyError> {
-        Err(ApplyError::NoSpace { free: 1, floor: 2 })
+        Err(self.1.clone())
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -242,9 +313,14 @@ async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
     let hub = house.open("").await.unwrap();
     accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
     drop(hub);
-    house.store = Arc::new(BelowFloor(Arc::clone(&house.store)));
+    let below = ApplyError::NoSpace { free: 1, floor: 2 };
+    house.store = Arc::new(WritesNothing(Arc::clone(&house.store), below));
     let hub = house.open("").await.unwrap();
-    let mut chunks = hub.backup(None).await.unwrap();
+    let RunningBackup {
+        mut chunks,
+        no_increment,
+    } = hub.backup(None).await.unwrap();
+    assert!(no_increment.unwrap().contains("free some space"));
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.recv().await {
         bytes.extend(chunk);
@@ -256,7 +332,26 @@ async fn below_the_floor_a_hub_is_backed_up_and_verified_all_the_same() {
     let report = hub.verify(progress).await.unwrap();
     assert!(report.ok, "{:?}", report.findings);
     assert_eq!((report.contents, report.read_model_rows), (1, 0));
-    assert!(report.read_models_unchecked.is_some());
+    assert!(report.read_models_unchecked.is_some() && !report.is_complete());
+}
+
+#[tokio::test]
+async fn on_a_failing_disk_a_hub_is_backed_up_but_not_called_verified() {
+    let stopped = StoreError::Stopped {
+        reason: "القرص".to_owned(),
+    };
+    for failure in [ApplyError::Unknown, ApplyError::Broken(stopped)] {
+        let mut house = House::new();
+        let hub = house.open("").await.unwrap();
+        accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+        drop(hub);
+        house.store = Arc::new(WritesNothing(Arc::clone(&house.store), failure));
+        let hub = house.open("").await.unwrap();
+        assert!(hub.backup(None).await.is_ok());
+        let (progress, _told) = mpsc::channel(8);
+        let refused = hub.verify(progress).await.unwrap_err();
+        assert!(matches!(refused, Fault::Stopped(_) | Fault::Unknown), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::hub::{Hub, Shared};
 use crate::{delivery, idempotency, inbound, ledger, pipeline, poll, projection, withdrawal};
 
-/// How long a worker has to finish what it began.
+/// How long the workers have, all together, to finish what they began.
 const STOP_WAIT: Duration = Duration::from_secs(20);
 
 /// The workers that run, by name.
@@ -87,8 +87,9 @@ impl Hub {
     pub async fn close(&self) -> Result<(), Fault> {
         self.stop.cancel();
         let named = std::mem::take(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner).named);
+        let end = tokio::time::Instant::now() + STOP_WAIT;
         for (name, handle) in named {
-            if tokio::time::timeout(STOP_WAIT, handle).await.is_err() {
+            if tokio::time::timeout_at(end, handle).await.is_err() {
                 tracing::warn!("{name} did not stop in time; its work is kept and goes on at the next start");
             }
         }

@@ -1,7 +1,12 @@
 //! The API's description, made from the code.
 
+use http::StatusCode;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
+
+use crate::http::problem::PROBLEM_JSON;
 
 /// The frame of the description; the routes add their operations.
 #[derive(OpenApi)]
@@ -28,6 +33,46 @@ use utoipa::{Modify, OpenApi};
     ),
 )]
 pub(crate) struct Document;
+
+/// What is answered at the door when there is no room, whatever is asked for.
+const AT_THE_DOOR: [(StatusCode, &str); 2] = [
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        "This caller has as many requests of this kind in work as one may. Nothing was done; come back after Retry-After.",
+    ),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "More is asked of the hub than it can do at once. Nothing was done; come back after Retry-After.",
+    ),
+];
+
+/// Names these answers at every operation of a part that has no words of its own for them.
+pub(crate) fn name_answers_at_the_door(part: &mut utoipa::openapi::OpenApi) {
+    for operation in part.paths.paths.values_mut().flat_map(operations) {
+        for (status, description) in AT_THE_DOOR {
+            let responses = &mut operation.responses.responses;
+            responses.entry(status.as_str().to_owned()).or_insert_with(|| {
+                let problem = Content::new(Some(Ref::from_schema_name("ProblemView")));
+                ResponseBuilder::new()
+                    .description(description)
+                    .content(PROBLEM_JSON, problem)
+                    .into()
+            });
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem {
+        get,
+        put,
+        post,
+        delete,
+        patch,
+        ..
+    } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
 
 struct Tokens;
 

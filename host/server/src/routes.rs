@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::hooks;
-use crate::document::Document;
+use crate::document::{Document, name_answers_at_the_door};
 use crate::http::layers;
 use crate::serve::Metrics;
 use crate::surface::Surface;
@@ -77,13 +77,17 @@ struct Parts {
 
 impl Parts {
     fn new() -> Self {
-        let (exchanges, of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
-        let (lasting, of_lasting) = feedback::lasting().merge(api::lasting()).split_for_parts();
+        let (exchanges, mut of_exchanges) = feedback::exchanges().merge(api::exchanges()).split_for_parts();
+        let (lasting, mut of_lasting) = feedback::lasting().merge(api::lasting()).split_for_parts();
         let (vital, of_vital) = api::vital().split_for_parts();
         // The hook answers to any method; its description names the usual one.
-        let (_, of_hook) = OpenApiRouter::<Surface>::default()
+        let (_, mut of_hook) = OpenApiRouter::<Surface>::default()
             .routes(routes!(hooks::receive_hook))
             .split_for_parts();
+        // Monitors are let in whatever comes.
+        for part in [&mut of_exchanges, &mut of_lasting, &mut of_hook] {
+            name_answers_at_the_door(part);
+        }
         let mut document = Document::openapi();
         for part in [of_exchanges, of_lasting, of_hook, of_vital] {
             document.merge(part);

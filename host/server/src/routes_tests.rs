@@ -194,6 +194,22 @@ fn what_takes_records_in_says_with_which_answers_to_send_them_again() {
     }
 }
 
+#[test]
+fn every_operation_but_those_of_monitors_names_what_is_answered_at_the_door() {
+    let document: Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let is_vital = path.starts_with("/health/") || path == "/metrics";
+            for status in ["429", "503"] {
+                let answer = &operation["responses"][status]["content"]["application/problem+json"];
+                let schema = &answer["schema"]["$ref"];
+                let named = *schema == "#/components/schemas/ProblemView";
+                assert_eq!(named, !is_vital, "{method} {path}: {status}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_query_key_of_the_document_is_read() {
     let bench = Bench::new().await;

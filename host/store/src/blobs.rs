@@ -380,7 +380,7 @@ fn missing(id: Uuid, path: &Path) -> impl Fn(io::Error) -> BlobError {
 }
 
 /// Makes a folder, and those above it, that only their owner enters.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

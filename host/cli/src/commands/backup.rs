@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use bytes::{Buf, Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
-use mihwar_hub::{BackupReport, RestoreOptions, restore_backup, verify_backup};
-use mihwar_server::wire::BackupQuery;
+use mihwar_hub::{BackupReport, MasterKey, RestoreOptions, restore_backup, verify_backup};
+use mihwar_server::wire::{BackupQuery, NO_INCREMENT};
 use mihwar_store::backup::{self, Received};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ struct Made {
     file: String,
     /// The state that it holds: an increment goes on from it.
     state: String,
+    /// Whether one can.
+    increments: bool,
     since: Option<String>,
     rows: u64,
     rows_removed: u64,
@@ -59,7 +61,9 @@ pub(super) async fn make(
         since: since.map(|header| header.state.to_string()),
     };
     let started = Instant::now();
-    let pieces = client.get_with("/api/v1/backup", &query).await?.pieces();
+    let answer = client.get_with("/api/v1/backup", &query).await?;
+    let goes_on = !answer.headers.contains_key(NO_INCREMENT);
+    let pieces = answer.pieces();
     let (sender, incoming) = mpsc::channel(PIECES_WAITING_MAX);
     let shown = file.clone();
     let bar = Bar::new(as_json);
@@ -80,7 +84,7 @@ pub(super) async fn make(
         (Err(_), Some(error)) => return Err(error),
         (Err(error), None) => return Err(error.into()),
     };
-    tell_made(&shown, &received, started.elapsed(), as_json)?;
+    tell_made(&shown, &received, started.elapsed(), goes_on, as_json)?;
     Ok(Outcome::of(received.counts.files_missing == 0))
 }
 
@@ -117,7 +121,7 @@ impl Read for Incoming {
     }
 }
 
-fn tell_made(file: &Path, received: &Received, took: Duration, as_json: bool) -> anyhow::Result<()> {
+fn tell_made(file: &Path, received: &Received, took: Duration, goes_on: bool, as_json: bool) -> anyhow::Result<()> {
     let Received {
         header,
         counts,
@@ -128,6 +132,7 @@ fn tell_made(file: &Path, received: &Received, took: Duration, as_json: bool) ->
         return json(&Made {
             file: text_of(file)?,
             state: header.state.to_string(),
+            increments: goes_on,
             since,
             rows: counts.rows,
             rows_removed: counts.removed,
@@ -165,6 +170,12 @@ fn tell_made(file: &Path, received: &Received, took: Duration, as_json: bool) ->
             "{} NOT in it: the hub lacks them; run: mihwar ledger verify",
             counted(counts.files_missing, "file is", "files are")
         ))?;
+    }
+    if !goes_on {
+        line(
+            "No increment can be made since this backup: the hub has no room to note that it was made. Make room, and make \
+             the next one a full one.",
+        )?;
     }
     line("The master key is not in it. Keep a copy apart: without it nobody can read what people said.")
 }
@@ -206,10 +217,11 @@ pub(super) async fn restore(
         Some(folder) => folder.clone(),
         None => load_config(global, &[])?.data,
     };
-    let (place, has_key, as_json) = (folder.clone(), master_key.is_some(), global.json);
+    let key = master_key.as_deref().map(MasterKey::read).transpose()?;
+    let (place, has_key, as_json) = (folder.clone(), key.is_some(), global.json);
     let restoring = work_through(as_json, move |progress| {
         let options = RestoreOptions {
-            master_key: master_key.as_deref(),
+            master_key: key.as_ref(),
             keep_key: true,
             without_tokens,
         };

@@ -63,7 +63,12 @@ async fn verify(client: &Client, quick: bool, as_json: bool) -> anyhow::Result<O
     } else {
         tell(&report, quick)?;
     }
-    Ok(Outcome::of(report.ok))
+    Ok(outcome(&report))
+}
+
+/// How a command ends that verified: what was not compared is not known to be good.
+pub(super) const fn outcome(report: &VerifyReport) -> Outcome {
+    Outcome::of(report.ok && report.is_complete())
 }
 
 /// Prints what a verification found.
@@ -96,9 +101,34 @@ pub(super) fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
         line(one_line(&format!("The read models were NOT compared: {why}")))?;
     }
     line(match (report.ok, quick) {
-        (true, false) if report.read_models_unchecked.is_some() => "Everything else is as the ledger says.",
+        (true, false) if !report.is_complete() => {
+            "Everything else is as the ledger says. Make room and verify again: until then the status is 1."
+        }
         (true, false) => "Everything is as the ledger says.",
         (true, true) => "The ledger is what was signed; what follows from it was not looked at.",
         (false, _) => "NOT everything is as the ledger says.",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_hub::VerifyReport;
+
+    use super::outcome;
+    use crate::output::Outcome;
+
+    #[test]
+    fn what_was_not_compared_does_not_count_as_good() {
+        let good = VerifyReport {
+            ok: true,
+            ..VerifyReport::default()
+        };
+        assert_eq!(outcome(&good), Outcome::Done);
+        let in_part = VerifyReport {
+            read_models_unchecked: Some("لا مكان على القرص".to_owned()),
+            ..good.clone()
+        };
+        assert_eq!(outcome(&in_part), Outcome::Refused);
+        assert_eq!(outcome(&VerifyReport { ok: false, ..good }), Outcome::Refused);
+    }
 }

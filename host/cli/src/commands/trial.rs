@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use mihwar_hub::{
@@ -31,15 +32,15 @@ pub(super) async fn verify(
     master_key: Option<PathBuf>,
 ) -> anyhow::Result<Outcome> {
     let config = load_config(global, &[])?;
-    // Kept in memory: it does not lie beside the backups, however this ends.
+    // Kept in memory: it does not lie beside the backups, however this ends. Read once, as it may come through a pipe.
     let key = master_key.as_deref().map(MasterKey::read).transpose()?;
     let trial = Trial::beside(files.last())?;
     let stopped = stopped()?;
     let (backup, hub) = tokio::select! {
-        checked = check(config, &trial.0, files, master_key, key.as_ref(), global.json) => checked?,
+        checked = check(config, &trial, files, key, global.json) => checked?,
         () = stopped => anyhow::bail!("stopped before all was checked; the trial restore is removed"),
     };
-    let ok = backup.ok && hub.ok;
+    let ok = backup.ok && ledger::outcome(&hub) == Outcome::Done;
     if global.json {
         json(&Deep { ok, backup, hub })?;
     } else {
@@ -52,22 +53,30 @@ pub(super) async fn verify(
 /// Restores into the folder and checks everything there.
 async fn check(
     config: Config,
-    folder: &Path,
+    trial: &Trial,
     files: Vec<PathBuf>,
-    master_key: Option<PathBuf>,
-    key: Option<&MasterKey>,
+    key: Option<MasterKey>,
     as_json: bool,
 ) -> anyhow::Result<(BackupReport, VerifyReport)> {
-    let place = folder.to_owned();
+    let (place, removed) = (trial.folder.clone(), Arc::clone(&trial.removed));
+    let key = key.map(Arc::new);
+    let handed = key.clone();
     let restoring = work_through(as_json, move |progress| {
+        let beginning = lock(&removed);
+        anyhow::ensure!(!*beginning, "stopped before it began");
+        let mut beginning = Some(beginning);
         let options = RestoreOptions {
-            master_key: master_key.as_deref(),
+            master_key: handed.as_deref(),
             ..RestoreOptions::default()
         };
-        Ok(restore_backup(&files, &place, options, progress)?)
+        let mut begun = |done, total| {
+            drop(beginning.take());
+            progress(done, total);
+        };
+        Ok(restore_backup(&files, &place, options, &mut begun)?)
     });
     let backup = restoring.await?;
-    let hub = verify_hub(config, folder, &backup.origin, key).await?;
+    let hub = verify_hub(config, &trial.folder, &backup.origin, key.as_deref()).await?;
     Ok((backup, hub))
 }
 
@@ -102,24 +111,30 @@ async fn verify_hub(
     Ok(report)
 }
 
-/// How often a folder is removed that somebody still writes to.
-const REMOVALS_MAX: u32 = 10;
-
 /// A folder for a trial; removed with all in it, and with what a restore that was stopped left beside it.
-struct Trial(PathBuf);
+struct Trial {
+    folder: PathBuf,
+    /// Whether it was removed. A restore has this locked until it has made its folder: one that was stopped writes on until
+    /// the process ends, but it makes no folder again that was taken from it.
+    removed: Arc<Mutex<bool>>,
+}
 
 impl Trial {
     fn beside(file: Option<&PathBuf>) -> anyhow::Result<Self> {
         let mut name = file.context("no backup was named")?.as_os_str().to_owned();
         name.push(format!(".trial-{}", std::process::id()));
-        Ok(Self(PathBuf::from(name)))
+        Ok(Self {
+            folder: PathBuf::from(name),
+            removed: Arc::default(),
+        })
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
+        *lock(&self.removed) = true;
         // In this order: a restore that is not finished cannot become the other one any more.
-        for folder in [restoring_folder(&self.0), self.0.clone()] {
+        for folder in [restoring_folder(&self.folder), self.folder.clone()] {
             if let Err(error) = remove(&folder) {
                 tracing::warn!(folder = %folder.display(), "the trial restore could not be removed: {error}");
             }
@@ -127,41 +142,91 @@ impl Drop for Trial {
     }
 }
 
-/// Removes a folder with all in it, if it is there. A restore that was stopped writes on until the process ends.
+fn lock(removed: &Mutex<bool>) -> MutexGuard<'_, bool> {
+    removed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes a folder with all in it, if it is there. It is moved aside first: whoever still writes to it finds it no more,
+/// and fails.
 fn remove(folder: &Path) -> io::Result<()> {
-    let mut left = REMOVALS_MAX;
-    loop {
-        left -= 1;
-        match std::fs::remove_dir_all(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => return Ok(()),
-            Err(error) if left == 0 => return Err(error),
-            Err(_) => {}
-            Ok(()) => return Ok(()),
-        }
+    let mut aside = folder.as_os_str().to_owned();
+    aside.push(".removed");
+    let aside = PathBuf::from(aside);
+    match std::fs::rename(folder, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        moved => moved.and_then(|()| std::fs::remove_dir_all(&aside)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::fs::{self, DirBuilder};
+    use std::io;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
 
-    use super::{Trial, restoring_folder};
+    use super::{Trial, lock, restoring_folder};
+
+    fn trial(folder: &Path) -> Trial {
+        let backup: PathBuf = folder.join("أمس.mbk");
+        Trial::beside(Some(&backup)).unwrap()
+    }
 
     #[test]
     fn nothing_of_a_trial_is_left_however_far_it_came() {
         let folder = tempfile::tempdir().unwrap();
-        let backup: PathBuf = folder.path().join("أمس.mbk");
         for finished in [false, true] {
-            let trial = Trial::beside(Some(&backup)).unwrap();
+            let trial = trial(folder.path());
             let place = if finished {
-                trial.0.clone()
+                trial.folder.clone()
             } else {
-                restoring_folder(&trial.0)
+                restoring_folder(&trial.folder)
             };
-            std::fs::create_dir_all(place.join("blobs/3f")).unwrap();
-            std::fs::write(place.join("blobs/3f/ملف"), "x").unwrap();
+            fs::create_dir_all(place.join("blobs/3f")).unwrap();
+            fs::write(place.join("blobs/3f/ملف"), "x").unwrap();
             drop(trial);
-            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         }
+    }
+
+    /// Writes files as a restore does, until it cannot any more.
+    fn write_on(blobs: &Path, begun: &Sender<()>) -> io::Error {
+        for number in 0_u64.. {
+            let place = blobs.join(format!("{:02x}", number % 256));
+            let written = match DirBuilder::new().create(&place) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => fs::write(place.join(format!("ملف-{number}")), "x"),
+            };
+            if let Err(error) = written {
+                return error;
+            }
+            begun.send(()).ok();
+        }
+        panic!("it writes until its folder is gone")
+    }
+
+    #[test]
+    fn a_restore_that_writes_on_makes_nothing_again_that_was_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let trial = trial(folder.path());
+        let blobs = restoring_folder(&trial.folder).join("blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        let (begin, begun) = channel();
+        let writer = std::thread::spawn(move || write_on(&blobs, &begin));
+        begun.iter().take(1_000).for_each(drop);
+        drop(trial);
+        assert_eq!(writer.join().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_restore_that_has_not_begun_learns_that_it_must_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let trial = trial(folder.path());
+        let removed = Arc::clone(&trial.removed);
+        assert!(!*lock(&removed));
+        drop(trial);
+        assert!(*lock(&removed));
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys;
 use crate::ledger;
+use crate::tokens;
 
 /// Findings told one by one; beyond it they are counted.
 const FINDINGS_MAX: usize = 50;
@@ -42,7 +43,7 @@ pub struct BackupReport {
     pub file_bytes: u64,
     /// Files that the backups lack because the hub lacked them.
     pub files_missing: u64,
-    /// API tokens that are good in that state, whatever became of them since.
+    /// API tokens that were good when it was made, whatever became of them since.
     #[serde(default)]
     pub tokens: u64,
     /// Bytes of the backups.
@@ -67,6 +68,8 @@ pub fn verify_backup(files: &[PathBuf], progress: &mut dyn FnMut(u64, u64)) -> R
 /// Looks at checkpoints while backups are gone through.
 pub(super) struct Looking<'a> {
     owner: Owner,
+    /// When the last of them was made.
+    made_at: Time,
     /// None when the backup names none that can be read.
     key: Option<VerifyingKey>,
     /// Roots that were signed for sizes that have not come yet.
@@ -83,16 +86,17 @@ pub(super) struct Looking<'a> {
 
 impl<'a> Looking<'a> {
     pub(super) fn new(files: &[PathBuf], progress: &'a mut dyn FnMut(u64, u64)) -> Result<Self, BackupError> {
-        let owner = match files.last() {
+        let (owner, made_at) = match files.last() {
             Some(last) => {
-                let Header { owner, .. } = backup::header(last)?;
-                owner
+                let Header { owner, made_at, .. } = backup::header(last)?;
+                (owner, made_at)
             }
-            None => Owner::default(),
+            None => (Owner::default(), Time(0)),
         };
         let mut looking = Self {
             key: owner.verifier_key.parse().ok(),
             owner,
+            made_at,
             signed: BTreeMap::new(),
             compared: 0,
             findings: Vec::new(),
@@ -178,7 +182,7 @@ impl Watch for Looking<'_> {
         if space == Some(keys::CHECKPOINT) {
             self.checkpoint(&String::from_utf8_lossy(&row.value.bytes));
         } else if space == Some(keys::TOKEN) {
-            self.tokens += 1;
+            self.tokens += u64::from(tokens::is_good(&row.value.bytes, self.made_at));
         } else if row.key == self.seed_key {
             self.sealed_seed = Some(row.value.bytes.clone());
         }

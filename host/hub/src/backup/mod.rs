@@ -22,6 +22,15 @@ use crate::keys;
 pub use check::{BackupReport, verify_backup};
 pub use restoring::{RestoreError, RestoreOptions, restore_backup, restoring_folder};
 
+/// A backup that was begun.
+#[derive(Debug)]
+pub struct RunningBackup {
+    /// Its bytes. They hold it up while nobody takes them, and end it when this is dropped.
+    pub chunks: mpsc::Receiver<Vec<u8>>,
+    /// Why no increment will go on from it; nothing when one can.
+    pub no_increment: Option<String>,
+}
+
 /// Chunks that may wait for a slow reader before the backup waits for them.
 const CHUNKS_WAITING_MAX: usize = 4;
 
@@ -40,13 +49,12 @@ pub enum BackupRefusal {
 }
 
 impl Hub {
-    /// Begins a backup: a full one, or an increment since the state of an earlier one. Its bytes come through the
-    /// receiver, which holds it up while it is behind and ends it when it is dropped. It is whole when it ends as one:
+    /// Begins a backup: a full one, or an increment since the state of an earlier one. It is whole when it ends as one:
     /// [`mihwar_store::backup::receive`] looks.
     ///
     /// # Errors
     /// Says why it was not begun.
-    pub async fn backup(&self, since: Option<Mark>) -> Result<mpsc::Receiver<Vec<u8>>, BackupRefusal> {
+    pub async fn backup(&self, since: Option<Mark>) -> Result<RunningBackup, BackupRefusal> {
         let shared = &self.shared;
         let Ok(only) = Arc::clone(&shared.backups).try_lock_owned() else {
             return Err(BackupRefusal::Running);
@@ -62,12 +70,13 @@ impl Hub {
             signed => drop(signed?),
         }
         let core = &shared.core;
+        let (lineage, no_increment) = lineage(core).await?;
         let about = About {
             owner: Owner {
                 origin: shared.config().ledger.origin.clone(),
                 verifier_key: self.verifier_key(),
             },
-            lineage: lineage(core).await?,
+            lineage,
             made_at: core.clock.now(),
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
             since,
@@ -83,20 +92,21 @@ impl Hub {
             backup.stream(sink).await;
             drop(only);
         });
-        Ok(chunks)
+        Ok(RunningBackup { chunks, no_increment })
     }
 }
 
 /// Which hub this is among those that were restored from its backups: drawn by the first backup of each. Where it cannot
-/// be written down, no increment goes on from this backup.
-async fn lineage(core: &Core) -> Result<[u8; 16], Fault> {
+/// be written down, no increment goes on from this backup, and the answer says why.
+async fn lineage(core: &Core) -> Result<([u8; 16], Option<String>), Fault> {
     let key = keys::lineage();
     loop {
         if let Some(row) = core.store.view().await?.get(&key).await? {
-            return row.bytes.try_into().map_err(|_| Fault::Damaged {
+            let known: [u8; 16] = row.bytes.try_into().map_err(|_| Fault::Damaged {
                 what: "the row that says which hub this is",
                 detail: "it should have 16 bytes".into(),
-            });
+            })?;
+            return Ok((known, None));
         }
         let drawn = core.vault.random::<16>();
         let batch = Batch {
@@ -112,6 +122,6 @@ async fn lineage(core: &Core) -> Result<[u8; 16], Fault> {
             return Err(error);
         }
         tracing::warn!("no increment can be made since the backup that begins now: {error}");
-        return Ok(drawn);
+        return Ok((drawn, Some(error.to_string())));
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mihwar_model::{Clock as _, OsRandomness, SystemClock};
+use mihwar_model::{Clock, OsRandomness, SystemClock, Time};
 use mihwar_store::backup::{self, BackupError};
 use thiserror::Error;
 
@@ -14,9 +14,9 @@ use super::check::{BackupReport, Looking};
 use super::tokens_gone;
 use crate::fault::Fault;
 use crate::format::STORE_FILE;
-use crate::hub::FILES;
+use crate::hub::{FILES, unset_clock};
 use crate::ledger;
-use crate::master_key::{self, MasterKeyError};
+use crate::master_key::{self, MasterKey, MasterKeyError};
 use crate::vault::Vault;
 
 /// Why nothing was restored. The folder is as it was.
@@ -52,6 +52,15 @@ pub enum RestoreError {
     /// The backups, or the disk below the new store.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The machine's clock was never set, and what is revoked stands in the ledger for ever, with its time.
+    #[error(
+        "this machine's clock says {now}: it was never set, and the ledger would say for ever that the tokens were revoked \
+         then; set it, and restore again. Nothing was changed"
+    )]
+    Clock {
+        /// What it says.
+        now: Time,
+    },
     /// The tokens of the older state could not be revoked.
     #[error("the API tokens in it cannot be revoked: {0}")]
     Tokens(#[from] Fault),
@@ -74,7 +83,7 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions<'a> {
     /// The copy of the master key that belongs to the backups. It is tried.
-    pub master_key: Option<&'a Path>,
+    pub master_key: Option<&'a MasterKey>,
     /// Whether the key is put into the folder. Without it, whoever opens the hub gives the key.
     pub keep_key: bool,
     /// Whether the API tokens of that state are revoked: some may have been since.
@@ -102,31 +111,45 @@ pub fn restore_backup(
     options: RestoreOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, RestoreError> {
+    restore_at(&SystemClock, files, folder, options, progress)
+}
+
+fn restore_at(
+    clock: &dyn Clock,
+    files: &[PathBuf],
+    folder: &Path,
+    options: RestoreOptions<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupReport, RestoreError> {
+    if options.without_tokens
+        && let Some(now) = unset_clock(clock)
+    {
+        return Err(RestoreError::Clock { now });
+    }
     let folder = std::path::absolute(folder).map_err(at(folder))?;
     let parent = folder.parent().unwrap_or(&folder).to_owned();
     check_place(&folder, &parent)?;
-    let key = match options.master_key {
-        Some(path) => Some((path, master_key::read_copy(path)?)),
-        None => None,
-    };
     let mut looking = Looking::new(files, progress)?;
     fs::create_dir_all(&parent).map_err(at(&parent))?;
     let building = Building::begin(&folder)?;
     let (store, blobs) = (building.0.join(STORE_FILE), building.0.join(FILES));
     let replayed = backup::restore(files, &store, &blobs, &mut looking)?;
-    if let Some((path, key)) = key {
-        let vault = Vault::new(&key, Arc::new(OsRandomness));
+    if let Some(key) = options.master_key {
+        let bytes = key.bytes();
+        let vault = Vault::new(&bytes, Arc::new(OsRandomness));
         let place = ledger::seed_key();
         let sealed = looking.sealed_seed.as_ref();
         if sealed.is_some_and(|sealed| vault.open_own(place.as_bytes(), sealed).is_err()) {
-            return Err(RestoreError::OtherKey { path: path.to_owned() });
+            return Err(RestoreError::OtherKey {
+                path: key.path().to_owned(),
+            });
         }
         if options.keep_key {
-            master_key::write(&building.0, &key)?;
+            master_key::write(&building.0, &bytes)?;
         }
     }
     if options.without_tokens {
-        tokens_gone::revoke_all(&store, SystemClock.now())?;
+        tokens_gone::revoke_all(&store, clock.now())?;
     }
     sync(&building.0)?;
     // Takes the place of an empty folder too, and of no other.
@@ -192,5 +215,31 @@ impl Drop for Building {
         {
             tracing::warn!(folder = %self.0.display(), "what an unfinished restore left could not be removed: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{ManualClock, Time};
+
+    use super::{RestoreError, RestoreOptions, restore_at};
+
+    #[test]
+    fn a_clock_that_was_never_set_revokes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (backup, place) = (folder.path().join("أمس.mbk"), folder.path().join("data"));
+        let restored = |without_tokens, now| {
+            let options = RestoreOptions {
+                without_tokens,
+                ..RestoreOptions::default()
+            };
+            let clock = ManualClock::at(Time(now));
+            restore_at(&clock, std::slice::from_ref(&backup), &place, options, &mut |_, _| {}).unwrap_err()
+        };
+        assert!(matches!(restored(true, 0), RestoreError::Clock { now: Time(0) }));
+        // There is no such backup; that is looked at afterwards.
+        assert!(matches!(restored(true, 1_790_000_000_000), RestoreError::Backup(_)));
+        assert!(matches!(restored(false, 0), RestoreError::Backup(_)));
+        assert!(!place.exists());
     }
 }

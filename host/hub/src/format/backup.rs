@@ -91,7 +91,7 @@ fn way_back(from: u32, to: u32) -> String {
         "The store of this data folder as it was before mihwar {} brought it from format {from} to format {to}.\n\n\
          The way back to the older version: stop the hub, copy mihwar.redb and FORMAT from here over those of the data\n\
          folder, start the older version. What came in since the upgrade is lost by it, and so are files that were\n\
-         destroyed since. The first start repairs the copy, which was made of an open store: a moment.\n\n\
+         destroyed since. The copy is whole: it was made of a store that was closed in order.\n\n\
          When you no longer need this folder, delete it; the hub never does.\n",
         env!("CARGO_PKG_VERSION")
     )

@@ -75,8 +75,8 @@ pub async fn upgrade(
             }
         };
         if alone.is_none() {
-            let served = || OpenError::AlreadyServed { path: data.to_owned() };
-            alone = Some(Alone::in_folder(data)?.ok_or_else(served)?);
+            let upgraded = || OpenError::BeingUpgraded { path: data.to_owned() };
+            alone = Some(Alone::in_folder(data)?.ok_or_else(upgraded)?);
             continue;
         }
         if !moving.backed_up {
@@ -288,7 +288,7 @@ mod tests {
         of_format_1(&config).await;
         let other = Alone::in_folder(folder.path()).unwrap().unwrap();
         let refused = upgraded(&config).await.unwrap_err();
-        assert!(matches!(refused, OpenError::AlreadyServed { .. }), "{refused}");
+        assert!(matches!(refused, OpenError::BeingUpgraded { .. }), "{refused}");
         drop(other);
         let held = hold(folder.path()).await.unwrap();
         let refused = open(folder.path(), &config).await.err().unwrap();

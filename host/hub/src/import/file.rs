@@ -199,15 +199,21 @@ impl FileImport {
     /// shows only while writing, so the progress row is made then.
     async fn commit(&self, reading: &mut Reading, arrivals: &[Arrival], rider: &Rider) -> Result<(), Fault> {
         let core = &self.shared.core;
-        reading.row.refusals = reading.refusals.seal(core, &self.source)?;
         let key = keys::import(self.job, self.source.id);
-        let before = reading.row.clone();
+        let come_to = |results: &[Intake]| -> Result<(ImportRow, Refusals), Fault> {
+            let refusals = refused_late(reading.refusals.clone(), arrivals, results);
+            let mut row = counted(reading.row.clone(), results);
+            row.refusals = refusals.seal(core, &self.source)?;
+            Ok((row, refusals))
+        };
         let results = intake::accept_with(core, &self.actor, &self.running.name, arrivals, rider, |results| {
-            let row = counted(before.clone(), results);
-            Ok(Some(Edit::Put(key.clone(), rows::encode(&row)?)))
+            let (row, _) = come_to(results)?;
+            Ok(Rider::of(Edit::Put(key.clone(), rows::encode(&row)?)))
         })
         .await?;
-        reading.row = counted(before, &results);
+        let (row, refusals) = come_to(&results)?;
+        reading.row = row;
+        reading.refusals = refusals;
         self.tell(reading);
         Ok(())
     }
@@ -234,6 +240,14 @@ fn counted(mut row: ImportRow, results: &[Intake]) -> ImportRow {
         }
     }
     row
+}
+
+/// A file's refusals with what of a page the intake refused: what it needs of the store is damaged.
+fn refused_late(mut refusals: Refusals, arrivals: &[Arrival], results: &[Intake]) -> Refusals {
+    for (item, problems) in intake::refused(arrivals, results) {
+        refusals.add(item.to_owned(), "damaged".to_owned(), changes::list(problems));
+    }
+    refusals
 }
 
 /// Where in the file the next page begins, for a person.
@@ -270,5 +284,48 @@ fn stop(error: &CallError) -> Stop {
         | CallFailure::MemoryLimit { .. }
         | CallFailure::TableLimit { .. }
         | CallFailure::OutputTooLarge { .. } => Stop::Broke(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::{Channel, Draft, FeedbackId, FieldProblem, Tag};
+
+    use super::{counted, refused_late};
+    use crate::import::refusals::Refusals;
+    use crate::intake::{Arrival, Intake};
+    use crate::rows::ImportRow;
+
+    #[test]
+    fn what_the_intake_refuses_is_told_beside_what_it_keeps() {
+        let item = |id: &str| {
+            Arrival::from(Draft {
+                external_id: Some(id.to_owned()),
+                body: "لم يصل الرد".to_owned(),
+                ..Draft::new(Channel::new(Tag::new("mail").unwrap()))
+            })
+        };
+        let withdrawn = Arrival::Withdrawal {
+            external_id: "٠".to_owned(),
+        };
+        // A withdrawal has no result.
+        let arrivals = [item("١"), withdrawn, item("٢")];
+        let results = [
+            Intake::New {
+                feedback: FeedbackId::from_bytes([1; 16]),
+                revision: 1,
+            },
+            Intake::Refused {
+                problems: vec![FieldProblem::new("author", "its key is damaged")],
+            },
+        ];
+        let refusals = refused_late(Refusals::default(), &arrivals, &results);
+        let told = (
+            "٢".to_owned(),
+            "damaged".to_owned(),
+            "author: its key is damaged".to_owned(),
+        );
+        assert_eq!((refusals.count, refusals.kept), (1, vec![told]));
+        assert_eq!(counted(ImportRow::default(), &results).new, 1);
     }
 }

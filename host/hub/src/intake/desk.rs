@@ -155,6 +155,20 @@ impl Desk {
         }
     }
 
+    /// How many stand in line.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line().waiting.len()
+    }
+
+    /// A clerk has fallen: another one should come if anybody waits still.
+    fn fallen(&self) -> bool {
+        let mut line = self.line();
+        line.clerks -= 1;
+        let wanted = !line.waiting.is_empty();
+        line.clerks += usize::from(wanted);
+        wanted
+    }
+
     fn line(&self) -> MutexGuard<'_, Line> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,20 +190,20 @@ fn weight(draft: &Draft) -> usize {
 }
 
 async fn work_off(core: Arc<Core>) {
-    // A panic must not leave a place that nobody fills again.
-    let _place = GoesHome(&core.desk);
+    // A panic must not leave a place that nobody fills again, nor a line that nobody works off.
+    let _place = GoesHome(&core);
     while let Some(group) = core.desk.next() {
-        let _first = core.right_of_way.taken(group.len());
         take_in(&core, group).await;
     }
 }
 
-struct GoesHome<'a>(&'a Desk);
+struct GoesHome<'a>(&'a Arc<Core>);
 
 impl Drop for GoesHome<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.line().clerks -= 1;
+        // Those whom the fallen one had taken out of the line learn that the outcome is unknown, so it grows shorter.
+        if std::thread::panicking() && self.0.desk.fallen() {
+            tokio::spawn(work_off(Arc::clone(self.0)));
         }
     }
 }
@@ -230,6 +244,7 @@ enum Together {
 }
 
 async fn together(core: &Core, group: &[Waiting]) -> Together {
+    let _first = core.right_of_way.taken(group.len());
     let arriving: Vec<Arriving<'_>> = group.iter().map(Waiting::arriving).collect();
     let Ok(known) = Known::read(core, &arriving).await else {
         return Together::OneByOne;

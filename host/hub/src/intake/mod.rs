@@ -134,12 +134,44 @@ fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
     missing.collect()
 }
 
+/// What was refused although [`Arrival::problems`] knew of nothing: what it needs of the store is damaged. With the
+/// source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
+pub(crate) fn refused<'a>(
+    arrivals: &'a [Arrival],
+    results: &'a [Intake],
+) -> impl Iterator<Item = (&'a str, &'a [FieldProblem])> {
+    let drafts = arrivals.iter().filter_map(Arrival::draft);
+    drafts.zip(results).filter_map(|(draft, result)| match result {
+        Intake::Refused { problems } => Some((draft.external_id.as_deref().unwrap_or_default(), problems.as_slice())),
+        _ => None,
+    })
+}
+
 /// What else becomes durable in the same transaction.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Rider {
     pub(crate) guards: Vec<Guard>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) events: Vec<Event>,
+}
+
+impl Rider {
+    /// One edit, and nothing else.
+    pub(crate) fn of(edit: Edit) -> Self {
+        Self {
+            edits: vec![edit],
+            ..Self::default()
+        }
+    }
+
+    fn into_batch(self) -> Result<Batch, Fault> {
+        let events = self.events.iter().map(Event::to_bytes);
+        Ok(Batch {
+            journal: events.collect::<Result<_, _>>().map_err(Fault::Encoding)?,
+            guards: self.guards,
+            edits: self.edits,
+        })
+    }
 }
 
 /// Content above this lies in the blob folder; a row of the store may have 100 kB.
@@ -150,7 +182,7 @@ const ATTEMPTS_MAX: u32 = 16;
 const BATCH_BYTES_MAX: usize = 6_000_000;
 /// Arrivals of one transaction.
 const BATCH_ARRIVALS_MAX: usize = 1024;
-/// What is left free for the edit that depends on what becomes of the drafts.
+/// What is left free for what depends on what becomes of the drafts: one large row, and what is small beside it.
 const OUTCOME_BYTES_MAX: usize = MAX_KEY_BYTES + MAX_VALUE_BYTES;
 
 /// Takes arrivals in, in their order: one result for each draft; withdrawals have none. More than one transaction's
@@ -162,25 +194,20 @@ pub(crate) async fn accept(
     arrivals: &[Arrival],
     rider: &Rider,
 ) -> Result<Vec<Intake>, Fault> {
-    accept_with(core, actor, instance, arrivals, rider, |_| Ok(None)).await
+    accept_with(core, actor, instance, arrivals, rider, |_| Ok(Rider::default())).await
 }
 
-/// As [`accept`], with one more edit that depends on what becomes of the drafts: it is asked for with all results, those
-/// of earlier parts too, and once more whenever the last part has to be rebuilt.
+/// As [`accept`], with more that depends on what becomes of the drafts, one large row at most: it is asked for with all
+/// results, those of earlier parts too, and once more whenever the last part has to be rebuilt.
 pub(crate) async fn accept_with(
     core: &Core,
     actor: &Actor,
     instance: &InstanceName,
     arrivals: &[Arrival],
     rider: &Rider,
-    outcome: impl Fn(&[Intake]) -> Result<Option<Edit>, Fault>,
+    outcome: impl Fn(&[Intake]) -> Result<Rider, Fault>,
 ) -> Result<Vec<Intake>, Fault> {
-    let events = rider.events.iter().map(Event::to_bytes);
-    let rider = Batch {
-        guards: rider.guards.clone(),
-        edits: rider.edits.clone(),
-        journal: events.collect::<Result<_, _>>().map_err(Fault::Encoding)?,
-    };
+    let rider = rider.clone().into_batch()?;
     let accepting = Accepting {
         core,
         actor,
@@ -216,11 +243,11 @@ struct Part {
     is_last: bool,
 }
 
-impl<F: Fn(&[Intake]) -> Result<Option<Edit>, Fault>> Accepting<'_, F> {
+impl<F: Fn(&[Intake]) -> Result<Rider, Fault>> Accepting<'_, F> {
     /// Makes the first part of what is left durable; put together anew while others change the rows it rests on.
     async fn part(&self, rest: &[Arrival], earlier: &[Intake]) -> Result<Part, Fault> {
         let window = rest.chunks(BATCH_ARRIVALS_MAX).next().unwrap_or_default();
-        let _first = self.core.right_of_way.taken(window.len());
+        let _first = self.core.right_of_way.taken(1);
         let (actor, instance) = (self.actor, self.instance);
         let arriving = |arrival| Arriving {
             actor,
@@ -236,10 +263,11 @@ impl<F: Fn(&[Intake]) -> Result<Option<Edit>, Fault>> Accepting<'_, F> {
             part.is_last = part.taken == rest.len() && (part.taken == 0 || writing.bytes() + self.rider.size() <= room);
             if part.is_last {
                 let all = [earlier, part.results.as_slice()].concat();
-                writing.batch.guards.extend(self.rider.guards.iter().cloned());
-                writing.batch.edits.extend(self.rider.edits.iter().cloned());
-                writing.batch.edits.extend((self.outcome)(&all)?);
-                writing.batch.journal.extend(self.rider.journal.iter().cloned());
+                for more in [self.rider.clone(), (self.outcome)(&all)?.into_batch()?] {
+                    writing.batch.guards.extend(more.guards);
+                    writing.batch.edits.extend(more.edits);
+                    writing.batch.journal.extend(more.journal);
+                }
             }
             if commit(self.core, writing).await? {
                 return Ok(part);

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use mihwar_model::{AttachmentId, FeedbackId};
+use mihwar_model::{AttachmentId, EventBody, FeedbackId};
 use mihwar_store::{Edit, Guard, Key, Order, View};
 
 use crate::content::blob_of;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
+use crate::query::{self, QueryError};
 use crate::rows::{self, DeadRow, SeenRow};
 use crate::vault::ContactKey;
 
@@ -40,10 +41,13 @@ pub(super) async fn read(
         let mut remains = Remains::default();
         // Whoever takes something back must not be refused because it is damaged.
         let key = contact_keys.get(item.contact).unwrap_or_else(|error| {
-            tracing::error!(feedback = %item.feedback, contact = %item.contact, "it is withdrawn, but the files that it names cannot be read from it: {error}");
+            tracing::error!(feedback = %item.feedback, contact = %item.contact, "it is withdrawn unread: {error}");
             None
         });
-        remains.contents(core, view, item, key).await?;
+        let unread = remains.contents(core, view, item, key).await?;
+        if !unread.is_empty() {
+            remains.files.extend(told_files(core, item.feedback, &unread).await?);
+        }
         remains.references(view, item.feedback).await?;
         found.insert(item.feedback, remains);
     }
@@ -52,14 +56,15 @@ pub(super) async fn read(
 }
 
 impl Remains {
-    /// Contents, and the files that they name; which these are stands in the sealed content only.
+    /// Contents, and the files that they name. Answers the revisions that cannot be read.
     async fn contents(
         &mut self,
         core: &Core,
         view: &dyn View,
         item: &SeenRow,
         key: Option<&ContactKey>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<u32>, Fault> {
+        let mut unread = Vec::new();
         let revisions = 1..=u32::try_from(item.revisions.len()).unwrap_or(u32::MAX);
         let places: Vec<Key> = revisions
             .clone()
@@ -70,7 +75,10 @@ impl Remains {
             let Some(row) = row else { continue };
             self.files.extend(blob_of(&row.bytes));
             self.edits.push(Edit::Delete(place));
-            let Some(key) = key else { continue };
+            let Some(key) = key else {
+                unread.push(revision);
+                continue;
+            };
             match core.open_content(key, item.feedback, revision, &row.bytes).await {
                 Ok(opened) => {
                     let attachments = opened.content.attachments.iter();
@@ -78,12 +86,13 @@ impl Remains {
                 }
                 // Whoever takes something back must not be refused because it is damaged.
                 Err(error) if error.is_damage() => {
-                    tracing::error!(feedback = %item.feedback, revision, "it is withdrawn, but the files that it names cannot be read from it: {error}");
+                    tracing::error!(feedback = %item.feedback, revision, "it is withdrawn unread: {error}");
+                    unread.push(revision);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(unread)
     }
 
     /// What departments call the item.
@@ -97,6 +106,24 @@ impl Remains {
         }
         Ok(())
     }
+}
+
+/// Files that came with revisions whose content cannot be read any more: the ledger names them, too.
+async fn told_files(core: &Core, feedback: FeedbackId, revisions: &[u32]) -> Result<Vec<AttachmentId>, Fault> {
+    let events = match query::history(core, feedback).await {
+        Ok(events) => events,
+        Err(QueryError::Fault(error)) if !error.is_damage() => return Err(error),
+        // Whoever takes something back must not be refused because it is damaged.
+        Err(error) => {
+            tracing::error!(%feedback, "it is withdrawn, but its files are not known: {error}");
+            return Ok(Vec::new());
+        }
+    };
+    let attachments = events.iter().filter_map(|told| match &told.event.body {
+        EventBody::Received(received) if revisions.contains(&received.revision) => Some(&received.attachments),
+        _ => None,
+    });
+    Ok(attachments.flatten().filter_map(|attachment| attachment.id).collect())
 }
 
 /// What departments said of the items when a delivery became a dead letter: it may quote them.

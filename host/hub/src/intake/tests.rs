@@ -342,7 +342,7 @@ async fn a_call_is_cut_by_what_it_really_weighs_and_the_rider_comes_last() {
     let told = Mutex::new(Vec::new());
     let outcome = |results: &[Intake]| {
         told.lock().unwrap().push(results.len());
-        Ok(Some(Edit::Put(keys::setting("outcome"), Vec::new())))
+        Ok(Rider::of(Edit::Put(keys::setting("outcome"), Vec::new())))
     };
     let results = accept_with(&house.core, &Actor::Console, &form(), &arrivals, &rider, outcome).await;
     assert_eq!(results.unwrap().len(), 150);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mihwar_model::{
     Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
-    FeedbackId, Received, Time, Withdrawn,
+    FeedbackId, FieldProblem, Received, Time, Withdrawn,
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
@@ -92,10 +92,24 @@ impl<'a> Writing<'a> {
                 revision: count(index + 1),
             });
         }
+        let known = match &earlier {
+            Some((_, row)) => Some(row.contact),
+            None => self.known_contact(draft),
+        };
+        // Before anything of it is written: else the whole transaction would have to go, and all neighbours with it.
+        if let Some(problem) = known.and_then(|contact| self.unusable(contact)) {
+            return Ok(Intake::Refused {
+                problems: vec![problem],
+            });
+        }
         let is_new = earlier.is_none();
-        let (feedback, contact, revision) = match &earlier {
-            Some((_, row)) => (row.feedback, row.contact, count(row.revisions.len() + 1)),
-            None => (FeedbackId(self.core.ids.next()), self.contact(by.actor, draft)?, 1),
+        let (feedback, revision) = match &earlier {
+            Some((_, row)) => (row.feedback, count(row.revisions.len() + 1)),
+            None => (FeedbackId(self.core.ids.next()), 1),
+        };
+        let contact = match known {
+            Some(contact) => contact,
+            None => self.new_contact(by.actor, draft)?,
         };
         self.record(by, draft, files, (feedback, revision), contact)?;
         let first = SeenRow {
@@ -189,14 +203,31 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// The contact behind a draft: the known one, or a new one with a key of its own.
-    fn contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
+    /// The contact behind a draft, if it is known already.
+    fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
+        let hash = identity(self.core, draft)?;
+        *self.known.identifiers.get(&hash)?
+    }
+
+    /// Why nothing can be sealed for a contact that is known already.
+    fn unusable(&self, contact: ContactId) -> Option<FieldProblem> {
+        let what = match self.known.keys.get(contact) {
+            Ok(Some(_)) => return None,
+            Ok(None) => "gone",
+            Err(_) => "damaged",
+        };
+        tracing::error!(%contact, "an item is refused: the key of its contact is {what}; run: mihwar ledger verify");
+        Some(FieldProblem::new(
+            "author",
+            format!(
+                "the hub's key of this contact is {what}, and nothing more of it can be kept; run: mihwar ledger verify"
+            ),
+        ))
+    }
+
+    /// A new contact behind a draft, with a key of its own.
+    fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
         let hash = identity(self.core, draft);
-        if let Some(hash) = hash
-            && let Some(Some(contact)) = self.known.identifiers.get(&hash)
-        {
-            return Ok(*contact);
-        }
         let contact = ContactId(self.core.ids.next());
         let (key, sealed) = self.core.vault.new_contact_key(contact)?;
         self.known.keys.insert(contact, key);

@@ -1,6 +1,7 @@
 //! Routing: rules in CEL over the record choose the departments that receive it.
 
 mod patterns;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::rows::Head;
+use reading::compiled;
 
 /// `[routing]`: what holds for all rules.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -41,7 +43,7 @@ pub(crate) enum Matching {
 pub(crate) struct RouteSection {
     /// Its name, as it stands beside every decision.
     pub(crate) name: String,
-    /// CEL over `record`.
+    /// CEL over `record`, of at most [`reading::CHARS_MAX`] characters.
     pub(crate) when: String,
     /// Departments.
     pub(crate) to: Vec<InstanceName>,
@@ -85,23 +87,6 @@ fn env() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib();
     patterns::declare(&mut env)?;
     Ok(env)
-}
-
-/// What the parser needs of the stack. It refuses what lies more than 96 levels deep, and calls itself a score of times for
-/// each: more than a thread usually has, and an overflow would end the process.
-const PARSER_STACK_BYTES: usize = 64 << 20;
-
-/// Compiles one rule on a stack of its own.
-fn compiled(env: &Env, rule: &str) -> Result<Program, String> {
-    std::thread::scope(|scope| {
-        let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
-        let parsing = parser
-            .spawn_scoped(scope, || env.compile(rule).map_err(|error| error.to_string()))
-            .map_err(|error| format!("no thread could be started to read it: {error}"))?;
-        parsing
-            .join()
-            .unwrap_or_else(|_| Err("the parser failed on it; write it in another way".to_owned()))
-    })
 }
 
 impl RuleSet {
@@ -317,26 +302,6 @@ mod tests {
             quarantine: None,
             withdrawn: false,
             entries: crate::head_row::Entries::default(),
-        }
-    }
-
-    #[test]
-    fn what_would_take_the_parser_too_deep_is_refused() {
-        let refused = |when: String| {
-            let route = RouteSection {
-                name: "عميقة".to_owned(),
-                when,
-                to: vec![name("service")],
-            };
-            RuleSet::compile(&[route], &RoutingSection::default()).err()
-        };
-        let brackets = |depth: usize| format!("{}record.body == 'شكوى'{}", "(".repeat(depth), ")".repeat(depth));
-        assert_eq!(refused(brackets(80)), None);
-        // Also behind brackets that are only text.
-        let quoted = format!("record.body == '{}' && ({})", ")".repeat(500), brackets(500));
-        for deep in [brackets(200), brackets(20_000), quoted, "true ? ".repeat(20_000)] {
-            let (_, message) = refused(deep).unwrap();
-            assert!(message.contains("عميقة"), "{message}");
         }
     }
 

@@ -14,13 +14,54 @@ use crate::withdrawal;
 /// Rows of files looked up together.
 const FILES_AT_ONCE: usize = 1_000;
 
-/// What is known of files so far. Only counted, never held: there are as many as there are attachments.
-#[derive(Default)]
+/// Sums of files; more of them tell more of the files that nothing names.
+const SUMS: u128 = 256;
+/// Files that nothing names and that are told one by one.
+const UNNAMED_TOLD_MAX: usize = 3;
+
+/// Some of the files: how many more have a row than are named, and the ids of all of these, each one added bit by bit
+/// without carry. What is both kept and named cancels out.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    more: i64,
+    ids: u128,
+}
+
+/// What is known of files so far. Only summed up, never held: there are as many as there are attachments.
 pub(super) struct Tally {
-    /// Files that something names and that have their row.
-    named: u64,
-    /// Whether something could not be opened: which files it names is not known then.
+    /// By what their ids are, so that a few files that nothing names are mostly alone in theirs.
+    sums: Vec<Sum>,
+    /// Whether something could not be read: which files it names is not known then.
     pub(super) unread: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            sums: (0..SUMS).map(|_| Sum::default()).collect(),
+            unread: false,
+        }
+    }
+}
+
+impl Tally {
+    /// A file that has a row counts 1, and -1 where something names it.
+    fn add(&mut self, file: AttachmentId, more: i64) {
+        let id = file.0.as_u128();
+        let place = usize::try_from(id % SUMS).unwrap_or_default();
+        if let Some(sum) = self.sums.get_mut(place) {
+            sum.more += more;
+            sum.ids ^= id;
+        }
+    }
+
+    /// How many files have a row and are not named, and a few of them.
+    fn unnamed(&self) -> (i64, Vec<String>) {
+        let alone = self.sums.iter().filter(|sum| sum.more == 1);
+        let ids = alone.map(|sum| AttachmentId::from_bytes(sum.ids.to_be_bytes()).to_string());
+        let total = self.sums.iter().map(|sum| sum.more).sum();
+        (total, ids.take(UNNAMED_TOLD_MAX).collect())
+    }
 }
 
 impl Verification<'_> {
@@ -31,7 +72,8 @@ impl Verification<'_> {
             let rows = self.view.get_many(&places).await?;
             for (file, row) in some.iter().zip(rows) {
                 match row {
-                    Some(row) => self.tally.named += u64::from(is_kept(&row.bytes)),
+                    Some(row) if is_kept(&row.bytes) => self.tally.add(*file, -1),
+                    Some(_) => {}
                     None => self.report.find(format!(
                         "the file {file} is needed, but no row says that it is kept: no backup takes it along"
                     )),
@@ -85,16 +127,24 @@ impl Verification<'_> {
         if self.tally.unread {
             return Ok(());
         }
-        let (mut kept, mut rest) = (0_u64, Some(keys::all(keys::FILE)));
+        let mut rest = Some(keys::all(keys::FILE));
         while let Some(range) = rest {
             let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
-            kept += page.rows.iter().filter(|row| is_kept(&row.value.bytes)).count() as u64;
+            for row in page.rows.iter().filter(|row| is_kept(&row.value.bytes)) {
+                let id = keys::last_id(&row.key).unwrap_or_default();
+                self.tally.add(AttachmentId::from_bytes(id), 1);
+            }
             rest = page.next;
         }
-        let unnamed = kept.saturating_sub(self.tally.named);
+        let (unnamed, some) = self.tally.unnamed();
         if unnamed > 0 {
+            let some = match some.as_slice() {
+                [] => String::new(),
+                some => format!(", such as {}", some.join(", ")),
+            };
             self.report.find(format!(
-                "nothing that is stored names {unnamed} of the files that are kept"
+                "nothing that is stored names {unnamed} of the files that are kept{some}: the rows that named them are lost; \
+                 look for them in the last backup, and restore it if they are missed"
             ));
         }
         Ok(())

@@ -32,7 +32,7 @@ const FINDINGS_MAX: usize = 50;
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// Whether everything that was checked is as the ledger says.
+    /// Whether everything that was checked is as the ledger says. Whether that is everything, [`Self::is_complete`] says.
     pub ok: bool,
     /// Entries hashed.
     pub events: u64,
@@ -65,6 +65,12 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// Whether all was compared that should have been: what was not, may be wrong.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.read_models_unchecked.is_none()
+    }
+
     fn find(&mut self, finding: String) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
@@ -85,11 +91,11 @@ impl VerifyReport {
         }
     }
 
-    /// What became of the read models. Where nothing can be written, they cannot be made anew: the report says so, and all
-    /// else is looked at.
+    /// What became of the read models. Where there is no room, they cannot be made anew: the report says so, and all else
+    /// is looked at. A disk that fails ends the verification: what it would still say is worth nothing.
     fn or_unchecked(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         match result {
-            Err(fault) if fault.is_write_refused() => {
+            Err(fault) if fault.is_out_of_room() => {
                 self.read_models_unchecked = Some(fault.to_string());
                 Ok(())
             }
@@ -135,7 +141,7 @@ pub(crate) async fn verify(
     work.report.or_finding("the ledger", ledger)?;
     let contents = work.contents().await;
     work.report.or_finding("the contents", contents)?;
-    if work.report.read_models_unchecked.is_none() {
+    if work.report.is_complete() {
         let read_models = work.read_models().await;
         let read_models = work.report.or_unchecked(read_models);
         work.report.or_finding("the read models", read_models)?;

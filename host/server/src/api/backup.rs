@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::{Uri, header};
-use mihwar_hub::BackupRefusal;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use mihwar_hub::{BackupRefusal, RunningBackup};
 use mihwar_store::backup::Mark;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -26,6 +26,9 @@ pub struct BackupQuery {
     pub since: Option<String>,
 }
 
+/// Stands among the headers of a backup that no increment can go on from.
+pub const NO_INCREMENT: &str = "mihwar-no-increment";
+
 /// Make a backup
 ///
 /// Streams one consistent state of the hub, whatever is written meanwhile: everything, or what changed since an earlier
@@ -35,7 +38,8 @@ pub struct BackupQuery {
     get, path = "/api/v1/backup", tag = "hub",
     params(BackupQuery),
     responses(
-        (status = OK, body = Vec<u8>, content_type = "application/octet-stream", description = "The backup."),
+        (status = OK, body = Vec<u8>, content_type = "application/octet-stream", description = "The backup.",
+            headers(("mihwar-no-increment" = String, description = "`true` where no increment can go on from it: the store has no room to note that it was made."))),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
         (status = CONFLICT, body = ProblemView, content_type = "application/problem+json", description = "Another backup is being made, or the hub was never in that state."),
     ),
@@ -47,12 +51,19 @@ pub(crate) async fn get_backup(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let since = read_query(&uri, read_since)?;
-    let chunks = surface.hub.backup(since).await?;
+    let RunningBackup { chunks, no_increment } = surface.hub.backup(since).await?;
     let stream = stream::unfold(chunks, |mut chunks| async {
         let chunk = chunks.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), chunks))
     });
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    if no_increment.is_some() {
+        headers.insert(NO_INCREMENT, HeaderValue::from_static("true"));
+    }
     Ok((headers, Body::from_stream(stream)).into_response())
 }
 

@@ -9,7 +9,7 @@ use super::BackupError;
 use super::records::Piece;
 use super::replay::{Replayed, Target, Watch, replay};
 use crate::Row;
-use crate::blobs::{make_folder, place};
+use crate::blobs::place;
 use crate::redb_engine::Rebuild;
 use crate::tree::{FullTile, Tree};
 
@@ -53,7 +53,7 @@ impl Restoring {
     fn write(&mut self, path: &Path, piece: &Piece) -> io::Result<()> {
         if piece.from == 0 {
             if let Some(folder) = path.parent() {
-                make_folder(folder)?;
+                make_last(folder)?;
             }
             let mut options = File::options();
             self.open = Some(options.write(true).create_new(true).mode(0o600).open(path)?);
@@ -62,6 +62,14 @@ impl Restoring {
             Some(file) => file.write_all(&piece.bytes),
             None => Err(io::Error::other("its beginning did not come")),
         }
+    }
+}
+
+/// Makes a folder, and none above it: where somebody took those away, what goes on here must end and leave nothing.
+fn make_last(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -82,5 +90,39 @@ impl Target for Restoring {
 
     fn finish(&mut self, version: u64, tree: &Tree) -> Result<(), BackupError> {
         Ok(self.rebuild.finish(version, tree)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use uuid::Uuid;
+
+    use super::{Piece, Rebuild, Restoring, place};
+
+    #[test]
+    fn a_restore_whose_folder_was_taken_away_ends_and_does_not_make_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = folder.path().join("ملفات");
+        std::fs::create_dir(&blobs).unwrap();
+        let mut target = Restoring {
+            rebuild: Rebuild::create(&folder.path().join("rows.redb")).unwrap(),
+            blobs: blobs.clone(),
+            open: None,
+        };
+        let id = Uuid::from_bytes([3; 16]);
+        let piece = Piece {
+            id,
+            size: Some(4),
+            from: 0,
+            bytes: b"\x01\x02\x03\x04".to_vec(),
+        };
+        let path = place(&blobs, id);
+        target.write(&path, &piece).unwrap();
+        std::fs::remove_dir_all(&blobs).unwrap();
+        let failed = target.write(&path, &piece).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::NotFound);
+        assert!(!blobs.exists());
     }
 }

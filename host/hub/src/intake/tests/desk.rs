@@ -1,16 +1,18 @@
 //! Single arrivals that come at the same time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use mihwar_model::{Actor, Draft, InstanceName};
-use mihwar_store::{ApplyError, Batch, Edit};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 
 use super::faults::{ToldStore, Turn};
 use super::{House, draft, form, id, with_file};
+use crate::core::Core;
 use crate::fault::Fault;
-use crate::intake::{Desk, Intake};
+use crate::intake::{Arrival, Desk, Intake};
 use crate::keys;
 
 async fn at_once(house: &House, drafts: Vec<(InstanceName, Draft)>) -> Vec<Result<Intake, Fault>> {
@@ -110,4 +112,70 @@ async fn a_file_that_cannot_be_written_costs_its_own_arrival_only() {
         }
     }
     assert_eq!(house.rows(keys::all(keys::CONTENT)).await.len(), 4);
+}
+
+#[tokio::test]
+async fn when_all_clerks_fall_those_in_line_are_served_all_the_same() {
+    let house = told(vec![Turn::Panic, Turn::Panic]);
+    // Each of both has taken as many out of the line as share a transaction. A task for each, so that all stand in line
+    // before the first clerk comes.
+    let ask = |(instance, draft)| {
+        let core = house.core.clone();
+        tokio::spawn(async move { Desk::accept(&core, Actor::Console, instance, draft).await })
+    };
+    let asking: Vec<_> = complaints(2 * 256 + 9).into_iter().map(ask).collect();
+    let all = tokio::time::timeout(Duration::from_mins(1), join_all(asking)).await;
+    let results = all
+        .expect("nobody serves those who are left")
+        .into_iter()
+        .map(Result::unwrap);
+    let (unknown, served): (Vec<_>, Vec<_>) = results.partition(|result| matches!(result, Err(Fault::Unknown)));
+    assert_eq!((unknown.len(), served.len()), (2 * 256, 9));
+    assert!(served.iter().all(Result::is_ok));
+}
+
+/// Notes for how many callers something was being taken in at each write.
+#[derive(Default)]
+struct CountingStore {
+    inner: MemoryStore,
+    core: Arc<OnceLock<Arc<Core>>>,
+    counted: Arc<Mutex<Vec<usize>>>,
+}
+
+#[async_trait]
+impl Store for CountingStore {
+    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.inner.view().await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {
+        let callers = self.core.get().unwrap().right_of_way.callers();
+        self.counted.lock().unwrap().push(callers);
+        self.inner.apply(batch).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.inner.statistics()
+    }
+}
+
+#[tokio::test]
+async fn each_caller_counts_once_and_a_page_is_one_caller() {
+    let store = CountingStore::default();
+    let (core, counted) = (store.core.clone(), store.counted.clone());
+    let house = House::over(store);
+    assert!(core.set(house.core.clone()).is_ok());
+    let counted = || std::mem::take(&mut *counted.lock().unwrap());
+    at_once(&house, complaints(1)).await;
+    assert_eq!(counted(), [1]);
+    at_once(&house, complaints(40)).await;
+    assert_eq!(counted(), [40]);
+    let page: Vec<Arrival> = complaints(90).into_iter().map(|(_, draft)| draft.into()).collect();
+    house.accept(&page).await.unwrap();
+    assert_eq!(counted(), [1]);
+    assert_eq!((house.core.right_of_way.callers(), house.core.desk.waiting()), (0, 0));
 }

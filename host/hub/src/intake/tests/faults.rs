@@ -13,6 +13,8 @@ pub(super) enum Turn {
     Fail(ApplyError),
     /// Somebody else writes first.
     Meddle(Batch),
+    /// Whoever writes falls.
+    Panic,
 }
 
 /// A store that does as told, and then its work.
@@ -35,6 +37,7 @@ impl Store for ToldStore {
             Some(Turn::Meddle(first)) => {
                 self.inner.apply(first).await?;
             }
+            Some(Turn::Panic) => panic!("as told"),
             None => {}
         }
         self.inner.apply(batch).await

@@ -144,6 +144,19 @@ async fn a_damaged_contact_key_is_found_although_it_is_in_memory() {
     assert_eq!(report.contents, 1, "the others are looked at all the same");
 }
 
+#[tokio::test]
+async fn a_damaged_contact_key_is_no_finding_once_its_contact_has_taken_everything_back() {
+    let house = House::new();
+    house.accept(&[draft("١", "a"), draft("2", "a")]).await;
+    for row in rows(&house, keys::CONTACT_KEY).await {
+        house.put(vec![Edit::Put(row.key, "مفتاح تالف".into())]).await;
+    }
+    house.accept(&[withdrawal("١")]).await;
+    told(&house.verified().await, &["the key of contact"]);
+    house.accept(&[withdrawal("2")]).await;
+    told(&house.verified().await, &[]);
+}
+
 /// With an attachment, and so long that the content lies in a file, too.
 fn long_with_photo() -> Arrival {
     let photo = DraftAttachment {
@@ -172,7 +185,9 @@ async fn rows_of_files_are_compared_with_what_names_files() {
     house.put(vec![keep(found)]).await;
     told(
         &house.verified().await,
-        &["nothing that is stored names 1 of the files that are kept"],
+        &[&format!(
+            "nothing that is stored names 1 of the files that are kept, such as {found}"
+        )],
     );
     house
         .put(vec![Edit::Delete(keys::file(found)), Edit::Delete(kept[0].key.clone())])

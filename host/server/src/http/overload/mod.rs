@@ -152,6 +152,9 @@ impl Entrance {
 }
 
 async fn work(router: Router, kind: Kind, passage: Passage, peer: Peer, mut request: Request<Body>) -> Response {
+    // What answers there has asked for a token. A page for everybody is made from memory, and whoever reads it slowly must
+    // not keep others out: all places would be held by nobody.
+    let is_public = kind == Kind::Read && !request.uri().path().starts_with("/api/v1/");
     let extensions = request.extensions_mut();
     extensions.insert(peer);
     extensions.insert(passage.clone());
@@ -162,7 +165,7 @@ async fn work(router: Router, kind: Kind, passage: Passage, peer: Peer, mut requ
     let worked = response.status().is_success();
     match kind {
         Kind::Stream if worked => kept::keep(response, passage.keep()),
-        Kind::Read | Kind::Vital if worked => {
+        Kind::Read | Kind::Vital if worked && !is_public => {
             let place = passage.keep();
             // How long the answer took to make says how quick the hub is; how long its reader takes says nothing.
             place.worked();

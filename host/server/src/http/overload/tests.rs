@@ -61,6 +61,7 @@ fn house(server: &ServerSection) -> House {
         .route("/api/v1/feedback", post(write).get(async || "قائمة"))
         .route("/api/v1/feedback:export", get(lines))
         .route("/hooks/{instance}/{endpoint}", post(hook))
+        .route("/api/docs/viewer.js", get(async || "صفحة"))
         .route("/health/live", get(async || "alive"));
     House {
         entrance: Arc::new(Entrance::new(server)),
@@ -229,6 +230,19 @@ async fn an_answer_keeps_its_place_until_all_of_it_is_sent() {
     assert_eq!(next().await, StatusCode::SERVICE_UNAVAILABLE);
     drop(unsent);
     assert_eq!(next().await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_page_for_everybody_keeps_no_place_however_slowly_it_is_read() {
+    let house = house(&server(2));
+    let page = || Request::get("/api/docs/viewer.js").body(Body::empty()).unwrap();
+    let mut unread = Vec::new();
+    for _ in 0..5 {
+        let open = house.entrance.answer(house.router.clone(), far_away(), page()).await;
+        assert_eq!(open.status(), StatusCode::OK);
+        unread.push(open);
+    }
+    assert_eq!(house.look("/api/v1/feedback").await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
