@@ -1,97 +1,72 @@
 //! Content made shorter before it is sealed: what is sealed does not compress any more.
 //!
-//! Most contents are a few hundred bytes, too few to learn from: the usual methods, which look for repetitions, find
-//! none in them. So what is known beforehand is known to the code: how often each byte follows each class of bytes in
-//! Arabic and English text (`table`). Frequent bytes take a few bits by that, rare ones twelve (asymmetric numeral
-//! systems, Duda 2013, in the variant that moves whole bytes). What room a letter takes depends on the two bytes before
-//! it alone: whoever puts a text of theirs beside somebody's secret learns nothing of it from how long both are together.
+//! Most contents are a few hundred bytes, too few for repetitions within them. So Zstandard is given a dictionary of
+//! what such contents are likely to hold: their CBOR, and words of customers in Arabic and English. A row keeps one
+//! byte that says how it is packed, then the frame (RFC 8878) without what is the same for all: no magic number, no id
+//! of the dictionary, no checksum (the seal is one). Each content is packed by itself. How long it is then tells
+//! something of what else is in it, but all of that came with one item: nobody can put a text of theirs beside what
+//! came with another.
+//!
+//! What was packed with a dictionary is read with that one only: it never changes. A better one becomes a file, a first
+//! byte and a decoder beside those that are there. The first one was made like this:
+//!
+//! 1. Some 6 800 contents, each in a file, as `rows::encode` writes them, in the shapes of the plugins for forms, mails
+//!    and calls and of the API: 6 000 of one to four sentences drawn from 230 authored ones, with things, places, times
+//!    and sums put into them (deliveries, bills, shops, apps, banks, offices, health; English, and Arabic with some
+//!    dialect); several times each, three quarters of the texts in `config/demo` and of the Universal Declaration of
+//!    Human Rights in both languages. Invented addresses and numbers were cut short, so that none is somebody's.
+//!    Nothing had three words in a row that stand in the benchmark's text.
+//! 2. `zstd --train-cover=k=120,d=6 --maxdict=15360 contents/* -o dictionary-1.zstd-dict`. Below 15.5 KiB the library
+//!    takes its parameters for inputs of up to 16 KiB, which are better here and take less memory than the next ones.
+//! 3. What had been left out took 40 % of its length at [`LEVEL`], the benchmark's contents 46 %, in some ten
+//!    microseconds each.
 
-mod table;
-
+use std::cell::RefCell;
+use std::io;
 use std::sync::LazyLock;
 
-use table::FREQUENCIES;
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
-/// Frequencies are out of two to this power.
-const SCALE_BITS: u32 = 12;
-const SCALE: u32 = 1 << SCALE_BITS;
-/// The coder's state lies between this and 256 times as much whenever a byte was coded. Where it begins, and where reading
-/// must end.
-const FLOOR: u32 = 1 << 23;
-/// Longer contents are kept as they are.
-const PLAIN_BYTES_MAX: usize = 1 << 20;
-/// In the place of a length: what follows is kept as it is.
+const DICTIONARY_1: &[u8] = include_bytes!("dictionary-1.zstd-dict");
+/// The next ones take twice the time and gain nothing; the one before takes a tenth more room.
+const LEVEL: i32 = 4;
+/// Longer contents are kept as they are, and nothing that claims to be longer is unpacked.
+const PLAIN_BYTES_MAX: usize = 1 << 16;
+/// What every frame begins with.
+const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+
+/// First byte: what follows is kept as it is.
 const AS_IT_IS: u8 = 0;
+/// First byte: a frame without [`MAGIC`], by [`DICTIONARY_1`].
+const BY_DICTIONARY_1: u8 = 1;
 
-/// The bytes that may follow one class of bytes.
-struct Class {
-    frequencies: &'static [u16; 256],
-    /// Where each byte's share of the scale begins.
-    starts: [u16; 256],
-    /// Whose share each place of the scale is in.
-    bytes: Vec<u8>,
+static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL));
+static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
+
+thread_local! {
+    // Each has some 100 KB: one for a thread instead of one for a content.
+    static COMPRESSOR: RefCell<io::Result<Compressor<'static>>> = RefCell::new(compressor());
+    static DECOMPRESSOR: RefCell<io::Result<Decompressor<'static>>> =
+        RefCell::new(Decompressor::with_prepared_dictionary(&DECODER));
 }
 
-static CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| FREQUENCIES.iter().map(Class::of).collect());
-
-impl Class {
-    fn of(frequencies: &'static [u16; 256]) -> Self {
-        let (mut starts, mut bytes, mut sum) = ([0; 256], Vec::with_capacity(1 << SCALE_BITS), 0);
-        for ((byte, frequency), start) in (0..=u8::MAX).zip(frequencies).zip(&mut starts) {
-            *start = sum;
-            sum += *frequency;
-            bytes.resize(usize::from(sum), byte);
-        }
-        Self {
-            frequencies,
-            starts,
-            bytes,
-        }
-    }
-
-    /// How large the share of a byte is, and where it begins.
-    fn share(&self, byte: u8) -> (u32, u32) {
-        let byte = usize::from(byte);
-        (u32::from(self.frequencies[byte]), u32::from(self.starts[byte]))
-    }
-}
-
-/// The last byte, and the one before it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Before(u8, u8);
-
-impl Before {
-    /// Which line of the table tells what comes next.
-    const fn class_after(self) -> usize {
-        match self {
-            Self(0..=0x1F, _) => 0,
-            Self(b' ', _) => 1,
-            Self(b'0'..=b'9', _) => 2,
-            Self(b'A'..=b'Z', _) => 3,
-            Self(b'a' | b'e' | b'i' | b'o' | b'u', _) => 4,
-            Self(b'a'..=b'z', _) => 5,
-            Self(..=0x7F, _) => 6,
-            Self(0xD8, _) => 7,
-            Self(0xD9, _) => 8,
-            Self(0xC0.., _) => 9,
-            Self(_, 0xD8) => 10,
-            Self(_, 0xD9) => 11,
-            Self(..) => 12,
-        }
-    }
-
-    const fn then(self, byte: u8) -> Self {
-        Self(byte, self.0)
-    }
+fn compressor() -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::with_prepared_dictionary(&ENCODER)?;
+    // The length stays in the frame: memory is taken by it when the content is read.
+    compressor.include_contentsize(true)?;
+    compressor.include_dictid(false)?;
+    compressor.include_checksum(false)?;
+    Ok(compressor)
 }
 
 /// Makes a content shorter, or leaves it as it is where that is not to be had: then it is a byte longer.
 pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
-    if plain.len() <= PLAIN_BYTES_MAX {
-        let packed = coded(plain);
-        if packed.len() <= plain.len() {
-            return packed;
-        }
+    if plain.len() <= PLAIN_BYTES_MAX
+        && let Some(packed) = compressed(plain)
+        && packed.len() <= plain.len()
+    {
+        return packed;
     }
     let mut kept = Vec::with_capacity(plain.len() + 1);
     kept.push(AS_IT_IS);
@@ -99,87 +74,27 @@ pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
     kept
 }
 
+fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
+    let frame = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut().ok()?.compress(plain).ok())?;
+    let rest = frame.strip_prefix(&MAGIC)?;
+    let mut packed = Vec::with_capacity(rest.len() + 1);
+    packed.push(BY_DICTIONARY_1);
+    packed.extend_from_slice(rest);
+    Some(packed)
+}
+
 /// What was packed; `None` for bytes that nobody packed.
 pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
-    let (length, rest) = read_length(packed)?;
-    if length == 0 {
-        return Some(rest.to_vec());
-    }
-    let (state, rest) = rest.split_first_chunk()?;
-    let (mut state, mut rest) = (u32::from_be_bytes(*state), rest.iter());
-    let (mut plain, mut before) = (Vec::with_capacity(length), Before::default());
-    let classes: &[Class] = &CLASSES;
-    for _ in 0..length {
-        let class = classes.get(before.class_after())?;
-        let place = state % SCALE;
-        let byte = *class.bytes.get(usize::try_from(place).ok()?)?;
-        let (share, start) = class.share(byte);
-        // Below 2^32 whatever the state was: the share is below the scale.
-        state = share * (state / SCALE) + place - start;
-        while state < FLOOR {
-            state = (state << 8) | u32::from(*rest.next()?);
+    match packed.split_first()? {
+        (&AS_IT_IS, plain) => Some(plain.to_vec()),
+        (&BY_DICTIONARY_1, rest) => {
+            let frame = [MAGIC.as_slice(), rest].concat();
+            DECOMPRESSOR.with_borrow_mut(|decompressor| {
+                let decompressor = decompressor.as_mut().ok()?;
+                decompressor.decompress(&frame, PLAIN_BYTES_MAX).ok()
+            })
         }
-        plain.push(byte);
-        before = before.then(byte);
-    }
-    (state == FLOOR && rest.next().is_none()).then_some(plain)
-}
-
-/// The length, the state that reading begins with, and the bytes that it takes up on its way back to where coding began:
-/// the last byte of a content is coded first.
-fn coded(plain: &[u8]) -> Vec<u8> {
-    let (mut after, mut before) = (Vec::with_capacity(plain.len()), Before::default());
-    for byte in plain {
-        after.push(before.class_after());
-        before = before.then(*byte);
-    }
-    let (mut state, mut backwards) = (FLOOR, Vec::with_capacity(plain.len()));
-    let classes: &[Class] = &CLASSES;
-    for (byte, class) in plain.iter().zip(after).rev() {
-        let (share, start) = classes[class].share(*byte);
-        while state >= (FLOOR / SCALE) * 256 * share {
-            backwards.push(lowest(state));
-            state >>= 8;
-        }
-        state = (state / share) * SCALE + state % share + start;
-    }
-    backwards.extend_from_slice(&state.to_le_bytes());
-    let mut packed = length(plain.len());
-    packed.extend(backwards.iter().rev());
-    packed
-}
-
-const fn lowest(number: u32) -> u8 {
-    let [lowest, ..] = number.to_le_bytes();
-    lowest
-}
-
-/// Seven bits a byte, lowest first; all but the last with the highest bit set.
-fn length(of: usize) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(5 + of), of);
-    loop {
-        let [low, ..] = rest.to_le_bytes();
-        rest >>= 7;
-        if rest == 0 {
-            bytes.push(low & 0x7F);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (mut length, mut shift, mut rest) = (0, 0, bytes);
-    loop {
-        let (byte, after) = rest.split_first()?;
-        length |= usize::from(byte & 0x7F) << shift;
-        (rest, shift) = (after, shift + 7);
-        if length > PLAIN_BYTES_MAX || shift > 21 {
-            return None;
-        }
-        if byte & 0x80 == 0 {
-            return Some((length, rest));
-        }
+        _ => None,
     }
 }
 
@@ -187,34 +102,29 @@ fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::table::FREQUENCIES;
-    use super::{PLAIN_BYTES_MAX, SCALE, pack, unpack};
+    use super::{AS_IT_IS, BY_DICTIONARY_1, PLAIN_BYTES_MAX, compressed, pack, unpack};
 
     const TEXT: &str = "وصل الطلب متأخراً. Where is my order?";
 
     #[test]
-    fn every_byte_has_a_share_and_all_of_them_are_the_scale() {
-        for shares in &FREQUENCIES {
-            assert!(shares.iter().all(|share| *share > 0));
-            assert_eq!(shares.iter().map(|share| u32::from(*share)).sum::<u32>(), SCALE);
+    fn what_was_packed_once_can_be_read_for_ever() {
+        // `zstd -D dictionary-1.zstd-dict --no-check --no-dictID`, at level 4 and at level 19.
+        for frame in [
+            "2034bd000010573f07fc8028f79a9df76c149f95a1cbf9c8de890ea1",
+            "2034c5000020d985573f06fc8028f79a3bef6ba328db236cd92f618d11",
+        ] {
+            let frame = hex::decode(frame).unwrap();
+            let packed = [[BY_DICTIONARY_1].as_slice(), &frame].concat();
+            assert_eq!(unpack(&packed).unwrap(), TEXT.as_bytes());
         }
-    }
-
-    #[test]
-    fn what_was_packed_once_is_packed_like_that_for_ever() {
-        let packed = pack(TEXT.as_bytes());
-        assert_eq!(
-            hex::encode(&packed),
-            "3409682fbe14e92db093bf6412be390206df444754bbd581a93b00"
-        );
-        assert_eq!(unpack(&packed).unwrap(), TEXT.as_bytes());
+        assert_eq!(unpack(b"\0as it is").unwrap(), b"as it is");
     }
 
     #[test]
     fn text_of_a_person_takes_half_the_room() {
         let text = "الفاتورة التي وصلتني هذا الشهر أعلى من المعتاد، وأريد أن أعرف السبب. My bill went up again and nobody \
             can tell me why.";
-        assert!(pack(text.as_bytes()).len() * 2 < text.len() + 10);
+        assert!(pack(text.as_bytes()).len() * 2 < text.len());
     }
 
     #[test]
@@ -226,6 +136,7 @@ mod tests {
         for plain in [b"".as_slice(), b"\xff", &noise, &long] {
             let packed = pack(plain);
             assert_eq!(packed.len(), plain.len() + 1);
+            assert_eq!(packed.first(), Some(&AS_IT_IS));
             assert_eq!(unpack(&packed).unwrap(), plain);
         }
     }
@@ -233,10 +144,21 @@ mod tests {
     #[test]
     fn what_nobody_packed_is_refused() {
         let packed = pack(TEXT.as_bytes());
+        assert_eq!(packed.first(), Some(&BY_DICTIONARY_1));
         assert_eq!(unpack(&[]), None);
         assert_eq!(unpack(&[0xFF; 30]), None);
+        assert_eq!(unpack(&[BY_DICTIONARY_1]), None);
         assert_eq!(unpack(&packed[..packed.len() - 1]), None);
         assert_eq!(unpack(&[packed.as_slice(), b"x"].concat()), None);
+    }
+
+    #[test]
+    fn nothing_is_unpacked_that_is_longer_than_what_is_packed() {
+        let most = vec![b'a'; PLAIN_BYTES_MAX];
+        assert_eq!(unpack(&pack(&most)).unwrap(), most);
+        let bomb = compressed(&vec![b'a'; 100 * PLAIN_BYTES_MAX]).unwrap();
+        assert!(bomb.len() < 2_000);
+        assert_eq!(unpack(&bomb), None);
     }
 
     proptest! {
@@ -248,7 +170,18 @@ mod tests {
 
         #[test]
         fn reading_anything_ends(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            if let Some(plain) = unpack(&bytes) {
+            let frame = [[BY_DICTIONARY_1].as_slice(), &bytes].concat();
+            for plain in [unpack(&bytes), unpack(&frame)].into_iter().flatten() {
+                prop_assert!(plain.len() <= PLAIN_BYTES_MAX);
+            }
+        }
+
+        #[test]
+        fn a_damaged_frame_is_read_to_its_end_or_refused(at in 1_usize..29, bit in 0_u32..8) {
+            let mut packed = pack(TEXT.as_bytes());
+            let at = at % packed.len();
+            packed[at] ^= 1 << bit;
+            if let Some(plain) = unpack(&packed) {
                 prop_assert!(plain.len() <= PLAIN_BYTES_MAX);
             }
         }
