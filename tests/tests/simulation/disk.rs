@@ -223,7 +223,10 @@ pub(crate) struct File {
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("name", &self.name).field("life", &self.life).finish_non_exhaustive()
+        f.debug_struct("File")
+            .field("name", &self.name)
+            .field("life", &self.life)
+            .finish_non_exhaustive()
     }
 }
 
@@ -294,7 +297,9 @@ impl StorageBackend for File {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change()?.file(self.name).change(Change::Write(offset, data.to_vec()));
+        self.change()?
+            .file(self.name)
+            .change(Change::Write(offset, data.to_vec()));
         Ok(())
     }
 }

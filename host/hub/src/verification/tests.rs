@@ -273,12 +273,12 @@ async fn an_empty_ledger_with_its_checkpoint_is_sound() {
 async fn an_altered_entry_is_found_by_hash_and_by_tile() {
     let house = House::long().await;
     let (whole, quick) = house.bent(Bend::Entry(5)).await;
-    told(&quick, &["hash to", "tile 0 of level 0"]);
+    told(&quick, &["hash to", "tile 0 of level 1"]);
     told(
         &whole,
         &[
             "hash to",
-            "tile 0 of level 0",
+            "tile 0 of level 1",
             "entry 5 is no event",
             "cannot be made anew",
         ],

@@ -203,7 +203,7 @@ const RECEIVED_WITH_FLOATS: &str = "831b000001a0c4506c0082018164666f726d8201818f
 
 #[test]
 fn entries_with_floats_for_whole_numbers_are_read() {
-    let digits: Vec<u8> = RECEIVED_WITH_FLOATS.bytes().collect();
+    let digits: Vec<u8> = RECEIVED_WITH_FLOATS.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
     let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
     assert_eq!(Event::from_bytes(&bytes).unwrap().body, EventBody::Received(received()));

@@ -27,7 +27,12 @@ pub(crate) fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
         natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()
     };
-    RedbStore::open_with(disk.file(Name::Store), disk.file(Name::Log), Arc::new(Endless), settings)
+    RedbStore::open_with(
+        disk.file(Name::Store),
+        disk.file(Name::Log),
+        Arc::new(Endless),
+        settings,
+    )
 }
 
 /// What lies on a disk.

@@ -89,7 +89,13 @@ fn parse(head: &[u8; HEAD_BYTES]) -> Option<(Head, u64)> {
 
 fn hash(head: &[u8], changes: &[u8]) -> Hash {
     let hashed = head.get(..HASHED_HEAD_BYTES).unwrap_or(head);
-    Hash(Sha256::new().chain_update(hashed).chain_update(changes).finalize().into())
+    Hash(
+        Sha256::new()
+            .chain_update(hashed)
+            .chain_update(changes)
+            .finalize()
+            .into(),
+    )
 }
 
 fn round_up(bytes: u64) -> u64 {

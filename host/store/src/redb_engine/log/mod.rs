@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering;
 
 use redb::StorageBackend;
 
-pub(crate) use self::frame::{FrameBuilder, Origin};
 use self::frame::{ALIGNMENT, Head};
+pub(crate) use self::frame::{FrameBuilder, Origin};
 pub(crate) use self::place::{LogFile, LogPlace};
 pub(crate) use self::recover::recover;
 use super::counters::Counters;
@@ -106,7 +106,9 @@ impl Log {
             synced: self.end,
         };
         let Some(frame) = self.frame.finish(&head) else {
-            return Err(AppendError::Nothing(io::Error::other("the group is too large for the log")));
+            return Err(AppendError::Nothing(io::Error::other(
+                "the group is too large for the log",
+            )));
         };
         let end = self.end + frame.len() as u64;
         if end > self.filled {

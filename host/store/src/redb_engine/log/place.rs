@@ -87,8 +87,7 @@ impl LogPlace {
 
 impl LogFile {
     fn of(file: File, path: PathBuf) -> Result<Self, StoreError> {
-        let backend =
-            FileBackend::new(file).map_err(|error| StoreError::engine("opening the log")(error.into()))?;
+        let backend = FileBackend::new(file).map_err(|error| StoreError::engine("opening the log")(error.into()))?;
         Ok(Self {
             backend: Box::new(backend),
             path: Some(path),

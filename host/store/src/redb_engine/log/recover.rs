@@ -4,11 +4,11 @@ use std::io;
 
 use redb::StorageBackend;
 
-use super::frame::{self, ALIGNMENT, Frame, Origin, RowChange};
-use crate::StoreError;
 use super::super::applying::Tables;
 use super::super::database::SharedDatabase;
 use super::super::writer::Committed;
+use super::frame::{self, ALIGNMENT, Frame, Origin, RowChange};
+use crate::StoreError;
 
 /// Writes what is in the log and not in the file, in one durable commit. Gives the state of the file afterwards.
 ///
