@@ -6,16 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::{Site, guest_file, workspace};
+use crate::{Site, compiled, guest_file, workspace};
 
-/// The master key of every fixture: it protects invented people.
-const MASTER_KEY: &str = "6d6968776172206669787475726520d985d8add988d8b1206b6579203120202e";
 /// More items than a fixture holds.
 const ALL: &str = "10000";
 /// What of a data folder is packed: the rest is made anew by every start.
@@ -133,14 +131,7 @@ to = ["delivery"]
 /// # Errors
 /// What the file system says.
 pub fn prepare(site: &Site) -> std::io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(site.data())?;
-    let key = site.data().join("master.key");
-    let mut key = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(key)?;
-    std::io::Write::write_all(&mut key, format!("{MASTER_KEY}\n").as_bytes())
+    compiled::make_data_folder(&site.data())
 }
 
 /// What a stopped site answers, in a form that later versions can answer too: identities, texts and counts, no layout.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::compiled;
+
 /// The signing key of the form in tests.
 const FORM_SECRET: &str = "a form's key, only for tests";
 /// The signing key of departments in tests.
@@ -56,7 +58,7 @@ fn component_file(folder: &str, name: &str) -> PathBuf {
 /// The binary that was built beside this test, or the one that `MIHWAR_BINARY` names: an older one, to make the fixture
 /// of its format.
 #[expect(clippy::panic, reason = "a test that lacks the binary must fail, and say what to do")]
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("MIHWAR_BINARY") {
         return PathBuf::from(named);
     }
@@ -239,6 +241,7 @@ impl Site {
     }
 
     fn launch(&self, longest: Duration, wrap: impl FnOnce(Command) -> Command) -> std::io::Result<Running> {
+        compiled::lend(&self.data())?;
         let started = Instant::now();
         let log = fs::File::create(self.folder.path().join("serve.log"))?;
         let listen = self.listen.to_string();
@@ -253,6 +256,7 @@ impl Site {
         while started.elapsed() < longest {
             if ready(self.listen) {
                 running.ready_after = started.elapsed();
+                compiled::keep(&self.data())?;
                 return Ok(running);
             }
             if running.child.try_wait()?.is_some() {

@@ -1,6 +1,7 @@
 //! What crosses Mihwar's rooms: the real binary on a real folder, a real receiver, real plugins.
 
 mod address;
+mod compiled;
 mod faults;
 pub mod fixture;
 mod hub;

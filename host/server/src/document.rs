@@ -52,7 +52,7 @@ pub(crate) fn name_answers_at_the_door(part: &mut utoipa::openapi::OpenApi) {
         for (status, description) in AT_THE_DOOR {
             let responses = &mut operation.responses.responses;
             responses.entry(status.as_str().to_owned()).or_insert_with(|| {
-                let problem = Content::new(Some(Ref::from_schema_name("ProblemView")));
+                let problem = Content::new(Some(Ref::from_schema_name("Problem")));
                 ResponseBuilder::new()
                     .description(description)
                     .content(PROBLEM_JSON, problem)

@@ -61,7 +61,8 @@ async fn start_as(server: &ServerSection, bounds: ConnectionBounds) -> Running {
     let router = Router::new()
         .route("/", get(who))
         .route("/slow", get(slow))
-        .route("/large", get(large));
+        .route("/large", get(large))
+        .route("/api/v1/large", get(large));
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("hub.sock");
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -202,7 +203,7 @@ async fn an_answer_that_is_not_read_takes_a_place_until_its_connection_ends() {
     let running = start_as(&server, roomy()).await;
     let next = async || exchange(TcpStream::connect(running.address).await.unwrap(), "/").await;
     let mut stalled = TcpStream::connect(running.address).await.unwrap();
-    let request = b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let request = b"GET /api/v1/large HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stalled.write_all(request).await.unwrap();
     // The head was read; the rest waits in the hub's memory.
     let mut head = [0; 12];

@@ -38,6 +38,16 @@ impl FileId {
         }
     }
 
+    /// Makes sure that `path` still leads to it. Somebody who had it open may have put another file in its place before it
+    /// was locked here; then what lies beside it is theirs.
+    pub(crate) fn still_at(self, path: &Path) -> Result<(), StoreError> {
+        if Self::at(path)? == self {
+            Ok(())
+        } else {
+            Err(StoreError::AlreadyOpen { path: path.to_owned() })
+        }
+    }
+
     /// Of the file that `path` leads to now.
     pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
         let file = fs::metadata(path).map_err(|error| failed(path, &error))?;

@@ -9,6 +9,7 @@ use redb::{
 };
 
 use super::layout;
+use super::log::LogNote;
 use super::schema::{
     FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, META_LOG, Snapshot, TILES, decode_format, engine, opening,
 };
@@ -138,25 +139,19 @@ impl SharedDatabase {
         Ok(FORMAT)
     }
 
-    /// The length that the log has at least, if one goes on from this file.
-    pub(crate) fn log_length(&self) -> Result<Option<u64>, StoreError> {
-        let reading = self.read()?;
-        let meta = reading.transaction.open_table(META).map_err(opening)?;
-        let found = ReadableTable::get(&meta, META_LOG).map_err(engine("looking for a log"))?;
-        let length = found.map(|length| length.value().try_into().map(u64::from_be_bytes));
-        length
-            .transpose()
-            .map_err(|_| StoreError::corrupt("the length of the log is not a number"))
+    /// The log that goes on from this file, if there is one.
+    pub(crate) fn log(&self) -> Result<Option<LogNote>, StoreError> {
+        noted_log(&self.read()?.transaction)
     }
 
-    /// Makes durable what was committed so far, together with whether a log goes on from there, and how long it is.
-    pub(crate) fn checkpoint(&self, log_length: Option<u64>) -> Result<(), StoreError> {
+    /// Makes durable what was committed so far, together with which log goes on from there, if any.
+    pub(crate) fn checkpoint(&self, log: Option<LogNote>) -> Result<(), StoreError> {
         let transaction = self.begin_write()?;
         {
             let mut meta = transaction.open_table(META).map_err(opening)?;
             let failed = engine("noting whether there is a log");
-            if let Some(length) = log_length {
-                meta.insert(META_LOG, length.to_be_bytes().as_slice()).map_err(failed)?;
+            if let Some(log) = log {
+                meta.insert(META_LOG, log.to_bytes().as_slice()).map_err(failed)?;
             } else {
                 meta.remove(META_LOG).map_err(failed)?;
             }
@@ -248,4 +243,14 @@ impl SharedDatabase {
         }
         files.current.close()
     }
+}
+
+/// The log that goes on from a file, if there is one.
+pub(crate) fn noted_log(transaction: &ReadTransaction) -> Result<Option<LogNote>, StoreError> {
+    let meta = transaction.open_table(META).map_err(opening)?;
+    let found = ReadableTable::get(&meta, META_LOG).map_err(engine("looking for a log"))?;
+    found
+        .map(|note| LogNote::from_bytes(note.value()))
+        .map(|note| note.ok_or_else(|| StoreError::corrupt("what the store says of its log cannot be read")))
+        .transpose()
 }

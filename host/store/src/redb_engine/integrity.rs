@@ -79,8 +79,8 @@ fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Int
                 });
             }
         };
-        if let Some(length) = database.log_length()? {
-            recover(&database, &*log.existing(length)?.backend)?;
+        if let Some(noted) = database.log()? {
+            recover(&database, &log.existing(&noted)?, &noted)?;
         }
         let snapshot = database.snapshot()?;
         let journal_entries = check_journal(&snapshot)?;

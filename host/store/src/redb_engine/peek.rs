@@ -7,7 +7,7 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use super::containment::contained;
 use super::create;
-use super::database::SharedDatabase;
+use super::database::{SharedDatabase, noted_log};
 use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
 use super::log::{LogPlace, recover};
 use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
@@ -41,6 +41,10 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
     let transaction = database
         .begin_read()
         .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    // Its last rows are in its log.
+    if noted_log(&transaction)?.is_some() {
+        return Ok(None);
+    }
     let rows: Result<Vec<_>, StoreError> = if format_of(&transaction)? == FORMAT {
         let rows = RowTables::new(transaction);
         let row = |key| Ok(rows.get(key)?.map(|row| row.bytes));
@@ -85,7 +89,19 @@ impl fmt::Debug for Held {
 /// # Errors
 /// As [`peek`]; an engine failure for a file that has to be mended first.
 pub fn hold(path: &Path) -> Result<Held, StoreError> {
-    open_to_read(path).map(Held).map_err(|error| unopened(path, error))
+    let database = open_to_read(path).map_err(|error| unopened(path, error))?;
+    let transaction = database
+        .begin_read()
+        .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    if noted_log(&transaction)?.is_some() {
+        return Err(StoreError::Engine {
+            what: "holding the file",
+            reason: "it was not closed in order, and a part of the store is in its log; it has to be mended first"
+                .to_owned(),
+        });
+    }
+    drop(transaction);
+    Ok(Held(database))
 }
 
 fn open_to_read(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
@@ -106,12 +122,21 @@ fn unopened(path: &Path, error: DatabaseError) -> StoreError {
 /// # Errors
 /// As [`peek`].
 pub fn repair(path: &Path) -> Result<(), StoreError> {
-    let (backend, _) = create::existing(path)?;
+    let (backend, opened) = create::existing(path)?;
     contained("mending the file", || {
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
-        if let Some(length) = database.log_length()? {
-            let log = LogPlace::beside(path).existing(length)?;
-            recover(&database, &*log.backend)?;
+        opened.still_at(path)?;
+        let found = database.make_or_tell_format()?;
+        // One of an older format has no log; what a newer one's would mean is not known.
+        if !matches!(found, FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) {
+            return Err(StoreError::Format {
+                found,
+                expected: FORMAT,
+            });
+        }
+        if let Some(noted) = database.log()? {
+            let log = LogPlace::beside(path).existing(&noted)?;
+            recover(&database, &log, &noted)?;
             database.checkpoint(None)?;
             if let Err(error) = log.remove() {
                 tracing::warn!(%error, "the log of the mended store could not be removed; it is of no use any more");

@@ -26,8 +26,7 @@ pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(crate) const META_FORMAT: &str = "format";
 /// [`Head`] of the last commit.
 pub(crate) const META_HEAD: &str = "head";
-/// There while a log goes on from this file: only the two together are the store then. The length that the log has at
-/// least, 8 bytes, big endian.
+/// There while a log goes on from this file: only the two together are the store then. Says which log.
 pub(crate) const META_LOG: &str = "log";
 
 pub(crate) fn engine(what: &'static str) -> impl Fn(redb::StorageError) -> StoreError {

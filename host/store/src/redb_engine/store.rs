@@ -66,11 +66,8 @@ impl RedbStore {
         let space = Arc::new(FolderSpace(create::folder_of(path)));
         let (backend, opened) = create::backend(path)?;
         let log = LogPlace::beside(path);
-        let mut store = Self::open_at(backend, Some(log), path, space.clone(), settings)?;
-        if FileId::at(path)? != opened {
-            // Somebody who had it open put another file in its place before it was locked here.
-            return Err(StoreError::AlreadyOpen { path: path.to_owned() });
-        }
+        let is_ours = || opened.still_at(path);
+        let mut store = Self::open_at(backend, Some(log), path, is_ours, space.clone(), settings)?;
         let home = Home {
             path: path.to_owned(),
             cache_bytes: settings.cache_bytes,
@@ -95,7 +92,7 @@ impl RedbStore {
         settings: RedbSettings,
     ) -> Result<Self, StoreError> {
         let log = LogPlace::Given(Box::new(log));
-        Self::open_at(backend, Some(log), Path::new("(no file)"), space, settings)
+        Self::open_at(backend, Some(log), Path::new("(no file)"), || Ok(()), space, settings)
     }
 
     /// Makes an empty store for rows that can be computed again. It keeps the contract while it is open, but nothing of it
@@ -107,14 +104,15 @@ impl RedbStore {
     pub fn scratch(folder: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
         let folder = folder.as_ref();
         let space = Arc::new(FolderSpace(folder.to_owned()));
-        Self::open_at(scratch::nameless(folder)?, None, folder, space, settings)
+        Self::open_at(scratch::nameless(folder)?, None, folder, || Ok(()), space, settings)
     }
 
-    /// Without a log, nothing of it is kept.
+    /// Without a log, nothing of it is kept. `is_ours` is asked when the file is locked, before anything is changed.
     fn open_at(
         backend: impl StorageBackend,
         log: Option<LogPlace>,
         path: &Path,
+        is_ours: impl FnOnce() -> Result<(), StoreError>,
         space: Arc<dyn FreeSpace>,
         settings: RedbSettings,
     ) -> Result<Self, StoreError> {
@@ -126,12 +124,10 @@ impl RedbStore {
         let backend = CountingBackend::new(backend, Arc::clone(&counters));
         let (database, committed, log) = contained("opening the file", || {
             let database = SharedDatabase::open(backend, path, settings.cache_bytes)?.keeping(keeping);
+            is_ours()?;
             database.prepare()?;
             let (committed, log) = match log {
-                Some(place) => {
-                    let (committed, log) = begin_log(&database, place, &counters, settings.log_bytes)?;
-                    (committed, Some(log))
-                }
+                Some(place) => begin_log(&database, place, &counters, settings.log_bytes)?,
                 None => (database.load()?, None),
             };
             Ok((database, committed, log))
@@ -186,31 +182,43 @@ impl RedbStore {
     }
 }
 
-/// Brings the file to where its log ends, if it was left with one, and begins a new log.
+/// Brings the file to where its log ends, if it was left with one, and begins a new log. On a full disk there is none: each
+/// commit is of the file itself then.
 fn begin_log(
     database: &SharedDatabase,
     place: LogPlace,
     counters: &Arc<Counters>,
     limit: u64,
-) -> Result<(Committed, Log), StoreError> {
-    let failed = |error: std::io::Error| StoreError::Engine {
-        what: "beginning a log",
-        reason: error.to_string(),
-    };
-    let (committed, file) = match database.log_length()? {
-        Some(length) => {
-            let file = place.existing(length)?;
-            let committed = recover(database, &*file.backend)?;
+) -> Result<(Committed, Option<Log>), StoreError> {
+    let (committed, file) = match database.log()? {
+        Some(noted) => {
+            let file = place.existing(&noted)?;
+            let committed = recover(database, &file, &noted)?;
             // Everything is in the file now, which is the store for a moment; what is in the log may go.
             database.checkpoint(None)?;
-            (committed, file)
+            (committed, Ok(file))
         }
-        None => (database.load()?, place.make()?),
+        None => (database.load()?, place.make()),
     };
-    let log = Log::begin(file, Arc::clone(counters), limit, &committed).map_err(failed)?;
+    let begun = file.and_then(|file| Log::begin(file, Arc::clone(counters), limit, &committed));
+    let log = match begun {
+        Ok(log) => log,
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            tracing::warn!(
+                "the disk is full: the store goes on without a log until it is opened again, and writes more slowly"
+            );
+            return Ok((committed, None));
+        }
+        Err(error) => {
+            return Err(StoreError::Engine {
+                what: "beginning a log",
+                reason: error.to_string(),
+            });
+        }
+    };
     // The log is there and empty: from here on opening the store looks into it.
-    database.checkpoint(Some(log.length()))?;
-    Ok((committed, log))
+    database.checkpoint(Some(log.note()))?;
+    Ok((committed, Some(log)))
 }
 
 impl Threads {

@@ -133,6 +133,29 @@ async fn writers_and_readers_go_on_and_nothing_is_lost() {
     );
 }
 
+/// After a kill the log goes on from the new file, not from the one whose place it took.
+#[tokio::test]
+async fn what_was_written_since_a_compaction_is_there_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    grown(&path).await;
+    let store = open(&path);
+    store.apply(rows(1, 0..3, 10)).await.unwrap();
+    store.compact(Box::new(|_| {})).await.unwrap();
+    for number in 3..9 {
+        store.apply(rows(1, number..number + 1, 10)).await.unwrap();
+    }
+    let wanted = contents(&*store.view().await.unwrap()).await.unwrap();
+    let left = tempfile::tempdir().unwrap();
+    for name in names(folder.path()) {
+        std::fs::copy(folder.path().join(&name), left.path().join(&name)).unwrap();
+    }
+    drop(store);
+    let store = open(&left.path().join("store.redb"));
+    let found = contents(&*store.view().await.unwrap()).await.unwrap();
+    assert!(found == wanted, "{}", difference(&found, &wanted));
+}
+
 /// Few entries fill no tile of the tree, and none no journal: in the new file there must be room for them all the same.
 #[tokio::test]
 async fn a_store_with_few_entries_or_none_is_compacted() {

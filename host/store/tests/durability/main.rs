@@ -3,6 +3,7 @@
 
 mod disk;
 mod group_commit;
+mod log;
 mod reopen;
 mod scratch;
 mod space;

@@ -1,6 +1,8 @@
 //! Damage anywhere in the file or in its log: it is found and named, or it is where nothing lies. Never a dead process, and never rows
 //! that are wrong without [`RedbStore::check_integrity`] saying so.
 
+use std::ops::Range;
+
 use mihwar_store::{Integrity, RedbStore, Store, StoreError};
 
 use crate::disk::{Disk, Fault, Image, Name, open};
@@ -75,6 +77,33 @@ impl Damage {
             Self::ZeroPage { .. } | Self::CutOff { .. } => false,
         }
     }
+}
+
+impl Damage {
+    /// Whether it changes any of these bytes without making the file shorter.
+    fn touches(self, bytes: &Range<usize>) -> bool {
+        let (start, length) = match self {
+            Self::Bit { at, .. } => (at, 1),
+            Self::Run { at, length, .. } => (at, length),
+            Self::ZeroPage { at } => (at, PAGE),
+            Self::CutOff { .. } => return false,
+        };
+        start < bytes.end && bytes.start < start + length
+    }
+}
+
+/// Where the frame lies in a log that was written last.
+fn last_frame(log: &[u8]) -> Range<usize> {
+    let frames = (0..log.len()).step_by(PAGE).filter_map(|at| {
+        let rest = log[at..].strip_prefix(b"mihwarL1")?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (before, _) = rest.split_first_chunk()?;
+        let end = at + 150 + usize::try_from(u32::from_le_bytes(*length)).unwrap();
+        Some((u64::from_le_bytes(*before), at..end))
+    });
+    frames
+        .max_by_key(|(before, _)| *before)
+        .map_or(0..0, |(_, frame)| frame)
 }
 
 #[derive(Default)]
@@ -159,7 +188,7 @@ async fn damage_anywhere_in_the_file_is_found_and_named() {
                 tally.judge(damaged, states, hidden, &moment).await;
             }
             // The last frame that was written is like one that was never finished; no frame before it is.
-            let last_group = story.applied_before_the_wave_of(applied);
+            let (last_group, last_frame) = (story.applied_before_the_wave_of(applied), last_frame(&image.log));
             for number in 0..60 {
                 if image.log.is_empty() {
                     break;
@@ -169,7 +198,8 @@ async fn damage_anywhere_in_the_file_is_found_and_named() {
                 damage.apply(&mut damaged.log);
                 let moment = format!("seed {seed}, log of the file {how}, damage {number}: {damage:?}");
                 log_damaged += 1;
-                tally.judge(damaged, states, Some(last_group), &moment).await;
+                let hidden = damage.touches(&last_frame).then_some(last_group);
+                tally.judge(damaged, states, hidden, &moment).await;
             }
         }
     }

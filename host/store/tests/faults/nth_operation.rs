@@ -118,7 +118,11 @@ async fn opening_may_fail_at_any_operation() {
                 tally.failed += 1;
                 let moment = format!("seed {seed}, {how}, second death at operation {at} of opening");
                 let random = &mut Random::new(seed ^ (at << 20));
-                let images = [disk.after_the_worst_power_cut(), disk.after_power_cut(random)];
+                let images = [
+                    disk.after_kill(),
+                    disk.after_the_worst_power_cut(),
+                    disk.after_power_cut(random),
+                ];
                 for image in images {
                     tally.judge(image, &story, &told, &moment).await;
                 }

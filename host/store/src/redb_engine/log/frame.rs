@@ -14,22 +14,28 @@ use crate::{Key, StoreError};
 /// Frames begin at multiples of this: writing one never touches a sector of the one before it.
 pub(crate) const ALIGNMENT: u64 = 4_096;
 const MAGIC: [u8; 8] = *b"mihwarL1";
-/// Magic, length, version before, origin, synced, hash.
-const HEAD_BYTES: usize = 8 + 4 + 8 + 40 + 8 + Hash::LENGTH;
+/// Magic, length, version before, origin, synced, the log's name, hash.
+const HEAD_BYTES: usize = 8 + 4 + 8 + 40 + 8 + NAME_BYTES + Hash::LENGTH;
 /// Where the hash begins; what is before it is hashed.
 const HASHED_HEAD_BYTES: usize = HEAD_BYTES - Hash::LENGTH;
+
+const NAME_BYTES: usize = 16;
+/// Random, new for each log, and known to the store's file: no other log's frames fit, and nobody can make up bytes that would
+/// be taken for one.
+pub(crate) type LogName = [u8; NAME_BYTES];
 
 /// The state of the file that a pass through the log goes on from: that of the file's last durable commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) version: u64,
-    /// Of the ledger's tree, so that no other store's log fits.
+    /// Of the ledger's tree.
     pub(crate) root: Hash,
 }
 
 /// What stands before the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
+    pub(crate) name: LogName,
     pub(crate) origin: Origin,
     /// Version of the last batch before this group.
     pub(crate) before: u64,
@@ -75,8 +81,10 @@ fn parse(head: &[u8; HEAD_BYTES]) -> Option<(Head, u64)> {
     let (before, rest) = rest.split_first_chunk()?;
     let (version, rest) = rest.split_first_chunk()?;
     let (root, rest) = rest.split_first_chunk()?;
-    let (synced, _hash) = rest.split_first_chunk()?;
+    let (synced, rest) = rest.split_first_chunk()?;
+    let (name, _hash) = rest.split_first_chunk()?;
     let head = Head {
+        name: *name,
         origin: Origin {
             version: u64::from_le_bytes(*version),
             root: Hash(*root),
@@ -116,8 +124,8 @@ const KEPT_BYTES: usize = 1 << 20;
 impl FrameBuilder {
     /// Forgets what was put in.
     pub(crate) fn clear(&mut self) {
-        self.bytes.shrink_to(KEPT_BYTES);
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
         self.bytes.resize(HEAD_BYTES, 0);
         self.broken = false;
     }
@@ -151,13 +159,14 @@ impl FrameBuilder {
             return None;
         }
         let count = u32::try_from(self.bytes.len().checked_sub(HEAD_BYTES)?).ok()?;
-        let fields: [&[u8]; 6] = [
+        let fields: [&[u8]; 7] = [
             &MAGIC,
             &count.to_le_bytes(),
             &head.before.to_le_bytes(),
             &head.origin.version.to_le_bytes(),
             &head.origin.root.0,
             &head.synced.to_le_bytes(),
+            &head.name,
         ];
         let (start, changes) = self.bytes.split_at_mut(HEAD_BYTES);
         let (hashed, place) = start.split_at_mut(HASHED_HEAD_BYTES);

@@ -16,9 +16,9 @@ use std::sync::atomic::Ordering;
 
 use redb::StorageBackend;
 
-use self::frame::{ALIGNMENT, Head};
+use self::frame::{ALIGNMENT, Head, LogName};
 pub(crate) use self::frame::{FrameBuilder, Origin};
-pub(crate) use self::place::{LogFile, LogPlace};
+pub(crate) use self::place::{LogFile, LogNote, LogPlace};
 pub(crate) use self::recover::recover;
 use super::counters::Counters;
 use super::writer::Committed;
@@ -26,6 +26,9 @@ use super::writer::Committed;
 /// The log gets blocks by this many bytes, so that most frames overwrite what is there and syncing them changes no
 /// metadata.
 const GROWTH: u64 = 1 << 20;
+
+/// Where frames begin: before them lies the log's name.
+const START: u64 = ALIGNMENT;
 
 /// Why a group is not in the log.
 pub(crate) enum AppendError {
@@ -39,6 +42,7 @@ pub(crate) enum AppendError {
 pub(crate) struct Log {
     file: LogFile,
     counters: Arc<Counters>,
+    name: LogName,
     /// The file is made durable when the log has this many bytes.
     limit: u64,
     length: u64,
@@ -64,27 +68,41 @@ impl Log {
     /// Begins an empty log for a file whose last durable commit is this one. What is in `file` is lost, durably; the file
     /// must not say that it has a log.
     pub(crate) fn begin(file: LogFile, counters: Arc<Counters>, limit: u64, committed: &Committed) -> io::Result<Self> {
-        let limit = limit.next_multiple_of(ALIGNMENT);
+        let limit = START + limit.max(ALIGNMENT).next_multiple_of(ALIGNMENT);
+        let mut name = LogName::default();
+        getrandom::fill(&mut name).map_err(io::Error::other)?;
         // What an earlier process left must not follow on a frame of this one. The length is there from the start, so that
         // a log that was cut off is known for one.
         file.backend.set_len(0)?;
         file.backend.set_len(limit)?;
-        file.backend.sync_data()?;
-        Ok(Self {
+        file.backend.write(0, &name)?;
+        let log = Self {
             file,
             counters,
+            name,
             limit,
             length: limit,
-            filled: 0,
+            filled: START,
             origin: committed.origin(),
-            end: 0,
+            end: START,
             frame: FrameBuilder::default(),
-        })
+        };
+        log.sync()?;
+        Ok(log)
     }
 
-    /// Its length in bytes.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
+    fn sync(&self) -> io::Result<()> {
+        self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mihwar_store_fsyncs_total").increment(1);
+        self.file.backend.sync_data()
+    }
+
+    /// What the store's file is to say of it.
+    pub(crate) fn note(&self) -> LogNote {
+        LogNote {
+            length: self.limit,
+            name: self.name,
+        }
     }
 
     /// Whether the next group goes here, or is made durable by a commit of the file.
@@ -101,6 +119,7 @@ impl Log {
     /// Writes that group, and answers when it is durable. `before`: version of the last batch before it.
     pub(crate) fn append(&mut self, before: u64) -> Result<(), AppendError> {
         let head = Head {
+            name: self.name,
             origin: self.origin,
             before,
             synced: self.end,
@@ -122,9 +141,7 @@ impl Log {
         }
         let written = self.file.backend.write(self.end, frame);
         written.map_err(AppendError::Unknown)?;
-        self.counters.fsyncs.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mihwar_store_fsyncs_total").increment(1);
-        self.file.backend.sync_data().map_err(AppendError::Unknown)?;
+        self.sync().map_err(AppendError::Unknown)?;
         self.end = end;
         Ok(())
     }
@@ -132,12 +149,12 @@ impl Log {
     /// Begins again: the file was made durable, with this as its last commit.
     pub(crate) fn restart(&mut self, committed: &Committed) {
         self.origin = committed.origin();
-        self.end = 0;
+        self.end = START;
         metrics::counter!("mihwar_store_checkpoints_total").increment(1);
         if self.length > self.limit.saturating_mul(2) {
             // After an unusually large group. If it fails, the log is longer than need be.
             match self.file.backend.set_len(self.limit) {
-                Ok(()) => (self.length, self.filled) = (self.limit, self.limit),
+                Ok(()) => (self.length, self.filled) = (self.limit, self.filled.min(self.limit)),
                 Err(error) => tracing::debug!(%error, "the log could not be made shorter"),
             }
         }

@@ -9,7 +9,30 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 
 use super::super::create::folder_of;
+use super::frame::LogName;
 use crate::StoreError;
+
+/// What a store's file says of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogNote {
+    /// Its length in bytes, at least.
+    pub(crate) length: u64,
+    pub(crate) name: LogName,
+}
+
+impl LogNote {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        [&self.length.to_be_bytes()[..], &self.name].concat()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk()?;
+        Some(Self {
+            length: u64::from_be_bytes(*length),
+            name: rest.try_into().ok()?,
+        })
+    }
+}
 
 /// Where a log is to be found or made. Only for whoever has locked the store's file.
 pub(crate) enum LogPlace {
@@ -33,16 +56,25 @@ impl LogPlace {
         Self::Path(PathBuf::from(name))
     }
 
-    /// The log that must be there, at least this long, because the store's file says so.
-    pub(crate) fn existing(self, length: u64) -> Result<LogFile, StoreError> {
+    /// The log that must be there, because the store's file says so.
+    pub(crate) fn existing(self, noted: &LogNote) -> Result<LogFile, StoreError> {
         let file = self.open()?;
-        let found = file.backend.len();
-        let found = found.map_err(|error| failed(file.path.as_deref().unwrap_or(Path::new("the log")), &error))?;
-        if found < length {
+        let failed = |error| failed(file.path.as_deref().unwrap_or(Path::new("the log")), &error);
+        let found = file.backend.len().map_err(failed)?;
+        if found < noted.length {
             return Err(StoreError::corrupt(format!(
-                "the log is cut off: {found} bytes are there of at least {length}. What was acknowledged last may be missing; \
-                 restore a backup"
+                "the log is cut off: {found} bytes are there of at least {}. What was acknowledged last may be missing; restore \
+                 a backup",
+                noted.length
             )));
+        }
+        let mut name = LogName::default();
+        file.backend.read(0, &mut name).map_err(failed)?;
+        if name != noted.name {
+            return Err(StoreError::corrupt(
+                "the log is not the one that goes on from this store: put back the two that belong together, or restore a \
+                 backup",
+            ));
         }
         Ok(file)
     }
@@ -63,11 +95,11 @@ impl LogPlace {
             }
             Err(error) => return Err(failed(&path, &error)),
         };
-        LogFile::of(file, path)
+        LogFile::of(file, path.clone()).map_err(|error| failed(&path, &error))
     }
 
     /// A log to begin with; what is there is of no use.
-    pub(crate) fn make(self) -> Result<LogFile, StoreError> {
+    pub(crate) fn make(self) -> io::Result<LogFile> {
         let path = match self {
             Self::Given(backend) => return Ok(LogFile { backend, path: None }),
             Self::Path(path) => path,
@@ -75,19 +107,16 @@ impl LogPlace {
         // What lies in it is for its owner alone, as the store itself.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let made = options.open(&path).and_then(|file| {
-            // It is there after a power cut only when its folder says so.
-            File::open(folder_of(&path))?.sync_all()?;
-            Ok(file)
-        });
-        let file = made.map_err(|error| failed(&path, &error))?;
+        let file = options.open(&path)?;
+        // It is there after a power cut only when its folder says so.
+        File::open(folder_of(&path))?.sync_all()?;
         LogFile::of(file, path)
     }
 }
 
 impl LogFile {
-    fn of(file: File, path: PathBuf) -> Result<Self, StoreError> {
-        let backend = FileBackend::new(file).map_err(|error| StoreError::engine("opening the log")(error.into()))?;
+    fn of(file: File, path: PathBuf) -> io::Result<Self> {
+        let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Self {
             backend: Box::new(backend),
             path: Some(path),

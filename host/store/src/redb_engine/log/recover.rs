@@ -7,16 +7,17 @@ use redb::StorageBackend;
 use super::super::applying::Tables;
 use super::super::database::SharedDatabase;
 use super::super::writer::Committed;
-use super::frame::{self, ALIGNMENT, Frame, Origin, RowChange};
+use super::frame::{self, ALIGNMENT, Frame, LogName, Origin, RowChange};
+use super::{LogFile, LogNote, START};
 use crate::StoreError;
 
 /// Writes what is in the log and not in the file, in one durable commit. Gives the state of the file afterwards.
 ///
 /// What was cut off at the log's end was never acknowledged and is left out. A frame that is not whole, while a later one
 /// says that it had been synced, is damage.
-pub(crate) fn recover(database: &SharedDatabase, log: &dyn StorageBackend) -> Result<Committed, StoreError> {
+pub(crate) fn recover(database: &SharedDatabase, log: &LogFile, noted: &LogNote) -> Result<Committed, StoreError> {
     let mut reached = database.load()?;
-    let mut frames = Frames::begin(log, &reached)?;
+    let mut frames = Frames::begin(&*log.backend, noted.name, &reached)?;
     let Some(first) = frames.next(&reached)? else {
         return Ok(reached);
     };
@@ -71,24 +72,31 @@ fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: &[u8]) -> R
 struct Frames<'a> {
     log: &'a dyn StorageBackend,
     length: u64,
+    name: LogName,
     origin: Origin,
     at: u64,
 }
 
 impl<'a> Frames<'a> {
-    fn begin(log: &'a dyn StorageBackend, stored: &Committed) -> Result<Self, StoreError> {
+    fn begin(log: &'a dyn StorageBackend, name: LogName, stored: &Committed) -> Result<Self, StoreError> {
         Ok(Self {
             log,
             length: log.len().map_err(reading)?,
+            name,
             origin: stored.origin(),
-            at: 0,
+            at: START,
         })
+    }
+
+    /// The whole frame of this log that begins there.
+    fn read(&self, at: u64) -> Result<Option<Frame>, StoreError> {
+        let found = frame::read(self.log, self.length, at).map_err(reading)?;
+        Ok(found.filter(|frame| frame.head.name == self.name))
     }
 
     /// The frame that goes on from `reached`, if there is one.
     fn next(&mut self, reached: &Committed) -> Result<Option<Frame>, StoreError> {
-        let found = frame::read(self.log, self.length, self.at).map_err(reading)?;
-        let Some(found) = found.filter(|frame| frame.head.origin == self.origin) else {
+        let Some(found) = self.read(self.at)?.filter(|frame| frame.head.origin == self.origin) else {
             self.check_rest()?;
             return Ok(None);
         };
@@ -106,7 +114,7 @@ impl<'a> Frames<'a> {
     fn check_rest(&self) -> Result<(), StoreError> {
         let mut at = self.at;
         while at < self.length {
-            if let Some(Frame { head, .. }) = frame::read(self.log, self.length, at).map_err(reading)? {
+            if let Some(Frame { head, .. }) = self.read(at)? {
                 if head.origin == self.origin && head.synced > self.at {
                     return Err(StoreError::corrupt(format!(
                         "the log is damaged at byte {}: what was acknowledged there cannot be read, and what followed it is \
