@@ -130,7 +130,7 @@ async fn damage_before_the_last_frame_is_found_and_that_of_the_last_costs_no_oth
     let log = fs::read(wal(&path)).unwrap();
     let damaged = |frame: usize| {
         let mut damaged = log.clone();
-        damaged[frame * 4_096 + 160] ^= 1;
+        damaged[frame * 4_096 + 120] ^= 1;
         fs::write(wal(&path), damaged).unwrap();
     };
     for frame in 1..6 {

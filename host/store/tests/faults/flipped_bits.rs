@@ -98,7 +98,7 @@ fn last_frame(log: &[u8]) -> Range<usize> {
         let rest = log[at..].strip_prefix(b"mihwarL1")?;
         let (length, rest) = rest.split_first_chunk()?;
         let (before, _) = rest.split_first_chunk()?;
-        let end = at + 150 + usize::try_from(u32::from_le_bytes(*length)).unwrap();
+        let end = at + 116 + usize::try_from(u32::from_le_bytes(*length)).unwrap();
         Some((u64::from_le_bytes(*before), at..end))
     });
     frames
