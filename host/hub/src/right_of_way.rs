@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::hub::Hub;
+
 /// How much longer than its last step work pauses that gives way to intake.
-const PAUSE_FACTOR: u32 = 3;
+const PAUSE_FACTOR: u32 = 6;
 /// As [`PAUSE_FACTOR`], in a press: whatever is worked off meanwhile costs those who wait for an answer.
 const PRESS_PAUSE_FACTOR: u32 = 20;
 /// As [`PAUSE_FACTOR`], of work that is late: it gets half of the time, and intake the other.
@@ -45,6 +47,15 @@ impl RightOfWay {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+impl Hub {
+    /// Counts somebody as waiting to have records taken in, until the answer is dropped: work that follows intake gives way
+    /// to them. For those who wait before the hub itself is asked.
+    #[must_use]
+    pub fn in_line(&self) -> impl Drop + '_ {
+        self.shared.core.right_of_way.taken(1)
     }
 }
 

@@ -185,9 +185,13 @@ impl Run {
         // The caller may leave while this waits, and another be let in. What is not written yet counts as a stream until
         // then: else callers who come, send and leave would each leave a group behind.
         let place = self.lines.place();
-        let write = write(self.hub.clone(), self.actor.clone(), self.instance.clone(), group);
+        let hub = self.hub.clone();
+        let write = write(hub.clone(), self.actor.clone(), self.instance.clone(), group);
         tokio::spawn(async move {
+            // Many streams are a press as many single records are.
+            let in_line = hub.in_line();
             let _turn = turns.acquire().await.map_err(Problem::internal)?;
+            drop(in_line);
             let written = write.await;
             drop(place);
             written
