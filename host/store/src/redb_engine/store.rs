@@ -14,7 +14,7 @@ use super::backend::CountingBackend;
 use super::compaction::{Compaction, Compactions, Home};
 use super::containment::contained;
 use super::counters::{Counters, OpenView};
-use super::create::{self, FileId};
+use super::create;
 use super::database::SharedDatabase;
 use super::log::{Log, LogPlace, recover};
 use super::readers::Readers;

@@ -1,5 +1,9 @@
 //! What only the redb engine promises: durability, group commit, back-pressure, and honest answers when the disk fails.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 mod disk;
 mod group_commit;

@@ -168,7 +168,7 @@ impl Log {
 
 /// Gives it blocks, so that syncing a frame does not have to.
 fn fill(file: &dyn StorageBackend, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = from;
     while at < to {
         let count = usize::try_from(to - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));

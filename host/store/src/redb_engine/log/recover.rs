@@ -1,7 +1,5 @@
 //! After a crash: from the file's last durable commit to where the log ends.
 
-use std::io;
-
 use redb::StorageBackend;
 
 use super::super::applying::Tables;
@@ -138,9 +136,6 @@ impl<'a> Frames<'a> {
     }
 }
 
-fn reading(error: io::Error) -> StoreError {
-    StoreError::Engine {
-        what: "reading the log",
-        reason: error.to_string(),
-    }
+fn reading(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::engine("reading the log")(error.into())
 }
