@@ -31,6 +31,10 @@ use zstd::dict::{DecoderDictionary, EncoderDictionary};
 const DICTIONARY_1: &[u8] = include_bytes!("dictionary-1.zstd-dict");
 /// The next ones take twice the time and gain nothing; the one before takes a tenth more room.
 const LEVEL: i32 = 4;
+/// Contents with more bytes are packed at [`LEVEL_OF_LONG`]: they hold repetitions of their own, and looking for the best ones
+/// took a mail more time than sealing and writing it.
+const SHORT_BYTES_MAX: usize = 1 << 10;
+const LEVEL_OF_LONG: i32 = 1;
 /// Longer contents are kept as they are, and nothing that claims to be longer is unpacked.
 const PLAIN_BYTES_MAX: usize = 1 << 16;
 /// What every frame begins with.
@@ -42,17 +46,20 @@ const AS_IT_IS: u8 = 0;
 const BY_DICTIONARY_1: u8 = 1;
 
 static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL));
+static ENCODER_OF_LONG: LazyLock<EncoderDictionary<'static>> =
+    LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL_OF_LONG));
 static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
 
 thread_local! {
     // Each has some 100 KB: one for a thread instead of one for a content.
-    static COMPRESSOR: RefCell<io::Result<Compressor<'static>>> = RefCell::new(compressor());
+    static COMPRESSOR: RefCell<io::Result<Compressor<'static>>> = RefCell::new(compressor(&ENCODER));
+    static COMPRESSOR_OF_LONG: RefCell<io::Result<Compressor<'static>>> = RefCell::new(compressor(&ENCODER_OF_LONG));
     static DECOMPRESSOR: RefCell<io::Result<Decompressor<'static>>> =
         RefCell::new(Decompressor::with_prepared_dictionary(&DECODER));
 }
 
-fn compressor() -> io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::with_prepared_dictionary(&ENCODER)?;
+fn compressor(encoder: &'static EncoderDictionary<'static>) -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::with_prepared_dictionary(encoder)?;
     // The length stays in the frame: memory is taken by it when the content is read.
     compressor.include_contentsize(true)?;
     compressor.include_dictid(false)?;
@@ -75,7 +82,12 @@ pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
 }
 
 fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
-    let frame = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut().ok()?.compress(plain).ok())?;
+    let compressor = if plain.len() > SHORT_BYTES_MAX {
+        &COMPRESSOR_OF_LONG
+    } else {
+        &COMPRESSOR
+    };
+    let frame = compressor.with_borrow_mut(|compressor| compressor.as_mut().ok()?.compress(plain).ok())?;
     let rest = frame.strip_prefix(&MAGIC)?;
     let mut packed = Vec::with_capacity(rest.len() + 1);
     packed.push(BY_DICTIONARY_1);
@@ -125,6 +137,14 @@ mod tests {
         let text = "الفاتورة التي وصلتني هذا الشهر أعلى من المعتاد، وأريد أن أعرف السبب. My bill went up again and nobody \
             can tell me why.";
         assert!(pack(text.as_bytes()).len() * 2 < text.len());
+    }
+
+    #[test]
+    fn long_texts_are_packed_too_and_come_back() {
+        let text = "لم يصل طلبي رقم ٤٥٦ بعد، وانتظرت أسبوعين. My order has not arrived after two weeks. ".repeat(20);
+        let packed = pack(text.as_bytes());
+        assert!(text.len() > super::SHORT_BYTES_MAX && packed.len() * 4 < text.len());
+        assert_eq!(unpack(&packed).unwrap(), text.as_bytes());
     }
 
     #[test]
