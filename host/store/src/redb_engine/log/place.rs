@@ -63,8 +63,8 @@ impl LogPlace {
         let found = file.backend.len().map_err(failed)?;
         if found < noted.length {
             return Err(StoreError::corrupt(format!(
-                "the log is cut off: {found} bytes are there of at least {}. What was acknowledged last may be missing; restore \
-                 a backup",
+                "the log is cut off: {found} bytes are there of at least {}. What was acknowledged last may \
+                 be missing",
                 noted.length
             )));
         }
@@ -72,8 +72,8 @@ impl LogPlace {
         file.backend.read(0, &mut name).map_err(failed)?;
         if name != noted.name {
             return Err(StoreError::corrupt(
-                "the log is not the one that goes on from this store: put back the two that belong together, or restore a \
-                 backup",
+                "the log is not the one that goes on from this store (if you have the two that belong together, put them back \
+                 instead)",
             ));
         }
         Ok(file)
@@ -88,8 +88,8 @@ impl LogPlace {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::corrupt(format!(
-                    "{} is missing. The store was not closed in order, and what was acknowledged last lies there. Put it back \
-                     beside the store, or restore a backup",
+                    "{} is missing: the store was not closed in order, and what was acknowledged last lies there (if you have it, \
+                     put it back beside the store instead)",
                     path.display()
                 )));
             }

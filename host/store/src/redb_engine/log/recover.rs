@@ -116,7 +116,7 @@ impl<'a> Frames<'a> {
                 if head.origin == self.origin && head.synced > self.at {
                     return Err(StoreError::corrupt(format!(
                         "the log is damaged at byte {}: what was acknowledged there cannot be read, and what followed it is \
-                         there at byte {at}. Restore a backup, or have the disk looked at first",
+                         there at byte {at} (have the disk looked at first)",
                         self.at
                     )));
                 }
