@@ -1,5 +1,6 @@
 //! What a writer sends: guards, edits and journal entries that become durable together or not at all.
 
+use crate::key::KEY_START_BYTES;
 use crate::{ApplyError, Key, Space};
 
 /// Longest key, in bytes.
@@ -107,6 +108,12 @@ impl Batch {
                 return Err(ApplyError::Invalid {
                     key: key.clone(),
                     reason: "keys below space 0x10 belong to the store",
+                });
+            }
+            if key.as_bytes().len() < KEY_START_BYTES {
+                return Err(ApplyError::Invalid {
+                    key: key.clone(),
+                    reason: "a key begins with a space and an organisation",
                 });
             }
             if let Edit::Put(_, value) = edit {

@@ -15,7 +15,11 @@ impl Space {
     pub const FIRST_FREE: Self = Self(0x10);
 }
 
-/// A row's key. At most [`crate::MAX_KEY_BYTES`] long: a longer one is refused when written and never found when read.
+/// Bytes that every row's key begins with: its space and its organisation.
+pub(crate) const KEY_START_BYTES: usize = 5;
+
+/// A row's key: space, organisation and fields, at most [`crate::MAX_KEY_BYTES`] long. A shorter or longer one is refused when
+/// written and never found when read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
@@ -45,7 +49,7 @@ impl Key {
     #[must_use]
     pub fn read(&self) -> KeyReader<'_> {
         KeyReader {
-            rest: self.0.get(5..).unwrap_or_default(),
+            rest: self.0.get(KEY_START_BYTES..).unwrap_or_default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 
 use super::log::FrameBuilder;
-use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, encode_row, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, engine, opening};
 use super::spaces::RowsInTransaction;
 use super::writer::Committed;
 use crate::plan::{Present, plan};
@@ -47,7 +47,7 @@ impl Pending<'_> {
     fn write(&mut self) -> Result<(), StoreError> {
         for (key, PendingRow { version, value }) in std::mem::take(&mut self.rows) {
             match value {
-                Some(value) => self.stored.insert(&key, &encode_row(version, &value))?,
+                Some(value) => self.stored.insert(&key, version, &value)?,
                 None => drop(self.stored.remove(&key)?),
             }
         }

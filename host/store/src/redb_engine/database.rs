@@ -105,7 +105,7 @@ impl SharedDatabase {
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
         match self.make_or_tell_format()? {
             FORMAT => Ok(()),
-            layout::FORMAT_OF_ALL_ROWS | layout::FORMAT_MOVING => layout::split_into_spaces(self),
+            older if layout::is_older(older) => layout::bring_along(self),
             found => Err(StoreError::Format {
                 found,
                 expected: FORMAT,

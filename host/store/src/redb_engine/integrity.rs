@@ -7,13 +7,13 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageBackend};
 use super::containment::contained;
 use super::create;
 use super::database::SharedDatabase;
-use super::layout;
+use super::layout::{self, OldRows};
 use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
-use super::schema::{FORMAT, Snapshot, decode_row, engine};
+use super::schema::{FORMAT, Snapshot, engine};
 use super::store::RedbStore;
 use crate::tree::Tree;
-use crate::{Key, KeyRange, StoreError};
+use crate::{KeyRange, Row, StoreError};
 
 /// Memory for the engine while it looks.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -71,7 +71,10 @@ fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Int
         // One of an older format is not brought along for this: that would all be in memory.
         let unmoved = match database.make_or_tell_format()? {
             FORMAT => 0,
-            layout::FORMAT_OF_ALL_ROWS | layout::FORMAT_MOVING => layout::count_rows(&database.read()?.transaction)?,
+            older if layout::is_older(older) => {
+                layout::refuse_old_log(database.log()?.is_some())?;
+                OldRows::open(&database.read()?.transaction)?.count()?
+            }
             found => {
                 return Err(StoreError::Format {
                     found,
@@ -97,13 +100,11 @@ fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Int
 }
 
 fn check_rows(snapshot: &Snapshot) -> Result<u64, StoreError> {
-    let failed = engine("reading rows");
     let mut rows = 0;
     for row in snapshot.rows.range(&KeyRange::all())? {
-        let (key, value) = row.map_err(&failed)?;
-        let version = decode_row(value.value())?.version;
+        let Row { key, value } = row?;
+        let version = value.version;
         if version > snapshot.head.version {
-            let key = Key::from_bytes(key.value().to_vec());
             return Err(StoreError::corrupt(format!(
                 "row {key} has version {version}, and the last commit was {}",
                 snapshot.head.version

@@ -1,71 +1,159 @@
-//! From one table for all rows (format 1) to one for each space (format 2).
+//! Files of older formats, and how they are brought along. Format 1 had one table for the rows of all spaces; format 2 has
+//! one for each space, and in both a row has its whole key and a version of eight bytes.
 
-use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle,
+    WriteTransaction,
+};
 
 use super::database::SharedDatabase;
-use super::schema::{FORMAT, META, META_FORMAT, engine, opening};
+use super::schema::{FORMAT, META, META_FORMAT, META_LOG, engine, opening};
 use super::spaces::RowsInTransaction;
 use crate::{Key, StoreError};
 
-/// Rows of all spaces, in files of format 1.
-pub(crate) const ALL_ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-/// Its number.
-pub(crate) const FORMAT_OF_ALL_ROWS: u32 = 1;
-/// Number of a file of which some rows have moved and others have not. Versions that know format 1 alone refuse it: they
+/// Number of a file of which some rows have moved and others have not. Versions that know only older formats refuse it: they
 /// would take the rows that are left for all there are, and write over what was moved.
-pub(crate) const FORMAT_MOVING: u32 = 0x0100_0002;
+pub(crate) const FORMAT_MOVING: u32 = 0x0100_0003;
+/// Formats that are brought along: that of one table for all rows, that of a table for each space, and those of files that
+/// are on the way from one to the next.
+const OLDER: [u32; 4] = [1, 0x0100_0002, 2, FORMAT_MOVING];
+/// The table of all rows in format 1. The tables of format 2 have the space behind it, in two hexadecimal digits.
+const ALL_ROWS: &str = "rows";
+const ROWS_OF_A_SPACE: &str = "rows-";
 /// Rows moved in one transaction.
 const ROWS_AT_ONCE: usize = 20_000;
 
-/// Rows that have not moved yet.
-pub(crate) fn count_rows(transaction: &ReadTransaction) -> Result<u64, StoreError> {
-    let all = transaction.open_table(ALL_ROWS).map_err(opening)?;
-    all.len().map_err(engine("counting rows"))
+type Bytes = &'static [u8];
+
+/// Whether a file of this format can be brought along.
+pub(crate) fn is_older(format: u32) -> bool {
+    OLDER.contains(&format)
 }
 
-/// Moves the rows. Cut off, it goes on when the file is opened again: what was moved is moved, and nothing is twice.
-pub(crate) fn split_into_spaces(database: &SharedDatabase) -> Result<(), StoreError> {
+fn is_old_table(name: &str) -> bool {
+    name == ALL_ROWS || name.starts_with(ROWS_OF_A_SPACE)
+}
+
+fn old_table(name: &str) -> TableDefinition<'_, Bytes, Bytes> {
+    TableDefinition::new(name)
+}
+
+/// A row as it lies in an old table: its version, eight bytes, the highest first; then its value.
+fn split_old_row(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
+    row.split_first_chunk()
+        .map(|(version, value)| (u64::from_be_bytes(*version), value))
+        .ok_or_else(|| StoreError::corrupt("a row is too short for its version"))
+}
+
+/// Rows that have not moved yet.
+pub(crate) struct OldRows(Vec<ReadOnlyTable<Bytes, Bytes>>);
+
+impl OldRows {
+    /// Those of a snapshot; none in a file of this format.
+    pub(crate) fn open(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        let tables = transaction.list_tables().map_err(engine("listing the tables"))?;
+        let old = tables.filter(|table| is_old_table(table.name()));
+        let opened = old.map(|table| transaction.open_table(old_table(table.name())).map_err(opening));
+        Ok(Self(opened.collect::<Result<_, _>>()?))
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> Result<u64, StoreError> {
+        let counts = self.0.iter().map(|table| table.len().map_err(engine("counting rows")));
+        counts.sum()
+    }
+
+    /// The value of one of them.
+    pub(crate) fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        for table in &self.0 {
+            let row = ReadableTable::get(table, key.as_bytes()).map_err(engine("reading a row"))?;
+            if let Some(row) = row {
+                return split_old_row(row.value()).map(|(_, value)| Some(value.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Moves the rows of an older format to where they lie in this one. Cut off, it goes on when the file is opened again: what
+/// was moved is moved, and nothing is twice.
+///
+/// # Errors
+/// A part of the store is in a log, which only the version that wrote it can read.
+pub(crate) fn bring_along(database: &SharedDatabase) -> Result<(), StoreError> {
     let mut moved = 0_u64;
     loop {
         let (count, left) = move_some(database, ROWS_AT_ONCE)?;
         moved += count;
-        tracing::info!(moved, left, "upgrading: each space of rows becomes a table of its own");
+        tracing::info!(moved, left, "upgrading: rows get shorter keys");
         if left == 0 {
             return Ok(());
         }
     }
 }
 
+/// Refuses a file of an older format whose last rows lie in a log.
+pub(crate) fn refuse_old_log(is_noted: bool) -> Result<(), StoreError> {
+    if !is_noted {
+        return Ok(());
+    }
+    Err(StoreError::Engine {
+        what: "bringing a file of an older format along",
+        reason: "it was not closed in order, and a part of the store is in its log; start and stop the version that wrote it, \
+                 then upgrade"
+            .to_owned(),
+    })
+}
+
 /// Moves up to `most` rows in one transaction. Tells how many it moved, and how many are left.
 fn move_some(database: &SharedDatabase, most: usize) -> Result<(u64, u64), StoreError> {
     let transaction = database.begin_write()?;
     let mut moved = 0;
-    let left = {
-        let mut all = transaction.open_table(ALL_ROWS).map_err(opening)?;
-        let rows = RowsInTransaction::new(&transaction);
-        let failed = engine("moving a row");
-        for _ in 0..most {
-            let Some((key, row)) = all.pop_first().map_err(&failed)? else {
-                break;
-            };
-            rows.insert(&Key::from_bytes(key.value().to_vec()), row.value())?;
-            moved += 1;
+    let mut left = 0;
+    for name in old_names(&transaction)? {
+        let (count, rest) = move_from(&transaction, &name, most.saturating_sub(moved))?;
+        moved += count;
+        left += rest;
+        if rest == 0 {
+            transaction
+                .delete_table(old_table(&name))
+                .map_err(|error| StoreError::engine("removing an old table")(error.into()))?;
         }
-        let left = all.len().map_err(&failed)?;
-        let format = if left == 0 { FORMAT } else { FORMAT_MOVING };
+    }
+    {
         let mut meta = transaction.open_table(META).map_err(opening)?;
+        let failed = engine("writing the format");
+        refuse_old_log(meta.get(META_LOG).map_err(&failed)?.is_some())?;
+        let format = if left == 0 { FORMAT } else { FORMAT_MOVING };
         meta.insert(META_FORMAT, format.to_be_bytes().as_slice())
             .map_err(&failed)?;
-        left
-    };
-    if left == 0 {
-        transaction
-            .delete_table(ALL_ROWS)
-            .map_err(|error| StoreError::engine("removing the old table")(error.into()))?;
     }
     transaction
         .commit()
         .map_err(|error| StoreError::engine("moving rows")(error.into()))?;
+    Ok((moved as u64, left))
+}
+
+fn old_names(transaction: &WriteTransaction) -> Result<Vec<String>, StoreError> {
+    let tables = transaction.list_tables().map_err(engine("listing the tables"))?;
+    let names = tables.map(|table| table.name().to_owned());
+    Ok(names.filter(|name| is_old_table(name)).collect())
+}
+
+/// Moves up to `most` rows of one old table. Tells how many it moved, and how many are left in it.
+fn move_from(transaction: &WriteTransaction, name: &str, most: usize) -> Result<(usize, u64), StoreError> {
+    let mut table = transaction.open_table(old_table(name)).map_err(opening)?;
+    let rows = RowsInTransaction::new(transaction);
+    let failed = engine("moving a row");
+    let mut moved = 0;
+    while moved < most
+        && let Some((key, row)) = table.pop_first().map_err(&failed)?
+    {
+        let (version, value) = split_old_row(row.value())?;
+        rows.insert(&Key::from_bytes(key.value().to_vec()), version, value)?;
+        moved += 1;
+    }
+    let left = table.len().map_err(&failed)?;
     Ok((moved, left))
 }
 
@@ -75,27 +163,25 @@ mod tests {
 
     use super::super::create;
     use super::super::peek::peek;
-    use super::super::schema::encode_row;
     use super::super::store::RedbStore;
     use super::*;
 
     const VALUE: &str = "قيمة";
 
-    /// A file of format 1 with these rows.
-    fn of_all_rows(path: &Path, keys: &[Key]) -> SharedDatabase {
+    /// A file of an older format with these rows, each in the table that it is named with.
+    fn older(path: &Path, format: u32, rows: &[(&str, &Key)]) -> SharedDatabase {
         let (backend, _) = create::new_file(path).unwrap();
         let database = SharedDatabase::open(backend, path, 0).unwrap();
         database.prepare().unwrap();
         let transaction = database.begin_write().unwrap();
+        for (table, key) in rows {
+            let row = [&[0; 8], VALUE.as_bytes()].concat();
+            let mut table = transaction.open_table(old_table(table)).unwrap();
+            table.insert(key.as_bytes(), row.as_slice()).unwrap();
+        }
         {
-            let mut all = transaction.open_table(ALL_ROWS).unwrap();
-            for key in keys {
-                let row = encode_row(0, VALUE.as_bytes());
-                all.insert(key.as_bytes(), row.as_slice()).unwrap();
-            }
-            let format = FORMAT_OF_ALL_ROWS.to_be_bytes();
             let mut meta = transaction.open_table(META).unwrap();
-            meta.insert(META_FORMAT, format.as_slice()).unwrap();
+            meta.insert(META_FORMAT, format.to_be_bytes().as_slice()).unwrap();
         }
         transaction.commit().unwrap();
         database
@@ -105,8 +191,11 @@ mod tests {
     fn a_move_that_was_cut_off_is_no_file_of_the_old_format_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("مخزن.redb");
-        let keys = [1, 2, 3].map(|number: u8| Key::from_bytes(vec![0x10 + number, number]));
-        let database = of_all_rows(&path, &keys);
+        let keys = [1, 2, 3].map(|number: u8| Key::from_bytes(vec![0x10 + number, 0, 0, 0, 1, number]));
+        let [first, second, third] = &keys;
+        // As where the way from format 1 to 2 was cut off, too.
+        let rows = [("rows", first), ("rows-12", second), ("rows-13", third)];
+        let database = older(&path, 0x0100_0002, &rows);
         assert_eq!(move_some(&database, 2), Ok((2, 1)));
         assert_eq!(database.make_or_tell_format(), Ok(FORMAT_MOVING));
         database.close().unwrap();
@@ -119,8 +208,31 @@ mod tests {
         let database = SharedDatabase::open(backend, &path, 0).unwrap();
         database.prepare().unwrap();
         assert_eq!(database.make_or_tell_format(), Ok(FORMAT));
+        assert_eq!(OldRows::open(&database.read().unwrap().transaction).unwrap().0.len(), 0);
         for row in database.get_many(&keys).unwrap() {
             assert_eq!(row.unwrap().bytes, VALUE.as_bytes());
         }
+    }
+
+    #[test]
+    fn an_old_file_with_a_log_is_refused_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("مخزن.redb");
+        let key = Key::from_bytes(vec![0x11, 0, 0, 0, 1]);
+        let database = older(&path, 2, &[("rows-11", &key)]);
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut meta = transaction.open_table(META).unwrap();
+            meta.insert(META_LOG, [0; 8].as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+        assert!(
+            database
+                .prepare()
+                .unwrap_err()
+                .to_string()
+                .contains("start and stop the version")
+        );
+        assert_eq!(database.make_or_tell_format(), Ok(2));
     }
 }

@@ -17,6 +17,7 @@ mod overlay;
 mod peek;
 mod readers;
 mod rebuild;
+mod row;
 mod schema;
 mod scratch;
 mod settings;

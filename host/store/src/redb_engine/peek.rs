@@ -8,9 +8,9 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 use super::containment::contained;
 use super::create;
 use super::database::{SharedDatabase, noted_log};
-use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
+use super::layout::{OldRows, is_older, refuse_old_log};
 use super::log::{LogPlace, recover};
-use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
+use super::schema::{FORMAT, META, META_FORMAT, decode_format, engine, opening};
 use super::spaces::RowTables;
 use crate::{Key, StoreError};
 
@@ -45,20 +45,15 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
     if noted_log(&transaction)?.is_some() {
         return Ok(None);
     }
-    let rows: Result<Vec<_>, StoreError> = if format_of(&transaction)? == FORMAT {
-        let rows = RowTables::new(transaction);
-        let row = |key| Ok(rows.get(key)?.map(|row| row.bytes));
-        keys.iter().map(row).collect()
-    } else {
-        let rows = transaction.open_table(ALL_ROWS).map_err(opening)?;
-        // Where bringing it along was cut off, some rows have moved already.
-        let moved = RowTables::new(transaction);
-        let row = |key: &Key| match rows.get(key.as_bytes()).map_err(engine("reading a row"))? {
-            Some(row) => decode_row(row.value()).map(|row| Some(row.bytes)),
-            None => Ok(moved.get(key)?.map(|row| row.bytes)),
-        };
-        keys.iter().map(row).collect()
+    check_format(&transaction)?;
+    // Where bringing an older one along was cut off, some rows have moved already.
+    let unmoved = OldRows::open(&transaction)?;
+    let rows = RowTables::new(transaction);
+    let row = |key: &Key| match rows.get(key)? {
+        Some(row) => Ok(Some(row.bytes)),
+        None => unmoved.value(key),
     };
+    let rows: Result<Vec<_>, StoreError> = keys.iter().map(row).collect();
     rows.map(Some)
 }
 
@@ -127,12 +122,10 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
         opened.still_at(path)?;
         let found = database.make_or_tell_format()?;
-        // One of an older format has no log; what a newer one's would mean is not known.
-        if !matches!(found, FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) {
-            return Err(StoreError::Format {
-                found,
-                expected: FORMAT,
-            });
+        if found != FORMAT {
+            require_known(found)?;
+            // What it would mean is not known.
+            refuse_old_log(database.log()?.is_some())?;
         }
         if let Some(noted) = database.log()? {
             let log = LogPlace::beside(path).existing(&noted)?;
@@ -146,16 +139,20 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Its format, if it is one that this store can read.
-fn format_of(transaction: &ReadTransaction) -> Result<u32, StoreError> {
+/// Refuses a format that this store cannot read.
+fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
     let meta = transaction.open_table(META).map_err(opening)?;
     let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
     let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
-    match decode_format(found.value())? {
-        found @ (FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) => Ok(found),
-        found => Err(StoreError::Format {
-            found,
-            expected: FORMAT,
-        }),
+    require_known(decode_format(found.value())?)
+}
+
+fn require_known(found: u32) -> Result<(), StoreError> {
+    if found == FORMAT || is_older(found) {
+        return Ok(());
     }
+    Err(StoreError::Format {
+        found,
+        expected: FORMAT,
+    })
 }

@@ -9,7 +9,7 @@ use super::backend::CountingBackend;
 use super::counters::Counters;
 use super::create;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, encode_row, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, engine, opening};
 use super::spaces::RowsInTransaction;
 use crate::tree::{FullTile, Tree};
 use crate::{Row, StoreError};
@@ -38,7 +38,7 @@ impl Rebuild {
         {
             let table = RowsInTransaction::new(&transaction);
             for row in rows {
-                table.insert(&row.key, &encode_row(row.value.version, &row.value.bytes))?;
+                table.insert(&row.key, row.value.version, &row.value.bytes)?;
             }
         }
         commit(transaction)

@@ -7,11 +7,11 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use super::database::{OpenFile, Reading};
 use super::spaces::RowTables;
+use crate::StoreError;
 use crate::tree::{TreeRows, complete_root};
-use crate::{StoreError, Versioned};
 
 /// Format of the file. Another number means that the tables mean something else.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Sequence number → the entry's bytes.
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
@@ -75,27 +75,6 @@ pub(crate) fn decode_format(bytes: &[u8]) -> Result<u32, StoreError> {
     bytes
         .map(u32::from_be_bytes)
         .map_err(|_| StoreError::corrupt("the format is not a number"))
-}
-
-/// A row as it is stored.
-pub(crate) fn encode_row(version: u64, value: &[u8]) -> Vec<u8> {
-    let mut row = Vec::with_capacity(8 + value.len());
-    row.extend_from_slice(&version.to_be_bytes());
-    row.extend_from_slice(value);
-    row
-}
-
-pub(crate) fn split_row(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
-    row.split_first_chunk()
-        .map(|(version, value)| (u64::from_be_bytes(*version), value))
-        .ok_or_else(|| StoreError::corrupt("a row is too short for its version"))
-}
-
-pub(crate) fn decode_row(row: &[u8]) -> Result<Versioned, StoreError> {
-    split_row(row).map(|(version, value)| Versioned {
-        version,
-        bytes: value.to_vec(),
-    })
 }
 
 /// A read transaction with its tables opened once.

@@ -11,18 +11,19 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
-use super::schema::{decode_row, engine, opening, split_row};
+use super::row::{decode_row, encode_row, key_of, split_row, stored_bounds, stored_key};
+use super::schema::{engine, opening};
 use crate::plan::Present;
-use crate::{Key, KeyRange, StoreError, Versioned};
+use crate::{Key, KeyRange, Row, StoreError, Versioned};
 
 type Bytes = &'static [u8];
 
 /// What the names of these tables begin with; two hexadecimal digits follow.
-const PREFIX: &str = "rows-";
+const PREFIX: &str = "space-";
 static NAMES: LazyLock<Vec<String>> =
     LazyLock::new(|| (0..=u8::MAX).map(|space| format!("{PREFIX}{space:02x}")).collect());
 
-/// The table of a space: key → version (8 bytes, big endian), then the value.
+/// The table of a space: its keys and rows as [`super::row`] has them.
 pub(crate) fn table_of(space: u8) -> TableDefinition<'static, Bytes, Bytes> {
     TableDefinition::new(NAMES.get(usize::from(space)).map_or(PREFIX, String::as_str))
 }
@@ -46,7 +47,7 @@ fn spaces_of(range: &KeyRange) -> RangeInclusive<u8> {
 
 type RowTable = ReadOnlyTable<Bytes, Bytes>;
 /// One row of a scan as it is stored: its key and its bytes.
-pub(crate) type StoredRow<'a> = (redb::AccessGuard<'a, Bytes>, redb::AccessGuard<'a, Bytes>);
+type StoredRow = (redb::AccessGuard<'static, Bytes>, redb::AccessGuard<'static, Bytes>);
 
 /// The rows of a snapshot. A table is opened when it is first asked for.
 pub(crate) struct RowTables {
@@ -65,7 +66,7 @@ impl RowTables {
     /// One row, or none.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         self.with(space_of(key), |table| {
-            ReadableTable::get(table, key.as_bytes())
+            ReadableTable::get(table, &*stored_key(key))
                 .map_err(engine("reading a row"))?
                 .map(|row| decode_row(row.value()))
                 .transpose()
@@ -77,16 +78,20 @@ impl RowTables {
     pub(crate) fn range(
         &self,
         range: &KeyRange,
-    ) -> Result<impl DoubleEndedIterator<Item = Result<StoredRow<'static>, redb::StorageError>> + use<>, StoreError>
-    {
+    ) -> Result<impl DoubleEndedIterator<Item = Result<Row, StoreError>> + use<>, StoreError> {
         let mut parts = Vec::new();
         for space in spaces_of(range) {
+            let Some((start, end)) = stored_bounds(range, space) else {
+                continue;
+            };
+            let bounds = (start.as_ref().map(AsRef::as_ref), end.as_ref().map(AsRef::as_ref));
             let part = self.with(space, |table| {
-                table.range::<&[u8]>(range.bounds()).map_err(engine("scanning rows"))
+                table.range::<&[u8]>(bounds).map_err(engine("scanning rows"))
             })?;
-            parts.extend(part);
+            parts.extend(part.map(|part| (space, part)));
         }
-        Ok(parts.into_iter().flatten())
+        let row = |space| move |row: Result<StoredRow, redb::StorageError>| read(space, row);
+        Ok(parts.into_iter().flat_map(move |(space, part)| part.map(row(space))))
     }
 
     /// Lets `read` have the table of a space; `None` when nothing was ever written there.
@@ -116,6 +121,15 @@ impl RowTables {
     }
 }
 
+/// A row of a scan for who reads it.
+fn read(space: u8, row: Result<StoredRow, redb::StorageError>) -> Result<Row, StoreError> {
+    let (key, row) = row.map_err(engine("scanning rows"))?;
+    Ok(Row {
+        key: key_of(space, key.value())?,
+        value: decode_row(row.value())?,
+    })
+}
+
 /// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
 pub(crate) struct RowsInTransaction<'transaction> {
     transaction: &'transaction WriteTransaction,
@@ -130,9 +144,16 @@ impl<'transaction> RowsInTransaction<'transaction> {
         }
     }
 
-    pub(crate) fn insert(&self, key: &Key, row: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn insert(&self, key: &Key, version: u64, value: &[u8]) -> Result<(), StoreError> {
+        let stored = stored_key(key);
+        if stored.is_empty() {
+            return Err(StoreError::corrupt(format!("{key} is too short for the key of a row")));
+        }
         self.with(key, |table| {
-            table.insert(key.as_bytes(), row).map_err(engine("writing a row"))?;
+            let row = encode_row(version, value);
+            table
+                .insert(&*stored, row.as_slice())
+                .map_err(engine("writing a row"))?;
             Ok(())
         })
     }
@@ -140,7 +161,7 @@ impl<'transaction> RowsInTransaction<'transaction> {
     /// Answers whether it was there.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool, StoreError> {
         self.with(key, |table| {
-            let removed = table.remove(key.as_bytes()).map_err(engine("writing a row"))?;
+            let removed = table.remove(&*stored_key(key)).map_err(engine("writing a row"))?;
             Ok(removed.is_some())
         })
     }
@@ -164,7 +185,7 @@ impl<'transaction> RowsInTransaction<'transaction> {
 impl Present for RowsInTransaction<'_> {
     fn version(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         self.with(key, |table| {
-            let row = table.get(key.as_bytes()).map_err(engine("reading a row"))?;
+            let row = table.get(&*stored_key(key)).map_err(engine("reading a row"))?;
             row.map(|row| split_row(row.value()).map(|(version, _)| version))
                 .transpose()
         })
@@ -172,7 +193,7 @@ impl Present for RowsInTransaction<'_> {
 
     fn value(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         self.with(key, |table| {
-            let row = table.get(key.as_bytes()).map_err(engine("reading a row"))?;
+            let row = table.get(&*stored_key(key)).map_err(engine("reading a row"))?;
             row.map(|row| decode_row(row.value()).map(|row| row.bytes)).transpose()
         })
     }

@@ -7,8 +7,7 @@ use mihwar_ledger::{Frontier, Hash, TileId};
 
 use super::counters::OpenView;
 use super::readers::Readers;
-use super::schema::{Snapshot, decode_row, engine};
-use super::spaces::StoredRow;
+use super::schema::{Snapshot, engine};
 use crate::tree::tile_hashes;
 use crate::{JournalEntry, Key, KeyRange, Natures, Order, Page, Row, StoreError, Versioned, View, page};
 
@@ -115,17 +114,9 @@ fn scan(snapshot: &Snapshot, range: KeyRange, order: Order, limit: usize) -> Res
             next: None,
         });
     }
-    let failed = engine("scanning rows");
     let rows = snapshot.rows.range(&range)?;
-    let row = |row: Result<StoredRow<'_>, redb::StorageError>| {
-        let (key, value) = row.map_err(&failed)?;
-        Ok(Row {
-            key: Key::from_bytes(key.value().to_vec()),
-            value: decode_row(value.value())?,
-        })
-    };
     match order {
-        Order::Ascending => page::fill(range, order, limit, rows.map(row)),
-        Order::Descending => page::fill(range, order, limit, rows.rev().map(row)),
+        Order::Ascending => page::fill(range, order, limit, rows),
+        Order::Descending => page::fill(range, order, limit, rows.rev()),
     }
 }

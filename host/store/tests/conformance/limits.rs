@@ -100,11 +100,12 @@ pub(crate) async fn a_batch_over_its_limit_is_refused(store: Shared) {
     assert_eq!(store.statistics().rows_written, rows);
 }
 
-pub(crate) async fn the_spaces_of_the_store_are_closed(store: Shared) {
+pub(crate) async fn the_spaces_of_the_store_and_keys_without_an_organisation_are_closed(store: Shared) {
     for row in [
         Key::space(Space(0x0F), OrgId::FIRST).finish(),
         Key::space(Space(0), OrgId::FIRST).text("شيء").finish(),
         Key::from_bytes(vec![]),
+        Key::from_bytes(vec![SPACE.0, 0, 0, 0]),
     ] {
         let error = refused(&store, edits(vec![put(&row, "x")])).await;
         assert!(matches!(error, ApplyError::Invalid { key, .. } if key == row));

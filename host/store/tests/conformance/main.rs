@@ -64,5 +64,5 @@ conformance! {
     limits::the_largest_of_everything_is_kept_whole,
     limits::one_byte_more_is_refused,
     limits::a_batch_over_its_limit_is_refused,
-    limits::the_spaces_of_the_store_are_closed,
+    limits::the_spaces_of_the_store_and_keys_without_an_organisation_are_closed,
 }

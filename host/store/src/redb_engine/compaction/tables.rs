@@ -1,10 +1,13 @@
 //! Taking tables over from one file into another.
 
+use std::borrow::Cow;
+
 use redb::{
     Key as RedbKey, MultimapTableHandle, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
     TableError, TableHandle, Value, WriteTransaction,
 };
 
+use super::super::row::stored_key;
 use super::super::schema::{JOURNAL, META, REMOVED, TILES, engine, opening};
 use super::super::spaces::{space_of, table_of};
 use super::target::Target;
@@ -94,20 +97,33 @@ fn take_over(
     let mut taken = 0;
     for keys in keys.chunk_by(|one, other| space_of(one) == space_of(other)) {
         let table = table_of(keys.first().map(space_of).unwrap_or_default());
-        taken += take_over_in(table, keys, &mut room, from, to)?;
+        taken += take_over_in(table, stored_key, keys, &mut room, from, to)?;
         if room == 0 {
             break;
         }
     }
     // What is in this one is small.
     let mut room = usize::MAX;
-    take_over_in(REMOVED, keys.get(..taken).unwrap_or_default(), &mut room, from, to)?;
+    take_over_in(
+        REMOVED,
+        whole_key,
+        keys.get(..taken).unwrap_or_default(),
+        &mut room,
+        from,
+        to,
+    )?;
     Ok(taken)
 }
 
-/// As [`take_over`], for one table. What is used of `room` is taken from it.
+/// How keys lie in [`REMOVED`].
+fn whole_key(key: &Key) -> Cow<'_, [u8]> {
+    Cow::Borrowed(key.as_bytes())
+}
+
+/// As [`take_over`], for one table, in which keys lie as `stored` has them. What is used of `room` is taken from it.
 fn take_over_in<V: Value + 'static>(
     table: TableDefinition<'static, &'static [u8], V>,
+    stored: impl Fn(&Key) -> Cow<'_, [u8]>,
     keys: &[Key],
     room: &mut usize,
     from: &ReadTransaction,
@@ -124,15 +140,16 @@ fn take_over_in<V: Value + 'static>(
         if *room == 0 {
             break;
         }
-        let mut bytes = key.as_bytes().len();
-        match ReadableTable::get(&from, key.as_bytes()).map_err(&failed)? {
+        let key = stored(key);
+        let mut bytes = key.len();
+        match ReadableTable::get(&from, &*key).map_err(&failed)? {
             Some(found) => {
                 let value = found.value();
                 bytes += V::as_bytes(&value).as_ref().len();
-                to.insert(key.as_bytes(), value).map_err(&failed)?;
+                to.insert(&*key, value).map_err(&failed)?;
             }
             None => {
-                to.remove(key.as_bytes()).map_err(&failed)?;
+                to.remove(&*key).map_err(&failed)?;
             }
         }
         *room = room.saturating_sub(bytes);
@@ -229,7 +246,6 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::super::super::database::SharedDatabase;
-    use super::super::super::schema::encode_row;
     use super::super::super::spaces::RowsInTransaction;
     use super::*;
 
@@ -247,7 +263,7 @@ mod tests {
         {
             let rows = RowsInTransaction::new(&transaction);
             for key in keys {
-                rows.insert(key, &encode_row(1, &[7; 100])).unwrap();
+                rows.insert(key, 1, &[7; 100]).unwrap();
             }
         }
         transaction.commit().unwrap();
