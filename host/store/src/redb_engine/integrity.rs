@@ -7,10 +7,10 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageBackend};
 use super::containment::contained;
 use super::create;
 use super::database::SharedDatabase;
-use super::layout;
+use super::layout::{self, Layout};
 use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
-use super::schema::{FORMAT, Snapshot, decode_row, engine};
+use super::schema::{Snapshot, decode_row, engine};
 use super::store::RedbStore;
 use crate::tree::Tree;
 use crate::{Key, KeyRange, StoreError};
@@ -69,15 +69,9 @@ fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Int
     contained("checking the file", || {
         let database = SharedDatabase::open_checked(overlay, path, CACHE_BYTES)?;
         // One of an older format is not brought along for this: that would all be in memory.
-        let unmoved = match database.make_or_tell_format()? {
-            FORMAT => 0,
-            layout::FORMAT_OF_ALL_ROWS | layout::FORMAT_MOVING => layout::count_rows(&database.read()?.transaction)?,
-            found => {
-                return Err(StoreError::Format {
-                    found,
-                    expected: FORMAT,
-                });
-            }
+        let unmoved = match database.make_or_tell_layout()? {
+            Layout::Present | Layout::Spaces => 0,
+            Layout::AllRows => layout::count_rows(&database.read()?.transaction)?,
         };
         if let Some(noted) = database.log()? {
             recover(&database, &log.existing(&noted)?, &noted)?;

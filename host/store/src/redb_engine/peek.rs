@@ -8,9 +8,9 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 use super::containment::contained;
 use super::create;
 use super::database::{SharedDatabase, noted_log};
-use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
+use super::layout::{ALL_ROWS, Layout};
 use super::log::{LogPlace, recover};
-use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
+use super::schema::{META, META_FORMAT, decode_format, decode_row, engine, opening};
 use super::spaces::RowTables;
 use crate::{Key, StoreError};
 
@@ -41,23 +41,28 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
     let transaction = database
         .begin_read()
         .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    // First, because what another version's log means is not known.
+    let layout = layout_of(&transaction)?;
     // Its last rows are in its log.
     if noted_log(&transaction)?.is_some() {
         return Ok(None);
     }
-    let rows: Result<Vec<_>, StoreError> = if format_of(&transaction)? == FORMAT {
-        let rows = RowTables::new(transaction);
-        let row = |key| Ok(rows.get(key)?.map(|row| row.bytes));
-        keys.iter().map(row).collect()
-    } else {
-        let rows = transaction.open_table(ALL_ROWS).map_err(opening)?;
-        // Where bringing it along was cut off, some rows have moved already.
-        let moved = RowTables::new(transaction);
-        let row = |key: &Key| match rows.get(key.as_bytes()).map_err(engine("reading a row"))? {
-            Some(row) => decode_row(row.value()).map(|row| Some(row.bytes)),
-            None => Ok(moved.get(key)?.map(|row| row.bytes)),
-        };
-        keys.iter().map(row).collect()
+    let rows: Result<Vec<_>, StoreError> = match layout {
+        Layout::Present | Layout::Spaces => {
+            let rows = RowTables::new(transaction);
+            let row = |key| Ok(rows.get(key)?.map(|row| row.bytes));
+            keys.iter().map(row).collect()
+        }
+        Layout::AllRows => {
+            let rows = transaction.open_table(ALL_ROWS).map_err(opening)?;
+            // Where bringing it along was cut off, some rows have moved already.
+            let moved = RowTables::new(transaction);
+            let row = |key: &Key| match rows.get(key.as_bytes()).map_err(engine("reading a row"))? {
+                Some(row) => decode_row(row.value()).map(|row| Some(row.bytes)),
+                None => Ok(moved.get(key)?.map(|row| row.bytes)),
+            };
+            keys.iter().map(row).collect()
+        }
     };
     rows.map(Some)
 }
@@ -126,14 +131,8 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
     contained("mending the file", || {
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
         opened.still_at(path)?;
-        let found = database.make_or_tell_format()?;
-        // One of an older format has no log; what a newer one's would mean is not known.
-        if !matches!(found, FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) {
-            return Err(StoreError::Format {
-                found,
-                expected: FORMAT,
-            });
-        }
+        // One of an older format stays so; what a newer one's log would mean is not known.
+        database.make_or_tell_layout()?;
         if let Some(noted) = database.log()? {
             let log = LogPlace::beside(path).existing(&noted)?;
             recover(&database, &log, &noted)?;
@@ -146,16 +145,10 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Its format, if it is one that this store can read.
-fn format_of(transaction: &ReadTransaction) -> Result<u32, StoreError> {
+/// Its layout, if it is one that this store can read.
+fn layout_of(transaction: &ReadTransaction) -> Result<Layout, StoreError> {
     let meta = transaction.open_table(META).map_err(opening)?;
     let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
     let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
-    match decode_format(found.value())? {
-        found @ (FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) => Ok(found),
-        found => Err(StoreError::Format {
-            found,
-            expected: FORMAT,
-        }),
-    }
+    Layout::of(decode_format(found.value())?)
 }
