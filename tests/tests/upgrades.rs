@@ -19,13 +19,16 @@ use mihwar_tests::{Receiver, Site, report_faults};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+/// The store's log. As a mark: the store is open, and some of it may be in there.
+const LOG: &str = "mihwar.redb.wal";
 /// Upgrades begun before one is caught in its middle.
-const ATTEMPTS_MAX: u32 = 5;
+const ATTEMPTS_MAX: u32 = 12;
 
-/// The format that the binary writes.
-fn present(site: &Site) -> u64 {
-    let told = site.json(&["upgrade"]);
-    told["format"].as_u64().unwrap_or_else(|| panic!("{told:#}"))
+/// Folders of the formats before this one.
+fn older() -> Vec<Fixture> {
+    let mut fixtures = fixture::all();
+    fixtures.retain(|fixture| fixture.format < u64::from(FORMAT));
+    fixtures
 }
 
 /// Every file of a folder with its mode and hash.
@@ -46,6 +49,12 @@ fn hashes(folder: &Path) -> BTreeMap<String, (u32, String)> {
         }
     }
     found
+}
+
+/// What of a folder other users of the machine may do something with.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let found = hashes(folder).into_iter().filter(|(_, (mode, _))| mode & 0o077 != 0);
+    found.map(|(name, _)| name).collect()
 }
 
 /// Compares what a folder holds with what its fixture says must be there.
@@ -106,23 +115,11 @@ fn every_released_format_is_brought_along_with_a_backup_of_it() {
 #[test]
 fn stored_files_are_closed_to_others_from_format_2_on() {
     let site = fixture::all()[0].unpack();
-    let open_before = hashes(&site.data())
-        .values()
-        .filter(|(mode, _)| mode & 0o077 != 0)
-        .count();
+    let open_before = open_to_others(&site.data()).len();
     assert!(open_before > 5, "the fixture of format 1 is as its hub left it");
     let before = hashes(&site.data().join("blobs"));
-    let upgraded = site.run(&["upgrade"]).unwrap();
-    assert!(
-        upgraded.status.success(),
-        "{}",
-        String::from_utf8_lossy(&upgraded.stderr)
-    );
-    let open: Vec<_> = hashes(&site.data())
-        .into_iter()
-        .filter(|(_, (mode, _))| mode & 0o077 != 0)
-        .collect();
-    assert!(open.is_empty(), "{open:?}");
+    assert_eq!(site.json(&["upgrade"])["upgraded"]["from"], 1);
+    assert_eq!(open_to_others(&site.data()), Vec::<String>::new());
     let after = hashes(&site.data().join("blobs"));
     for (name, (_, hash)) in before {
         assert_eq!(after[&name].1, hash, "{name} keeps its contents");
@@ -139,8 +136,13 @@ fn stored_files_are_closed_to_others_from_format_2_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_brings_an_older_folder_along_and_works_on() {
+    for fixture in older() {
+        brought_along_by_serve(&fixture).await;
+    }
+}
+
+async fn brought_along_by_serve(fixture: &Fixture) {
     let receiver = Receiver::start(0).await.unwrap();
-    let fixture = &fixture::all()[0];
     let site = fixture.unpack();
     site.reconfigure(
         "http://127.0.0.1:9/service",
@@ -153,7 +155,7 @@ async fn serve_brings_an_older_folder_along_and_works_on() {
     // Reading commands refuse, and say what to do.
     let said = refusal(&site, &["feedback", "list"]);
     assert!(
-        said.contains("has format 1") && said.contains("mihwar upgrade"),
+        said.contains(&format!("has format {}", fixture.format)) && said.contains("mihwar upgrade"),
         "{said}"
     );
     let running = site.serve().unwrap();
@@ -190,8 +192,12 @@ fn many_stored_files(site: &Site) {
     }
 }
 
-/// Whether the note of a folder says that its upgrade is at this mark, or behind it.
-fn is_at(note: &str, mark: &str) -> bool {
+/// Whether a folder's upgrade is at this mark of its note, or behind it; or at work on the store, for [`LOG`].
+fn is_at(data: &Path, mark: &str) -> bool {
+    if mark == LOG {
+        return data.join(LOG).exists();
+    }
+    let note = note(data);
     let Some(wanted) = mark.strip_prefix("position ") else {
         return note.contains(mark);
     };
@@ -199,9 +205,12 @@ fn is_at(note: &str, mark: &str) -> bool {
     positions.any(|position| position >= wanted)
 }
 
+fn note(data: &Path) -> String {
+    fs::read_to_string(data.join("FORMAT")).unwrap_or_default()
+}
+
 /// Starts an upgrade and kills it at this mark, or behind it. False when it was done before.
 fn killed_at(site: &Site, mark: &str) -> bool {
-    let note = || fs::read_to_string(site.data().join("FORMAT")).unwrap_or_default();
     let mut child = site
         .command(&["upgrade"])
         .stdout(Stdio::null())
@@ -209,81 +218,92 @@ fn killed_at(site: &Site, mark: &str) -> bool {
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while !is_at(&note(), mark) && child.try_wait().unwrap().is_none() {
+    while !is_at(&site.data(), mark) && child.try_wait().unwrap().is_none() {
         assert!(started.elapsed() < Duration::from_secs(60), "never came to {mark}");
     }
     child.kill().unwrap();
     let status = child.wait().unwrap();
     let killed = status.signal() == Some(9);
     assert!(killed || status.success(), "{mark}: {status}");
-    killed && note().contains("moving-to")
+    killed && note(&site.data()).contains("moving-to")
 }
 
 /// A folder whose upgrade was killed at each of these marks; `None` when one was done before.
 fn cut_off(fixture: &Fixture, marks: &[&str]) -> Option<Site> {
     let site = fixture.unpack();
-    many_stored_files(&site);
+    if fixture.format == 1 {
+        many_stored_files(&site);
+    }
     for mark in marks {
         if !killed_at(&site, mark) {
             return None;
         }
         let said = refusal(&site, &["feedback", "list"]);
-        assert!(said.contains("is on its way to format 2"), "{mark}: {said}");
+        let way = format!("is on its way to format {FORMAT}");
+        assert!(said.contains(&way), "{mark}: {said}");
     }
     Some(site)
 }
 
+/// Kills upgrades of a fixture at these marks, and has the last of them go on.
+fn goes_on(fixture: &Fixture, marks: &[&str]) {
+    // Whoever looks too late, because the machine is busy, looks at another one.
+    let site = (0..ATTEMPTS_MAX).find_map(|_| cut_off(fixture, marks));
+    let site = site.unwrap_or_else(|| panic!("no upgrade was caught at {marks:?}"));
+    let data = site.data();
+    let before = note(&data);
+    assert!(before.contains(&format!("moving-to {FORMAT}")), "{before}");
+    let told = site.json(&["upgrade"]);
+    assert_eq!(told["upgraded"]["to"], FORMAT, "{marks:?}: {told:#}");
+    assert_facts(&site, fixture);
+    for left in [LOG, &format!("backup-before-format-{FORMAT}.unfinished")] {
+        assert!(!data.join(left).exists(), "{left}, killed at {marks:?}");
+    }
+    assert_eq!(open_to_others(&data), Vec::<String>::new(), "killed at {marks:?}");
+}
+
 #[test]
 fn an_upgrade_that_is_killed_goes_on_where_it_was() {
-    let fixture = &fixture::all()[0];
     let mut kills = 0;
-    // At its beginning, in the middle of its work, and again in the middle of what was left.
-    for marks in [
-        &["moving-to"][..],
-        &["backup complete"],
-        &["position blobs/2", "position blobs/9", "position blobs/e"],
-    ] {
-        // Whoever looks too late, because the machine is busy, looks at another one.
-        let site = (0..ATTEMPTS_MAX).find_map(|_| cut_off(fixture, marks));
-        let site = site.unwrap_or_else(|| panic!("no upgrade was caught at {marks:?}"));
-        kills += marks.len() as u64;
-        let before = fs::read_to_string(site.data().join("FORMAT")).unwrap();
-        let told = site.json(&["upgrade"]);
-        assert_eq!(told["upgraded"]["to"], 2, "{marks:?}: {told:#}");
-        assert!(before.contains("moving-to 2"), "{before}");
-        assert_facts(&site, fixture);
-        assert!(!site.data().join("backup-before-format-2.unfinished").exists());
-        let open = hashes(&site.data())
-            .values()
-            .filter(|(mode, _)| mode & 0o077 != 0)
-            .count();
-        assert_eq!(open, 0, "killed at {marks:?}");
+    for fixture in older() {
+        // At its beginning, behind its backup, and at work on the store.
+        let mut all_marks = vec![vec!["moving-to"], vec!["backup complete"], vec![LOG]];
+        if fixture.format == 1 {
+            // In the middle of its work on files, and again in the middle of what was left.
+            all_marks.push(vec!["position blobs/2", "position blobs/9", "position blobs/e"]);
+        }
+        for marks in all_marks {
+            goes_on(&fixture, &marks);
+            kills += marks.len() as u64;
+        }
     }
     report_faults("kill -9 in an upgrade", &[("kills", kills), ("not gone on with", 0)]);
 }
 
 #[test]
 fn the_backup_is_the_way_back() {
-    let fixture = &fixture::all()[0];
-    let site = fixture.unpack();
-    assert!(site.run(&["upgrade"]).unwrap().status.success());
-    let backup = site.data().join("backup-before-format-2");
-    let words = fs::read_to_string(backup.join("READ-ME.txt")).unwrap();
-    assert!(
-        words.contains("The way back") && words.contains("closed in order"),
-        "{words}"
-    );
-    for name in ["mihwar.redb", "FORMAT"] {
-        fs::copy(backup.join(name), site.data().join(name)).unwrap();
+    for fixture in older() {
+        let site = fixture.unpack();
+        assert!(site.run(&["upgrade"]).unwrap().status.success());
+        let name = format!("backup-before-format-{FORMAT}");
+        let backup = site.data().join(&name);
+        let words = fs::read_to_string(backup.join("READ-ME.txt")).unwrap();
+        assert!(
+            words.contains("The way back") && words.contains("closed in order"),
+            "{words}"
+        );
+        for name in ["mihwar.redb", "FORMAT"] {
+            fs::copy(backup.join(name), site.data().join(name)).unwrap();
+        }
+        // Now it is of the older format again: the next upgrade would write its backup over this one.
+        let before = fs::read(backup.join("mihwar.redb")).unwrap();
+        let said = refusal(&site, &["upgrade"]);
+        assert!(said.contains(&format!("{name} is there already")), "{said}");
+        assert!(fs::read(backup.join("mihwar.redb")).unwrap() == before);
+        fs::remove_dir_all(&backup).unwrap();
+        assert_eq!(site.json(&["upgrade"])["upgraded"]["from"], fixture.format);
+        assert_facts(&site, &fixture);
     }
-    // Now it is of the older format again: the next upgrade would write its backup over this one.
-    let before = fs::read(backup.join("mihwar.redb")).unwrap();
-    let said = refusal(&site, &["upgrade"]);
-    assert!(said.contains("backup-before-format-2 is there already"), "{said}");
-    assert_eq!(fs::read(backup.join("mihwar.redb")).unwrap(), before);
-    fs::remove_dir_all(&backup).unwrap();
-    assert_eq!(site.json(&["upgrade"])["upgraded"]["from"], 1);
-    assert_facts(&site, fixture);
 }
 
 #[test]
@@ -293,8 +313,7 @@ fn what_this_version_does_not_know_is_left_as_it_is() {
         assert!(site.run(&["upgrade"]).unwrap().status.success());
         site
     };
-    let now = present(&upgraded());
-    let newer = now + 1;
+    let (now, newer) = (FORMAT, FORMAT + 1);
     type Harm = Box<dyn Fn(&Path)>;
     let note = |text: String| -> Harm { Box::new(move |data| fs::write(data.join("FORMAT"), &text).unwrap()) };
     let cases: [(&str, Harm, String); 7] = [

@@ -32,6 +32,26 @@ pub(super) fn check_place(data: &Path, to: u32) -> Result<(), FormatError> {
     Ok(())
 }
 
+/// What an older hub copied, on its way to its own format, is the backup on the way to this hub's, too: it gets its name.
+/// May be done twice.
+pub(super) fn take_over(data: &Path, begun: u32, to: u32) -> Result<(), FormatError> {
+    let (old, new) = (folder_before(data, begun), folder_before(data, to));
+    remove_folder(&old.with_extension("unfinished"))?;
+    if !old.try_exists().map_err(at(&old))? {
+        return Ok(());
+    }
+    check_place(data, to)?;
+    fs::rename(&old, &new).map_err(at(&old))?;
+    sync_folder(data)
+}
+
+fn remove_folder(path: &Path) -> Result<(), FormatError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses when the disk has no room for a backup that is not there yet.
 pub(super) fn check_room(data: &Path, to: u32, floor: u64) -> Result<(), FormatError> {
     let path = folder_before(data, to);
@@ -61,10 +81,7 @@ pub(super) async fn make(data: &Path, from: u32, to: u32, tell: &mut Told<'_>) -
         return Ok(());
     }
     let unfinished = path.with_extension("unfinished");
-    match fs::remove_dir_all(&unfinished) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(at(&unfinished)(error)),
-        _ => {}
-    }
+    remove_folder(&unfinished)?;
     DirBuilder::new()
         .mode(0o700)
         .create(&unfinished)

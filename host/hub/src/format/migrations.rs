@@ -7,14 +7,21 @@ use std::path::Path;
 
 use futures_util::future::BoxFuture;
 use mihwar_model::{AttachmentId, OrgId};
-use mihwar_store::{Batch, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, RedbStore, Space, Store};
+use mihwar_store::{Batch, Edit, Key, KeyRange, MAX_PAGE_ROWS, Nature, Natures, Order, RedbStore, Row, Space, Store};
 
 use super::refusal::{FormatError, at};
+use super::upgrade::UpgradeProgress;
 use super::{FORMAT, STORE_FILE};
 use crate::fault::Fault;
 use crate::hub::OpenError;
 use crate::keys;
 use crate::withdrawal;
+
+/// Told how far a step is.
+pub(super) type Tell<'a> = dyn FnMut(UpgradeProgress) + Send + 'a;
+
+/// Work on rows, until it is done or refused.
+type Work<'a> = BoxFuture<'a, Result<(), OpenError>>;
 
 /// The way from one format to the next.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +33,7 @@ pub(super) struct Migration {
     /// What it does, for the log.
     pub(super) name: &'static str,
     /// What it does to rows, before the files. It may be done twice.
-    pub(super) rows: for<'a> fn(&'a RedbStore, &'a Path) -> BoxFuture<'a, Result<(), OpenError>>,
+    pub(super) rows: for<'a> fn(&'a RedbStore, &'a Path, &'a mut Tell<'a>) -> Work<'a>,
     /// What it does to files.
     pub(super) files: Files,
 }
@@ -40,20 +47,50 @@ pub(super) struct Files {
     pub(super) piece: fn(&Path, &str) -> Result<(), FormatError>,
 }
 
-/// The spaces of read models in format 1: from the first to before the second.
-const READ_MODELS_OF_1: (Space, Space) = (Space(0x20), Space(0x30));
+/// The spaces that read models have in every format, whatever lies in which: from the first to before the second.
+const READ_MODELS: (Space, Space) = (Space(0x20), Space(0x30));
+
+/// As the hub has them, with all that ever were read models among what can be made anew: else every row of one that is
+/// dropped would be noted as deleted for ever.
+pub(super) const NATURES: Natures = {
+    let mut natures = keys::NATURES;
+    let mut space = READ_MODELS.0.0;
+    while space < READ_MODELS.1.0 {
+        natures = natures.with(Space(space), Nature::Derived);
+        space += 1;
+    }
+    natures
+};
+
+/// Rows that are forgotten between two lines of the log.
+const ROWS_BETWEEN_LINES: usize = 250_000;
 
 /// All there are, from the oldest format on, each beginning where the one before it ends.
-pub(super) const MIGRATIONS: [Migration; 1] = [Migration {
-    from: 1,
-    to: 2,
-    name: "close stored files to other users of the machine",
-    rows: |store, data| Box::pin(rows_of_2(store, data)),
-    files: Files {
-        pieces: stored_files,
-        piece: close_to_others,
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        from: 1,
+        to: 2,
+        name: "close stored files to other users of the machine",
+        rows: |store, data, tell| Box::pin(rows_of_2(store, data, tell)),
+        files: Files {
+            pieces: stored_files,
+            piece: close_to_others,
+        },
     },
-}];
+    // Rows of no other space changed in a way that needs more than reading both: contents that are not packed
+    // (`content.rs`), marks of revisions without one (`vault.rs`), entries with floats for whole numbers (`number.rs` of the
+    // model). The store raises the number of its own file when it is opened.
+    Migration {
+        from: 2,
+        to: 3,
+        name: "forget read models, which are made otherwise now",
+        rows: |store, _, tell| Box::pin(rows_of_3(store, tell)),
+        files: Files {
+            pieces: |_| Ok(Vec::new()),
+            piece: |_, _| Ok(()),
+        },
+    },
+];
 
 /// What leads on from a format.
 pub(super) fn next(from: u32) -> Result<Migration, Fault> {
@@ -64,9 +101,13 @@ pub(super) fn next(from: u32) -> Result<Migration, Fault> {
     })
 }
 
-async fn rows_of_2(store: &RedbStore, data: &Path) -> Result<(), OpenError> {
-    forget_read_models(store).await?;
+async fn rows_of_2(store: &RedbStore, data: &Path, tell: &mut Tell<'_>) -> Result<(), OpenError> {
+    forget_read_models(store, tell).await?;
     name_files(store, data).await
+}
+
+async fn rows_of_3(store: &RedbStore, tell: &mut Tell<'_>) -> Result<(), OpenError> {
+    Ok(forget_read_models(store, tell).await?)
 }
 
 /// Which files belong to something was not written down in format 1: all that are there may, but for those that were to
@@ -105,20 +146,32 @@ fn holds_files(piece: &str) -> bool {
     name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The read models of format 1 lay under other numbers. They are folded anew when the hub runs.
-async fn forget_read_models(store: &RedbStore) -> Result<(), Fault> {
+/// Read models of an older format lay under other numbers, or were made otherwise. They are folded anew when the hub runs.
+async fn forget_read_models(store: &RedbStore, tell: &mut Tell<'_>) -> Result<(), Fault> {
+    let (first, end) = READ_MODELS;
     let spaces = KeyRange::between(
-        Key::space(READ_MODELS_OF_1.0, OrgId::FIRST).finish(),
-        Key::space(READ_MODELS_OF_1.1, OrgId::FIRST).finish(),
+        Key::space(first, OrgId::FIRST).finish(),
+        Key::space(end, OrgId::FIRST).finish(),
     );
+    let mut forgotten = 0;
     loop {
         let page = store
             .view()
             .await?
             .scan(spaces.clone(), Order::Ascending, MAX_PAGE_ROWS)
             .await?;
-        if page.rows.is_empty() {
+        let Some(last) = page.rows.last() else {
             return Ok(());
+        };
+        tell(UpgradeProgress {
+            step: "forgetting read models",
+            done: spaces_before(last),
+            total: u64::from(end.0 - first.0),
+        });
+        let said = forgotten / ROWS_BETWEEN_LINES;
+        forgotten += page.rows.len();
+        if forgotten / ROWS_BETWEEN_LINES > said {
+            tracing::info!(rows = forgotten, "upgrading: forgetting read models");
         }
         let batch = Batch {
             edits: page.rows.into_iter().map(|row| Edit::Delete(row.key)).collect(),
@@ -126,6 +179,12 @@ async fn forget_read_models(store: &RedbStore) -> Result<(), Fault> {
         };
         store.apply(batch).await?;
     }
+}
+
+/// How many spaces of read models lie before that of a row.
+fn spaces_before(row: &Row) -> u64 {
+    let space = row.key.as_bytes().first().copied().unwrap_or_default();
+    u64::from(space.saturating_sub(READ_MODELS.0.0))
 }
 
 /// The store's file and the folders of stored files, in the order of their names.

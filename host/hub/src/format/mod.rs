@@ -26,7 +26,7 @@ pub use upgrade::{UpgradeProgress, Upgraded, upgrade};
 
 /// The format that this hub writes and reads. Whoever raises it adds a migration to `migrations.rs` and a fixture to
 /// `tests/fixtures`: see docs/releasing.md.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The store's file in the data folder.
 pub const STORE_FILE: &str = "mihwar.redb";

@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(judge(None, Told::Row(Some(FORMAT))), Standing::Current);
         assert_eq!(judge(at(FORMAT), Told::Row(Some(FORMAT))), Standing::Current);
         assert_eq!(judge(at(1), Told::Row(Some(1))), Standing::Older(1));
-        for (reached, position) in [(1, "blobs/07"), (FORMAT, "")] {
+        for (reached, position) in [(1, "blobs/07"), (2, ""), (FORMAT, "")] {
             let found = judge(moving(1, "blobs/07"), Told::Row(Some(reached)));
             let Standing::Unfinished { reached: told, moving } = found else {
                 panic!("{found:?}");
@@ -182,7 +182,8 @@ mod tests {
         let refused = |note, store| judge(Path::new("بيانات"), note, store).unwrap_err().to_string();
         let newer = refused(None, Told::Row(Some(FORMAT + 1)));
         assert!(
-            newer.contains("mihwar.redb has format 3") && newer.contains("knows format 2"),
+            newer.contains(&format!("mihwar.redb has format {}", FORMAT + 1))
+                && newer.contains(&format!("knows format {FORMAT}")),
             "{newer}"
         );
         let gone = refused(at(FORMAT), Told::NoStore);

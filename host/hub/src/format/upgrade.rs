@@ -6,14 +6,13 @@ use mihwar_model::Clock;
 use mihwar_store::{Held, RedbSettings, RedbStore, Store, StoreError};
 
 use super::alone::Alone;
-use super::migrations::{Files, Migration, next};
+use super::migrations::{Files, Migration, NATURES, Tell, next};
 use super::note::{Moving, Note};
 use super::refusal::FormatError;
 use super::{FORMAT, STORE_FILE, Standing, backup, set_row, standing};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::hub::{OpenError, check_clock};
-use crate::keys;
 
 /// How far an upgrade is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -55,29 +54,30 @@ pub async fn upgrade(
         return Ok(None);
     }
     let (mut done, mut alone) = (None, None);
-    // Once more to look when nobody else upgrades it any more; then twice at most: what an older hub began, and from there
-    // to this hub's format.
+    // Once more to look when nobody else upgrades it any more, and once more when it is done.
     loop {
-        let (from, moving) = match standing(data).await? {
+        let (from, mut moving) = match standing(data).await? {
             Standing::New | Standing::Current => break,
             Standing::Unfinished { reached, moving } => (reached, moving),
             Standing::Older(from) => {
                 backup::check_place(data, FORMAT)?;
-                let to = FORMAT;
-                (
-                    from,
-                    Moving {
-                        to,
-                        backed_up: false,
-                        position: String::new(),
-                    },
-                )
+                let moving = Moving {
+                    to: FORMAT,
+                    backed_up: false,
+                    position: String::new(),
+                };
+                (from, moving)
             }
         };
         if alone.is_none() {
             let upgraded = || OpenError::BeingUpgraded { path: data.to_owned() };
             alone = Some(Alone::in_folder(data)?.ok_or_else(upgraded)?);
             continue;
+        }
+        if moving.to < FORMAT {
+            // An older hub began it. It ends here at once: a copy made half-way would be of a store that no hub knows.
+            backup::take_over(data, moving.to, FORMAT)?;
+            moving.to = FORMAT;
         }
         if !moving.backed_up {
             backup::check_room(data, moving.to, config.storage.free_space_floor.0)?;
@@ -111,8 +111,7 @@ async fn open(data: &Path, config: &Config) -> Result<RedbStore, OpenError> {
         readers: 1,
         free_space_floor: config.storage.free_space_floor.0,
         cache_bytes: usize::try_from(config.storage.cache.0).unwrap_or(usize::MAX),
-        // As the hub opens it: else every row of a read model that is dropped would be noted as deleted for ever.
-        natures: keys::NATURES,
+        natures: NATURES,
         ..RedbSettings::default()
     };
     blocking(data, move || RedbStore::open(path, settings)).await
@@ -142,13 +141,14 @@ struct Upgrade<'a> {
     data: &'a Path,
     reached: u32,
     moving: Moving,
-    tell: &'a mut (dyn FnMut(UpgradeProgress) + Send),
+    tell: &'a mut Tell<'a>,
 }
 
 impl Upgrade<'_> {
     async fn back_up_first(&mut self) -> Result<(), OpenError> {
         if self.moving.backed_up {
-            return Ok(());
+            // Where an older hub had begun, the file names its format: from here on that hub refuses.
+            return Ok(self.write_down()?);
         }
         // First, so that nothing is changed when a hub has it open.
         let held = hold(self.data).await?;
@@ -169,7 +169,7 @@ impl Upgrade<'_> {
                 "upgrading: {}",
                 migration.name
             );
-            (migration.rows)(store, self.data).await?;
+            (migration.rows)(store, self.data, &mut *self.tell).await?;
             self.migrate(&migration).await?;
             // The store first: it is what counts, and the file follows at the next start if this is cut off between.
             set_row(store, migration.to).await?;
@@ -237,80 +237,4 @@ impl Upgrade<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mihwar_model::{FeedbackId, ManualClock, Time};
-    use mihwar_store::{Batch, Edit, Order};
-
-    use super::*;
-
-    fn config(data: &Path) -> Config {
-        let text = "[storage]\nfree-space-floor = \"1MiB\"";
-        let mut config = Config::parse("mihwar.toml".as_ref(), text, Vec::new()).unwrap();
-        data.clone_into(&mut config.data);
-        config
-    }
-
-    /// A folder of format 1 with a row of a read model.
-    async fn of_format_1(config: &Config) {
-        let data = config.data.as_path();
-        let store = open(data, config).await.unwrap();
-        set_row(&store, 1).await.unwrap();
-        let edits = vec![Edit::Put(keys::head(FeedbackId::from_bytes([1; 16])), "قديم".into())];
-        let batch = Batch {
-            edits,
-            ..Batch::default()
-        };
-        store.apply(batch).await.unwrap();
-        store.close().await.unwrap();
-        Note::at(1).write(data).unwrap();
-    }
-
-    async fn upgraded(config: &Config) -> Result<Option<Upgraded>, OpenError> {
-        let clock = ManualClock::at(Time(1_790_000_000_000));
-        upgrade(config, &clock, &mut |_| {}).await
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_was_never_set_upgrades_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        of_format_1(&config).await;
-        let clock = ManualClock::at(Time(0));
-        let refused = upgrade(&config, &clock, &mut |_| {}).await.unwrap_err();
-        assert!(matches!(refused, OpenError::Clock { .. }), "{refused}");
-        assert_eq!(standing(folder.path()).await.unwrap(), Standing::Older(1));
-    }
-
-    #[tokio::test]
-    async fn one_upgrade_at_a_time_and_none_beside_a_hub() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        of_format_1(&config).await;
-        let other = Alone::in_folder(folder.path()).unwrap().unwrap();
-        let refused = upgraded(&config).await.unwrap_err();
-        assert!(matches!(refused, OpenError::BeingUpgraded { .. }), "{refused}");
-        drop(other);
-        let held = hold(folder.path()).await.unwrap();
-        let refused = open(folder.path(), &config).await.err().unwrap();
-        assert!(matches!(refused, OpenError::AlreadyServed { .. }), "{refused}");
-        held.release().unwrap();
-        let done = upgraded(&config).await.unwrap().unwrap();
-        assert_eq!((done.from, done.to), (1, FORMAT));
-        assert!(done.backup.join(STORE_FILE).exists());
-        assert_eq!(upgraded(&config).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn dropped_read_models_leave_no_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        of_format_1(&config).await;
-        upgraded(&config).await.unwrap();
-        let store = open(folder.path(), &config).await.unwrap();
-        let view = store.view().await.unwrap();
-        let heads = keys::all(keys::HEAD);
-        let left = view.scan(heads.clone(), Order::Ascending, 10).await.unwrap();
-        assert!(left.rows.is_empty());
-        assert!(view.removed(heads, 10).await.unwrap().rows.is_empty());
-    }
-}
+mod tests;

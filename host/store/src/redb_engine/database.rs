@@ -8,7 +8,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::layout;
+use super::layout::{self, Layout};
 use super::log::LogNote;
 use super::schema::{
     FORMAT, Head, JOURNAL, META, META_FORMAT, META_HEAD, META_LOG, Snapshot, TILES, decode_format, engine, opening,
@@ -103,18 +103,11 @@ impl SharedDatabase {
 
     /// Makes the tables of a new file; brings one of an older format along, or refuses one of an unknown format.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
-        match self.make_or_tell_format()? {
-            FORMAT => Ok(()),
-            older if layout::is_older(older) => layout::bring_along(self),
-            found => Err(StoreError::Format {
-                found,
-                expected: FORMAT,
-            }),
-        }
+        layout::bring_along(self, self.make_or_tell_layout()?)
     }
 
-    /// The format of the file. A new one gets its tables and the format of this version.
-    pub(crate) fn make_or_tell_format(&self) -> Result<u32, StoreError> {
+    /// The layout of the file, if this version can read it. A new one gets its tables and the format of this version.
+    pub(crate) fn make_or_tell_layout(&self) -> Result<Layout, StoreError> {
         let transaction = self.begin_write()?;
         {
             let mut meta = transaction.open_table(META).map_err(opening)?;
@@ -123,7 +116,7 @@ impl SharedDatabase {
                 .map_err(engine("reading the format"))?
                 .map(|format| format.value().to_vec());
             if let Some(found) = found {
-                return decode_format(&found);
+                return Layout::of(decode_format(&found)?);
             }
             let failed = engine("writing the format");
             let head = Head::to_bytes(0, Tree::default().frontier());
@@ -136,7 +129,7 @@ impl SharedDatabase {
         transaction
             .commit()
             .map_err(|error| StoreError::engine("making a new store")(error.into()))?;
-        Ok(FORMAT)
+        Ok(Layout::Present)
     }
 
     /// The log that goes on from this file, if there is one.

@@ -7,10 +7,10 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageBackend};
 use super::containment::contained;
 use super::create;
 use super::database::SharedDatabase;
-use super::layout::{self, OldRows};
+use super::layout::{self, Layout, OldRows};
 use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
-use super::schema::{FORMAT, Snapshot, engine};
+use super::schema::{Snapshot, engine};
 use super::store::RedbStore;
 use crate::tree::Tree;
 use crate::{KeyRange, Row, StoreError};
@@ -69,17 +69,11 @@ fn check(backend: impl StorageBackend, log: LogPlace, path: &Path) -> Result<Int
     contained("checking the file", || {
         let database = SharedDatabase::open_checked(overlay, path, CACHE_BYTES)?;
         // One of an older format is not brought along for this: that would all be in memory.
-        let unmoved = match database.make_or_tell_format()? {
-            FORMAT => 0,
-            older if layout::is_older(older) => {
+        let unmoved = match database.make_or_tell_layout()? {
+            Layout::Present => 0,
+            Layout::Older => {
                 layout::refuse_old_log(database.log()?.is_some())?;
                 OldRows::open(&database.read()?.transaction)?.count()?
-            }
-            found => {
-                return Err(StoreError::Format {
-                    found,
-                    expected: FORMAT,
-                });
             }
         };
         if let Some(noted) = database.log()? {

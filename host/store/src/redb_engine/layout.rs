@@ -13,7 +13,7 @@ use crate::{Key, StoreError};
 
 /// Number of a file of which some rows have moved and others have not. Versions that know only older formats refuse it: they
 /// would take the rows that are left for all there are, and write over what was moved.
-pub(crate) const FORMAT_MOVING: u32 = 0x0100_0003;
+const FORMAT_MOVING: u32 = 0x0100_0003;
 /// Formats that are brought along: that of one table for all rows, that of a table for each space, and those of files that
 /// are on the way from one to the next.
 const OLDER: [u32; 4] = [1, 0x0100_0002, 2, FORMAT_MOVING];
@@ -25,9 +25,30 @@ const ROWS_AT_ONCE: usize = 20_000;
 
 type Bytes = &'static [u8];
 
-/// Whether a file of this format can be brought along.
-pub(crate) fn is_older(format: u32) -> bool {
-    OLDER.contains(&format)
+/// What a file's number says of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// They are as this store writes them.
+    Present,
+    /// Some or all are as an older one wrote them.
+    Older,
+}
+
+impl Layout {
+    /// That of a file with this number.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] for one that this store cannot read.
+    pub(crate) fn of(format: u32) -> Result<Self, StoreError> {
+        match format {
+            FORMAT => Ok(Self::Present),
+            older if OLDER.contains(&older) => Ok(Self::Older),
+            found => Err(StoreError::Format {
+                found,
+                expected: FORMAT,
+            }),
+        }
+    }
 }
 
 fn is_old_table(name: &str) -> bool {
@@ -75,12 +96,15 @@ impl OldRows {
     }
 }
 
-/// Moves the rows of an older format to where they lie in this one. Cut off, it goes on when the file is opened again: what
+/// Brings a file to this store's format: moves rows to where they lie in this one. Cut off, it goes on when the file is opened again: what
 /// was moved is moved, and nothing is twice.
 ///
 /// # Errors
 /// A part of the store is in a log, which only the version that wrote it can read.
-pub(crate) fn bring_along(database: &SharedDatabase) -> Result<(), StoreError> {
+pub(crate) fn bring_along(database: &SharedDatabase, found: Layout) -> Result<(), StoreError> {
+    if found == Layout::Present {
+        return Ok(());
+    }
     let mut moved = 0_u64;
     loop {
         let (count, left) = move_some(database, ROWS_AT_ONCE)?;
@@ -159,80 +183,154 @@ fn move_from(transaction: &WriteTransaction, name: &str, most: usize) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
+    use mihwar_ledger::{TileId, leaf_hash};
+
     use super::super::create;
-    use super::super::peek::peek;
+    use super::super::peek::{peek, repair};
+    use super::super::rebuild::Rebuild;
+    use super::super::schema::{TILES, decode_format};
     use super::super::store::RedbStore;
     use super::*;
+    use crate::tree::{FullTile, Tree, tile_hashes};
 
     const VALUE: &str = "قيمة";
+    const ENTRIES: u32 = 300;
 
-    /// A file of an older format with these rows, each in the table that it is named with.
-    fn older(path: &Path, format: u32, rows: &[(&str, &Key)]) -> SharedDatabase {
-        let (backend, _) = create::new_file(path).unwrap();
-        let database = SharedDatabase::open(backend, path, 0).unwrap();
-        database.prepare().unwrap();
+    fn keys() -> [Key; 3] {
+        [1, 2, 3].map(|number: u8| Key::from_bytes(vec![0x10 + number, 0, 0, 0, 1, number]))
+    }
+
+    fn opened(path: &Path) -> SharedDatabase {
+        let (backend, _) = create::existing(path).unwrap();
+        SharedDatabase::open(backend, path, 0).unwrap()
+    }
+
+    fn number(database: &SharedDatabase) -> u32 {
+        let meta = database.read().unwrap().transaction.open_table(META).unwrap();
+        let number = meta.get(META_FORMAT).unwrap().unwrap();
+        decode_format(number.value()).unwrap()
+    }
+
+    /// A file of an older format with these rows, each in the table that it is named with; and with entries that fill a tile,
+    /// all of whose hashes are stored. Tells that tile and the tree.
+    fn older(path: &Path, format: u32, rows: &[(&str, &Key)]) -> (FullTile, Tree) {
+        let entries: Vec<_> = (0..ENTRIES).map(|number| number.to_be_bytes().to_vec()).collect();
+        let (mut tree, mut filled) = (Tree::default(), Vec::new());
+        for entry in &entries {
+            tree.append(leaf_hash(entry), &mut filled);
+        }
+        let rebuild = Rebuild::create(path).unwrap();
+        rebuild.entries(0, &entries, &filled).unwrap();
+        rebuild.finish(1, &tree).unwrap();
+        rebuild.close().unwrap();
+        let database = opened(path);
         let transaction = database.begin_write().unwrap();
         for (table, key) in rows {
-            let row = [&[0; 8], VALUE.as_bytes()].concat();
+            let row = [1_u64.to_be_bytes().as_slice(), VALUE.as_bytes()].concat();
             let mut table = transaction.open_table(old_table(table)).unwrap();
             table.insert(key.as_bytes(), row.as_slice()).unwrap();
         }
+        let [tile] = <[FullTile; 1]>::try_from(filled).ok().unwrap();
         {
+            let mut tiles = transaction.open_table(TILES).unwrap();
+            tiles.insert((0, 0), tile.all_hashes().as_slice()).unwrap();
             let mut meta = transaction.open_table(META).unwrap();
             meta.insert(META_FORMAT, format.to_be_bytes().as_slice()).unwrap();
         }
         transaction.commit().unwrap();
-        database
+        database.close().unwrap();
+        (tile, tree)
     }
 
     #[test]
-    fn a_move_that_was_cut_off_is_no_file_of_the_old_format_and_goes_on() {
+    fn a_move_that_was_cut_off_is_no_file_of_an_older_format_and_goes_on() {
+        let keys = keys();
+        let [first, second, third] = &keys;
+        let all = [("rows", first), ("rows", second), ("rows", third)];
+        let spaces = [("rows-11", first), ("rows-12", second), ("rows-13", third)];
+        // As where the way from format 1 to 2 was cut off.
+        let both = [("rows", third), ("rows-11", first), ("rows-12", second)];
+        for (format, rows) in [(1, all), (2, spaces), (0x0100_0002, both)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("مخزن.redb");
+            older(&path, format, &rows);
+            let database = opened(&path);
+            assert_eq!(move_some(&database, 2), Ok((2, 1)));
+            assert_eq!(number(&database), FORMAT_MOVING);
+            database.close().unwrap();
+            // All of it is seen meanwhile.
+            let value = Some(VALUE.as_bytes().to_vec());
+            assert_eq!(peek(&path, &keys), Ok(Some(vec![value; 3])));
+            assert_eq!(RedbStore::check_integrity(&path).unwrap().rows, 3);
+
+            let database = opened(&path);
+            database.prepare().unwrap();
+            assert_eq!(number(&database), FORMAT);
+            let unmoved = OldRows::open(&database.read().unwrap().transaction).unwrap();
+            assert!(unmoved.0.is_empty(), "the old tables are gone");
+            for row in database.get_many(&keys).unwrap() {
+                let row = row.unwrap();
+                assert_eq!((row.version, row.bytes), (1, VALUE.into()));
+            }
+        }
+    }
+
+    #[test]
+    fn looking_at_an_older_file_changes_nothing_and_its_tiles_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("مخزن.redb");
-        let keys = [1, 2, 3].map(|number: u8| Key::from_bytes(vec![0x10 + number, 0, 0, 0, 1, number]));
+        let keys = keys();
         let [first, second, third] = &keys;
-        // As where the way from format 1 to 2 was cut off, too.
-        let rows = [("rows", first), ("rows-12", second), ("rows-13", third)];
-        let database = older(&path, 0x0100_0002, &rows);
-        assert_eq!(move_some(&database, 2), Ok((2, 1)));
-        assert_eq!(database.make_or_tell_format(), Ok(FORMAT_MOVING));
-        database.close().unwrap();
-        // All of it is seen meanwhile.
+        let rows = [("rows-11", first), ("rows-12", second), ("rows-13", third)];
+        let (tile, tree) = older(&path, 2, &rows);
+        let before = fs::read(&path).unwrap();
         let value = Some(VALUE.as_bytes().to_vec());
         assert_eq!(peek(&path, &keys), Ok(Some(vec![value; 3])));
-        assert_eq!(RedbStore::check_integrity(&path).unwrap().rows, 3);
-
-        let (backend, _) = create::existing(&path).unwrap();
-        let database = SharedDatabase::open(backend, &path, 0).unwrap();
+        let found = RedbStore::check_integrity(&path).unwrap();
+        assert_eq!(
+            (found.rows, found.journal_entries, found.tiles),
+            (3, u64::from(ENTRIES), 1)
+        );
+        assert!(fs::read(&path).unwrap() == before, "looking at it changes nothing");
+        // Nor does mending it: only who opens it brings it along.
+        repair(&path).unwrap();
+        let database = opened(&path);
+        assert_eq!(number(&database), 2);
         database.prepare().unwrap();
-        assert_eq!(database.make_or_tell_format(), Ok(FORMAT));
-        assert_eq!(OldRows::open(&database.read().unwrap().transaction).unwrap().0.len(), 0);
-        for row in database.get_many(&keys).unwrap() {
-            assert_eq!(row.unwrap().bytes, VALUE.as_bytes());
-        }
+        assert_eq!(database.load().unwrap().tree.frontier().root(), tree.frontier().root());
+        let above = TileId { level: 1, index: 0 };
+        let snapshot = database.snapshot().unwrap();
+        assert_eq!(tile_hashes(&snapshot, above, u64::from(ENTRIES)), Ok(vec![tile.root]));
     }
 
     #[test]
     fn an_old_file_with_a_log_is_refused_and_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("مخزن.redb");
-        let key = Key::from_bytes(vec![0x11, 0, 0, 0, 1]);
-        let database = older(&path, 2, &[("rows-11", &key)]);
+        let [key, ..] = keys();
+        older(&path, 2, &[("rows-11", &key)]);
+        let database = opened(&path);
         let transaction = database.begin_write().unwrap();
         {
             let mut meta = transaction.open_table(META).unwrap();
             meta.insert(META_LOG, [0; 8].as_slice()).unwrap();
         }
         transaction.commit().unwrap();
-        assert!(
-            database
-                .prepare()
-                .unwrap_err()
-                .to_string()
-                .contains("start and stop the version")
-        );
-        assert_eq!(database.make_or_tell_format(), Ok(2));
+        let refused = database.prepare().unwrap_err().to_string();
+        assert!(refused.contains("start and stop the version"), "{refused}");
+        assert_eq!(number(&database), 2);
+    }
+
+    #[test]
+    fn a_number_that_nobody_wrote_yet_is_refused() {
+        let found = FORMAT + 1;
+        let refused = StoreError::Format {
+            found,
+            expected: FORMAT,
+        };
+        assert_eq!(Layout::of(found), Err(refused));
     }
 }

@@ -8,9 +8,9 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 use super::containment::contained;
 use super::create;
 use super::database::{SharedDatabase, noted_log};
-use super::layout::{OldRows, is_older, refuse_old_log};
+use super::layout::{Layout, OldRows, refuse_old_log};
 use super::log::{LogPlace, recover};
-use super::schema::{FORMAT, META, META_FORMAT, decode_format, engine, opening};
+use super::schema::{META, META_FORMAT, decode_format, engine, opening};
 use super::spaces::RowTables;
 use crate::{Key, StoreError};
 
@@ -41,11 +41,12 @@ fn look(path: &Path, keys: &[Key]) -> Result<Option<Vec<Option<Vec<u8>>>>, Store
     let transaction = database
         .begin_read()
         .map_err(|error| StoreError::engine("beginning to read")(error.into()))?;
+    // First, because what another version's log means is not known.
+    layout_of(&transaction)?;
     // Its last rows are in its log.
     if noted_log(&transaction)?.is_some() {
         return Ok(None);
     }
-    check_format(&transaction)?;
     // Where bringing an older one along was cut off, some rows have moved already.
     let unmoved = OldRows::open(&transaction)?;
     let rows = RowTables::new(transaction);
@@ -121,10 +122,8 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
     contained("mending the file", || {
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
         opened.still_at(path)?;
-        let found = database.make_or_tell_format()?;
-        if found != FORMAT {
-            require_known(found)?;
-            // What it would mean is not known.
+        // One of an older format stays so; what a newer one's log would mean is not known.
+        if database.make_or_tell_layout()? == Layout::Older {
             refuse_old_log(database.log()?.is_some())?;
         }
         if let Some(noted) = database.log()? {
@@ -139,20 +138,10 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Refuses a format that this store cannot read.
-fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
+/// Its layout, if it is one that this store can read.
+fn layout_of(transaction: &ReadTransaction) -> Result<Layout, StoreError> {
     let meta = transaction.open_table(META).map_err(opening)?;
     let found = meta.get(META_FORMAT).map_err(engine("reading the format"))?;
     let found = found.ok_or_else(|| StoreError::corrupt("the format is missing"))?;
-    require_known(decode_format(found.value())?)
-}
-
-fn require_known(found: u32) -> Result<(), StoreError> {
-    if found == FORMAT || is_older(found) {
-        return Ok(());
-    }
-    Err(StoreError::Format {
-        found,
-        expected: FORMAT,
-    })
+    Layout::of(decode_format(found.value())?)
 }

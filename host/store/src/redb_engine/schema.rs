@@ -10,12 +10,14 @@ use super::spaces::RowTables;
 use crate::StoreError;
 use crate::tree::{TreeRows, complete_root};
 
-/// Format of the file. Another number means that the tables mean something else.
+/// Format of the file. Another number means that the tables mean something else, or that there may be more to the store
+/// than its file. Whoever raises it says in `layout.rs` what becomes of older files.
 pub(crate) const FORMAT: u32 = 3;
 
 /// Sequence number → the entry's bytes.
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
-/// Tile level and index → 256 hashes, or on level 0 the root over them. Full tiles only.
+/// Tile level and index → 256 hashes, or on level 0 the root over them. Full tiles only. Those of level 0 that a store of an
+/// older format wrote stay as they are: with 256 hashes.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
 /// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
 /// the first such deletion.

@@ -7,6 +7,7 @@ use mihwar_model::OrgId;
 use mihwar_store::{Batch, Edit, Key, RedbStore, Space, Store, StoreError, hold, peek, repair};
 
 use crate::disk::settings;
+use crate::reopen::set_format;
 
 fn key(number: u32) -> Key {
     Key::space(Space(0x10), OrgId::FIRST).u32(number).finish()
@@ -80,6 +81,33 @@ async fn a_killed_store_is_its_file_and_its_log() {
     assert_eq!(peek(&path, &[key(6)]), Ok(Some(vec![Some("شكوى".into())])));
     hold(&path).unwrap().release().unwrap();
     assert_eq!(rows(&path).await, 7);
+}
+
+#[tokio::test]
+async fn a_file_is_brought_along_together_with_its_log() {
+    for mended in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = killed(folder.path(), "مقتول", 7).await;
+        set_format(&path, 2);
+        assert_eq!(RedbStore::check_integrity(&path).unwrap().journal_entries, 7);
+        assert_eq!(peek(&path, &[key(1)]), Ok(None));
+        if mended {
+            repair(&path).unwrap();
+            assert_eq!(peek(&path, &[key(6)]), Ok(Some(vec![Some("شكوى".into())])));
+        }
+        assert_eq!(rows(&path).await, 7);
+        assert!(!wal(&path).exists());
+    }
+}
+
+#[tokio::test]
+async fn a_newer_file_with_a_log_is_refused_before_either_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = killed(folder.path(), "مقتول", 3).await;
+    set_format(&path, 7);
+    let before = (fs::read(&path).unwrap(), fs::read(wal(&path)).unwrap());
+    assert_eq!(peek(&path, &[]), Err(StoreError::Format { found: 7, expected: 3 }));
+    assert!((fs::read(&path).unwrap(), fs::read(wal(&path)).unwrap()) == before);
 }
 
 #[tokio::test]

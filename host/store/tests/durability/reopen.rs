@@ -114,26 +114,29 @@ async fn a_second_opening_is_told_so() {
     write(&store, 0..1).await;
 }
 
+/// Has the file say that it has another format.
+pub(crate) fn set_format(path: &Path, format: u32) {
+    const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+    let database = Database::open(path).unwrap();
+    let transaction = database.try_begin_write().unwrap();
+    transaction
+        .open_table(META)
+        .unwrap()
+        .insert("format", format.to_be_bytes().as_slice())
+        .unwrap();
+    transaction.commit().unwrap();
+}
+
 #[test]
 fn a_file_of_another_format_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     drop(open(&path));
-    const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-    let database = Database::open(&path).unwrap();
-    let transaction = database.try_begin_write().unwrap();
-    let format = 7_u32.to_be_bytes();
-    transaction
-        .open_table(META)
-        .unwrap()
-        .insert("format", format.as_slice())
-        .unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    set_format(&path, 7);
     let error = RedbStore::open(&path, settings()).err();
-    assert_eq!(error, Some(StoreError::Format { found: 7, expected: 2 }));
+    assert_eq!(error, Some(StoreError::Format { found: 7, expected: 3 }));
     let before = std::fs::read(&path).unwrap();
-    assert_eq!(peek(&path, &[]), Err(StoreError::Format { found: 7, expected: 2 }));
+    assert_eq!(peek(&path, &[]), Err(StoreError::Format { found: 7, expected: 3 }));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
