@@ -109,7 +109,7 @@ async fn every_older_format_comes_here_and_its_read_models_leave_no_trace() {
         let clock = ManualClock::at(Time(1_790_000_000_000));
         let mut steps = Vec::new();
         let done = upgrade(&config, &clock, &mut |progress: UpgradeProgress| {
-            steps.push(progress.step)
+            steps.push(progress.step);
         })
         .await;
         let done = done.unwrap().unwrap();
