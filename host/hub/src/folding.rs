@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mihwar_model::{DeliveryId, Enriched, Event, EventBody, FeedbackId, Kind, Received, Routed, Time};
 use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
 
+use crate::facets::{self, Blocks};
 use crate::fault::Fault;
 use crate::head_row;
 use crate::keys::{self, Lookup};
@@ -15,6 +16,7 @@ use crate::rows::{self, DeliveryRow, DeliveryState, Head};
 pub(crate) struct Touched {
     heads: BTreeMap<FeedbackId, Option<Head>>,
     deliveries: BTreeMap<Key, Option<DeliveryRow>>,
+    facets: Blocks,
 }
 
 /// What a fold leaves to be written.
@@ -26,7 +28,7 @@ pub(crate) struct Folded {
     pub(crate) counts: BTreeMap<Key, i64>,
     /// Rows that were not there before, counts aside.
     pub(crate) new_rows: u64,
-    /// Heads and deliveries, for who goes on before they are written.
+    /// Heads, deliveries and blocks of facets, for who goes on before they are written.
     pub(crate) touched: Touched,
 }
 
@@ -66,9 +68,10 @@ pub(crate) fn no_event(sequence: u64, detail: &str) -> Fault {
     }
 }
 
-/// Heads and deliveries that events speak of and that were there before them.
+/// Heads and deliveries that events speak of and that were there before them, and the records whose facets may change.
 #[derive(Default)]
 struct Wanted {
+    records: Vec<FeedbackId>,
     heads: BTreeSet<FeedbackId>,
     deliveries: BTreeSet<Key>,
     new_heads: BTreeSet<FeedbackId>,
@@ -80,10 +83,20 @@ impl Wanted {
         let mut wanted = Self::default();
         for (_, event) in events {
             match &event.body {
-                EventBody::Received(e) if e.revision > 1 => wanted.head(e.feedback),
-                EventBody::Received(e) => drop(wanted.new_heads.insert(e.feedback)),
-                EventBody::Enriched(e) => wanted.head(e.feedback),
+                EventBody::Received(e) => {
+                    wanted.records.push(e.feedback);
+                    if e.revision > 1 {
+                        wanted.head(e.feedback);
+                    } else {
+                        wanted.new_heads.insert(e.feedback);
+                    }
+                }
+                EventBody::Enriched(e) => {
+                    wanted.records.push(e.feedback);
+                    wanted.head(e.feedback);
+                }
                 EventBody::Routed(e) => {
+                    wanted.records.push(e.feedback);
                     wanted.head(e.feedback);
                     wanted
                         .new_deliveries
@@ -156,6 +169,7 @@ impl Folding {
             rows: Touched {
                 heads: find(view, &recent.heads, wanted.heads, |id| keys::head(*id), read_head).await?,
                 deliveries: find(view, &recent.deliveries, wanted.deliveries, Key::clone, read_delivery).await?,
+                facets: Blocks::load(view, &recent.facets, wanted.records).await?,
             },
             ..Self::default()
         })
@@ -245,9 +259,9 @@ impl Folding {
             self.new_rows += 1;
             self.count("instance", received.instance.as_str(), 1);
             lookups.push(Some(Lookup::Contact(received.contact)));
-            lookups.push(Some(Lookup::Instance(received.instance.clone())));
         }
         self.count_kind(received.kind, 1);
+        self.rows.facets.insert(feedback);
         for lookup in lookups.into_iter().flatten() {
             self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));
         }
@@ -291,8 +305,6 @@ impl Folding {
             };
             self.new_rows += 1;
             self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));
-            let entry = Lookup::Destination(route.destination.clone()).entry(routed.feedback);
-            self.edits.push(Edit::Put(entry, Vec::new()));
             if let Some(Some(head)) = self.rows.heads.get_mut(&routed.feedback)
                 && !head.destinations.contains(&route.destination)
             {
@@ -325,9 +337,11 @@ impl Folding {
 
     /// What is to be written.
     pub(crate) fn finish(mut self) -> Result<Folded, Fault> {
-        let new_rows = self.new_rows + self.edits.len() as u64;
+        let new_rows = self.new_rows + self.rows.facets.opened() + self.edits.len() as u64;
         for (id, head) in &self.rows.heads {
             if let Some(head) = head {
+                // Once for all events of a record: where its place is, `received` has decided.
+                self.rows.facets.set(*id, &facets::codes(head));
                 self.edits.push(Edit::Put(keys::head(*id), head_row::encode(head)?));
             }
         }
@@ -336,6 +350,7 @@ impl Folding {
                 self.edits.push(Edit::Put(key.clone(), rows::encode(row)?));
             }
         }
+        self.rows.facets.write(&mut self.edits);
         Ok(Folded {
             edits: self.edits,
             counts: self.counts,

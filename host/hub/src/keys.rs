@@ -32,25 +32,15 @@ pub(crate) const DELIVERY: Space = Space(0x23);
 pub(crate) const COUNT: Space = Space(0x24);
 pub(crate) const OF_CONTACT: Space = Space(0x25);
 pub(crate) const OF_THREAD: Space = Space(0x26);
-pub(crate) const OF_DESTINATION: Space = Space(0x27);
-pub(crate) const OF_INSTANCE: Space = Space(0x28);
+// 0x27 and 0x28 were records by department and by instance; they are not used again.
+pub(crate) const FACETS: Space = Space(0x29);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 pub(crate) const FILE: Space = Space(0x31);
 pub(crate) const LINEAGE: Space = Space(0x32);
 
 /// All read models, in the order in which they are compared; where they stand comes last.
-pub(crate) const READ_MODELS: [Space; 9] = [
-    HEAD,
-    HISTORY,
-    DELIVERY,
-    COUNT,
-    OF_CONTACT,
-    OF_THREAD,
-    OF_DESTINATION,
-    OF_INSTANCE,
-    POSITION,
-];
+pub(crate) const READ_MODELS: [Space; 8] = [HEAD, HISTORY, DELIVERY, COUNT, OF_CONTACT, OF_THREAD, FACETS, POSITION];
 
 /// What becomes of each space's rows in a backup. Whatever comes and goes, and whatever is small, goes into every
 /// increment whole. Spaces that grow with the records go by what changed; there, deletions are rare, since each is noted.
@@ -296,14 +286,17 @@ pub(crate) fn head(feedback: FeedbackId) -> Key {
     Key::space(HEAD, ORG).id(feedback.to_bytes()).finish()
 }
 
+/// The lowest id that can be made at a time.
+pub(crate) fn first_id_at(time: Time) -> [u8; 16] {
+    let millis = u64::try_from(time.0).unwrap_or(0).min((1 << 48) - 1);
+    let mut id = [0_u8; 16];
+    id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    id
+}
+
 /// Feedback received in `[from, to)`; its ids sort by the time of receipt.
 pub(crate) fn heads_between(from: Option<Time>, to: Option<Time>) -> KeyRange {
-    let bound = |time: Time| {
-        let millis = u64::try_from(time.0).unwrap_or(0).min((1 << 48) - 1);
-        let mut id = [0_u8; 16];
-        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
-        Key::space(HEAD, ORG).id(id).finish()
-    };
+    let bound = |time: Time| Key::space(HEAD, ORG).id(first_id_at(time)).finish();
     let start = from.map_or_else(|| Key::space(HEAD, ORG).finish(), bound);
     let end = to.map_or_else(|| Key::space(HEAD, ORG).id([0xFF; 16]).u8(0).finish(), bound);
     KeyRange::between(start, end)
@@ -322,13 +315,24 @@ pub(crate) fn delivery(delivery: DeliveryId) -> Key {
     Key::space(DELIVERY, ORG).id(delivery.to_bytes()).finish()
 }
 
+/// The facets of a block of records, of which `first` is the lowest that may be there.
+pub(crate) fn facets(first: [u8; 16]) -> Key {
+    Key::space(FACETS, ORG).id(first).finish()
+}
+
+/// The blocks of facets that begin at `id` or before.
+pub(crate) fn facets_up_to(id: [u8; 16]) -> KeyRange {
+    KeyRange::between(
+        Key::space(FACETS, ORG).finish(),
+        Key::space(FACETS, ORG).id(id).u8(0).finish(),
+    )
+}
+
 /// What feedback can be looked up by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Contact(ContactId),
     Thread(ThreadId),
-    Destination(InstanceName),
-    Instance(InstanceName),
 }
 
 impl Lookup {
@@ -336,8 +340,6 @@ impl Lookup {
         match self {
             Self::Contact(contact) => Key::space(OF_CONTACT, ORG).id(contact.to_bytes()),
             Self::Thread(thread) => Key::space(OF_THREAD, ORG).id(thread.to_bytes()),
-            Self::Destination(name) => Key::space(OF_DESTINATION, ORG).text(name.as_str()),
-            Self::Instance(name) => Key::space(OF_INSTANCE, ORG).text(name.as_str()),
         }
     }
 
@@ -381,8 +383,7 @@ pub(crate) const fn model_name(space: Space) -> &'static str {
         COUNT => "count",
         OF_CONTACT => "of contact",
         OF_THREAD => "of thread",
-        OF_DESTINATION => "of department",
-        OF_INSTANCE => "of instance",
+        FACETS => "facets",
         _ => "unknown",
     }
 }
@@ -398,6 +399,7 @@ pub(crate) fn describe(key: &Key) -> String {
         }),
         Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
         Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
+        Some(FACETS) => last_id(key).map(|id| format!("a block from feedback {} on", FeedbackId::from_bytes(id))),
         _ => last_id(key).zip(looked_up(key)).map(|(id, by)| {
             let feedback = FeedbackId::from_bytes(id);
             format!("feedback {feedback} under {by}")
@@ -412,8 +414,6 @@ fn looked_up(key: &Key) -> Option<String> {
     Some(match Space(*key.as_bytes().first()?) {
         OF_CONTACT => format!("contact {}", ContactId::from_bytes(parts.id().ok()?)),
         OF_THREAD => format!("thread {}", ThreadId::from_bytes(parts.id().ok()?)),
-        OF_DESTINATION => format!("department {}", parts.text().ok()?),
-        OF_INSTANCE => format!("instance {}", parts.text().ok()?),
         _ => return None,
     })
 }
@@ -426,14 +426,13 @@ mod tests {
 
     use super::{FILE, LINEAGE, NATURES, READ_MODELS};
     use super::{
-        Lookup, count, delivery, describe, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh, inbox_of,
-        inbox_parts, inbox_put_off, last_id, position, token,
+        Lookup, count, delivery, describe, facets, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh,
+        inbox_of, inbox_parts, inbox_put_off, last_id, position, token,
     };
 
     #[test]
     fn rows_of_read_models_are_told_with_the_ids_that_commands_take() {
         let feedback = FeedbackId::from_bytes([0xAB; 16]);
-        let billing = InstanceName::new("billing").unwrap();
         assert_eq!(describe(&head(feedback)), format!("feedback {feedback}"));
         assert_eq!(
             describe(&history(feedback, 7)),
@@ -442,8 +441,8 @@ mod tests {
         let id = DeliveryId::from_bytes([2; 16]);
         assert_eq!(describe(&delivery(id)), format!("delivery {id}"));
         assert_eq!(
-            describe(&Lookup::Destination(billing).entry(feedback)),
-            format!("feedback {feedback} under department billing")
+            describe(&facets([0xAB; 16])),
+            format!("a block from feedback {feedback} on")
         );
         let contact = ContactId::from_bytes([3; 16]);
         assert_eq!(

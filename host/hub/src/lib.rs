@@ -17,6 +17,7 @@ mod core;
 mod delivery;
 mod doors;
 mod enrichment;
+mod facets;
 mod fault;
 mod folding;
 mod format;

@@ -1,13 +1,10 @@
-//! Lists of feedback: which records match, and where a page begins.
+//! Lists of feedback: which records match.
 
-use mihwar_model::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Tag, ThreadId, Time};
-use mihwar_store::{Key, KeyRange, Order, View};
+use mihwar_model::{Channel, ContactId, InstanceName, Kind, Language, Tag, ThreadId, Time};
 
-use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, records};
+use super::candidates::{Candidate, Candidates};
+use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, records};
 use crate::core::Core;
-use crate::fault::Fault;
-use crate::head_row;
-use crate::keys::{self, Lookup};
 use crate::projection;
 use crate::rows::Head;
 
@@ -70,7 +67,7 @@ pub struct FeedbackPage {
     pub items: Vec<FeedbackRecord>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<String>,
-    /// How many records were looked at.
+    /// How many records were looked at; those whose facets alone were, are not among them.
     pub scanned: u64,
 }
 
@@ -89,23 +86,25 @@ pub(crate) async fn feedback_page(
         .map(crate::text::fold)
         .filter(|text| !text.is_empty());
     let looked_max = if search.is_some() { OPENED_MAX } else { LOOKED_AT_MAX };
-    let mut scan = Scan::new(filter, cursor)?;
+    let mut candidates = Candidates::new(filter, cursor)?;
     let (mut items, mut scanned, mut bytes) = (Vec::new(), 0, 0);
     while items.len() < limit && scanned < looked_max {
-        let wanted = (limit - items.len()).max(64).min(looked_max - scanned);
-        let Some(heads) = scan.next(&*view, wanted).await? else {
+        let lacking = limit - items.len();
+        let most = lacking.max(64).min(looked_max - scanned);
+        let Some(heads) = candidates.next(&*view, lacking, most).await? else {
             break;
         };
         for piece in heads.chunks(OPENED_TOGETHER) {
-            let matching = |head: &&Head| matches(filter, head);
-            let found = |(_, head): &(_, Option<Head>)| head.as_ref().filter(matching).cloned();
-            let matched: Vec<Option<Head>> = piece.iter().map(found).collect();
-            let asked = matched.iter().flatten().cloned().collect();
+            let fits = |(_, head): &Candidate| head.as_ref().is_some_and(|head| matches(filter, head));
+            // Without a search, no more are opened than the page has room for.
+            let room = search.as_ref().map_or(limit - items.len(), |_| OPENED_TOGETHER);
+            let asked = piece.iter().filter(|&candidate| fits(candidate));
+            let asked = asked.take(room).filter_map(|(_, head)| head.clone()).collect();
             let mut records = records(core, &*view, asked).await?.into_iter();
-            for ((position, _), head) in piece.iter().zip(matched) {
+            for candidate in piece {
                 scanned += 1;
-                let reached = scan.reach(*position);
-                let Some((record, weight)) = head.and_then(|_| records.next()) else {
+                candidates.reach(candidate.0);
+                let Some((record, weight)) = fits(candidate).then(|| records.next()).flatten() else {
                     continue;
                 };
                 if search.as_deref().is_none_or(|search| contains(&record, search)) {
@@ -115,96 +114,22 @@ pub(crate) async fn feedback_page(
                 if items.len() >= limit || bytes >= PAGE_BYTES_MAX {
                     return Ok(FeedbackPage {
                         items,
-                        next: Some(reached),
+                        next: candidates.after_full(),
                         scanned: scanned as u64,
                     });
                 }
             }
         }
     }
-    let next = if scan.ended { None } else { scan.reached.clone() };
     Ok(FeedbackPage {
         items,
-        next,
+        next: candidates.after_all(),
         scanned: scanned as u64,
     })
 }
 
-/// A walk over heads, newest first: over all of them, or over one index.
-struct Scan {
-    range: Option<KeyRange>,
-    indexed: bool,
-    bounds: KeyRange,
-    reached: Option<String>,
-    ended: bool,
-}
-
-type Walked = Vec<([u8; 16], Option<Head>)>;
-
-impl Scan {
-    fn new(filter: &FeedbackFilter, cursor: Option<&str>) -> Result<Self, QueryError> {
-        let lookup = [
-            filter.contact.map(Lookup::Contact),
-            filter.thread.map(Lookup::Thread),
-            filter.destination.clone().map(Lookup::Destination),
-            filter.instance.clone().map(Lookup::Instance),
-        ];
-        let lookup = lookup.into_iter().flatten().next();
-        let bounds = keys::heads_between(filter.from, filter.to);
-        let mut range = lookup.as_ref().map_or_else(|| bounds.clone(), Lookup::entries);
-        if let Some(cursor) = cursor {
-            let id = FeedbackId::from_bytes(cursor_id(cursor)?);
-            range = range.before(
-                &lookup
-                    .as_ref()
-                    .map_or_else(|| keys::head(id), |lookup| lookup.entry(id)),
-            );
-        }
-        Ok(Self {
-            range: Some(range),
-            indexed: lookup.is_some(),
-            bounds,
-            reached: cursor.map(str::to_owned),
-            ended: false,
-        })
-    }
-
-    async fn next(&mut self, view: &dyn View, limit: usize) -> Result<Option<Walked>, Fault> {
-        let Some(range) = self.range.take() else {
-            self.ended = true;
-            return Ok(None);
-        };
-        let page = view.scan(range, Order::Descending, limit).await?;
-        self.range = page.next;
-        self.ended = self.range.is_none();
-        let ids: Vec<_> = page.rows.iter().filter_map(|row| keys::last_id(&row.key)).collect();
-        if !self.indexed {
-            let mut walked = Vec::with_capacity(ids.len());
-            for (id, row) in ids.into_iter().zip(page.rows) {
-                let head = head_row::decode(FeedbackId::from_bytes(id), &row.value.bytes)?;
-                walked.push((id, Some(head)));
-            }
-            return Ok(Some(walked));
-        }
-        let lookups: Vec<Key> = ids.iter().map(|id| keys::head(FeedbackId::from_bytes(*id))).collect();
-        let found = view.get_many(&lookups).await?;
-        let mut walked = Vec::with_capacity(ids.len());
-        for ((id, key), row) in ids.into_iter().zip(&lookups).zip(found) {
-            let row = row.filter(|_| self.bounds.contains(key));
-            let head = row.map(|row| head_row::decode(FeedbackId::from_bytes(id), &row.bytes));
-            walked.push((id, head.transpose()?));
-        }
-        Ok(Some(walked))
-    }
-
-    fn reach(&mut self, id: [u8; 16]) -> String {
-        let text = cursor_text(id);
-        self.reached = Some(text.clone());
-        text
-    }
-}
-
-fn matches(filter: &FeedbackFilter, head: &Head) -> bool {
+/// Whether the facts of a record are what is asked for.
+pub(super) fn matches(filter: &FeedbackFilter, head: &Head) -> bool {
     fn fits<T: PartialEq>(wanted: Option<&T>, found: &T) -> bool {
         wanted.is_none_or(|wanted| wanted == found)
     }

@@ -2,8 +2,11 @@
 //! page looks at a bounded number of rows, so that no filter makes a reader wait for long: a page may
 //! hold few items, or none, and still have a next one.
 
+mod candidates;
 mod deliveries;
 mod feedback_list;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

@@ -1,5 +1,7 @@
 //! Rebuilding after damage, after being cut off, and beside the fold that goes along with the writes.
 
+mod facets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -33,6 +35,10 @@ fn id(number: usize) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[8..].copy_from_slice(&(number as u64 + 1).to_be_bytes());
     bytes
+}
+
+fn record(number: usize) -> FeedbackId {
+    FeedbackId::from_bytes(id(number))
 }
 
 /// A history told by numbers: whatever they are, it is one that a hub could have.
