@@ -78,12 +78,13 @@ mod tests {
     use super::super::schema::encode_row;
     use super::super::store::RedbStore;
     use super::*;
+    use crate::file_system::OsFiles;
 
     const VALUE: &str = "قيمة";
 
     /// A file of format 1 with these rows.
     fn of_all_rows(path: &Path, keys: &[Key]) -> SharedDatabase {
-        let (backend, _) = create::new_file(path).unwrap();
+        let backend = create::new_file(&OsFiles, path).unwrap();
         let database = SharedDatabase::open(backend, path, 0).unwrap();
         database.prepare().unwrap();
         let transaction = database.begin_write().unwrap();
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(peek(&path, &keys), Ok(Some(vec![value; 3])));
         assert_eq!(RedbStore::check_integrity(&path).unwrap().rows, 3);
 
-        let (backend, _) = create::existing(&path).unwrap();
+        let backend = create::existing(&OsFiles, &path).unwrap();
         let database = SharedDatabase::open(backend, &path, 0).unwrap();
         database.prepare().unwrap();
         assert_eq!(database.make_or_tell_format(), Ok(FORMAT));

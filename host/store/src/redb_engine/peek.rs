@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
@@ -12,7 +13,8 @@ use super::layout::{ALL_ROWS, FORMAT_MOVING, FORMAT_OF_ALL_ROWS};
 use super::log::{LogPlace, recover};
 use super::schema::{FORMAT, META, META_FORMAT, decode_format, decode_row, engine, opening};
 use super::spaces::RowTables;
-use crate::{Key, StoreError};
+use crate::file_system::OsFiles;
+use crate::{FileSystem, Key, StoreError};
 
 /// Memory for pages while a file is mended.
 const CACHE_BYTES: usize = 20 << 20;
@@ -122,10 +124,12 @@ fn unopened(path: &Path, error: DatabaseError) -> StoreError {
 /// # Errors
 /// As [`peek`].
 pub fn repair(path: &Path) -> Result<(), StoreError> {
-    let (backend, opened) = create::existing(path)?;
+    let files: Arc<dyn FileSystem> = Arc::new(OsFiles);
+    let file = create::existing(&*files, path)?;
+    let opened = file.id();
     contained("mending the file", || {
-        let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
-        opened.still_at(path)?;
+        let database = SharedDatabase::open(file, path, CACHE_BYTES)?;
+        opened.still_at(&*files, path)?;
         let found = database.make_or_tell_format()?;
         // One of an older format has no log; what a newer one's would mean is not known.
         if !matches!(found, FORMAT_OF_ALL_ROWS | FORMAT_MOVING | FORMAT) {
@@ -135,7 +139,7 @@ pub fn repair(path: &Path) -> Result<(), StoreError> {
             });
         }
         if let Some(noted) = database.log()? {
-            let log = LogPlace::beside(path).existing(&noted)?;
+            let log = LogPlace::beside(&files, path).existing(&noted)?;
             recover(&database, &log, &noted)?;
             database.checkpoint(None)?;
             if let Err(error) = log.remove() {
