@@ -15,6 +15,11 @@ impl Random {
         self.0.next_u64()
     }
 
+    /// The numbers themselves.
+    pub(crate) fn numbers(&mut self) -> &mut SplitMix64 {
+        &mut self.0
+    }
+
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
@@ -33,12 +38,6 @@ impl Random {
             text.push_str(words[self.below(words.len())]);
         }
         text.into_bytes()
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (2..=items.len()).rev() {
-            items.swap(end - 1, self.below(end));
-        }
     }
 }
 
