@@ -21,6 +21,11 @@ impl Luck {
         self.0.next_u64()
     }
 
+    /// The numbers themselves.
+    pub(crate) fn numbers(&mut self) -> &mut SplitMix64 {
+        &mut self.0
+    }
+
     /// From `least` to `most`, both included.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.next() % (most - least + 1)
