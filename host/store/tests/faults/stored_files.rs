@@ -163,11 +163,13 @@ async fn what_a_killed_process_began_is_durable_when_the_next_one_answers() {
         disk.kill();
         disk.order(None);
         let folder = open(&disk).unwrap();
-        folder.delete(id(1)).await.unwrap();
-        put(&folder, &[0x101, 0x102, 3]).await.unwrap();
-        let mut fates: Fates = [0x101, 0x102, 3].map(|number| (number, Fate::There)).into();
-        fates.extend([(1, Fate::Gone), (2, there_if(written))]);
         let moment = format!("killed at operation {at}, then without power");
+        folder.delete(id(1)).await.unwrap();
+        let mut fates = Fates::from([(1, Fate::Gone), (2, there_if(written))]);
+        // Before anything else makes their folder durable.
+        judge(&disk.after_the_worst_power_cut(), &fates, &moment).await;
+        put(&folder, &[0x101, 0x102, 3]).await.unwrap();
+        fates.extend([0x101, 0x102, 3].map(|number| (number, Fate::There)));
         judge(&disk.after_the_worst_power_cut(), &fates, &moment).await;
         if deleted {
             assert!(at > 20, "only {at} operations");
