@@ -1,5 +1,7 @@
 //! What fault tests share: how long they run, chance that can be repeated, and what they tell.
 
+use mihwar_model::SplitMix64;
+
 /// Environment variable: a fault test does this many times its usual rounds. Default 1.
 const ROUNDS: &str = "MIHWAR_FAULT_ROUNDS";
 /// Environment variable: the seed to repeat. Default: another one in each run.
@@ -22,11 +24,11 @@ pub fn report_faults(name: &str, figures: &[(&str, u64)]) {
     eprintln!("faults: {name}: {}", figures.join(", "));
 }
 
-/// Chance from a seed (splitmix64). Says its seed when the test that holds it fails.
+/// Chance from a seed. Says its seed when the test that holds it fails.
 #[derive(Debug)]
 pub struct Dice {
     seed: u64,
-    state: u64,
+    numbers: SplitMix64,
 }
 
 impl Dice {
@@ -38,7 +40,10 @@ impl Dice {
         let of_now = now.map_or(0, |now| u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20));
         // Short enough to be typed.
         let seed = number(SEED).unwrap_or(of_now % 1_000_000_000);
-        Self { seed, state: seed }
+        Self {
+            seed,
+            numbers: SplitMix64::new(seed),
+        }
     }
 
     /// The seed.
@@ -49,11 +54,7 @@ impl Dice {
 
     /// A number below `end`; 0 when there is none.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % end.max(1)
+        self.numbers.below(end)
     }
 }
 

@@ -29,7 +29,7 @@ const PROGRAMS: [&str; 7] = [
 /// Parts of the names of single tests that belong to it, wherever they are.
 const TESTS: [&str; 3] = ["faults", "simulation", "rebuild"];
 /// What every run must tell of: a test that has fallen silent fails the run, whatever else passes.
-const ROWS: [&str; 27] = [
+const ROWS: [&str; 29] = [
     "a clock in 1970",
     "a disk that lies",
     "a read-only folder",
@@ -51,6 +51,8 @@ const ROWS: [&str; 27] = [
     "store, disk dead from the Nth operation",
     "store, disk full from the Nth write and room again later",
     "store, opening and closing, disk dead from the Nth operation",
+    "store, power cut after each change of stored files",
+    "store, power cut after each change while it is compacted",
     "store, power cuts with writes lost, torn and reordered",
     "store, process dead at each step of a compaction",
     "store, process killed during a compaction",

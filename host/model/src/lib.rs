@@ -37,5 +37,5 @@ pub use limits::{
 };
 pub use names::{InstanceName, InvalidName, Kind, Language, Tag};
 pub use problem::FieldProblem;
-pub use random::{OsRandomness, Randomness, SeededRandomness};
+pub use random::{OsRandomness, Randomness, SeededRandomness, SplitMix64};
 pub use score::Score;

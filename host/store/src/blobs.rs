@@ -1,55 +1,35 @@
 //! Files for what is too large for a row. The bytes are opaque here; rooms above encrypt them first.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+mod error;
+mod hold;
+
+use std::collections::BTreeSet;
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use redb::StorageBackend as _;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::Execution;
-
-/// Why a blob could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum BlobError {
-    /// There is no such blob.
-    #[error("blob {0} does not exist")]
-    Missing(Uuid),
-    /// There is a blob with this id already. Blobs are never overwritten.
-    #[error("blob {0} exists already")]
-    Exists(Uuid),
-    /// The range reaches beyond the blob's end, or ends before it starts.
-    #[error("bytes {start}..{end} are not all within blob {id} of {size} bytes")]
-    Range {
-        /// Id of the blob.
-        id: Uuid,
-        /// First byte asked for.
-        start: u64,
-        /// Byte after the last one asked for.
-        end: u64,
-        /// Size of the blob in bytes.
-        size: u64,
-    },
-    /// The disk failed.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
+pub use self::error::BlobError;
+use self::error::{at, missing};
+pub use self::hold::BlobHold;
+use crate::file_system::{OsFiles, folder_of};
+use crate::{Execution, FileSystem, OpenedFile, Opening};
 
 /// A folder of blobs: `<root>/<two hex digits>/<id>`. A blob is complete and durable, or not there at all.
 #[derive(Clone, Debug)]
 pub struct BlobFolder {
+    files: Arc<dyn FileSystem>,
     root: Arc<Path>,
     /// How many [`BlobHold`]s there are.
     holds: Arc<Mutex<usize>>,
+    /// Folders in the root whose names are durable for certain. That one is there says nothing: whoever made it may have
+    /// been killed, or have failed, before it was synced.
+    lasting: Arc<Mutex<BTreeSet<PathBuf>>>,
     execution: Execution,
 }
 
@@ -60,20 +40,31 @@ impl BlobFolder {
     /// # Errors
     /// [`BlobError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, BlobError> {
-        let root = root.into();
-        for name in [PARTS, HELD] {
-            let folder = root.join(name);
-            if folder.exists() {
-                fs::remove_dir_all(&folder).map_err(at(&folder))?;
-            }
-            make_folder(&folder).map_err(at(&folder))?;
-        }
-        sync_folder(&root)?;
-        Ok(Self {
+        Self::open_on(Arc::new(OsFiles), root)
+    }
+
+    /// The same in another file system: for tests with a disk that fails or loses power.
+    ///
+    /// # Errors
+    /// As [`BlobFolder::open`].
+    pub fn open_on(files: Arc<dyn FileSystem>, root: impl Into<PathBuf>) -> Result<Self, BlobError> {
+        let root: PathBuf = root.into();
+        let blobs = Self {
+            files,
             root: root.into(),
             holds: Arc::default(),
+            lasting: Arc::default(),
             execution: Execution::Threads,
-        })
+        };
+        blobs.make_root(&blobs.root)?;
+        for name in [PARTS, HELD] {
+            let folder = blobs.root.join(name);
+            blobs.remove_folder(&folder).map_err(at(&folder))?;
+            blobs.make_folder(&folder).map_err(at(&folder))?;
+        }
+        // From here on what was in the two before is destroyed.
+        blobs.sync_folder(&blobs.root)?;
+        Ok(blobs)
     }
 
     /// The same folder, with its blocking work done there.
@@ -119,8 +110,13 @@ impl BlobFolder {
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Io`].
     pub async fn read(&self, id: Uuid) -> Result<Vec<u8>, BlobError> {
-        let path = self.path(id);
-        self.blocking(move || fs::read(&path).map_err(missing(id, &path))).await
+        let (path, files) = (self.path(id), Arc::clone(&self.files));
+        self.blocking(move || {
+            let file = open_blob(&*files, id, &path)?;
+            let size = file.len().map_err(at(&path))?;
+            read_part(&file, 0, size).map_err(at(&path))
+        })
+        .await
     }
 
     /// Part of a blob.
@@ -128,10 +124,10 @@ impl BlobFolder {
     /// # Errors
     /// [`BlobError::Range`], [`BlobError::Missing`] or [`BlobError::Io`].
     pub async fn read_range(&self, id: Uuid, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
-        let path = self.path(id);
+        let (path, files) = (self.path(id), Arc::clone(&self.files));
         self.blocking(move || {
-            let mut file = File::open(&path).map_err(missing(id, &path))?;
-            let size = file.metadata().map_err(at(&path))?.len();
+            let file = open_blob(&*files, id, &path)?;
+            let size = file.len().map_err(at(&path))?;
             let length = range.end.checked_sub(range.start);
             let Some(length) = length.filter(|_| range.end <= size) else {
                 return Err(BlobError::Range {
@@ -141,10 +137,7 @@ impl BlobFolder {
                     size,
                 });
             };
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(range.start)).map_err(at(&path))?;
-            file.take(length).read_to_end(&mut bytes).map_err(at(&path))?;
-            Ok(bytes)
+            read_part(&file, range.start, length).map_err(at(&path))
         })
         .await
     }
@@ -154,10 +147,10 @@ impl BlobFolder {
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Io`].
     pub async fn size(&self, id: Uuid) -> Result<u64, BlobError> {
-        let path = self.path(id);
+        let (path, files) = (self.path(id), Arc::clone(&self.files));
         self.blocking(move || {
-            let metadata = fs::metadata(&path).map_err(missing(id, &path))?;
-            Ok(metadata.len())
+            let found = files.metadata(&path).map_err(missing(id, &path))?;
+            Ok(found.length)
         })
         .await
     }
@@ -176,7 +169,10 @@ impl BlobFolder {
                 Err(error) => return Err(at(&path)(error)),
             }
             // Even when nothing was there: the removal may be an earlier one that was cut off before this.
-            if folder.exists() { sync_folder(&folder) } else { Ok(()) }
+            match this.files.sync_folder(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&folder)(error)),
+                _ => Ok(()),
+            }
         })
         .await
     }
@@ -185,15 +181,15 @@ impl BlobFolder {
     fn remove(&self, id: Uuid, path: &Path) -> io::Result<()> {
         let holds = self.lock_holds();
         if *holds == 0 {
-            return fs::remove_file(path);
+            return self.files.remove_file(path);
         }
         let held = self.root.join(HELD);
         let place = held.join(id.to_string());
-        match fs::rename(path, &place) {
+        match self.files.rename(path, &place) {
             // Either of the two may be missing: the blob, or the folder that it shall go to.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.try_exists()? => {
-                make_folder(&held)?;
-                fs::rename(path, &place)
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_there(path)? => {
+                self.make_folder(&held)?;
+                self.files.rename(path, &place)
             }
             renamed => renamed,
         }
@@ -204,15 +200,16 @@ impl BlobFolder {
         let number = ASIDE.fetch_add(1, Ordering::Relaxed);
         let held = self.root.join(HELD);
         let aside = self.root.join(PARTS).join(format!("{HELD}-{number}"));
-        fs::rename(&held, &aside)?;
-        make_folder(&held)?;
+        self.files.rename(&held, &aside)?;
+        self.make_folder(&held)?;
         Ok(aside)
     }
 
     /// Destroys what was put aside: where there is a runtime, on a thread of it that may block.
     fn destroy(&self, aside: PathBuf) {
+        let files = Arc::clone(&self.files);
         let work = move || {
-            if let Err(error) = fs::remove_dir_all(&aside) {
+            if let Err(error) = files.remove_folder(&aside) {
                 not_destroyed(&aside, &error);
             }
         };
@@ -223,48 +220,91 @@ impl BlobFolder {
     }
 
     fn write_all(&self, blobs: &[(Uuid, Vec<u8>)]) -> Result<(), BlobError> {
-        let mut folders: Vec<PathBuf> = Vec::new();
-        let mut new_folder = false;
+        let mut folders = BTreeSet::new();
         for (id, bytes) in blobs {
             let folder = self.folder(*id);
-            if !folder.exists() {
-                make_folder(&folder).map_err(at(&folder))?;
-                new_folder = true;
+            if !folders.contains(&folder) {
+                if !self.is_there(&folder).map_err(at(&folder))? {
+                    self.lock_lasting().remove(&folder);
+                    self.make_folder(&folder).map_err(at(&folder))?;
+                }
+                folders.insert(folder);
             }
             self.write(*id, bytes)?;
-            if !folders.contains(&folder) {
-                folders.push(folder);
-            }
         }
         for folder in &folders {
-            sync_folder(folder)?;
+            self.sync_folder(folder)?;
         }
-        if new_folder {
-            sync_folder(&self.root)?;
+        if folders.is_subset(&self.lock_lasting()) {
+            return Ok(());
         }
+        self.sync_folder(&self.root)?;
+        self.lock_lasting().append(&mut folders);
         Ok(())
     }
 
     fn write(&self, id: Uuid, bytes: &[u8]) -> Result<(), BlobError> {
         let (path, part) = (self.path(id), self.root.join(PARTS).join(id.to_string()));
         // Also keeps two writers of one id apart.
-        let mut options = File::options();
-        let file = options.write(true).create_new(true).mode(0o600).open(&part);
-        let file = file.map_err(|error| match error.kind() {
+        let opened = self.files.open(&part, Opening::New);
+        let file = opened.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => BlobError::Exists(id),
             _ => at(&part)(error),
         })?;
-        let written = write_new(file, bytes).map_err(at(&part)).and_then(|()| {
-            if path.exists() {
+        let written = write_new(&file, bytes).map_err(at(&part)).and_then(|()| {
+            if self.is_there(&path).map_err(at(&path))? {
                 return Err(BlobError::Exists(id));
             }
-            fs::rename(&part, &path).map_err(at(&path))
+            self.files.rename(&part, &path).map_err(at(&path))
         });
         if written.is_err() {
             // The first error is the one to tell; what stays behind is removed when the folder is opened.
-            fs::remove_file(&part).ok();
+            self.files.remove_file(&part).ok();
         }
         written
+    }
+
+    /// Makes the root and what is missing above it, durably. Nothing in it is durable without its name.
+    fn make_root(&self, root: &Path) -> Result<(), BlobError> {
+        let above = folder_of(root);
+        if !self.is_there(&above).map_err(at(&above))? {
+            self.make_root(&above)?;
+        }
+        self.make_folder(root).map_err(at(root))?;
+        // Even when it was there: whoever made it may have been cut off before this.
+        self.sync_folder(&above)
+    }
+
+    /// Makes a folder if it is not there. The one above it is.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        match self.files.make_folder(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        match self.files.remove_folder(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<(), BlobError> {
+        self.files.sync_folder(folder).map_err(at(folder))
+    }
+
+    fn is_there(&self, path: &Path) -> io::Result<bool> {
+        match self.files.metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock_lasting(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        // At worst a folder is missing here, and is synced once more.
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn folder(&self, id: Uuid) -> PathBuf {
@@ -290,9 +330,19 @@ impl BlobFolder {
     }
 }
 
-fn write_new(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
+fn write_new(file: &OpenedFile, bytes: &[u8]) -> io::Result<()> {
+    file.write(0, bytes)?;
     file.sync_data()
+}
+
+fn open_blob(files: &dyn FileSystem, id: Uuid, path: &Path) -> Result<OpenedFile, BlobError> {
+    files.open(path, Opening::Reading).map_err(missing(id, path))
+}
+
+fn read_part(file: &OpenedFile, from: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read(from, &mut bytes)?;
+    Ok(bytes)
 }
 
 fn not_destroyed(folder: &Path, error: &io::Error) {
@@ -306,86 +356,9 @@ const HELD: &str = "held";
 /// Number of the next folder of held blobs that is destroyed.
 static ASIDE: AtomicU64 = AtomicU64::new(0);
 
-/// Whoever has this can still read every blob that was there when it was made. See [`BlobFolder::hold`].
-#[derive(Debug)]
-pub struct BlobHold {
-    folder: BlobFolder,
-}
-
-impl BlobHold {
-    /// Part of a blob, with the blob's size in bytes: up to `most` bytes from `from` on. `None` when there was no such
-    /// blob.
-    ///
-    /// # Errors
-    /// [`BlobError::Io`].
-    pub async fn read(&self, id: Uuid, from: u64, most: u64) -> Result<Option<(u64, Vec<u8>)>, BlobError> {
-        // A blob moves from its place to the held ones in one step, and never back.
-        let places = [self.folder.path(id), self.folder.root.join(HELD).join(id.to_string())];
-        self.folder
-            .blocking(move || {
-                for path in places {
-                    let mut file = match File::open(&path) {
-                        Ok(file) => file,
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                        Err(error) => return Err(at(&path)(error)),
-                    };
-                    let size = file.metadata().map_err(at(&path))?.len();
-                    let mut bytes = Vec::new();
-                    file.seek(SeekFrom::Start(from)).map_err(at(&path))?;
-                    file.take(most).read_to_end(&mut bytes).map_err(at(&path))?;
-                    return Ok(Some((size, bytes)));
-                }
-                Ok(None)
-            })
-            .await
-    }
-}
-
-impl Drop for BlobHold {
-    fn drop(&mut self) {
-        let mut holds = self.folder.lock_holds();
-        *holds = holds.saturating_sub(1);
-        if *holds > 0 {
-            return;
-        }
-        // Under the lock, so that nothing is moved there meanwhile. Destroying may take long, so that is done without it.
-        let aside = self.folder.put_held_aside();
-        drop(holds);
-        match aside {
-            Ok(aside) => self.folder.destroy(aside),
-            Err(error) => not_destroyed(&self.folder.root.join(HELD), &error),
-        }
-    }
-}
-
 /// Where a blob lies in a folder of blobs.
 pub(crate) fn place(root: &Path, id: Uuid) -> PathBuf {
     // The last byte is random; the first ones are the time and would put a year into one folder.
     let [.., last] = *id.as_bytes();
     root.join(format!("{last:02x}")).join(id.to_string())
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> BlobError {
-    move |source| BlobError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-fn missing(id: Uuid, path: &Path) -> impl Fn(io::Error) -> BlobError {
-    move |error| match error.kind() {
-        io::ErrorKind::NotFound => BlobError::Missing(id),
-        _ => at(path)(error),
-    }
-}
-
-/// Makes a folder, and those above it, that only their owner enters.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), BlobError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(at(folder))
 }

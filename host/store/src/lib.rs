@@ -9,13 +9,15 @@
 //! A store can be [backed up](backup) while it is written to, and restored elsewhere.
 //!
 //! Two engines: [`RedbStore`] (one file, durable) and [`MemoryStore`] (for tests). One conformance suite runs against
-//! both. Bytes too large for a row go to a [`BlobFolder`].
+//! both. Bytes too large for a row go to a [`BlobFolder`]. Both reach the disk through [`FileSystem`], and [`SimulatedDisk`]
+//! is one for tests.
 
 pub mod backup;
 mod batch;
 mod blobs;
 mod contract;
 mod error;
+mod file_system;
 mod key;
 mod memory;
 mod nature;
@@ -25,6 +27,7 @@ mod proof;
 mod queue;
 mod range;
 mod redb_engine;
+mod simulated;
 mod space;
 mod tree;
 
@@ -32,6 +35,7 @@ pub use batch::{Batch, Commit, Edit, Guard, MAX_BATCH_BYTES, MAX_JOURNAL_ENTRY_B
 pub use blobs::{BlobError, BlobFolder, BlobHold};
 pub use contract::{JournalEntry, MAX_PAGE_BYTES, MAX_PAGE_ROWS, Page, Row, Statistics, Store, Versioned, View};
 pub use error::{ApplyError, StoreError};
+pub use file_system::{FileId, FileMetadata, FileSystem, OpenedFile, Opening};
 pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;
 pub use nature::{Nature, Natures};
@@ -41,6 +45,7 @@ pub use redb_engine::{
     CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Held, Integrity,
     RedbSettings, RedbStore, hold, peek, repair,
 };
+pub use simulated::{DiskFault, DiskImage, Recording, SimulatedDisk};
 pub use space::{FolderSpace, FreeSpace};
 
 /// The seam below redb, so that a test can put a failing disk there: see [`RedbStore::open_with`].

@@ -1,8 +1,10 @@
 //! Luck that belongs to a seed.
 
-/// A repeatable sequence (SplitMix64).
+use mihwar_model::SplitMix64;
+
+/// A repeatable sequence.
 #[derive(Clone, Debug)]
-pub(crate) struct Luck(u64);
+pub(crate) struct Luck(SplitMix64);
 
 impl Luck {
     /// The sequence of one actor: each has its own, so that what one draws does not change what another gets.
@@ -10,17 +12,18 @@ impl Luck {
         let mixed = actor.bytes().fold(seed ^ 0x6A09_E667_F3BC_C908, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
-        let mut luck = Self(mixed);
+        let mut luck = Self(SplitMix64::new(mixed));
         luck.next();
         luck
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next_u64()
+    }
+
+    /// The numbers themselves.
+    pub(crate) fn numbers(&mut self) -> &mut SplitMix64 {
+        &mut self.0
     }
 
     /// From `least` to `most`, both included.
@@ -34,9 +37,6 @@ impl Luck {
     }
 
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let drawn = self.next().to_le_bytes();
-            chunk.copy_from_slice(&drawn[..chunk.len()]);
-        }
+        self.0.fill(bytes);
     }
 }

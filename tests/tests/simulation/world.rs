@@ -20,13 +20,18 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clients::Books;
-use crate::disk::{Disk, Ending, Name, Told};
+use crate::disk::{Disk, Ending, Told};
 use crate::luck::Luck;
 use crate::network::{self, Neighbours};
 use crate::script::Script;
 
 /// When every run begins: 2026-09-21.
 pub(crate) const START: i64 = 1_790_000_000_000;
+
+/// Where the store lies on the disk.
+const STORE: &str = "/store.redb";
+/// Where files lie there.
+const BLOBS: &str = "/blobs";
 
 /// How a life of the hub ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +84,6 @@ pub(crate) struct State {
     pub(crate) ending: Option<End>,
     /// Whether anything goes wrong: not any more once the script is at its end.
     pub(crate) faulty: bool,
-    /// Whether the store's file was made as a whole.
-    store_is_made: bool,
     /// Told when the disk has failed: the hub will have to be started anew.
     pub(crate) disk_failed: Arc<Notify>,
     /// Whether the store left the outcome of a batch open in this life.
@@ -108,7 +111,6 @@ impl World {
             end: Arc::default(),
             ending: None,
             faulty: true,
-            store_is_made: false,
             has_left_unknown: false,
             disk_failed: Arc::default(),
             struck: 0,
@@ -237,7 +239,7 @@ impl World {
         }
     }
 
-    async fn open_store(&self, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
+    fn open_store(&self, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
         let settings = RedbSettings {
             execution: Execution::Inline,
             cache_bytes: 4 << 20,
@@ -245,17 +247,8 @@ impl World {
             log_bytes: 128 << 10,
             ..settings
         };
-        let open = || {
-            let (store, log) = (self.disk.file(Name::Store), self.disk.file(Name::Log));
-            RedbStore::open_with(store, log, Arc::new(self.disk.clone()), settings)
-        };
-        if !self.state().store_is_made {
-            // A real file is made under another name and gets its own when it is whole.
-            self.disk.wipe();
-            open()?.close().await?;
-            self.state().store_is_made = true;
-        }
-        Ok(Arc::new(SlowStore(open()?)))
+        let store = RedbStore::open_on(self.disk.files(), STORE, Arc::new(self.disk.clone()), settings)?;
+        Ok(Arc::new(SlowStore(store)))
     }
 }
 
@@ -315,7 +308,7 @@ impl Transport for Here {
 #[async_trait]
 impl DiskDoor for Here {
     async fn store(&self, _file: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
-        here().open_store(settings).await
+        here().open_store(settings)
     }
 
     async fn scratch(&self, folder: &Path, settings: RedbSettings) -> Result<Arc<dyn Store>, StoreError> {
@@ -326,8 +319,9 @@ impl DiskDoor for Here {
         Ok(Arc::new(RedbStore::scratch(folder, settings)?))
     }
 
-    fn blobs(&self, folder: &Path) -> Result<BlobFolder, BlobError> {
-        Ok(BlobFolder::open(folder)?.with_execution(Execution::Inline))
+    fn blobs(&self, _folder: &Path) -> Result<BlobFolder, BlobError> {
+        let blobs = BlobFolder::open_on(here().disk.files(), BLOBS)?;
+        Ok(blobs.with_execution(Execution::Inline))
     }
 
     fn is_folder(&self) -> bool {

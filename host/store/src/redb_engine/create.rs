@@ -1,47 +1,22 @@
 //! Making a new file. redb cannot open one whose making was cut off, so it is made under another name first.
 
-use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::backends::FileBackend;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use redb::StorageBackend as _;
 
 use super::backend::CountingBackend;
 use super::counters::Counters;
 use super::database::SharedDatabase;
-use crate::StoreError;
-
-/// The folder that holds `path`.
-pub(crate) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Which file something is, whatever names lead to it. As long as the file is open, no other one has the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
-}
+use crate::file_system::{folder_of, remove_if_there};
+use crate::{FileId, FileSystem, OpenedFile, Opening, StoreError};
 
 impl FileId {
-    pub(crate) fn of(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-        }
-    }
-
     /// Makes sure that `path` still leads to it. Somebody who had it open may have put another file in its place before it
     /// was locked here; then what lies beside it is theirs.
-    pub(crate) fn still_at(self, path: &Path) -> Result<(), StoreError> {
-        if Self::at(path)? == self {
+    pub(crate) fn still_at(self, files: &dyn FileSystem, path: &Path) -> Result<(), StoreError> {
+        if Self::at(files, path)? == self {
             Ok(())
         } else {
             Err(StoreError::AlreadyOpen { path: path.to_owned() })
@@ -49,82 +24,63 @@ impl FileId {
     }
 
     /// Of the file that `path` leads to now.
-    pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
-        let file = fs::metadata(path).map_err(|error| failed(path, &error))?;
-        Ok(Self::of(&file))
+    pub(crate) fn at(files: &dyn FileSystem, path: &Path) -> Result<Self, StoreError> {
+        let found = files.metadata(path).map_err(|error| failed(path, &error))?;
+        Ok(found.id)
     }
 }
 
-/// Opens the file at `path` for the engine, after making it if need be, and tells which one it opened.
-pub(crate) fn backend(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
-    if !path.try_exists().map_err(|error| failed(path, &error))? {
-        make(path)?;
+/// Opens the file at `path` for the engine, after making it if need be.
+pub(crate) fn backend(files: &dyn FileSystem, path: &Path) -> Result<OpenedFile, StoreError> {
+    match files.metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(files, path)?,
+        Err(error) => return Err(failed(path, &error)),
     }
-    existing(path)
+    existing(files, path)
 }
 
-/// Opens the file at `path` for the engine, and tells which one it opened.
-pub(crate) fn existing(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
-    let (backend, found) = open(path, &mut OpenOptions::new())?;
-    // The engine would take it for a new one.
-    if found.len() == 0 {
+/// Opens the file at `path` for the engine.
+pub(crate) fn existing(files: &dyn FileSystem, path: &Path) -> Result<OpenedFile, StoreError> {
+    let file = open(files, path, Opening::Writing)?;
+    // The engine would take it for a new one. What was opened is looked at, not the name.
+    if file.len().map_err(|error| failed(path, &error))? == 0 {
         return Err(StoreError::corrupt(format!("{} is empty", path.display())));
     }
-    Ok((backend, FileId::of(&found)))
+    Ok(file)
 }
 
-/// A new file, for whoever makes a store in a place that nobody looks at yet.
-pub(crate) fn new_file(path: &Path) -> Result<(FileBackend, FileId), StoreError> {
-    // What is sealed in it is for its owner alone, in whatever folder it lies.
-    let (backend, made) = open(path, OpenOptions::new().create_new(true).mode(0o600))?;
-    Ok((backend, FileId::of(&made)))
+/// A new file, for whoever makes a store in a place that nobody looks at yet. What is sealed in it is for its owner alone,
+/// in whatever folder it lies.
+pub(crate) fn new_file(files: &dyn FileSystem, path: &Path) -> Result<OpenedFile, StoreError> {
+    open(files, path, Opening::New)
 }
 
-fn make(path: &Path) -> Result<(), StoreError> {
+fn make(files: &dyn FileSystem, path: &Path) -> Result<(), StoreError> {
     // Two processes may try at once: each has its own file, and only one gets it into place.
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let unfinished = PathBuf::from(name);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed(&unfinished, &error));
-        }
-        // Left by a process of the same number that was killed here.
-        _ => {}
-    }
-    let (backend, _) = new_file(&unfinished)?;
+    // Left by a process of the same number that was killed here.
+    remove_if_there(files, &unfinished).map_err(|error| failed(&unfinished, &error))?;
+    let backend = new_file(files, &unfinished)?;
     let backend = CountingBackend::new(backend, Arc::new(Counters::default()));
     let database = SharedDatabase::open(backend, &unfinished, 0)?;
     database.prepare()?;
     database.close()?;
-    put_in_place(&unfinished, path).map_err(|error| failed(path, &error))?;
+    let put_in_place = match files.rename_new(&unfinished, path) {
+        // Somebody else was faster; whether they have it open is found out next.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => files.remove_file(&unfinished),
+        renamed => renamed,
+    };
+    put_in_place.map_err(|error| failed(path, &error))?;
     // A new file is there after a power cut only when its folder says so.
     let folder = folder_of(path);
-    File::open(&folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| failed(&folder, &error))
+    files.sync_folder(&folder).map_err(|error| failed(&folder, &error))
 }
 
-fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
-    match renameat_with(CWD, unfinished, CWD, path, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        // Somebody else was faster; whether they have it open is found out next.
-        Err(Errno::EXIST) => fs::remove_file(unfinished),
-        // A file system that cannot refuse to replace.
-        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(unfinished, path),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Opens it, and looks at what was opened rather than at the name, which may lead to another file by now.
-fn open(path: &Path, options: &mut OpenOptions) -> Result<(FileBackend, Metadata), StoreError> {
-    let opened = options.read(true).write(true).open(path).and_then(|file| {
-        let found = file.metadata()?;
-        Ok((file, found))
-    });
-    let (file, found) = opened.map_err(|error| failed(path, &error))?;
-    let backend = FileBackend::new(file).map_err(|error| StoreError::engine("opening the file")(error.into()))?;
-    Ok((backend, found))
+fn open(files: &dyn FileSystem, path: &Path, opening: Opening) -> Result<OpenedFile, StoreError> {
+    files.open(path, opening).map_err(|error| failed(path, &error))
 }
 
 fn failed(path: &Path, error: &io::Error) -> StoreError {
@@ -137,17 +93,18 @@ fn failed(path: &Path, error: &io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_system::OsFiles;
 
     #[test]
     fn the_file_that_was_opened_is_told_from_one_that_took_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("مخزن.redb"), folder.path().join("آخر.redb"));
-        make(&path).unwrap();
-        make(&other).unwrap();
-        let (_open, id) = existing(&path).unwrap();
-        assert_eq!(FileId::at(&path), Ok(id));
+        make(&OsFiles, &path).unwrap();
+        make(&OsFiles, &other).unwrap();
+        let file = existing(&OsFiles, &path).unwrap();
+        assert_eq!(FileId::at(&OsFiles, &path), Ok(file.id()));
         // What happens when somebody compacts it between opening and locking.
-        fs::rename(&other, &path).unwrap();
-        assert_ne!(FileId::at(&path), Ok(id));
+        OsFiles.rename(&other, &path).unwrap();
+        assert_ne!(FileId::at(&OsFiles, &path), Ok(file.id()));
     }
 }

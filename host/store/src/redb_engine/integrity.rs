@@ -1,6 +1,7 @@
 //! Looking at every page and every row of a file that nobody has open.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{ReadableTable, ReadableTableMetadata, StorageBackend};
 
@@ -12,8 +13,9 @@ use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
 use super::schema::{Snapshot, engine};
 use super::store::RedbStore;
+use crate::file_system::OsFiles;
 use crate::tree::Tree;
-use crate::{KeyRange, Row, StoreError};
+use crate::{FileSystem, KeyRange, Row, StoreError};
 
 /// Memory for the engine while it looks.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -42,20 +44,18 @@ impl RedbStore {
     /// [`StoreError::Corrupt`] or [`StoreError::Engine`] name the first damage found; [`StoreError::AlreadyOpen`] when the
     /// file is in use.
     pub fn check_integrity(path: impl AsRef<Path>) -> Result<Integrity, StoreError> {
-        let path = path.as_ref();
-        let (backend, _) = create::existing(path)?;
-        check(backend, LogPlace::beside(path), path)
+        let files: Arc<dyn FileSystem> = Arc::new(OsFiles);
+        Self::check_integrity_on(&files, path)
     }
 
-    /// The same on something else than a file and its log.
+    /// The same in another file system: for tests with a damaged disk.
     ///
     /// # Errors
     /// As [`RedbStore::check_integrity`].
-    pub fn check_integrity_with(
-        backend: impl StorageBackend,
-        log: impl StorageBackend,
-    ) -> Result<Integrity, StoreError> {
-        check(backend, LogPlace::Given(Box::new(log)), Path::new("(no file)"))
+    pub fn check_integrity_on(files: &Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<Integrity, StoreError> {
+        let path = path.as_ref();
+        let file = create::existing(&**files, path)?;
+        check(file, LogPlace::beside(files, path), path)
     }
 }
 

@@ -194,6 +194,7 @@ mod tests {
     use super::super::schema::{TILES, decode_format};
     use super::super::store::RedbStore;
     use super::*;
+    use crate::file_system::OsFiles;
     use crate::tree::{FullTile, Tree, tile_hashes};
 
     const VALUE: &str = "قيمة";
@@ -204,7 +205,7 @@ mod tests {
     }
 
     fn opened(path: &Path) -> SharedDatabase {
-        let (backend, _) = create::existing(path).unwrap();
+        let backend = create::existing(&OsFiles, path).unwrap();
         SharedDatabase::open(backend, path, 0).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
@@ -12,7 +13,8 @@ use super::layout::{Layout, OldRows, refuse_old_log};
 use super::log::{LogPlace, recover};
 use super::schema::{META, META_FORMAT, decode_format, engine, opening};
 use super::spaces::RowTables;
-use crate::{Key, StoreError};
+use crate::file_system::OsFiles;
+use crate::{FileSystem, Key, StoreError};
 
 /// Memory for pages while a file is mended.
 const CACHE_BYTES: usize = 20 << 20;
@@ -118,16 +120,18 @@ fn unopened(path: &Path, error: DatabaseError) -> StoreError {
 /// # Errors
 /// As [`peek`].
 pub fn repair(path: &Path) -> Result<(), StoreError> {
-    let (backend, opened) = create::existing(path)?;
+    let files: Arc<dyn FileSystem> = Arc::new(OsFiles);
+    let file = create::existing(&*files, path)?;
+    let opened = file.id();
     contained("mending the file", || {
-        let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
-        opened.still_at(path)?;
+        let database = SharedDatabase::open(file, path, CACHE_BYTES)?;
+        opened.still_at(&*files, path)?;
         // One of an older format stays so; what a newer one's log would mean is not known.
         if database.make_or_tell_layout()? == Layout::Older {
             refuse_old_log(database.log()?.is_some())?;
         }
         if let Some(noted) = database.log()? {
-            let log = LogPlace::beside(path).existing(&noted)?;
+            let log = LogPlace::beside(&files, path).existing(&noted)?;
             recover(&database, &log, &noted)?;
             database.checkpoint(None)?;
             if let Err(error) = log.remove() {

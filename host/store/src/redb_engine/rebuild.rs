@@ -11,6 +11,7 @@ use super::create;
 use super::database::SharedDatabase;
 use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, engine, opening};
 use super::spaces::RowsInTransaction;
+use crate::file_system::OsFiles;
 use crate::tree::{FullTile, Tree};
 use crate::{Row, StoreError};
 
@@ -25,7 +26,7 @@ pub(crate) struct Rebuild {
 impl Rebuild {
     /// Makes the file, which must not be there.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
-        let (backend, _) = create::new_file(path)?;
+        let backend = create::new_file(&OsFiles, path)?;
         let backend = CountingBackend::new(backend, Arc::new(Counters::default()));
         let database = SharedDatabase::open(backend, path, CACHE_BYTES)?;
         database.prepare()?;

@@ -22,10 +22,11 @@ use super::scratch::{self, Keeping};
 use super::settings::{Execution, RedbSettings};
 use super::view::RedbView;
 use super::writer::{Committed, Job, SpaceWatch, Writer, give_up};
+use crate::file_system::{OsFiles, folder_of};
 use crate::queue::{PushError, Queue};
 use crate::{
-    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FolderSpace, FreeSpace, Key, Natures,
-    Statistics, Store, StoreError, Versioned, View,
+    ApplyError, Batch, Commit, CompactError, Compacted, CompactionTell, FileSystem, FolderSpace, FreeSpace, Key,
+    Natures, Statistics, Store, StoreError, Versioned, View,
 };
 
 /// A store in one redb file. Durable: what [`Store::apply`] answered `Ok` survives a kill of the process, and a power cut
@@ -62,13 +63,29 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::AlreadyOpen`], [`StoreError::Format`], [`StoreError::Corrupt`] or an engine failure.
     pub fn open(path: impl AsRef<Path>, settings: RedbSettings) -> Result<Self, StoreError> {
+        let space = Arc::new(FolderSpace(folder_of(path.as_ref())));
+        Self::open_on(Arc::new(OsFiles), path, space, settings)
+    }
+
+    /// The same in another file system, with another way to measure free space: for tests with a disk that fails, fills or
+    /// loses power.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn open_on(
+        files: Arc<dyn FileSystem>,
+        path: impl AsRef<Path>,
+        space: Arc<dyn FreeSpace>,
+        settings: RedbSettings,
+    ) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        let space = Arc::new(FolderSpace(create::folder_of(path)));
-        let (backend, opened) = create::backend(path)?;
-        let log = LogPlace::beside(path);
-        let is_ours = || opened.still_at(path);
-        let mut store = Self::open_at(backend, Some(log), path, is_ours, space.clone(), settings)?;
+        let file = create::backend(&*files, path)?;
+        let opened = file.id();
+        let log = LogPlace::beside(&files, path);
+        let is_ours = || opened.still_at(&*files, path);
+        let mut store = Self::open_at(file, Some(log), path, is_ours, Arc::clone(&space), settings)?;
         let home = Home {
+            files,
             path: path.to_owned(),
             cache_bytes: settings.cache_bytes,
             space,
@@ -80,8 +97,8 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// Opens a store on something else than a file and its log, with another way to measure free space: for tests with a
-    /// failing or full disk.
+    /// Opens a store on something else than a file and its log, with another way to measure free space: for tests of what
+    /// needs no file.
     ///
     /// # Errors
     /// As [`RedbStore::open`].

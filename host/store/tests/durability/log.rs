@@ -84,20 +84,21 @@ async fn a_killed_store_is_its_file_and_its_log() {
 }
 
 #[tokio::test]
-async fn a_file_is_brought_along_together_with_its_log() {
-    for mended in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = killed(folder.path(), "مقتول", 7).await;
-        set_format(&path, 2);
-        assert_eq!(RedbStore::check_integrity(&path).unwrap().journal_entries, 7);
-        assert_eq!(peek(&path, &[key(1)]), Ok(None));
-        if mended {
-            repair(&path).unwrap();
-            assert_eq!(peek(&path, &[key(6)]), Ok(Some(vec![Some("شكوى".into())])));
-        }
-        assert_eq!(rows(&path).await, 7);
-        assert!(!wal(&path).exists());
+async fn the_log_of_an_older_file_is_left_to_the_version_that_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = killed(folder.path(), "مقتول", 7).await;
+    set_format(&path, 2);
+    let log = fs::read(wal(&path)).unwrap();
+    assert_eq!(peek(&path, &[key(1)]), Ok(None));
+    for error in [
+        RedbStore::open(&path, settings()).err(),
+        RedbStore::check_integrity(&path).err(),
+        repair(&path).err(),
+    ] {
+        let said = error.unwrap().to_string();
+        assert!(said.contains("start and stop the version that wrote it"), "{said}");
     }
+    assert!(fs::read(wal(&path)).unwrap() == log);
 }
 
 #[tokio::test]

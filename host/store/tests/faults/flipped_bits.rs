@@ -2,10 +2,11 @@
 //! that are wrong without [`RedbStore::check_integrity`] saying so.
 
 use std::ops::Range;
+use std::path::Path;
 
 use mihwar_store::{Integrity, RedbStore, Store, StoreError};
 
-use crate::disk::{Disk, Fault, Image, Name, open};
+use crate::disk::{Disk, Fault, Image, LOG, STORE, open};
 use crate::lives::live;
 use crate::model::{Model, contents};
 use crate::random::{Random, seeds, summary};
@@ -116,12 +117,11 @@ struct Tally {
     last_commit_hidden: u64,
 }
 
-fn check(image: Image) -> Result<Integrity, StoreError> {
-    let disk = Disk::of(image);
-    RedbStore::check_integrity_with(disk.file(Name::Store), disk.file(Name::Log))
+fn check(image: &Image) -> Result<Integrity, StoreError> {
+    RedbStore::check_integrity_on(&Disk::of(image).files(), STORE)
 }
 
-async fn read(image: Image) -> Result<Model, (bool, StoreError)> {
+async fn read(image: &Image) -> Result<Model, (bool, StoreError)> {
     let store = open(&Disk::of(image)).map_err(|error| (true, error))?;
     let view = store.view().await.map_err(|error| (false, error))?;
     contents(&*view).await.map_err(|error| (false, error))
@@ -137,10 +137,10 @@ fn named(error: &StoreError) -> bool {
 
 impl Tally {
     /// `hidden`: how many batches may be there at least, where damage can look just like a last commit that was cut off.
-    async fn judge(&mut self, image: Image, states: &[Model], hidden: Option<usize>, moment: &str) {
+    async fn judge(&mut self, image: &Image, states: &[Model], hidden: Option<usize>, moment: &str) {
         let wanted = states.last().unwrap();
         self.done += 1;
-        let checked = check(image.clone());
+        let checked = check(image);
         match read(image).await {
             Ok(found) if found == *wanted => {
                 // Where nothing lies, or in what the engine makes anew.
@@ -176,30 +176,31 @@ async fn damage_anywhere_in_the_file_is_found_and_named() {
         let story = Story::new(seed, 40);
         for (how, image, applied) in files(&story).await {
             let states = &story.states[..=applied];
-            let sound = check(image.clone()).unwrap();
+            let sound = check(&image).unwrap();
             assert_eq!(sound.rows, states[applied].rows.len() as u64);
             assert_eq!(sound.journal_entries, states[applied].journal.len() as u64);
             for number in 0..60 {
-                let damage = Damage::any(random, image.store.len());
                 let mut damaged = image.clone();
-                damage.apply(&mut damaged.store);
+                let store = damaged.files.get_mut(Path::new(STORE)).unwrap();
+                let damage = Damage::any(random, store.len());
+                damage.apply(store);
                 let moment = format!("seed {seed}, file {how}, damage {number}: {damage:?}");
                 let hidden = damage.hides_the_last_commit().then_some(0);
-                tally.judge(damaged, states, hidden, &moment).await;
+                tally.judge(&damaged, states, hidden, &moment).await;
             }
             // The last frame that was written is like one that was never finished; no frame before it is.
-            let (last_group, last_frame) = (story.applied_before_the_wave_of(applied), last_frame(&image.log));
+            let Some(log) = image.files.get(Path::new(LOG)) else {
+                continue;
+            };
+            let (last_group, last_frame) = (story.applied_before_the_wave_of(applied), last_frame(log));
             for number in 0..60 {
-                if image.log.is_empty() {
-                    break;
-                }
-                let damage = Damage::any(random, image.log.len());
+                let damage = Damage::any(random, log.len());
                 let mut damaged = image.clone();
-                damage.apply(&mut damaged.log);
+                damage.apply(damaged.files.get_mut(Path::new(LOG)).unwrap());
                 let moment = format!("seed {seed}, log of the file {how}, damage {number}: {damage:?}");
                 log_damaged += 1;
                 let hidden = damage.touches(&last_frame).then_some(last_group);
-                tally.judge(damaged, states, hidden, &moment).await;
+                tally.judge(&damaged, states, hidden, &moment).await;
             }
         }
     }
@@ -236,7 +237,7 @@ async fn files(story: &Story) -> Vec<(&'static str, Image, usize)> {
     let closed = ("closed cleanly", disk.after_kill(), told.acknowledged);
     let dying = Disk::default().with(Fault::DeadFrom(disk.operations().0 * 3 / 4));
     let told = live(&dying, story, 0).await;
-    let applied = usize::try_from(read(dying.after_kill()).await.unwrap().version).unwrap();
+    let applied = usize::try_from(read(&dying.after_kill()).await.unwrap().version).unwrap();
     assert!(applied >= told.acknowledged && applied > 0);
     vec![closed, ("killed", dying.after_kill(), applied)]
 }

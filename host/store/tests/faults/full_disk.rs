@@ -24,7 +24,7 @@ async fn a_full_disk_costs_nothing_and_work_goes_on_when_there_is_room() {
                 continue;
             }
             // Room is made, and the same file is opened again: what is unknown is looked at, the rest is sent.
-            disk.heal();
+            disk.order(None);
             let moment = format!("seed {seed}, full from write {at}");
             let store = crate::disk::open(&disk).unwrap_or_else(|error| panic!("{moment}: {error}"));
             let found = contents(&*store.view().await.unwrap()).await.unwrap();

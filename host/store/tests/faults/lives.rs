@@ -1,11 +1,12 @@
 //! One life of a store on a disk, from opening to death, and the judgement on what it left.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mihwar_store::{ApplyError, Commit, RedbStore, Store};
 use tokio::task::JoinSet;
 
-use crate::disk::{Disk, Image, open};
+use crate::disk::{Disk, Image, STORE, open};
 use crate::model::{contents, difference};
 use crate::story::Story;
 
@@ -89,9 +90,9 @@ async fn read_the_broken(store: &RedbStore, story: &Story, told: &Told) {
 }
 
 /// Opens what is left and compares it with what the writers were told: all that was acknowledged exactly once, what is
-/// unknown whole or not at all, nothing else; and work goes on to the story's end or `further` steps. Gives the number of
-/// batches that were there.
-pub(crate) async fn judge(image: Image, story: &Story, told: &Told, further: usize, moment: &str) -> usize {
+/// unknown whole or not at all, nothing else; and work goes on to the story's end or `further` steps. Closed, it is one file.
+/// Gives the number of batches that were there.
+pub(crate) async fn judge(image: &Image, story: &Story, told: &Told, further: usize, moment: &str) -> usize {
     let disk = Disk::of(image);
     let store = open(&disk).unwrap_or_else(|error| panic!("{moment}: {error}"));
     let view = store.view().await.unwrap();
@@ -128,5 +129,7 @@ pub(crate) async fn judge(image: Image, story: &Story, told: &Told, further: usi
     );
     drop(view);
     store.close().await.unwrap_or_else(|error| panic!("{moment}: {error}"));
+    let left: Vec<_> = disk.after_kill().files.into_keys().collect();
+    assert_eq!(left, [Path::new(STORE)], "{moment}: something is left lying about");
     applied
 }

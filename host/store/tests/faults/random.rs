@@ -1,20 +1,23 @@
 //! Numbered luck, how much of it, and what came of it.
 
-/// A generator (splitmix64) whose numbers follow from its seed.
+use mihwar_model::SplitMix64;
+
+/// Numbers that follow from their seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        self.0.next_u64()
+    }
+
+    /// The numbers themselves.
+    pub(crate) fn numbers(&mut self) -> &mut SplitMix64 {
+        &mut self.0
     }
 
     /// A number below `end`.
@@ -35,12 +38,6 @@ impl Random {
             text.push_str(words[self.below(words.len())]);
         }
         text.into_bytes()
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (2..=items.len()).rev() {
-            items.swap(end - 1, self.below(end));
-        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Which rows the writer changed while their file was copied: keys only, in a file without a name.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use crate::Key;
+use redb::StorageBackend as _;
+
+use crate::file_system::remove_if_there;
+use crate::{FileSystem, Key, OpenedFile, Opening};
 
 /// Keys in the order in which they were changed, as often as they were.
 pub(crate) struct ChangedKeys {
-    file: BufWriter<File>,
+    file: BufWriter<Stream>,
     count: u64,
     /// What went wrong first. The list is of no use then; the writer goes on.
     failed: Option<io::Error>,
@@ -16,16 +18,13 @@ pub(crate) struct ChangedKeys {
 
 impl ChangedKeys {
     /// Starts a list in a file that has a name only for a moment, so that its room is given back however the process ends.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            // Left by a process that was killed in that moment.
-            _ => {}
-        }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        fs::remove_file(path)?;
+    pub(crate) fn create(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
+        // Left by a process that was killed in that moment.
+        remove_if_there(files, path)?;
+        let file = files.open(path, Opening::New)?;
+        files.remove_file(path)?;
         Ok(Self {
-            file: BufWriter::new(file),
+            file: BufWriter::new(Stream { file, at: 0 }),
             count: 0,
             failed: None,
         })
@@ -55,7 +54,7 @@ impl ChangedKeys {
         }
         self.file.flush()?;
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
+        file.at = 0;
         Ok(KeyList {
             file: BufReader::new(file),
             count: self.count,
@@ -63,9 +62,38 @@ impl ChangedKeys {
     }
 }
 
+/// A file that is written from its beginning on, and then read.
+struct Stream {
+    file: OpenedFile,
+    /// Where it goes on.
+    at: u64,
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.file.len()?.saturating_sub(self.at);
+        let count = usize::try_from(left).map_or(out.len(), |left| left.min(out.len()));
+        self.file.read(self.at, out.get_mut(..count).unwrap_or_default())?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
 /// A finished list.
 pub(crate) struct KeyList {
-    file: BufReader<File>,
+    file: BufReader<Stream>,
     count: u64,
 }
 
@@ -93,7 +121,10 @@ impl KeyList {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::file_system::OsFiles;
 
     #[test]
     fn keys_come_back_once_each_and_the_file_has_no_name() {
@@ -101,7 +132,7 @@ mod tests {
         let path = folder.path().join("keys");
         fs::write(&path, "بقايا").unwrap();
         let key = |text: &str| Key::from_bytes(text.as_bytes().to_vec());
-        let mut changes = ChangedKeys::create(&path).unwrap();
+        let mut changes = ChangedKeys::create(&OsFiles, &path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         changes.note(&[key("ب"), key("a")]);
         changes.note(&[key("ب"), key("")]);

@@ -10,10 +10,8 @@ mod switch;
 mod tables;
 mod target;
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -28,8 +26,9 @@ use super::counters::Counters;
 use super::database::SharedDatabase;
 use super::schema::Head;
 use super::writer::{Job, Writer};
+use crate::file_system::remove_if_there;
 use crate::queue::Queue;
-use crate::{FreeSpace, StoreError};
+use crate::{FileSystem, FreeSpace, StoreError};
 
 /// The writer is asked to pause when no more keys than this are left to take over.
 const PAUSE_KEYS: u64 = 5_000;
@@ -126,6 +125,7 @@ fn reading_changes(error: io::Error) -> CompactError {
 /// Where a store lies, and what a compaction may take.
 #[derive(Clone)]
 pub(crate) struct Home {
+    pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) path: PathBuf,
     pub(crate) cache_bytes: usize,
     pub(crate) space: Arc<dyn FreeSpace>,
@@ -147,10 +147,16 @@ impl Home {
         self.beside(".compacting.keys")
     }
 
+    /// Room that the file takes on the disk.
+    fn room(&self) -> Result<u64, CompactError> {
+        let found = self.files.metadata(&self.path);
+        Ok(found.map_err(could_not("looking at the file"))?.room)
+    }
+
     /// Removes what a process left that died while it compacted. Only for whoever holds the file's lock.
     pub(crate) fn remove_leftovers(&self) {
         for path in [self.new_file(), self.keys_file()] {
-            if let Err(error) = target::remove(&path) {
+            if let Err(error) = remove_if_there(&*self.files, &path) {
                 tracing::warn!(path = %path.display(), %error, "what a compaction left could not be removed");
             }
         }
@@ -206,21 +212,14 @@ impl Compaction {
     }
 
     fn rewrite(&self, tell: CompactionTell) -> Result<Compacted, CompactError> {
-        let before = room_of(&self.home.path)?;
+        let before = self.home.room()?;
         let room = Room {
             space: Arc::clone(&self.home.space),
             floor: self.home.floor,
         };
         room.check(before)?;
         let stop = Arc::clone(&self.compactions.stop);
-        let mut target = Target::create(
-            self.home.new_file(),
-            self.home.cache_bytes,
-            &self.counters,
-            room,
-            stop,
-            tell,
-        )?;
+        let mut target = Target::create(&self.home, &self.counters, room, stop, tell)?;
         // From here on every changed key is noted; only then the first snapshot is taken.
         self.new_list()?;
         let mut entries = self.copy(&mut target)?;
@@ -243,7 +242,7 @@ impl Compaction {
         // Closing the old file takes a moment that the writer need not wait for.
         drop(old);
         // It is done, whether its file can be looked at or not.
-        let after = room_of(&self.home.path).unwrap_or_else(|error| {
+        let after = self.home.room().unwrap_or_else(|error| {
             tracing::warn!(%error, "the room of the compacted file is not known; its length is told");
             self.counters.file_bytes.load(Ordering::Relaxed)
         });
@@ -276,7 +275,7 @@ impl Compaction {
 
     /// Has the writer begin a new list of changed keys, and hand over the one before.
     fn new_list(&self) -> Result<Option<KeyList>, CompactError> {
-        let list = ChangedKeys::create(&self.home.keys_file()).map_err(reading_changes)?;
+        let list = ChangedKeys::create(&*self.home.files, &self.home.keys_file()).map_err(reading_changes)?;
         let before = self.on_writer(|writer| match &writer.failed {
             Some(error) => Err(error.clone()),
             None => Ok(writer.changes.replace(list)),
@@ -296,10 +295,4 @@ impl Compaction {
         self.queue.push_first(Job::Call(call)).map_err(|_| StoreError::Closed)?;
         answered.blocking_recv().map_err(|_| StoreError::Closed)
     }
-}
-
-/// Room that a file takes on the disk: less than its length where it has holes.
-fn room_of(path: &Path) -> Result<u64, CompactError> {
-    let file = fs::metadata(path).map_err(could_not("looking at the file"))?;
-    Ok(file.blocks() * 512)
 }

@@ -1,17 +1,16 @@
 //! The moment in which the new file takes the old one's place.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use super::super::containment::contained;
-use super::super::create;
 use super::super::database::{OpenFile, SharedDatabase};
 use super::super::writer::Writer;
 use super::changes::ChangedKeys;
 use super::target::{Target, commit};
 use super::{CompactError, CompactionStage, Home, could_not, reading_changes, tables};
 use crate::StoreError;
+use crate::file_system::folder_of;
 
 const PUTTING_IN_PLACE: &str = "putting the compacted file in its place";
 
@@ -34,8 +33,7 @@ pub(super) fn switch(
     target.report(CompactionStage::Switching);
     let length = target.put_over(&home.path).map_err(could_not(PUTTING_IN_PLACE))?;
     target.report(CompactionStage::Renamed);
-    let folder = create::folder_of(&home.path);
-    let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+    let synced = home.files.sync_folder(&folder_of(&home.path));
     take_into_use(writer, &target.database, length, synced)
 }
 

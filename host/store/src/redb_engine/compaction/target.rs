@@ -1,6 +1,5 @@
 //! The file that is to take the old one's place.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +9,16 @@ use redb::WriteTransaction;
 
 use super::super::backend::CountingBackend;
 use super::super::counters::Counters;
-use super::super::create::{self, FileId};
+use super::super::create;
 use super::super::database::SharedDatabase;
-use super::{CompactError, CompactionProgress, CompactionStage, CompactionTell, could_not};
-use crate::{FreeSpace, StoreError};
+use super::{CompactError, CompactionProgress, CompactionStage, CompactionTell, Home, could_not};
+use crate::file_system::remove_if_there;
+use crate::{FileId, FileSystem, FreeSpace, StoreError};
 
 /// The file in the making. Dropped before its time, it is removed.
 pub(crate) struct Target {
     pub(crate) database: SharedDatabase,
+    files: Arc<dyn FileSystem>,
     path: PathBuf,
     /// The file that was made at `path`.
     file: FileId,
@@ -55,19 +56,21 @@ const SPARE_BYTES: u64 = 128 * 1024 * 1024;
 
 impl Target {
     pub(crate) fn create(
-        path: PathBuf,
-        cache_bytes: usize,
+        home: &Home,
         counters: &Arc<Counters>,
         room: Room,
         stop: Arc<AtomicBool>,
         tell: CompactionTell,
     ) -> Result<Self, CompactError> {
-        remove(&path).map_err(could_not("removing what an earlier compaction left"))?;
-        let (backend, file) = create::new_file(&path)?;
-        let backend = CountingBackend::new(backend, Arc::clone(counters));
-        let database = SharedDatabase::open(backend, &path, cache_bytes)?;
+        let (files, path) = (Arc::clone(&home.files), home.new_file());
+        remove_if_there(&*files, &path).map_err(could_not("removing what an earlier compaction left"))?;
+        let opened = create::new_file(&*files, &path)?;
+        let file = opened.id();
+        let backend = CountingBackend::new(opened, Arc::clone(counters));
+        let database = SharedDatabase::open(backend, &path, home.cache_bytes)?;
         let target = Self {
             database,
+            files,
             path,
             file,
             in_place: false,
@@ -119,16 +122,16 @@ impl Target {
 
     /// Renames it over `old`, and tells its length. From then on dropping it removes nothing.
     pub(crate) fn put_over(&mut self, old: &Path) -> io::Result<u64> {
-        let found = fs::symlink_metadata(&self.path)?;
-        if FileId::of(&found) != self.file {
+        let found = self.files.symlink_metadata(&self.path)?;
+        if found.id != self.file {
             return Err(io::Error::other(format!(
                 "{} is another file than the one that was written; find out what else writes into this folder",
                 self.path.display()
             )));
         }
-        fs::rename(&self.path, old)?;
+        self.files.rename(&self.path, old)?;
         self.in_place = true;
-        Ok(found.len())
+        Ok(found.length)
     }
 }
 
@@ -138,12 +141,12 @@ impl Drop for Target {
             return;
         }
         // As long as it is open no other file is taken for it.
-        let found = fs::symlink_metadata(&self.path);
-        let is_there = found.is_ok_and(|found| FileId::of(&found) == self.file);
+        let found = self.files.symlink_metadata(&self.path);
+        let is_there = found.is_ok_and(|found| found.id == self.file);
         if let Err(error) = self.database.close() {
             tracing::debug!(%error, "a compaction that was given up");
         }
-        if is_there && let Err(error) = remove(&self.path) {
+        if is_there && let Err(error) = remove_if_there(&*self.files, &self.path) {
             tracing::warn!(path = %self.path.display(), %error, "what a compaction left could not be removed");
         }
     }
@@ -153,12 +156,4 @@ pub(crate) fn commit(transaction: WriteTransaction) -> Result<(), StoreError> {
     transaction
         .commit()
         .map_err(|error| StoreError::engine("writing the compacted file")(error.into()))
-}
-
-/// Removes a file if it is there.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -1,16 +1,14 @@
 //! Where a store's log lies.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::StorageBackend;
-use redb::backends::FileBackend;
 
-use super::super::create::folder_of;
 use super::frame::LogName;
-use crate::StoreError;
+use crate::file_system::folder_of;
+use crate::{FileSystem, Opening, StoreError};
 
 /// What a store's file says of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +35,7 @@ impl LogNote {
 /// Where a log is to be found or made. Only for whoever has locked the store's file.
 pub(crate) enum LogPlace {
     /// Beside the store's file.
-    Path(PathBuf),
+    Path { files: Arc<dyn FileSystem>, path: PathBuf },
     /// Given by a test.
     Given(Box<dyn StorageBackend>),
 }
@@ -45,21 +43,25 @@ pub(crate) enum LogPlace {
 /// An open log. It has the file's name as long as the store is in use.
 pub(crate) struct LogFile {
     pub(crate) backend: Box<dyn StorageBackend>,
-    path: Option<PathBuf>,
+    place: Option<(Arc<dyn FileSystem>, PathBuf)>,
 }
 
 impl LogPlace {
     /// The log of the store in the file at `store`.
-    pub(crate) fn beside(store: &Path) -> Self {
+    pub(crate) fn beside(files: &Arc<dyn FileSystem>, store: &Path) -> Self {
         let mut name = store.as_os_str().to_owned();
         name.push(".wal");
-        Self::Path(PathBuf::from(name))
+        Self::Path {
+            files: Arc::clone(files),
+            path: PathBuf::from(name),
+        }
     }
 
     /// The log that must be there, because the store's file says so.
     pub(crate) fn existing(self, noted: &LogNote) -> Result<LogFile, StoreError> {
         let file = self.open()?;
-        let failed = |error| failed(file.path.as_deref().unwrap_or(Path::new("the log")), &error);
+        let path = file.place.as_ref().map(|(_, path)| path.as_path());
+        let failed = |error| failed(path.unwrap_or(Path::new("the log")), &error);
         let found = file.backend.len().map_err(failed)?;
         if found < noted.length {
             return Err(StoreError::corrupt(format!(
@@ -80,54 +82,49 @@ impl LogPlace {
     }
 
     fn open(self) -> Result<LogFile, StoreError> {
-        let path = match self {
-            Self::Given(backend) => return Ok(LogFile { backend, path: None }),
-            Self::Path(path) => path,
+        let (files, path) = match self {
+            Self::Given(backend) => return Ok(LogFile { backend, place: None }),
+            Self::Path { files, path } => (files, path),
         };
-        let file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::corrupt(format!(
-                    "{} is missing: the store was not closed in order, and what was acknowledged last lies there (if you have it, \
-                     put it back beside the store instead)",
-                    path.display()
-                )));
-            }
-            Err(error) => return Err(failed(&path, &error)),
-        };
-        LogFile::of(file, path.clone()).map_err(|error| failed(&path, &error))
+        match files.open(&path, Opening::Writing) {
+            Ok(file) => Ok(LogFile {
+                backend: Box::new(file),
+                place: Some((files, path)),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::corrupt(format!(
+                "{} is missing: the store was not closed in order, and what was acknowledged last lies there (if you have it, \
+                 put it back beside the store instead)",
+                path.display()
+            ))),
+            Err(error) => Err(failed(&path, &error)),
+        }
     }
 
     /// A log to begin with; what is there is of no use.
     pub(crate) fn make(self) -> io::Result<LogFile> {
-        let path = match self {
-            Self::Given(backend) => return Ok(LogFile { backend, path: None }),
-            Self::Path(path) => path,
+        let (files, path) = match self {
+            Self::Given(backend) => return Ok(LogFile { backend, place: None }),
+            Self::Path { files, path } => (files, path),
         };
-        // What lies in it is for its owner alone, as the store itself.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(&path)?;
+        let file = match files.open(&path, Opening::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => files.open(&path, Opening::Writing),
+            opened => opened,
+        }?;
         // It is there after a power cut only when its folder says so.
-        File::open(folder_of(&path))?.sync_all()?;
-        LogFile::of(file, path)
+        files.sync_folder(&folder_of(&path))?;
+        Ok(LogFile {
+            backend: Box::new(file),
+            place: Some((files, path)),
+        })
     }
 }
 
 impl LogFile {
-    fn of(file: File, path: PathBuf) -> io::Result<Self> {
-        let backend = FileBackend::new(file).map_err(io::Error::other)?;
-        Ok(Self {
-            backend: Box::new(backend),
-            path: Some(path),
-        })
-    }
-
     /// Takes its contents and its name. That need not be durable: a file without a log does not look for one.
     pub(crate) fn remove(self) -> io::Result<()> {
         self.backend.set_len(0)?;
-        match self.path {
-            Some(path) => fs::remove_file(path),
+        match self.place {
+            Some((files, path)) => files.remove_file(&path),
             None => Ok(()),
         }
     }
