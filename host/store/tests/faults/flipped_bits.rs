@@ -150,9 +150,14 @@ impl Tally {
             Ok(found) if checked.is_ok() && hidden.is_some_and(|least| states[least..].contains(&found)) => {
                 self.last_commit_hidden += 1;
             }
-            Ok(_) => {
+            Ok(found) => {
                 let Err(error) = checked else {
-                    panic!("{moment}: other rows, and the check finds nothing: {checked:?}")
+                    let state = states.iter().position(|state| *state == found);
+                    let all = states.len() - 1;
+                    panic!(
+                        "{moment}: the check finds nothing, and the rows are those of {state:?} of {all} batches; \
+                         at least {hidden:?} should be there: {checked:?}"
+                    )
                 };
                 assert!(named(&error), "{moment}: {error}");
                 self.by_check_only += 1;
@@ -200,6 +205,7 @@ async fn damage_anywhere_in_the_file_is_found_and_named() {
                 let moment = format!("seed {seed}, log of the file {how}, damage {number}: {damage:?}");
                 log_damaged += 1;
                 let hidden = damage.touches(&last_frame).then_some(last_group);
+                let moment = format!("{moment}, last frame {last_frame:?}");
                 tally.judge(&damaged, states, hidden, &moment).await;
             }
         }

@@ -23,7 +23,7 @@ pub(super) fn language(text: &str) -> Language {
 }
 
 /// One of these for each number.
-fn one_of<T: Clone, const N: usize>(values: [T; N], number: i64) -> T {
+fn one_of<T: Clone, const N: usize>(values: &[T; N], number: i64) -> T {
     values[usize::try_from(number).unwrap() % N].clone()
 }
 
@@ -48,15 +48,15 @@ fn received(number: i64) -> Received {
     let channel = if rare(500) {
         "كشك"
     } else {
-        one_of(["form", "mail", "call"], number)
+        one_of(&["form", "mail", "call"], number)
     };
     let instance = if rare(400) {
         "branch"
     } else {
-        one_of(["form", "mail"], number)
+        one_of(&["form", "mail"], number)
     };
-    let kind = one_of([None, Some(Kind::Complaint), Some(Kind::Praise)], number);
-    let usual = one_of([Some("ar"), Some("ar-SA"), Some("en"), None], number);
+    let kind = one_of(&[None, Some(Kind::Complaint), Some(Kind::Praise)], number);
+    let usual = one_of(&[Some("ar"), Some("ar-SA"), Some("en"), None], number);
     let nps = (number % 5 == 0).then(|| score("nps", i32::try_from(number / 5 % 11).unwrap()));
     let csat = rare(450).then(|| score("رضا", 1));
     let tags = [Some("شحن"), rare(350).then_some("عاجل")];
