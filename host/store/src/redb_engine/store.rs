@@ -199,6 +199,12 @@ impl RedbStore {
     }
 }
 
+/// Whether there is no room, for everybody or for this user.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// Brings the file to where its log ends, if it was left with one, and begins a new log. On a full disk there is none: each
 /// commit is of the file itself then.
 fn begin_log(
@@ -220,7 +226,7 @@ fn begin_log(
     let begun = file.and_then(|file| Log::begin(file, Arc::clone(counters), limit, &committed));
     let log = match begun {
         Ok(log) => log,
-        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+        Err(error) if is_full(&error) => {
             tracing::warn!(
                 "the disk is full: the store goes on without a log until it is opened again, and writes more slowly"
             );
@@ -403,5 +409,24 @@ impl Inner {
         let last = Duration::from_micros(self.counters.last_commit_micros.load(Ordering::Relaxed));
         let groups = u32::try_from(waiting / 512 + 1).unwrap_or(u32::MAX);
         (last.saturating_mul(groups)).clamp(Duration::from_millis(20), Duration::from_secs(5))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::is_full;
+
+    #[test]
+    fn a_user_s_share_of_a_disk_is_full_like_a_disk() {
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::FileTooLarge,
+        ] {
+            assert!(is_full(&Error::from(kind)), "{kind:?}");
+        }
+        assert!(!is_full(&Error::from(ErrorKind::PermissionDenied)));
     }
 }

@@ -191,3 +191,46 @@ async fn an_older_file_beside_the_log_is_known_for_one() {
     fs::copy(wal(&path), wal(&left)).unwrap();
     refused(&left, "do not belong together");
 }
+
+#[tokio::test]
+async fn a_log_that_was_put_in_the_place_of_ours_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("مخزن");
+    let store = RedbStore::open(&path, settings()).unwrap();
+    write(&store, 1).await;
+    // As when the folder was moved away under a hub, and another one restored in its place.
+    fs::rename(wal(&path), folder.path().join("جانبا")).unwrap();
+    fs::write(wal(&path), "سجل غيرنا").unwrap();
+    store.close().await.unwrap();
+    assert_eq!(fs::read(wal(&path)).unwrap(), "سجل غيرنا".as_bytes());
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_not_in_the_log_after_a_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("مخزن");
+    let store = RedbStore::open(&path, settings()).unwrap();
+    let said = "رقم هاتفي ٠٥٥١٢٣٤٥٦٧";
+    let put = Batch {
+        edits: vec![Edit::Put(key(1), said.into())],
+        ..Batch::default()
+    };
+    store.apply(put).await.unwrap();
+    let delete = Batch {
+        edits: vec![Edit::Delete(key(1))],
+        ..Batch::default()
+    };
+    store.apply(delete).await.unwrap();
+    let is_in = |path: &Path| {
+        fs::read(path)
+            .unwrap()
+            .windows(said.len())
+            .any(|bytes| bytes == said.as_bytes())
+    };
+    assert!(is_in(&wal(&path)));
+    store.compact(Box::new(|_| {})).await.unwrap();
+    assert!(!is_in(&wal(&path)) && !is_in(&path));
+    write(&store, 2).await;
+    store.close().await.unwrap();
+    assert_eq!(rows(&path).await, 1);
+}

@@ -61,6 +61,10 @@ fn take_into_use(
     if let Some(log) = &mut writer.log {
         // The new file was made durable with everything in it.
         log.restart(&writer.committed);
+        // The old file goes with all that was deleted from it; it should not stay readable in the log.
+        if let Err(error) = log.wipe() {
+            tracing::warn!(%error, "the log still has what was deleted lately; it is overwritten as the hub goes on writing");
+        }
     }
     Ok(old)
 }

@@ -160,6 +160,14 @@ impl Log {
         }
     }
 
+    /// Overwrites what earlier groups left, durably, once [`Log::restart`] was called: contents that were deleted since would
+    /// lie there until other groups come by.
+    pub(crate) fn wipe(&mut self) -> io::Result<()> {
+        debug_assert_eq!(self.end, START, "what is in the file only");
+        fill(&*self.file.backend, START, self.filled)?;
+        self.sync()
+    }
+
     /// Ends it: the file was made durable and says that it has no log.
     pub(crate) fn end(self) -> io::Result<()> {
         self.file.remove()

@@ -8,7 +8,7 @@ use redb::StorageBackend;
 
 use super::frame::LogName;
 use crate::file_system::folder_of;
-use crate::{FileSystem, Opening, StoreError};
+use crate::{FileId, FileSystem, OpenedFile, Opening, StoreError};
 
 /// What a store's file says of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,14 @@ pub(crate) enum LogPlace {
 /// An open log. It has the file's name as long as the store is in use.
 pub(crate) struct LogFile {
     pub(crate) backend: Box<dyn StorageBackend>,
-    place: Option<(Arc<dyn FileSystem>, PathBuf)>,
+    place: Option<NamedFile>,
+}
+
+/// Where a log has its name, and which file that was.
+struct NamedFile {
+    files: Arc<dyn FileSystem>,
+    path: PathBuf,
+    id: FileId,
 }
 
 impl LogPlace {
@@ -60,7 +67,7 @@ impl LogPlace {
     /// The log that must be there, because the store's file says so.
     pub(crate) fn existing(self, noted: &LogNote) -> Result<LogFile, StoreError> {
         let file = self.open()?;
-        let path = file.place.as_ref().map(|(_, path)| path.as_path());
+        let path = file.place.as_ref().map(|named| named.path.as_path());
         let failed = |error| failed(path.unwrap_or(Path::new("the log")), &error);
         let found = file.backend.len().map_err(failed)?;
         if found < noted.length {
@@ -87,10 +94,7 @@ impl LogPlace {
             Self::Path { files, path } => (files, path),
         };
         match files.open(&path, Opening::Writing) {
-            Ok(file) => Ok(LogFile {
-                backend: Box::new(file),
-                place: Some((files, path)),
-            }),
+            Ok(file) => Ok(LogFile::named(file, files, path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::corrupt(format!(
                 "{} is missing: the store was not closed in order, and what was acknowledged last lies there (if you have it, \
                  put it back beside the store instead)",
@@ -112,20 +116,31 @@ impl LogPlace {
         }?;
         // It is there after a power cut only when its folder says so.
         files.sync_folder(&folder_of(&path))?;
-        Ok(LogFile {
-            backend: Box::new(file),
-            place: Some((files, path)),
-        })
+        Ok(LogFile::named(file, files, path))
     }
 }
 
 impl LogFile {
-    /// Takes its contents and its name. That need not be durable: a file without a log does not look for one.
+    fn named(file: OpenedFile, files: Arc<dyn FileSystem>, path: PathBuf) -> Self {
+        let id = file.id();
+        Self {
+            backend: Box::new(file),
+            place: Some(NamedFile { files, path, id }),
+        }
+    }
+
+    /// Takes its contents and its name. That need not be durable: a file without a log does not look for one. Where somebody
+    /// has put another file in its place, a restored store's say, that one stays.
     pub(crate) fn remove(self) -> io::Result<()> {
         self.backend.set_len(0)?;
-        match self.place {
-            Some((files, path)) => files.remove_file(&path),
-            None => Ok(()),
+        let Some(NamedFile { files, path, id }) = self.place else {
+            return Ok(());
+        };
+        match files.symlink_metadata(&path) {
+            Ok(found) if found.id == id => files.remove_file(&path),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

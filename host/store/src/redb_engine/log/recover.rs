@@ -11,8 +11,9 @@ use crate::StoreError;
 
 /// Writes what is in the log and not in the file, in one durable commit. Gives the state of the file afterwards.
 ///
-/// What was cut off at the log's end was never acknowledged and is left out. A frame that is not whole, while a later one
-/// says that it had been synced, is damage.
+/// A frame that is not whole at the log's end is left out: it was being written when the process ended, and was never
+/// acknowledged. Damage of the last whole frame looks the same, and so does a log whose end was overwritten with zeros: only
+/// a later frame can say that one before it had been synced, and then that is refused as damage.
 pub(crate) fn recover(database: &SharedDatabase, log: &LogFile, noted: &LogNote) -> Result<Committed, StoreError> {
     let mut reached = database.load()?;
     let mut frames = Frames::begin(&*log.backend, noted.name, &reached)?;
