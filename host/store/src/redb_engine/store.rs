@@ -16,12 +16,12 @@ use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create;
 use super::database::SharedDatabase;
-use super::log::{Log, LogPlace, recover};
+use super::log::{LogPlace, begin_log};
 use super::readers::Readers;
 use super::scratch::{self, Keeping};
 use super::settings::{Execution, RedbSettings};
 use super::view::RedbView;
-use super::writer::{Committed, Job, SpaceWatch, Writer, give_up};
+use super::writer::{Job, SpaceWatch, Writer, give_up};
 use crate::file_system::{OsFiles, folder_of};
 use crate::queue::{PushError, Queue};
 use crate::{
@@ -199,51 +199,6 @@ impl RedbStore {
     }
 }
 
-/// Whether there is no room, for everybody or for this user.
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
-/// Brings the file to where its log ends, if it was left with one, and begins a new log. On a full disk there is none: each
-/// commit is of the file itself then.
-fn begin_log(
-    database: &SharedDatabase,
-    place: LogPlace,
-    counters: &Arc<Counters>,
-    limit: u64,
-) -> Result<(Committed, Option<Log>), StoreError> {
-    let (committed, file) = match database.log()? {
-        Some(noted) => {
-            let file = place.existing(&noted)?;
-            let committed = recover(database, &file, &noted)?;
-            // Everything is in the file now, which is the store for a moment; what is in the log may go.
-            database.checkpoint(None)?;
-            (committed, Ok(file))
-        }
-        None => (database.load()?, place.make()),
-    };
-    let begun = file.and_then(|file| Log::begin(file, Arc::clone(counters), limit, &committed));
-    let log = match begun {
-        Ok(log) => log,
-        Err(error) if is_full(&error) => {
-            tracing::warn!(
-                "the disk is full: the store goes on without a log until it is opened again, and writes more slowly"
-            );
-            return Ok((committed, None));
-        }
-        Err(error) => {
-            return Err(StoreError::Engine {
-                what: "beginning a log",
-                reason: error.to_string(),
-            });
-        }
-    };
-    // The log is there and empty: from here on opening the store looks into it.
-    database.checkpoint(Some(log.note()))?;
-    Ok((committed, Some(log)))
-}
-
 impl Threads {
     fn start(writer: Writer, readers: usize, keeping: Keeping) -> Result<(Readers, Self), StoreError> {
         let failed = |error: std::io::Error| StoreError::Engine {
@@ -409,24 +364,5 @@ impl Inner {
         let last = Duration::from_micros(self.counters.last_commit_micros.load(Ordering::Relaxed));
         let groups = u32::try_from(waiting / 512 + 1).unwrap_or(u32::MAX);
         (last.saturating_mul(groups)).clamp(Duration::from_millis(20), Duration::from_secs(5))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Error, ErrorKind};
-
-    use super::is_full;
-
-    #[test]
-    fn a_user_s_share_of_a_disk_is_full_like_a_disk() {
-        for kind in [
-            ErrorKind::StorageFull,
-            ErrorKind::QuotaExceeded,
-            ErrorKind::FileTooLarge,
-        ] {
-            assert!(is_full(&Error::from(kind)), "{kind:?}");
-        }
-        assert!(!is_full(&Error::from(ErrorKind::PermissionDenied)));
     }
 }

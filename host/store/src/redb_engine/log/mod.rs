@@ -6,6 +6,7 @@
 //! the operating system keeps; after a crash the file is as of its last durable commit, and [`recover`] brings it to where
 //! the log ends. One pass through the log, from its beginning, goes on from one durable commit; the next pass overwrites it.
 
+mod beginning;
 mod frame;
 mod place;
 mod recover;
@@ -16,6 +17,7 @@ use std::sync::atomic::Ordering;
 
 use redb::StorageBackend;
 
+pub(crate) use self::beginning::begin_log;
 use self::frame::{ALIGNMENT, Head, LogName};
 pub(crate) use self::frame::{FrameBuilder, Origin};
 pub(crate) use self::place::{LogFile, LogNote, LogPlace};
