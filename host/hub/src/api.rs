@@ -24,7 +24,7 @@ use crate::walk::StageProgress;
 
 impl Hub {
     /// Takes drafts in. All good ones are durable before this answers, up to about 6 MB or 1024 of them together; each
-    /// bad one is refused with every problem it has.
+    /// bad one is refused with every problem it has, and each that damage keeps out is told as [`Intake::Damaged`].
     ///
     /// # Errors
     /// When not all could be made durable. Of many the first may have been kept: sent again they are duplicates.
@@ -42,7 +42,9 @@ impl Hub {
             Err(drafts) => drafts,
         };
         let arrivals: Vec<Arrival> = drafts.into_iter().map(Arrival::from).collect();
-        intake::accept(&self.shared.core, actor, instance, &arrivals, &Rider::default()).await
+        let results = intake::accept(&self.shared.core, actor, instance, &arrivals, &Rider::default()).await?;
+        // Each draft has a result.
+        Ok(results.into_iter().flatten().collect())
     }
 
     /// Takes one draft in and writes the answer under an idempotency key in the same transaction. What is
@@ -64,7 +66,8 @@ impl Hub {
             ..Rider::default()
         };
         let results = intake::accept_with(&self.shared.core, actor, instance, &arrivals, &guard, |results| {
-            let Some((status, body)) = results.first().and_then(&answer) else {
+            let intake = results.first().and_then(Option::as_ref);
+            let Some((status, body)) = intake.and_then(&answer) else {
                 return Ok(Rider::default());
             };
             Ok(Rider {
@@ -72,7 +75,7 @@ impl Hub {
                 ..Rider::default()
             })
         });
-        results.await?.pop().ok_or(Fault::Contended)
+        results.await?.pop().flatten().ok_or(Fault::Contended)
     }
 
     /// What is known of a caller's idempotency key.

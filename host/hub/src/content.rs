@@ -151,11 +151,7 @@ impl Core {
         let from_file;
         let sealed = match blob_of(row) {
             Some(id) => {
-                from_file = self
-                    .blobs
-                    .read(id.0)
-                    .await
-                    .map_err(|error| Fault::Blob(error.to_string()))?;
+                from_file = self.blobs.read(id.0).await?;
                 &from_file[..]
             }
             None => row.get(1..).unwrap_or_default(),

@@ -44,9 +44,12 @@ pub enum Fault {
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[source] StoreError),
-    /// A file of the blob folder failed.
+    /// A file of the blob folder failed. It may be sound, and be read at another time.
     #[error("a stored file cannot be used: {0}")]
     Blob(String),
+    /// A file of the blob folder is not there although something stored needs it.
+    #[error("a stored file is missing: {0}; look for it in the last backup")]
+    Lost(String),
     /// Sealed bytes do not open.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -66,7 +69,13 @@ pub enum Fault {
 impl Fault {
     /// Whether something at rest cannot be read, and will not be by trying again. Others must not suffer from it.
     pub(crate) const fn is_damage(&self) -> bool {
-        matches!(self, Self::Vault(_) | Self::Damaged { .. } | Self::Blob(_))
+        matches!(self, Self::Vault(_) | Self::Damaged { .. } | Self::Lost(_))
+    }
+
+    /// Whether one thing at rest cannot be read now: it is damaged, or the system did not give its file, which may pass (too
+    /// many files are open, say). For whoever can do without it.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        self.is_damage() || matches!(self, Self::Blob(_))
     }
 
     /// Whether there is no room to write, while disk and store are sound.
@@ -129,6 +138,7 @@ impl From<BlobError> for Fault {
             {
                 Self::Full(error.to_string())
             }
+            BlobError::Missing(_) => Self::Lost(error.to_string()),
             _ => Self::Blob(error.to_string()),
         }
     }
@@ -136,7 +146,25 @@ impl From<BlobError> for Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::event_code;
+    use std::io::{Error, ErrorKind};
+
+    use mihwar_store::BlobError;
+
+    use super::{Fault, event_code};
+
+    #[test]
+    fn a_file_that_is_not_there_is_damage_and_one_that_cannot_be_read_now_is_not() {
+        let lost = Fault::from(BlobError::Missing(uuid::Uuid::nil()));
+        assert!(lost.is_damage() && lost.is_unreadable(), "{lost}");
+        let too_many_open = Fault::from(BlobError::Io {
+            path: "blobs/3f/ملف".into(),
+            source: Error::from(ErrorKind::Other),
+        });
+        assert!(
+            !too_many_open.is_damage() && too_many_open.is_unreadable(),
+            "{too_many_open}"
+        );
+    }
 
     #[test]
     fn only_a_slug_stands_in_the_ledger() {

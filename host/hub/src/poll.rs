@@ -143,21 +143,31 @@ async fn keep(
         rider.edits.push(Edit::Put(key, sealed));
     }
     let actor = Actor::Instance(running.name.clone());
-    let results = intake::accept(core, &actor, &running.name, &taken.arrivals, &rider).await?;
+    let results = intake::accept_or_set_aside(core, &actor, &running.name, &taken.arrivals, &rider).await?;
     let early = taken.refused.iter().map(|(_, problems)| problems.as_slice());
     let late = intake::refused(&taken.arrivals, &results).map(|(_, problems)| problems);
     let refusals: Vec<&[FieldProblem]> = early.chain(late).collect();
     let refused = refusals.len();
     if refused > 0 {
-        running.record.failed(
-            core.clock.now(),
-            &format!("{refused} items of a page could not become records"),
-        );
+        running
+            .record
+            .failed(core.clock.now(), &told(refused, refused - taken.refused.len()));
         // Ids and values may name a person: the log says only where the plugin went wrong.
         let fields = fields(refusals.into_iter().flatten());
         tracing::warn!(instance = %running.name, refused, ?fields, "items of a page could not become records");
     }
     Ok(())
+}
+
+/// What an admin is told of a page: how many items did not become records, and how many of them were set aside.
+fn told(refused: usize, set_aside: usize) -> String {
+    let mut told = format!("{refused} items of a page could not become records");
+    if set_aside > 0 {
+        told += &format!(
+            "; {set_aside} of them, which damage in the hub kept out, wait as dead letters: mihwar delivery list --inbound"
+        );
+    }
+    told
 }
 
 /// The names of the fields that were wrong, without the numbers of list entries.
@@ -186,7 +196,7 @@ mod tests {
     use mihwar_model::FieldProblem;
     use mihwar_sandbox::contract::puller::PullPage;
 
-    use super::{Next, PAUSE_MIN, fields};
+    use super::{Next, PAUSE_MIN, fields, told};
 
     const EVERY: Duration = Duration::from_secs(60);
 
@@ -219,6 +229,14 @@ mod tests {
         assert_eq!(next(None), EVERY);
         assert_eq!(next(Some(2_000)), Duration::from_secs(2));
         assert_eq!(next(Some(0)), PAUSE_MIN);
+    }
+
+    #[test]
+    fn an_admin_is_told_where_to_find_what_was_set_aside() {
+        assert!(!told(3, 0).contains("dead letters"));
+        let told = told(3, 2);
+        assert!(told.starts_with("3 items") && told.contains("; 2 of them"), "{told}");
+        assert!(told.contains("mihwar delivery list --inbound"), "{told}");
     }
 
     #[test]

@@ -130,6 +130,11 @@ pub(crate) async fn step(core: &Core) -> Result<usize, Fault> {
 /// Folds until everything that is committed now is in the read models.
 pub(crate) async fn catch_up(core: &Core) -> Result<(), Fault> {
     let size = core.store.view().await?.tree().size();
+    catch_up_to(core, size).await
+}
+
+/// Folds until the first so many events are in the read models.
+pub(crate) async fn catch_up_to(core: &Core, size: u64) -> Result<(), Fault> {
     let mut busy = 0_u32;
     loop {
         let (position, _) = position(&*core.store.view().await?).await?;

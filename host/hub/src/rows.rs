@@ -1,9 +1,10 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
 use mihwar_model::{
-    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Received, Score,
-    Tag, ThreadId, Time,
+    CallFacts, Channel, ContactId, DeliveryId, Draft, FactValue, FeedbackId, InstanceName, Kind, Language, Received,
+    Score, Tag, ThreadId, Time,
 };
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
@@ -102,6 +103,20 @@ pub(crate) struct InboxRow {
     pub(crate) verified: Option<String>,
     #[n(8)]
     pub(crate) received_at: Time,
+    /// In place of a request: something that its channel was asked for, and that goes into intake as it is.
+    #[n(9)]
+    pub(crate) item: Option<Item>,
+}
+
+/// What happened to one item at a source that was asked and does not tell it again.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(crate) enum Item {
+    /// It is new, or changed; with the files that were handed over, by their handles.
+    #[n(0)]
+    Draft(#[n(0)] Box<Draft>, #[n(1)] Vec<(String, ByteVec)>),
+    /// It was taken back: the source's own id of it.
+    #[n(1)]
+    Withdrawal(#[n(0)] String),
 }
 
 /// A raw request that could not become feedback, beside the sealed request.

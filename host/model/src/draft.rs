@@ -1,5 +1,7 @@
 //! Feedback on its way in: complete, but not yet checked, split or stored.
 
+use minicbor::{Decode, Encode};
+
 use crate::limits::{
     ANSWERS_MAX, ATTACHMENTS_MAX, ATTRIBUTES_MAX, BODY_BYTES_MAX, EXTERNAL_ID_BYTES_MAX, IDENTIFIERS_MAX,
     INLINE_ATTACHMENT_BYTES_MAX, SCORES_MAX, TAGS_MAX, TEXT_BYTES_MAX, UTTERANCES_MAX,
@@ -7,68 +9,97 @@ use crate::limits::{
 use crate::{Attribute, Author, Channel, Details, FieldProblem, Kind, Language, Score, Tag, Time};
 
 /// One piece of feedback as a channel or caller hands it over.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Draft {
     /// Identity in the source system, stable over edits; `None` only where the caller has none.
+    #[n(0)]
     pub external_id: Option<String>,
     /// Changes when the source edits the item.
+    #[n(1)]
     pub revision: Option<String>,
     /// The sort of channel.
+    #[n(2)]
     pub channel: Channel,
     /// What sort of feedback it is, if the source says so.
+    #[n(3)]
     pub kind: Option<Kind>,
     /// When the person said it, if the source says so.
+    #[n(4)]
     pub occurred_at: Option<Time>,
     /// Who said it.
+    #[n(5)]
     pub author: Option<Author>,
     /// The source's own name of the conversation.
+    #[n(6)]
     pub thread: Option<String>,
     /// The source's own id of the item that this one answers.
+    #[n(7)]
     pub in_reply_to: Option<String>,
     /// One line.
+    #[n(8)]
     pub subject: Option<String>,
     /// Plain text. May be empty when there are scores, answers, a call or attachments.
+    #[n(9)]
     pub body: String,
     /// The same as HTML.
+    #[n(10)]
     pub body_html: Option<String>,
     /// Language, if the source says so.
+    #[n(11)]
     pub language: Option<Language>,
     /// Scores given.
+    #[n(12)]
     pub scores: Vec<Score>,
     /// Labels.
+    #[n(13)]
     pub tags: Vec<Tag>,
     /// Files.
+    #[n(14)]
     pub attachments: Vec<DraftAttachment>,
     /// What is special to a call, a survey or a post.
+    #[n(15)]
     pub details: Details,
     /// What the source said beyond the common fields.
+    #[n(16)]
     pub attributes: Vec<Attribute>,
     /// The source's own payload, as JSON text.
+    #[n(17)]
     pub raw: Option<String>,
 }
 
 /// A file on its way in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct DraftAttachment {
     /// File name.
+    #[n(0)]
     pub name: String,
     /// Media type.
+    #[n(1)]
     pub media_type: String,
     /// Bytes, if known.
+    #[n(2)]
     pub size: Option<u64>,
     /// Where the bytes are.
+    #[n(3)]
     pub bytes: AttachmentBytes,
 }
 
 /// Where the bytes of an attachment are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum AttachmentBytes {
     /// Here.
-    Inline(Vec<u8>),
+    #[n(0)]
+    Inline(
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        Vec<u8>,
+    ),
     /// Handed over during the call under this handle.
-    Blob(String),
+    #[n(1)]
+    Blob(#[n(0)] String),
     /// At the source; not taken over.
-    Url(String),
+    #[n(2)]
+    Url(#[n(0)] String),
 }
 
 impl Draft {

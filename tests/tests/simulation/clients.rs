@@ -116,6 +116,7 @@ fn kept(intake: &Intake) -> Result<(FeedbackId, u32), String> {
         | Intake::Revised { feedback, revision }
         | Intake::Duplicate { feedback, revision } => Ok((*feedback, *revision)),
         Intake::Refused { problems } => Err(format!("a good draft was refused: {problems:?}")),
+        Intake::Damaged { problem } => Err(format!("a draft met damage: {problem}")),
     }
 }
 

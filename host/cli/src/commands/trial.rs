@@ -62,9 +62,7 @@ async fn check(
     let key = key.map(Arc::new);
     let handed = key.clone();
     let restoring = work_through(as_json, move |progress| {
-        let beginning = lock(&removed);
-        anyhow::ensure!(!*beginning, "stopped before it began");
-        let mut beginning = Some(beginning);
+        let mut beginning = Some(may_begin(&removed)?);
         let options = RestoreOptions {
             master_key: handed.as_deref(),
             ..RestoreOptions::default()
@@ -142,6 +140,16 @@ impl Drop for Trial {
     }
 }
 
+/// Lets a restore begin, and keeps its folder from being removed while the answer is held.
+///
+/// # Errors
+/// It was removed already.
+fn may_begin(removed: &Mutex<bool>) -> anyhow::Result<MutexGuard<'_, bool>> {
+    let removed = lock(removed);
+    anyhow::ensure!(!*removed, "stopped before it began");
+    Ok(removed)
+}
+
 fn lock(removed: &Mutex<bool>) -> MutexGuard<'_, bool> {
     removed.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,7 +174,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
 
-    use super::{Trial, lock, restoring_folder};
+    use super::{Trial, may_begin, restoring_folder};
 
     fn trial(folder: &Path) -> Trial {
         let backup: PathBuf = folder.join("أمس.mbk");
@@ -225,8 +233,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trial = trial(folder.path());
         let removed = Arc::clone(&trial.removed);
-        assert!(!*lock(&removed));
+        assert!(may_begin(&removed).is_ok());
         drop(trial);
-        assert!(*lock(&removed));
+        assert!(may_begin(&removed).is_err());
     }
 }

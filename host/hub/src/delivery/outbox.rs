@@ -122,13 +122,9 @@ pub(super) async fn prepare(
         };
         let outcome = match opened {
             Ok(outcome) => outcome,
-            // Its text, its contact's key, or what the department called it. The others go on.
-            Err(error) if error.is_damage() => {
+            Err(error) if error.is_unreadable() => {
                 tracing::error!(delivery = %due.delivery, feedback = %row.feedback, "cannot be delivered: {error}");
-                Some(Outcome::Dead {
-                    code: UNREADABLE.into(),
-                    reason: error.to_string(),
-                })
+                Some(unreadable(&error))
             }
             Err(error) => return Err(error),
         };
@@ -136,6 +132,21 @@ pub(super) async fn prepare(
         prepared.due.push(due);
     }
     Ok(prepared)
+}
+
+/// What becomes of a delivery whose text, contact's key or reference cannot be read. The others go on.
+fn unreadable(error: &Fault) -> Outcome {
+    let (code, reason) = (UNREADABLE.to_owned(), error.to_string());
+    match error {
+        // What the disk does not give now it may give later; if it never does, the attempts are used up one day.
+        Fault::Blob(_) => Outcome::Retry {
+            code,
+            after: None,
+            counts: true,
+            reason,
+        },
+        _ => Outcome::Dead { code, reason },
+    }
 }
 
 impl Prepared {
@@ -208,6 +219,14 @@ mod tests {
     use mihwar_model::{ContactId, FeedbackId};
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_now_is_tried_again_and_only_what_never_can_be_is_a_dead_letter() {
+        let not_now = unreadable(&Fault::Blob("blobs/3f/ملف: Too many open files".into()));
+        assert!(matches!(not_now, Outcome::Retry { counts: true, .. }), "{not_now:?}");
+        let never = unreadable(&Fault::Lost("ملف".into()));
+        assert!(matches!(never, Outcome::Dead { .. }), "{never:?}");
+    }
 
     #[test]
     fn a_clock_that_is_put_back_strands_nothing() {

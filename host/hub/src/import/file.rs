@@ -200,7 +200,7 @@ impl FileImport {
     async fn commit(&self, reading: &mut Reading, arrivals: &[Arrival], rider: &Rider) -> Result<(), Fault> {
         let core = &self.shared.core;
         let key = keys::import(self.job, self.source.id);
-        let come_to = |results: &[Intake]| -> Result<(ImportRow, Refusals), Fault> {
+        let come_to = |results: &[Option<Intake>]| -> Result<(ImportRow, Refusals), Fault> {
             let refusals = refused_late(reading.refusals.clone(), arrivals, results);
             let mut row = counted(reading.row.clone(), results);
             row.refusals = refusals.seal(core, &self.source)?;
@@ -230,20 +230,20 @@ impl FileImport {
 }
 
 /// A file's row with the records of a page counted in.
-fn counted(mut row: ImportRow, results: &[Intake]) -> ImportRow {
-    for result in results {
+fn counted(mut row: ImportRow, results: &[Option<Intake>]) -> ImportRow {
+    for result in results.iter().flatten() {
         match result {
             Intake::New { .. } => row.new += 1,
             Intake::Revised { .. } => row.revised += 1,
             Intake::Duplicate { .. } => row.duplicates += 1,
-            Intake::Refused { .. } => {}
+            Intake::Refused { .. } | Intake::Damaged { .. } => {}
         }
     }
     row
 }
 
 /// A file's refusals with what of a page the intake refused: what it needs of the store is damaged.
-fn refused_late(mut refusals: Refusals, arrivals: &[Arrival], results: &[Intake]) -> Refusals {
+fn refused_late(mut refusals: Refusals, arrivals: &[Arrival], results: &[Option<Intake>]) -> Refusals {
     for (item, problems) in intake::refused(arrivals, results) {
         refusals.add(item.to_owned(), "damaged".to_owned(), changes::list(problems));
     }
@@ -305,27 +305,30 @@ mod tests {
                 ..Draft::new(Channel::new(Tag::new("mail").unwrap()))
             })
         };
-        let withdrawn = Arrival::Withdrawal {
+        let withdrawn = || Arrival::Withdrawal {
             external_id: "٠".to_owned(),
         };
-        // A withdrawal has no result.
-        let arrivals = [item("١"), withdrawn, item("٢")];
+        let damaged = |field: &str, message: &str| Intake::Damaged {
+            problem: FieldProblem::new(field, message),
+        };
+        // A withdrawal has a result only if it could not be done.
+        let arrivals = [item("١"), withdrawn(), item("٢"), withdrawn()];
         let results = [
-            Intake::New {
+            Some(Intake::New {
                 feedback: FeedbackId::from_bytes([1; 16]),
                 revision: 1,
-            },
-            Intake::Refused {
-                problems: vec![FieldProblem::new("author", "its key is damaged")],
-            },
+            }),
+            None,
+            Some(damaged("author", "its key is damaged")),
+            Some(damaged("external_id", "its row is damaged")),
         ];
         let refusals = refused_late(Refusals::default(), &arrivals, &results);
-        let told = (
-            "٢".to_owned(),
-            "damaged".to_owned(),
-            "author: its key is damaged".to_owned(),
-        );
-        assert_eq!((refusals.count, refusals.kept), (1, vec![told]));
+        let told = |item: &str, reason: &str| (item.to_owned(), "damaged".to_owned(), reason.to_owned());
+        let kept = vec![
+            told("٢", "author: its key is damaged"),
+            told("٠", "external_id: its row is damaged"),
+        ];
+        assert_eq!((refusals.count, refusals.kept), (2, kept));
         assert_eq!(counted(ImportRow::default(), &results).new, 1);
     }
 }

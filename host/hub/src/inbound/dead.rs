@@ -59,16 +59,19 @@ impl Dead<'_> {
     }
 
     pub(super) fn event(&self, core: &Core) -> Event {
-        let body = InboundDeadLettered {
-            inbound: self.id,
-            instance: self.request.instance.clone(),
-            code: event_code(self.code),
-        };
         Event {
             at: core.clock.now(),
             actor: Actor::Hub,
-            body: EventBody::InboundDeadLettered(body),
+            body: self.told(),
         }
+    }
+
+    pub(super) fn told(&self) -> EventBody {
+        EventBody::InboundDeadLettered(InboundDeadLettered {
+            inbound: self.id,
+            instance: self.request.instance.clone(),
+            code: event_code(self.code),
+        })
     }
 }
 

@@ -10,16 +10,16 @@ use mihwar_sandbox::{CallFailure, Capability, Effects};
 use mihwar_store::{Batch, Edit, Guard, Row};
 
 use super::dead::{self, Dead};
-use super::open;
+use super::{items, open};
 use crate::changes;
 use crate::content::blob_of;
 use crate::fault::Fault;
 use crate::hub::Shared;
 use crate::instances::Running;
-use crate::intake::{self, Intake, Rider};
+use crate::intake::{self, Arrival, Intake, Rider};
 use crate::keys;
 use crate::lent;
-use crate::rows::InboxRow;
+use crate::rows::{InboxRow, Item};
 use crate::withdrawal;
 
 /// Shortest pause after a failure that is not the request's.
@@ -83,9 +83,10 @@ impl<'a> Stored<'a> {
             stored: self,
             request: &request,
         };
-        let result = match running {
-            Some(running) => handling.call(&running).await,
-            None => {
+        let result = match (&request.item, running) {
+            (Some(item), _) => handling.keep_item(item.clone()).await,
+            (None, Some(running)) => handling.call(&running).await,
+            (None, None) => {
                 let reason = "no such instance is configured any more";
                 handling.bury("instance-gone", reason).await
             }
@@ -156,29 +157,47 @@ impl Handling<'_> {
     /// Writes what the plugin made of the request. Good items are kept; if others were refused, the request stays
     /// whole as a dead letter for them.
     async fn keep(&self, name: &InstanceName, outcome: webhook::Outcome, effects: &Effects) -> Result<(), Fault> {
-        let Stored { shared, row, .. } = self.stored;
-        let core = &shared.core;
         let taken = changes::arrivals(outcome.changes, effects);
         let told = outcome.refusals.iter();
         let told = told.map(|refusal| format!("{} ({}): {}", refusal.place, refusal.code, refusal.reason));
         let found = taken.refused.iter();
         let found = found.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
         let early: Vec<String> = told.chain(found).collect();
+        let state = lent::state_edits(&self.stored.shared.core, name, effects)?;
+        self.write(name, &taken.arrivals, &early, state).await
+    }
+
+    /// Hands an item that was set aside to the intake once more; no plugin is needed for it.
+    async fn keep_item(&self, item: Item) -> Result<(), Fault> {
+        let arrivals = [items::arrival(item)];
+        self.write(&self.stored.instance, &arrivals, &[], Vec::new()).await
+    }
+
+    /// Writes arrivals in the place of the request. What could not become one of them, it was told `early`.
+    async fn write(
+        &self,
+        name: &InstanceName,
+        arrivals: &[Arrival],
+        early: &[String],
+        state: Vec<Edit>,
+    ) -> Result<(), Fault> {
+        let Stored { shared, row, .. } = self.stored;
+        let core = &shared.core;
         // What the intake refuses shows only while it is written.
-        let refused = |results: &[Intake]| -> Vec<String> {
-            let late = intake::refused(&taken.arrivals, results);
+        let refused = |results: &[Option<Intake>]| -> Vec<String> {
+            let late = intake::refused(arrivals, results);
             let late = late.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
             early.iter().cloned().chain(late).collect()
         };
         let mut rider = Rider {
             guards: vec![self.stored.guard()],
-            edits: lent::state_edits(core, name, effects)?,
+            edits: state,
             events: Vec::new(),
         };
         rider.edits.push(Edit::Delete(row.key.clone()));
         let file = blob_of(&row.value.bytes);
         let actor = Actor::Instance(name.clone());
-        let results = intake::accept_with(core, &actor, name, &taken.arrivals, &rider, |results| {
+        let results = intake::accept_with(core, &actor, name, arrivals, &rider, |results| {
             self.left(&refused(results), file)
         })
         .await?;
@@ -245,96 +264,4 @@ impl Handling<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use mihwar_model::{Actor, Channel, Draft, EventBody, InboundId, InstanceName, Tag, Time};
-    use mihwar_sandbox::Effects;
-    use mihwar_sandbox::contract::types::Change;
-    use mihwar_sandbox::contract::webhook;
-    use mihwar_store::{Batch, Edit, MemoryStore, Order, Row, Space, Store};
-
-    use super::{Handling, Stored};
-    use crate::changes::tests::note;
-    use crate::config::Config;
-    use crate::content::inline_row;
-    use crate::core::Core;
-    use crate::doors::Doors;
-    use crate::hub::Hub;
-    use crate::keys;
-    use crate::rows::InboxRow;
-
-    const START: i64 = 1_790_000_000_000;
-
-    /// A hub over a store; it has nothing in memory of those before it, and draws other ids.
-    async fn hub(store: &Arc<MemoryStore>, folder: &tempfile::TempDir, start: i64) -> Hub {
-        let core = Core::for_tests(store.clone(), folder.path(), Time(start));
-        let config = Config::parse("mihwar.toml".as_ref(), "", Vec::new()).unwrap();
-        Hub::over(Arc::new(core), config, Doors::real()).await.unwrap()
-    }
-
-    async fn rows(store: &Arc<MemoryStore>, space: Space) -> Vec<Row> {
-        let view = store.view().await.unwrap();
-        view.scan(keys::all(space), Order::Ascending, 100).await.unwrap().rows
-    }
-
-    async fn put(store: &Arc<MemoryStore>, edit: Edit) {
-        let batch = Batch {
-            edits: vec![edit],
-            ..Batch::default()
-        };
-        store.apply(batch).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_only_the_intake_can_refuse_leaves_its_request_as_a_dead_letter() {
-        let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
-        let name = InstanceName::new("hooks").unwrap();
-        let known = Draft {
-            external_id: Some("١".to_owned()),
-            body: "لم يصل الطلب".to_owned(),
-            ..Draft::new(Channel::new(Tag::new("form").unwrap()))
-        };
-        let first = hub(&store, &folder, START).await;
-        first.accept(&Actor::Console, &name, vec![known]).await.unwrap();
-        let key = rows(&store, keys::CONTACT_KEY).await.remove(0).key;
-        put(&store, Edit::Put(key, "مفتاح تالف".into())).await;
-        let id = InboundId::from_bytes([5; 16]);
-        put(&store, Edit::Put(keys::inbox(&name, id), inline_row(b"sealed"))).await;
-
-        let later = hub(&store, &folder, START + 1_000).await;
-        let stored = Stored::of(&later.shared, rows(&store, keys::INBOX).await.remove(0)).unwrap();
-        let request = InboxRow {
-            instance: name.clone(),
-            endpoint: "items".to_owned(),
-            method: "POST".to_owned(),
-            path: String::new(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            verified: None,
-            received_at: Time(START),
-        };
-        let handling = Handling {
-            stored: &stored,
-            request: &request,
-        };
-        let mut changed = note("١", "وما زلت أنتظر");
-        changed.revision = Some("b".to_owned());
-        let outcome = webhook::Outcome {
-            changes: vec![Change::Upsert(changed), Change::Upsert(note("2", "Thank you"))],
-            refusals: Vec::new(),
-            reply: None,
-        };
-        handling.keep(&name, outcome, &Effects::default()).await.unwrap();
-
-        assert!(rows(&store, keys::INBOX).await.is_empty());
-        assert_eq!(rows(&store, keys::INBOX_DEAD).await.len(), 1);
-        assert_eq!(rows(&store, keys::CONTENT).await.len(), 2, "the good one is kept");
-        let dead = super::dead::page(&later.shared.core, None, 10).await.unwrap();
-        assert!(dead[0].reason.starts_with("١: author:"), "{}", dead[0].reason);
-        let entries = store.view().await.unwrap().journal(0, 100).await.unwrap();
-        let last = mihwar_model::Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
-        assert!(matches!(last.body, EventBody::InboundDeadLettered(_)));
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 mod dead;
 mod handling;
+mod items;
 mod work;
 
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use mihwar_sandbox::Capability;
 use mihwar_store::{ApplyError, Batch, Edit};
 use thiserror::Error;
 
+use crate::content::{blob_of, blob_row, inline_row};
+use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::Shared;
 use crate::instances::Running;
@@ -21,6 +24,7 @@ use crate::withdrawal;
 
 pub use dead::InboundRecord;
 pub(crate) use dead::{page as dead_page, replay};
+pub(crate) use items::{item_id, item_letter};
 pub(crate) use work::run;
 
 /// A request as it came in.
@@ -147,6 +151,7 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
         body: request.body.to_vec(),
         verified,
         received_at: core.clock.now(),
+        item: None,
     };
     keep(shared, id, &row).await?;
     core.wake.inbound.notify_one();
@@ -158,20 +163,32 @@ fn place(id: InboundId) -> Vec<u8> {
     [b"stored request".as_slice(), &id.to_bytes()].concat()
 }
 
+/// Seals a request. Answers its row, and the file that must be there before that, if the request is long.
+fn sealed(core: &Core, id: InboundId, request: &InboxRow) -> Result<(Vec<u8>, Option<SealedFile>), Fault> {
+    let sealed = core.vault.seal_own(&place(id), &rows::encode(request)?)?;
+    if sealed.len() <= ROW_BYTES_MAX {
+        return Ok((inline_row(&sealed), None));
+    }
+    let file = AttachmentId(core.ids.next());
+    Ok((blob_row(file, sealed.len()), Some((file, sealed))))
+}
+
+/// A file to be written, with its bytes.
+type SealedFile = (AttachmentId, Vec<u8>);
+
 /// Makes a request durable, as a whole or not at all.
 async fn keep(shared: &Shared, id: InboundId, request: &InboxRow) -> Result<(), Fault> {
     let core = &shared.core;
-    let sealed = core.vault.seal_own(&place(id), &rows::encode(request)?)?;
-    let (row, file) = if sealed.len() <= ROW_BYTES_MAX {
-        (crate::content::inline_row(&sealed), None)
-    } else {
-        let file = AttachmentId(core.ids.next());
-        let row = crate::content::blob_row(file, sealed.len());
-        if let Err(error) = core.blobs.put(file.0, sealed).await {
-            withdrawal::discard(core, &[file]).await;
-            return Err(error.into());
+    let (row, file) = sealed(core, id, request)?;
+    let file = match file {
+        Some((file, bytes)) => {
+            if let Err(error) = core.blobs.put(file.0, bytes).await {
+                withdrawal::discard(core, &[file]).await;
+                return Err(error.into());
+            }
+            Some(file)
         }
-        (row, Some(file))
+        None => None,
     };
     let mut batch = Batch {
         edits: vec![Edit::Put(keys::inbox(&request.instance, id), row)],
@@ -190,12 +207,8 @@ async fn keep(shared: &Shared, id: InboundId, request: &InboxRow) -> Result<(), 
 
 async fn open(shared: &Shared, id: InboundId, row: &[u8]) -> Result<InboxRow, Fault> {
     let core = &shared.core;
-    let sealed = match crate::content::blob_of(row) {
-        Some(blob) => core
-            .blobs
-            .read(blob.0)
-            .await
-            .map_err(|error| Fault::Blob(error.to_string()))?,
+    let sealed = match blob_of(row) {
+        Some(blob) => core.blobs.read(blob.0).await?,
         None => row.get(1..).unwrap_or_default().to_vec(),
     };
     rows::decode("a stored request", &core.vault.open_own(&place(id), &sealed)?)

@@ -76,6 +76,7 @@ impl Waiting {
             actor: &self.actor,
             instance: &self.instance,
             arrival: &self.arrival,
+            sets_aside: false,
         }
     }
 
@@ -218,7 +219,7 @@ async fn take_in(core: &Core, mut group: Vec<Waiting>) {
         Together::Taken(results) => {
             core.desk.put_back(group.split_off(results.len()));
             for (waiting, result) in group.into_iter().zip(results) {
-                waiting.answer(Ok(result));
+                waiting.answer(of_a_draft(result));
             }
         }
         Together::Failed(fault) => group.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone()))),
@@ -226,17 +227,22 @@ async fn take_in(core: &Core, mut group: Vec<Waiting>) {
             let alone = group.into_iter().map(async |waiting| {
                 let arrivals = std::slice::from_ref(&waiting.arrival);
                 let results = accept(core, &waiting.actor, &waiting.instance, arrivals, &Rider::default()).await;
-                waiting.answer(results.and_then(|mut results| results.pop().ok_or(Fault::Contended)));
+                waiting.answer(results.and_then(|mut results| of_a_draft(results.pop().flatten())));
             });
             futures_util::future::join_all(alone).await;
         }
     }
 }
 
+/// The answer to one who handed in a draft: each draft has a result.
+fn of_a_draft(result: Option<Intake>) -> Result<Intake, Fault> {
+    result.ok_or(Fault::Contended)
+}
+
 /// What came of a common transaction.
 enum Together {
     /// So many of the first in line were taken in, or refused for what they are.
-    Taken(Vec<Intake>),
+    Taken(Vec<Option<Intake>>),
     /// It could not be put together, or others changed what it rests on; nothing was written.
     OneByOne,
     /// The store did not take it, and would take none of them.

@@ -2,30 +2,65 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mihwar_model::{ContactId, Draft, FeedbackId, InstanceName, Time};
-use mihwar_store::{Key, Order, Versioned, View};
+use mihwar_model::{ContactId, Draft, FeedbackId, InboundId, InstanceName, Time};
+use mihwar_store::{Guard, Key, Order, Versioned, View};
+use minicbor::Decode;
 
 use super::Arriving;
 use super::remains::{self, Remains};
 use crate::contact_keys::ContactKeys;
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::inbound;
 use crate::keys;
 use crate::rows::{self, SeenRow};
 
 /// De-duplication rows read in one go.
 const PAGE: usize = 1000;
+/// What errors call them.
+const SEEN_ROW: &str = "a de-duplication row";
+
+/// A row that is there, whatever is in it: a damaged one must not stop those whose rows are sound.
+#[derive(Debug)]
+pub(super) struct Stored<T> {
+    version: u64,
+    /// What it says; nothing when it is damaged.
+    pub(super) said: Option<T>,
+}
+
+impl<T: for<'b> Decode<'b, ()>> Stored<T> {
+    fn read(what: &'static str, place: &Key, row: &Versioned) -> Self {
+        let said = rows::decode(what, &row.bytes);
+        let said = said.inspect_err(|error| tracing::error!(row = %place, "{error}"));
+        Self {
+            version: row.version,
+            said: said.ok(),
+        }
+    }
+}
+
+/// That a row is as it was found.
+pub(super) fn unchanged<T>(stored: Option<&Stored<T>>, place: Key) -> Guard {
+    match stored {
+        Some(stored) => Guard::At(place, stored.version),
+        None => Guard::Absent(place),
+    }
+}
 
 /// What the store already knows about these arrivals.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) seen: HashMap<Key, Option<Versioned>>,
-    pub(super) identifiers: HashMap<[u8; 16], Option<ContactId>>,
+    /// De-duplication rows; those that are not there are left out.
+    pub(super) seen: HashMap<Key, Stored<SeenRow>>,
+    /// Whom identifiers lead to; those that are not known are left out.
+    pub(super) identifiers: HashMap<[u8; 16], Stored<ContactId>>,
     pub(super) keys: ContactKeys,
     /// The de-duplication rows of withdrawn items, by the keyed hash of their external id.
     pub(super) places: HashMap<[u8; 16], Vec<Key>>,
     /// What is left of withdrawn items.
     pub(super) remains: HashMap<FeedbackId, Remains>,
+    /// Dead letters that there are already of these arrivals.
+    pub(super) set_aside: HashSet<InboundId>,
 }
 
 impl Known {
@@ -47,12 +82,28 @@ impl Known {
             let view = core.store.view().await?;
             known.read_withdrawn(core, &*view, instance, &hashes).await?;
         }
-        let mut contacts: Vec<ContactId> = known.identifiers.values().filter_map(|contact| *contact).collect();
-        for row in known.seen.values().flatten() {
-            contacts.push(rows::decode::<SeenRow>("a de-duplication row", &row.bytes)?.contact);
-        }
+        let found = known.identifiers.values().filter_map(|stored| stored.said);
+        let seen = known.seen.values().filter_map(|stored| stored.said.as_ref());
+        let contacts = found.chain(seen.map(|row| row.contact)).collect();
         known.keys = core.contact_keys_now(contacts).await?;
+        known.read_set_aside(core, arriving).await?;
         Ok(known)
+    }
+
+    /// A source that tells the same items at each call must not leave a dead letter each time.
+    async fn read_set_aside(&mut self, core: &Core, arriving: &[Arriving<'_>]) -> Result<(), Fault> {
+        let ids = arriving.iter().filter(|item| item.sets_aside);
+        let ids: Vec<InboundId> = ids
+            .map(|item| inbound::item_id(core, item.instance, item.arrival))
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<Key> = ids.iter().map(|id| keys::inbox_dead(*id)).collect();
+        let rows = core.store.get_many(&places).await?;
+        let there = ids.into_iter().zip(rows).filter_map(|(id, row)| row.map(|_| id));
+        self.set_aside = there.collect();
+        Ok(())
     }
 
     async fn read_drafts(&mut self, core: &Core, drafts: &[(&InstanceName, &Draft)]) -> Result<(), Fault> {
@@ -69,12 +120,18 @@ impl Known {
         lookups.extend(hashes.iter().map(|hash| keys::identifier(*hash)));
         let mut found = core.store.get_many(&lookups).await?;
         let contacts = found.split_off(items);
-        self.seen = lookups.into_iter().zip(found).collect();
-        for (hash, row) in hashes.into_iter().zip(contacts) {
-            let contact = row
-                .map(|row| rows::decode::<ContactId>("an identifier", &row.bytes))
-                .transpose()?;
-            self.identifiers.insert(hash, contact);
+        let places = lookups.split_off(items);
+        for (place, row) in lookups.into_iter().zip(found) {
+            if let Some(row) = row {
+                let stored = Stored::read(SEEN_ROW, &place, &row);
+                self.seen.insert(place, stored);
+            }
+        }
+        for (hash, (place, row)) in hashes.into_iter().zip(places.iter().zip(contacts)) {
+            if let Some(row) = row {
+                self.identifiers
+                    .insert(hash, Stored::read("an identifier", place, &row));
+            }
         }
         Ok(())
     }
@@ -93,9 +150,10 @@ impl Known {
             for row in page.rows {
                 let hash = keys::last_id(&row.key).filter(|hash| withdrawn.contains(hash));
                 let Some(hash) = hash else { continue };
-                items.push(rows::decode::<SeenRow>("a de-duplication row", &row.value.bytes)?);
+                let stored: Stored<SeenRow> = Stored::read(SEEN_ROW, &row.key, &row.value);
+                items.extend(stored.said.clone());
                 self.places.entry(hash).or_default().push(row.key.clone());
-                self.seen.insert(row.key, Some(row.value));
+                self.seen.insert(row.key, stored);
             }
             range = page.next;
         }

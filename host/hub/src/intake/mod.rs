@@ -56,6 +56,12 @@ pub enum Intake {
         /// Every bad field.
         problems: Vec<FieldProblem>,
     },
+    /// Nothing is wrong with it, but what the hub has of its item or its contact is damaged, and it cannot be kept beside
+    /// that. The same may be taken in once that is put right.
+    Damaged {
+        /// What it belongs to, and what to do.
+        problem: FieldProblem,
+    },
 }
 
 /// Files that were handed over during a call, by the handle that attachments name.
@@ -106,6 +112,14 @@ impl Arrival {
         }
     }
 
+    /// The source's own id, where it has one.
+    pub(crate) fn external_id(&self) -> Option<&str> {
+        match self {
+            Self::Draft { draft, .. } => draft.external_id.as_deref(),
+            Self::Withdrawal { external_id } => Some(external_id),
+        }
+    }
+
     fn withdrawn(&self) -> Option<&str> {
         match self {
             Self::Draft { .. } => None,
@@ -120,6 +134,8 @@ struct Arriving<'a> {
     actor: &'a Actor,
     instance: &'a InstanceName,
     arrival: &'a Arrival,
+    /// Whether it becomes a dead letter when it cannot be kept: nobody would tell it again.
+    sets_aside: bool,
 }
 
 fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
@@ -138,12 +154,15 @@ fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
 /// source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
 pub(crate) fn refused<'a>(
     arrivals: &'a [Arrival],
-    results: &'a [Intake],
+    results: &'a [Option<Intake>],
 ) -> impl Iterator<Item = (&'a str, &'a [FieldProblem])> {
-    let drafts = arrivals.iter().filter_map(Arrival::draft);
-    drafts.zip(results).filter_map(|(draft, result)| match result {
-        Intake::Refused { problems } => Some((draft.external_id.as_deref().unwrap_or_default(), problems.as_slice())),
-        _ => None,
+    arrivals.iter().zip(results).filter_map(|(arrival, result)| {
+        let problems = match result {
+            Some(Intake::Refused { problems }) => problems.as_slice(),
+            Some(Intake::Damaged { problem }) => std::slice::from_ref(problem),
+            _ => return None,
+        };
+        Some((arrival.external_id().unwrap_or_default(), problems))
     })
 }
 
@@ -185,19 +204,40 @@ const BATCH_ARRIVALS_MAX: usize = 1024;
 /// What is left free for what depends on what becomes of the drafts: one large row, and what is small beside it.
 const OUTCOME_BYTES_MAX: usize = MAX_KEY_BYTES + MAX_VALUE_BYTES;
 
-/// Takes arrivals in, in their order: one result for each draft; withdrawals have none. More than one transaction's
-/// worth is split; the rider goes with the last part, so that a cursor never runs ahead of its records.
+/// Takes arrivals in, in their order: one result for each of them; that of a withdrawal is nothing, unless it could not be
+/// done. More than one transaction's worth is split; the rider goes with the last part, so that a cursor never runs ahead
+/// of its records.
 pub(crate) async fn accept(
     core: &Core,
     actor: &Actor,
     instance: &InstanceName,
     arrivals: &[Arrival],
     rider: &Rider,
-) -> Result<Vec<Intake>, Fault> {
+) -> Result<Vec<Option<Intake>>, Fault> {
     accept_with(core, actor, instance, arrivals, rider, |_| Ok(Rider::default())).await
 }
 
-/// As [`accept`], with more that depends on what becomes of the drafts, one large row at most: it is asked for with all
+/// As [`accept`], for what its source does not tell again: what cannot be kept because something that the hub needs for it
+/// is damaged becomes a dead letter, in the same transaction.
+pub(crate) async fn accept_or_set_aside(
+    core: &Core,
+    actor: &Actor,
+    instance: &InstanceName,
+    arrivals: &[Arrival],
+    rider: &Rider,
+) -> Result<Vec<Option<Intake>>, Fault> {
+    let accepting = Accepting {
+        core,
+        actor,
+        instance,
+        rider: rider.clone().into_batch()?,
+        outcome: |_: &[Option<Intake>]| -> Result<Rider, Fault> { Ok(Rider::default()) },
+        sets_aside: true,
+    };
+    accepting.all(arrivals).await
+}
+
+/// As [`accept`], with more that depends on what becomes of the arrivals, one large row at most: it is asked for with all
 /// results, those of earlier parts too, and once more whenever the last part has to be rebuilt.
 pub(crate) async fn accept_with(
     core: &Core,
@@ -205,25 +245,17 @@ pub(crate) async fn accept_with(
     instance: &InstanceName,
     arrivals: &[Arrival],
     rider: &Rider,
-    outcome: impl Fn(&[Intake]) -> Result<Rider, Fault>,
-) -> Result<Vec<Intake>, Fault> {
-    let rider = rider.clone().into_batch()?;
+    outcome: impl Fn(&[Option<Intake>]) -> Result<Rider, Fault>,
+) -> Result<Vec<Option<Intake>>, Fault> {
     let accepting = Accepting {
         core,
         actor,
         instance,
-        rider,
+        rider: rider.clone().into_batch()?,
         outcome,
+        sets_aside: false,
     };
-    let (mut results, mut rest) = (Vec::with_capacity(arrivals.len()), arrivals);
-    loop {
-        let part = accepting.part(rest, &results).await?;
-        results.extend(part.results);
-        rest = rest.get(part.taken..).unwrap_or_default();
-        if part.is_last {
-            return Ok(results);
-        }
-    }
+    accepting.all(arrivals).await
 }
 
 /// One call, whose arrivals may need several transactions.
@@ -233,26 +265,40 @@ struct Accepting<'a, F> {
     instance: &'a InstanceName,
     rider: Batch,
     outcome: F,
+    sets_aside: bool,
 }
 
 /// What one transaction took in.
 struct Part {
     taken: usize,
-    results: Vec<Intake>,
+    results: Vec<Option<Intake>>,
     /// Whether it was the last one, with the rider.
     is_last: bool,
 }
 
-impl<F: Fn(&[Intake]) -> Result<Rider, Fault>> Accepting<'_, F> {
+impl<F: Fn(&[Option<Intake>]) -> Result<Rider, Fault>> Accepting<'_, F> {
+    async fn all(&self, arrivals: &[Arrival]) -> Result<Vec<Option<Intake>>, Fault> {
+        let (mut results, mut rest) = (Vec::with_capacity(arrivals.len()), arrivals);
+        loop {
+            let part = self.part(rest, &results).await?;
+            results.extend(part.results);
+            rest = rest.get(part.taken..).unwrap_or_default();
+            if part.is_last {
+                return Ok(results);
+            }
+        }
+    }
+
     /// Makes the first part of what is left durable; put together anew while others change the rows it rests on.
-    async fn part(&self, rest: &[Arrival], earlier: &[Intake]) -> Result<Part, Fault> {
+    async fn part(&self, rest: &[Arrival], earlier: &[Option<Intake>]) -> Result<Part, Fault> {
         let window = rest.chunks(BATCH_ARRIVALS_MAX).next().unwrap_or_default();
         let _first = self.core.right_of_way.taken(1);
-        let (actor, instance) = (self.actor, self.instance);
+        let (actor, instance, sets_aside) = (self.actor, self.instance, self.sets_aside);
         let arriving = |arrival| Arriving {
             actor,
             instance,
             arrival,
+            sets_aside,
         };
         let window: Vec<Arriving<'_>> = window.iter().map(arriving).collect();
         for _ in 0..ATTEMPTS_MAX {
@@ -288,7 +334,7 @@ fn fill(writing: &mut Writing<'_>, window: &[Arriving<'_>]) -> Result<Part, Faul
         if writing.bytes() >= BATCH_BYTES_MAX {
             break;
         }
-        part.results.extend(writing.take(*arrival)?);
+        part.results.push(writing.take(*arrival)?);
         part.taken += 1;
     }
     Ok(part)

@@ -1,6 +1,7 @@
 //! What the store holds of items that are taken back, found before the transaction that destroys it is put together.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use mihwar_model::{AttachmentId, EventBody, FeedbackId};
 use mihwar_store::{Edit, Guard, Key, Order, View};
@@ -9,12 +10,17 @@ use crate::content::blob_of;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
+use crate::projection;
 use crate::query::{self, QueryError};
 use crate::rows::{self, DeadRow, SeenRow};
 use crate::vault::ContactKey;
 
 /// Rows read in one go.
 const PAGE: usize = 1000;
+/// How long a withdrawal waits for the read models. They are folded meanwhile: some hundred thousand events at least.
+const READ_MODELS_WAIT: Duration = Duration::from_secs(30);
+/// When a withdrawal that waited for so long is tried again.
+const READ_MODELS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is stored of one item, as the edits that destroy it.
 #[derive(Debug, Default)]
@@ -46,7 +52,8 @@ pub(super) async fn read(
         });
         let unread = remains.contents(core, view, item, key).await?;
         if !unread.is_empty() {
-            remains.files.extend(told_files(core, item.feedback, &unread).await?);
+            let files = told_files(core, view.tree().size(), item.feedback, &unread).await?;
+            remains.files.extend(files);
         }
         remains.references(view, item.feedback).await?;
         found.insert(item.feedback, remains);
@@ -84,8 +91,8 @@ impl Remains {
                     let attachments = opened.content.attachments.iter();
                     self.files.extend(attachments.filter_map(|attachment| attachment.id));
                 }
-                // Whoever takes something back must not be refused because it is damaged.
-                Err(error) if error.is_damage() => {
+                // Whoever takes something back must not be refused because it cannot be read.
+                Err(error) if error.is_unreadable() => {
                     tracing::error!(feedback = %item.feedback, revision, "it is withdrawn unread: {error}");
                     unread.push(revision);
                 }
@@ -108,9 +115,23 @@ impl Remains {
     }
 }
 
-/// Files that came with revisions whose content cannot be read any more: the ledger names them, too.
-async fn told_files(core: &Core, feedback: FeedbackId, revisions: &[u32]) -> Result<Vec<AttachmentId>, Fault> {
-    let events = match query::history(core, feedback).await {
+/// Files that came with revisions whose content cannot be read any more: the ledger, of which so many entries are looked
+/// at, names them, too.
+///
+/// # Errors
+/// [`Fault::Busy`] when the read models, by which the entries are found, do not get there in time: the withdrawal has to be
+/// tried again, since nothing would name the files after it.
+async fn told_files(
+    core: &Core,
+    entries: u64,
+    feedback: FeedbackId,
+    revisions: &[u32],
+) -> Result<Vec<AttachmentId>, Fault> {
+    let found = match followed(core, entries).await {
+        Ok(()) => query::history(core, feedback).await,
+        Err(error) => Err(error.into()),
+    };
+    let events = match found {
         Ok(events) => events,
         Err(QueryError::Fault(error)) if !error.is_damage() => return Err(error),
         // Whoever takes something back must not be refused because it is damaged.
@@ -124,6 +145,17 @@ async fn told_files(core: &Core, feedback: FeedbackId, revisions: &[u32]) -> Res
         _ => None,
     });
     Ok(attachments.flatten().filter_map(|attachment| attachment.id).collect())
+}
+
+/// Waits until the read models know so many entries of the ledger, but not for ever.
+async fn followed(core: &Core, entries: u64) -> Result<(), Fault> {
+    match tokio::time::timeout(READ_MODELS_WAIT, projection::catch_up_to(core, entries)).await {
+        // What is not known is whether rows were folded, not whether something was taken back.
+        Err(_) | Ok(Err(Fault::Unknown)) => Err(Fault::Busy {
+            retry_after: READ_MODELS_PAUSE,
+        }),
+        Ok(result) => result,
+    }
 }
 
 /// What departments said of the items when a delivery became a dead letter: it may quote them.

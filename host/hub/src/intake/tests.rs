@@ -1,5 +1,6 @@
 //! Intake over the engine in memory.
 
+mod damage;
 mod desk;
 mod faults;
 
@@ -44,8 +45,10 @@ impl House {
         }
     }
 
+    /// What became of the drafts.
     async fn accept(&self, arrivals: &[Arrival]) -> Result<Vec<Intake>, Fault> {
-        accept(&self.core, &Actor::Console, &form(), arrivals, &Rider::default()).await
+        let results = accept(&self.core, &Actor::Console, &form(), arrivals, &Rider::default()).await?;
+        Ok(results.into_iter().flatten().collect())
     }
 
     async fn rows(&self, range: KeyRange) -> Vec<Row> {
@@ -127,7 +130,7 @@ fn id(intake: &Intake) -> FeedbackId {
         Intake::New { feedback, .. } | Intake::Revised { feedback, .. } | Intake::Duplicate { feedback, .. } => {
             *feedback
         }
-        Intake::Refused { problems } => panic!("{problems:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -344,7 +347,7 @@ async fn a_call_is_cut_by_what_it_really_weighs_and_the_rider_comes_last() {
         ..Rider::default()
     };
     let told = Mutex::new(Vec::new());
-    let outcome = |results: &[Intake]| {
+    let outcome = |results: &[Option<Intake>]| {
         told.lock().unwrap().push(results.len());
         Ok(Rider::of(Edit::Put(keys::setting("outcome"), Vec::new())))
     };

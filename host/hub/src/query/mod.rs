@@ -123,7 +123,7 @@ async fn readable(core: &Core, keys: &ContactKeys, head: &Head, row: &[u8]) -> R
         .await
     {
         // One damaged text must not hide the list it stands in; `mihwar ledger verify` names it.
-        Err(error) if error.is_damage() => {
+        Err(error) if error.is_unreadable() => {
             tracing::error!(feedback = %head.feedback, "the content cannot be read: {error}");
             Ok(None)
         }

@@ -1,4 +1,5 @@
-//! What the ledger says must be there beside it: contents with their files, the pipeline's queue, the outbox.
+//! What the ledger says must be there beside it: contents with their files, the outbox, and the rest by others of these
+//! files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::vault::{ContactKey, VaultError};
 use crate::walk;
 
 /// Contents looked at together: each may be 100 kB.
-const CONTENTS_AT_ONCE: usize = 256;
+pub(super) const CONTENTS_AT_ONCE: usize = 256;
 /// Withdrawn records looked at together.
 const WITHDRAWN_AT_ONCE: usize = 64;
 
@@ -56,13 +57,15 @@ struct Looked {
 struct OpenedAll {
     /// Which are there, whatever is in them.
     there: Vec<Revision>,
+    /// Which of them open.
+    readable: Vec<Revision>,
     /// Files that belong to them.
     files: Vec<AttachmentId>,
 }
 
 impl Verification<'_> {
     /// Walks through the ledger and opens each content as it comes by; then compares queue, outbox and files with what is
-    /// open, and named, at the end.
+    /// open, and named, at the end, and looks at the rows by which items and people are known again.
     pub(super) async fn contents(&mut self) -> Result<(), Fault> {
         let total = self.view.tree().size();
         let mut pages = walk::events(&self.view, total);
@@ -96,6 +99,7 @@ impl Verification<'_> {
         self.outbox(&open.deliveries).await?;
         self.requests().await?;
         self.unnamed().await?;
+        self.known_again().await?;
         self.stages.end("contents", "events", done);
         Ok(())
     }
@@ -133,8 +137,9 @@ impl Verification<'_> {
             now = chunks.next();
             // Asked for first: the rows of the next ones are read while these are opened.
             let (ahead, opened) = tokio::join!(look(core, &*view, now), self.open_all(facts, &rows));
-            let OpenedAll { there, files } = opened;
+            let OpenedAll { there, readable, files } = opened;
             found.contents.extend(there);
+            found.readable.extend(readable);
             self.named(&files).await?;
             looked = ahead?;
         }
@@ -169,7 +174,9 @@ impl Verification<'_> {
             all.there.push((fact.feedback, fact.revision));
             all.files.extend(blob_of(&row.bytes));
             all.files.extend(&fact.files);
-            self.content(fact, row, key).await;
+            if self.content(fact, row, key).await {
+                all.readable.push((fact.feedback, fact.revision));
+            }
         }
         all
     }
@@ -184,18 +191,20 @@ impl Verification<'_> {
         }
     }
 
-    async fn content(&mut self, fact: &ContentFact, row: &Versioned, key: Option<&ContactKey>) {
+    /// Opens a content and compares it. Answers whether it is what was received.
+    async fn content(&mut self, fact: &ContentFact, row: &Versioned, key: Option<&ContactKey>) -> bool {
         let (id, revision) = (fact.feedback, fact.revision);
         let Some(key) = key else {
             if !self.damaged_contacts.contains(&fact.contact) {
                 let finding = format!("the content of {id} is there, but its contact's key is gone");
                 self.report.find(finding);
             }
-            return;
+            return false;
         };
         match self.core.open_content(key, id, revision, &row.bytes).await {
             Ok(opened) => {
-                if opened.commitment == fact.commitment {
+                let is_same = opened.commitment == fact.commitment;
+                if is_same {
                     self.report.contents += 1;
                     self.files(id, revision, key, &opened.content).await;
                 } else {
@@ -203,6 +212,7 @@ impl Verification<'_> {
                         "the content of {id} (revision {revision}) is not what was received"
                     ));
                 }
+                is_same
             }
             Err(error) => {
                 // Destroyed after this verification had begun: the view still has the row, the file behind it is gone.
@@ -210,6 +220,7 @@ impl Verification<'_> {
                     self.report
                         .find(format!("the content of {id} (revision {revision}): {error}"));
                 }
+                false
             }
         }
     }
@@ -238,41 +249,6 @@ impl Verification<'_> {
     async fn is_gone_meanwhile(&self, id: FeedbackId, revision: u32) -> bool {
         let rows = self.core.store.get_many(&[keys::content(id, revision)]).await;
         rows.is_ok_and(|rows| rows.iter().all(Option::is_none))
-    }
-
-    /// The queue must be what was received and not routed; what lost its content meanwhile may be in it or not.
-    async fn queue(&mut self, open: &mut Open) -> Result<(), Fault> {
-        let mut rest = Some(keys::all(keys::QUEUE));
-        while let Some(range) = rest {
-            let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
-            for row in &page.rows {
-                let waits = keys::queued(&row.key)
-                    .is_some_and(|revision| open.unrouted.remove(&revision) || open.excused.contains(&revision));
-                if !waits {
-                    self.report.find(format!(
-                        "something waits to be routed that the ledger does not know ({})",
-                        row.key
-                    ));
-                }
-            }
-            rest = page.next;
-        }
-        let missing: Vec<Revision> = open.unrouted.iter().copied().collect();
-        for chunk in missing.chunks(CONTENTS_AT_ONCE) {
-            let places: Vec<Key> = chunk
-                .iter()
-                .map(|(id, revision)| keys::content(*id, *revision))
-                .collect();
-            let rows = self.view.get_many(&places).await?;
-            for ((id, revision), row) in chunk.iter().zip(rows) {
-                if row.is_some() {
-                    self.report.find(format!(
-                        "{id} (revision {revision}) was received, but neither routed nor does it wait to be"
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Outbox and dead letters must be the open deliveries, one row each.

@@ -59,7 +59,8 @@ impl Tally {
     fn unnamed(&self) -> (i64, Vec<String>) {
         let alone = self.sums.iter().filter(|sum| sum.more == 1);
         let ids = alone.map(|sum| AttachmentId::from_bytes(sum.ids.to_be_bytes()).to_string());
-        let total = self.sums.iter().map(|sum| sum.more).sum();
+        // What is named twice in one must not hide what nothing names in another.
+        let total = self.sums.iter().map(|sum| sum.more.max(0)).sum();
         (total, ids.take(UNNAMED_TOLD_MAX).collect())
     }
 }
@@ -143,8 +144,9 @@ impl Verification<'_> {
                 some => format!(", such as {}", some.join(", ")),
             };
             self.report.find(format!(
-                "nothing that is stored names {unnamed} of the files that are kept{some}: the rows that named them are lost; \
-                 look for them in the last backup, and restore it if they are missed"
+                "nothing that is stored names {unnamed} of the files that are kept{some}: either the rows that named them are \
+                 lost (look for those in the last backup, and restore it if they are missed), or what the files came with was \
+                 withdrawn while neither it nor the ledger could be read (the log said then that its files are not known)"
             ));
         }
         Ok(())
@@ -163,4 +165,25 @@ fn file_of_request(space: Space, row: &Row) -> Result<Option<AttachmentId>, Faul
     }
     let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
     Ok(blob_of(&dead.request))
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::AttachmentId;
+
+    use super::Tally;
+
+    #[test]
+    fn a_file_that_nothing_names_is_not_hidden_by_one_that_is_named_too_often() {
+        let file = |last: u8| {
+            let mut id = [7; 16];
+            id[15] = last;
+            AttachmentId::from_bytes(id)
+        };
+        let mut tally = Tally::default();
+        for (last, more) in [(1, 1), (2, 1), (2, -1), (2, -1)] {
+            tally.add(file(last), more);
+        }
+        assert_eq!(tally.unnamed(), (1, vec![file(1).to_string()]));
+    }
 }

@@ -3,8 +3,10 @@
 
 mod contents;
 mod files;
+mod known;
 mod ledger;
 mod open;
+mod queue;
 #[cfg(test)]
 mod tests;
 

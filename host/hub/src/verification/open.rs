@@ -18,6 +18,8 @@ pub(super) type Revision = (FeedbackId, u32);
 pub(super) struct Found {
     /// Contents that are there, of those received in this page.
     pub(super) contents: BTreeSet<Revision>,
+    /// Those of them that open.
+    pub(super) readable: BTreeSet<Revision>,
     /// Contents that are there, of those withdrawn in this page.
     pub(super) left: BTreeMap<FeedbackId, Vec<u32>>,
 }
@@ -25,10 +27,12 @@ pub(super) struct Found {
 /// What is still open at one place of the ledger.
 #[derive(Default)]
 pub(super) struct Open {
-    /// Received and not yet routed: these wait in the pipeline's queue.
-    pub(super) unrouted: BTreeSet<Revision>,
-    /// Withdrawn, or found unreadable, before it was routed. Its entry in the queue may be there still, and it is routed
-    /// once at most: by whoever had read it before it was withdrawn.
+    /// Received and not yet routed: these wait in the pipeline's queue. With whether their contents open.
+    pub(super) unrouted: BTreeMap<Revision, bool>,
+    /// Found unreadable before it was routed, and so taken out of the queue. With whether its content opens now.
+    pub(super) unread: BTreeMap<Revision, bool>,
+    /// Withdrawn before it was routed. Its entry in the queue may be there still, and it is routed once at most: by whoever
+    /// had read it before it was withdrawn.
     pub(super) excused: BTreeSet<Revision>,
     /// Received, and the content is gone: to be explained by a withdrawal.
     pub(super) gone: BTreeSet<Revision>,
@@ -44,7 +48,8 @@ impl Open {
         match body {
             EventBody::Received(e) => {
                 let revision = (e.feedback, e.revision);
-                self.unrouted.insert(revision);
+                self.unrouted.insert(revision, found.readable.contains(&revision));
+                self.unread.remove(&revision);
                 self.excused.remove(&revision);
                 self.left.remove(&revision);
                 if !found.contents.contains(&revision) {
@@ -54,19 +59,21 @@ impl Open {
             // Taken out of the queue because its content cannot be read.
             EventBody::EnrichmentFailed(e) if e.code == UNREADABLE => {
                 let revision = (e.feedback, e.revision);
-                if self.unrouted.remove(&revision) {
-                    self.excused.insert(revision);
+                if let Some(opens) = self.unrouted.remove(&revision) {
+                    self.unread.insert(revision, opens);
                 }
             }
             EventBody::Withdrawn(e) => {
                 self.withdrawn += take_all(&mut self.gone, e.feedback).len() as u64;
-                self.excused.extend(take_all(&mut self.unrouted, e.feedback));
+                for waiting in [&mut self.unrouted, &mut self.unread] {
+                    self.excused.extend(take_all_of(waiting, e.feedback));
+                }
                 let left = found.left.get(&e.feedback).into_iter().flatten();
                 self.left.extend(left.map(|revision| (e.feedback, *revision)));
             }
             EventBody::Routed(e) => {
                 let revision = (e.feedback, e.revision);
-                if !self.unrouted.remove(&revision) && !self.excused.remove(&revision) {
+                if !self.leaves(revision) {
                     report.find(format!(
                         "{} (revision {}) was routed without waiting for it: twice, or without having been received",
                         e.feedback, e.revision
@@ -89,6 +96,18 @@ impl Open {
             }
             _ => {}
         }
+    }
+
+    /// Whether a revision may have an entry in the queue.
+    pub(super) fn waits(&self, revision: Revision) -> bool {
+        self.unrouted.contains_key(&revision) || self.unread.contains_key(&revision) || self.excused.contains(&revision)
+    }
+
+    /// A revision is routed. False when it did not wait for it.
+    fn leaves(&mut self, revision: Revision) -> bool {
+        self.unrouted.remove(&revision).is_some()
+            || self.unread.remove(&revision).is_some()
+            || self.excused.remove(&revision)
     }
 
     fn end(&mut self, delivery: DeliveryId, report: &mut VerifyReport) {
@@ -115,6 +134,16 @@ fn expect(was: Option<Place>, must: Option<Place>, delivery: DeliveryId, step: &
 /// Takes all revisions of a record out.
 fn take_all(from: &mut BTreeSet<Revision>, feedback: FeedbackId) -> Vec<Revision> {
     let all: Vec<Revision> = from.range((feedback, 0)..=(feedback, u32::MAX)).copied().collect();
+    for revision in &all {
+        from.remove(revision);
+    }
+    all
+}
+
+/// As [`take_all`].
+fn take_all_of(from: &mut BTreeMap<Revision, bool>, feedback: FeedbackId) -> Vec<Revision> {
+    let all = from.range((feedback, 0)..=(feedback, u32::MAX));
+    let all: Vec<Revision> = all.map(|(revision, _)| *revision).collect();
     for revision in &all {
         from.remove(revision);
     }

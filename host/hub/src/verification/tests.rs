@@ -186,7 +186,7 @@ impl House {
             Intake::New { feedback, .. } | Intake::Revised { feedback, .. } => *feedback,
             other => panic!("{other:?}"),
         };
-        taken.unwrap().iter().map(id).collect()
+        taken.unwrap().iter().flatten().map(id).collect()
     }
 
     async fn verified(&self) -> VerifyReport {

@@ -53,11 +53,14 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What the caller learns about an intake, and the status that goes with it; `Err` holds the bad fields.
+    /// What the caller learns about an intake, and the status that goes with it; `Err` holds the bad fields, or says that it
+    /// is the hub that is at fault.
     pub(crate) fn from_intake(draft: &Draft, intake: Intake) -> Result<(StatusCode, Self), Problem> {
         match (Self::of(&intake), intake) {
             (Some(accepted), _) => Ok(accepted),
             (None, Intake::Refused { problems }) => Err(Problem::fields(wire_problems(draft, problems))),
+            // Not the caller's fault, so that no client drops it as a bad one.
+            (None, Intake::Damaged { problem }) => Err(Problem::new(Sort::Damaged, problem.to_string())),
             (None, _) => Err(Problem::internal("an intake that was not refused has no answer")),
         }
     }
@@ -67,7 +70,7 @@ impl Accepted {
             Intake::New { feedback, revision } => (StatusCode::CREATED, "new", feedback, revision),
             Intake::Revised { feedback, revision } => (StatusCode::OK, "revised", feedback, revision),
             Intake::Duplicate { feedback, revision } => (StatusCode::OK, "duplicate", feedback, revision),
-            Intake::Refused { .. } => return None,
+            Intake::Refused { .. } | Intake::Damaged { .. } => return None,
         };
         Some((
             status,
@@ -96,6 +99,7 @@ impl Accepted {
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is larger than the hub takes; the detail names the limit."),
         (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed."),
         (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many requests in work as one may. Nothing was kept; come back after Retry-After."),
+        (status = INTERNAL_SERVER_ERROR, body = ProblemView, content_type = "application/problem+json", description = "The hub is at fault; the type says how: `damaged`, what it has of this item or its author cannot be read, and nothing was kept; `outcome-unknown`; `internal`."),
         (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy. Nothing was kept; come back after Retry-After."),
         (status = GATEWAY_TIMEOUT, body = ProblemView, content_type = "application/problem+json", description = "It took too long, and is not known whether it was kept: with an `external_id` or an `Idempotency-Key`, send the same again."),
         (status = INSUFFICIENT_STORAGE, body = ProblemView, content_type = "application/problem+json", description = "The disk of the hub is nearly full. Nothing was kept."),
@@ -215,9 +219,26 @@ fn replay(status: u16, body: Vec<u8>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::own_instance;
-    use mihwar_hub::Config;
-    use mihwar_model::InstanceName;
+    use super::{Accepted, kept_answer, own_instance};
+    use mihwar_hub::{Config, Intake};
+    use mihwar_model::{Channel, Draft, FieldProblem, InstanceName, Tag};
+
+    #[test]
+    fn what_damage_in_the_hub_keeps_out_is_no_fault_of_the_caller() {
+        let draft = Draft::new(Channel::new(Tag::new("api").unwrap()));
+        let damaged = Intake::Damaged {
+            problem: FieldProblem::new("author", "مفتاح تالف"),
+        };
+        assert!(kept_answer(&damaged).is_none(), "the same key may be tried again");
+        let told = Accepted::from_intake(&draft, damaged).unwrap_err().into_view();
+        assert_eq!((told.status, told.kind.as_str()), (500, "/problems/damaged"));
+        assert!(told.detail.contains("مفتاح تالف") && told.errors.is_empty(), "{told:?}");
+        let refused = Intake::Refused {
+            problems: vec![FieldProblem::new("subject", "NUL")],
+        };
+        let told = Accepted::from_intake(&draft, refused).unwrap_err().into_view();
+        assert_eq!((told.status, told.errors.len()), (422, 1));
+    }
 
     #[test]
     fn nobody_speaks_in_the_name_of_a_plugin() {

@@ -86,6 +86,10 @@ sorts! {
     OutcomeUnknown "outcome-unknown" INTERNAL_SERVER_ERROR "It is not known whether this was written"
         "The disk failed in the middle of a commit. Look whether the record is there before sending it again; with an \
          external_id or an idempotency key it is safe to send again, since a repeat is recognised.";
+    Damaged "damaged" INTERNAL_SERVER_ERROR "What the hub has of this is damaged"
+        "Nothing is wrong with the request. What the hub has of the same item, or of its author, cannot be read any more, and \
+         nothing can be kept beside that. Nothing of the request was kept: keep it, tell whoever runs the hub, and send it again \
+         when that is put right. For them: `mihwar ledger verify` names what is damaged.";
     Internal "internal" INTERNAL_SERVER_ERROR "Something went wrong in the hub"
         "This is a fault of the hub. Its log holds the cause under the request id in the answer's x-request-id header.";
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 
 use super::{Arrival, House, draft, id, with_file, withdrawal_of};
+use crate::fault::Fault;
 use crate::keys;
 
 /// What happens when a batch is applied, before any usual one.
@@ -85,4 +86,32 @@ async fn a_withdrawal_sees_what_came_in_between() {
     assert!(turns.lock().unwrap().is_empty());
     assert!(!house.has(&keys::content(id(&taken[0]), 1)).await);
     assert_eq!(house.withdrawals().await, 1, "put together anew, and told once");
+}
+
+#[tokio::test]
+async fn a_withdrawal_of_what_cannot_be_read_waits_for_the_read_models_that_lead_to_its_files() {
+    let turns = Arc::new(Mutex::new(Vec::new()));
+    let told = ToldStore {
+        inner: Arc::default(),
+        turns: turns.clone(),
+    };
+    let house = House::over(told);
+    let arrivals: [Arrival; 1] = [with_file(draft("١", "a", "الصورة مرفقة")).into()];
+    let place = keys::content(id(&house.accept(&arrivals).await.unwrap()[0]), 1);
+    let damage = Batch {
+        edits: vec![Edit::Put(place.clone(), vec![0; 40])],
+        ..Batch::default()
+    };
+    house.core.store.apply(damage).await.unwrap();
+    // Nothing is folded yet, and cannot be for now.
+    for error in [ApplyError::NoSpace { free: 1, floor: 2 }, ApplyError::Unknown] {
+        turns.lock().unwrap().push(Turn::Fail(error));
+        let fault = house.accept(&[withdrawal_of("١")]).await.unwrap_err();
+        assert!(matches!(fault, Fault::NoSpace { .. } | Fault::Busy { .. }), "{fault}");
+        assert!(house.has(&place).await && house.files() == 1);
+    }
+    house.accept(&[withdrawal_of("١")]).await.unwrap();
+    assert!(!house.has(&place).await);
+    assert_eq!((house.files(), house.withdrawals().await), (0, 1));
+    assert!(house.rows(keys::all(keys::FILE)).await.is_empty());
 }

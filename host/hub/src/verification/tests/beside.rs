@@ -157,6 +157,20 @@ async fn a_damaged_contact_key_is_no_finding_once_its_contact_has_taken_everythi
     told(&house.verified().await, &[]);
 }
 
+#[tokio::test]
+async fn rows_by_which_items_and_people_are_known_again_must_say_something() {
+    let house = House::new();
+    house.accept(&[draft("١", "a"), draft("2", "a")]).await;
+    let item = rows(&house, keys::SEEN).await.remove(0).key;
+    let person = keys::identifier([4; 16]);
+    let damaged = |key| Edit::Put(key, "صف تالف".into());
+    house.put(vec![damaged(item), damaged(person)]).await;
+    told(
+        &house.verified().await,
+        &["the row by which an item", "the row by which a person"],
+    );
+}
+
 /// With an attachment, and so long that the content lies in a file, too.
 fn long_with_photo() -> Arrival {
     let photo = DraftAttachment {

@@ -2,42 +2,44 @@
 //! choose. All that comes of a batch is one transaction: the enrichers' events, the routing decisions,
 //! the deliveries they cause, and the removal from the queue.
 
+mod aside;
+mod loading;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mihwar_model::{
-    Actor, Content, DeliveryId, EnrichmentFailed, Event, EventBody, InstanceName, Received, Route, Routed, Time,
-};
+use mihwar_model::{Actor, Content, DeliveryId, EnrichmentFailed, EventBody, InstanceName, Route, Routed, Time};
 use mihwar_sandbox::contract::processor::{Edit as PluginEdit, Verdict};
 use mihwar_sandbox::{CallFailure, Effects};
-use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, View};
+use mihwar_store::{Batch, Edit, Guard, Key};
 use tokio_util::sync::CancellationToken;
 
-use crate::content::weight;
 use crate::convert;
 use crate::core::Core;
 use crate::enrichment;
-use crate::fault::{Fault, UNREADABLE, event_code};
+use crate::fault::{Fault, event_code};
 use crate::hub::Shared;
 use crate::instances::{Instances, Running};
 use crate::keys;
 use crate::lent;
-use crate::rows::{self, Head, OutboxRow, QueueRow};
+use crate::rows::{self, Head, OutboxRow};
+
+pub(crate) use aside::Aside;
+pub(crate) use loading::entry_of;
+use loading::{Loaded, load, queued};
 
 /// Records read in one go.
 const RECORDS_MAX: usize = 256;
 /// Records that waited longer than this, in milliseconds, share the time with intake by halves.
 const LATE_MS: i64 = 30_000;
-/// Bytes of content brought into memory in one go.
-const CONTENT_BYTES_MAX: usize = 16 << 20;
 
 /// Works the queue off until told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut most = RECORDS_MAX;
+    let (mut most, mut aside) = (RECORDS_MAX, Aside::default());
     while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
-        let pause = match step(&shared, most).await {
+        let pause = match step(&shared, most, &mut aside).await {
             Ok(Step { records: 0, .. }) => Duration::from_secs(1),
             Ok(Step { oldest, .. }) => {
                 most = RECORDS_MAX;
@@ -90,12 +92,12 @@ pub(crate) struct Step {
     pub(crate) oldest: Time,
 }
 
-/// Takes one batch of up to `most` records through.
-pub(crate) async fn step(shared: &Shared, most: usize) -> Result<Step, Fault> {
+/// Takes one batch of up to `most` records through. Those that cannot be read now are put aside, and the others go on.
+pub(crate) async fn step(shared: &Shared, most: usize, aside: &mut Aside) -> Result<Step, Fault> {
     let core = &shared.core;
     let view = core.store.view().await?;
-    let page = view.scan(keys::all(keys::QUEUE), Order::Ascending, most).await?;
-    if page.rows.is_empty() {
+    let rows = queued(&*view, most, aside).await?;
+    if rows.is_empty() {
         return Ok(Step {
             records: 0,
             oldest: core.clock.now(),
@@ -106,8 +108,11 @@ pub(crate) async fn step(shared: &Shared, most: usize) -> Result<Step, Fault> {
         mut batch,
         read,
         oldest,
-    } = load(core, &*view, page.rows).await?;
+    } = load(core, &*view, rows, aside).await?;
     drop(view);
+    if read == 0 {
+        return Ok(Step { records: 0, oldest });
+    }
     let instances = shared.instances();
     for enricher in &instances.enrichers {
         let state = enrich(shared, enricher, &mut items).await?;
@@ -123,109 +128,6 @@ pub(crate) async fn step(shared: &Shared, most: usize) -> Result<Step, Fault> {
     core.wake.deliveries();
     metrics::counter!("mihwar_pipeline_records_total").increment(read as u64);
     Ok(Step { records: read, oldest })
-}
-
-/// What is worked on at once, and what is decided already.
-struct Loaded {
-    items: Vec<Item>,
-    batch: Batch,
-    /// Queue entries that end with this batch.
-    read: usize,
-    oldest: Time,
-}
-
-/// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
-/// answer by its id.
-async fn load(core: &Core, view: &dyn View, queued: Vec<Row>) -> Result<Loaded, Fault> {
-    let received = received(queued)?;
-    let oldest = received.first().map_or_else(|| core.clock.now(), |(_, at, _)| *at);
-    let content_keys: Vec<Key> = received
-        .iter()
-        .map(|(_, _, r)| keys::content(r.feedback, r.revision))
-        .collect();
-    let contents = view.get_many(&content_keys).await?;
-    let contact_keys = core
-        .contact_keys(view, received.iter().map(|(_, _, r)| r.contact).collect())
-        .await?;
-    let (mut items, mut batch, mut bytes, mut read) = (Vec::new(), Batch::default(), 0, 0);
-    for ((row, at, received), content) in received.into_iter().zip(contents) {
-        let Some(content) = content else {
-            // Withdrawn since: nothing is left to enrich or deliver.
-            end(&mut batch, &row);
-            read += 1;
-            continue;
-        };
-        bytes += weight(&content.bytes);
-        if bytes > CONTENT_BYTES_MAX && read > 0 {
-            break;
-        }
-        let (contact, feedback, revision) = (received.contact, received.feedback, received.revision);
-        match core
-            .open_with(&contact_keys, contact, feedback, revision, &content.bytes)
-            .await
-        {
-            // Its contact was erased since.
-            Ok(None) => end(&mut batch, &row),
-            Ok(Some(opened)) => items.push(Item {
-                queue_key: row.key,
-                queue_version: row.value.version,
-                head: Head::of(at, received),
-                content: opened.content,
-                asked: Vec::new(),
-                events: Vec::new(),
-            }),
-            Err(error) if error.is_damage() => {
-                tracing::error!(%feedback, "cannot be enriched or routed: {error}");
-                end(&mut batch, &row);
-                let body = EnrichmentFailed {
-                    feedback,
-                    revision,
-                    instance: received.instance,
-                    code: UNREADABLE.into(),
-                };
-                batch
-                    .journal
-                    .push(core.event(Actor::Hub, EventBody::EnrichmentFailed(body))?);
-            }
-            Err(error) => return Err(error),
-        }
-        read += 1;
-    }
-    Ok(Loaded {
-        items,
-        batch,
-        read,
-        oldest,
-    })
-}
-
-/// The events behind queue entries, each record once.
-fn received(queued: Vec<Row>) -> Result<Vec<(Row, Time, Received)>, Fault> {
-    let mut received: Vec<(Row, Time, Received)> = Vec::with_capacity(queued.len());
-    for row in queued {
-        let queue: QueueRow = rows::decode("a queue entry", &row.value.bytes)?;
-        let event = Event::from_bytes(&queue.event).map_err(|detail| Fault::Damaged {
-            what: "a queue entry",
-            detail,
-        })?;
-        let EventBody::Received(body) = event.body else {
-            continue;
-        };
-        // Revisions of one record are neighbours in the queue.
-        if received
-            .last()
-            .is_some_and(|(_, _, last)| last.feedback == body.feedback)
-        {
-            break;
-        }
-        received.push((row, event.at, body));
-    }
-    Ok(received)
-}
-
-fn end(batch: &mut Batch, row: &Row) {
-    batch.guards.push(Guard::At(row.key.clone(), row.value.version));
-    batch.edits.push(Edit::Delete(row.key.clone()));
 }
 
 /// Drops what enrichers asked for and nobody can receive: it would wait for ever.

@@ -1,14 +1,17 @@
 //! A transaction in the making: what each arrival becomes.
 
+mod contacts;
+mod damage;
+
 use std::collections::{BTreeMap, HashMap};
 
 use mihwar_model::{
-    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
-    FeedbackId, FieldProblem, Received, Time, Withdrawn,
+    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactId, Draft, Event, EventBody, FeedbackId, Received,
+    Time, Withdrawn,
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
-use super::known::{Known, identity, seen_keys};
+use super::known::{Known, seen_keys, unchanged};
 use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
 use crate::content;
 use crate::core::Core;
@@ -17,6 +20,7 @@ use crate::keys;
 use crate::rows::{self, QueueRow, SeenRow};
 use crate::vault::{ContactKey, ContentNonce, SALT_BYTES, SEAL_BYTES, commitment};
 use crate::withdrawal::{doom, keep};
+use damage::{damaged_key, damaged_row};
 
 /// A transaction in the making.
 pub(super) struct Writing<'a> {
@@ -27,12 +31,21 @@ pub(super) struct Writing<'a> {
     rows: BTreeMap<Key, SeenRow>,
     /// Contents of this very transaction, so that they can be taken back within it.
     fresh: HashMap<FeedbackId, Fresh>,
+    /// Contacts of this very transaction, by the keyed hash of what they are known again by.
+    met: HashMap<[u8; 16], ContactId>,
     bytes: usize,
     pub(super) batch: Batch,
     /// Files that must be there before the batch is.
     pub(super) files: Vec<(AttachmentId, Vec<u8>)>,
     /// Files that must go once the batch is there.
     pub(super) doomed: Vec<AttachmentId>,
+}
+
+/// A row of an item, as this transaction leaves it.
+enum Place {
+    Known(Key, SeenRow),
+    /// It is there, and nobody can tell what it says.
+    Damaged,
 }
 
 /// What a transaction writes of one record.
@@ -51,6 +64,7 @@ impl<'a> Writing<'a> {
             known,
             rows: BTreeMap::new(),
             fresh: HashMap::new(),
+            met: HashMap::new(),
             bytes: 0,
             batch: Batch::default(),
             files: Vec::new(),
@@ -63,19 +77,22 @@ impl<'a> Writing<'a> {
         self.bytes
     }
 
-    /// What an arrival comes to; nothing for a withdrawal.
+    /// What an arrival comes to; nothing for a withdrawal that could be done.
     pub(super) fn take(&mut self, arriving: Arriving<'_>) -> Result<Option<Intake>, Fault> {
         let problems = arriving.arrival.problems();
         if !problems.is_empty() {
             return Ok(Some(Intake::Refused { problems }));
         }
-        match arriving.arrival {
-            Arrival::Draft { draft, files } => self.upsert(arriving, draft, files).map(Some),
-            Arrival::Withdrawal { external_id } => {
-                self.withdraw(arriving, external_id)?;
-                Ok(None)
-            }
+        let result = match arriving.arrival {
+            Arrival::Draft { draft, files } => Some(self.upsert(arriving, draft, files)?),
+            Arrival::Withdrawal { external_id } => self.withdraw(arriving, external_id)?,
+        };
+        if let Some(Intake::Damaged { problem }) = &result
+            && arriving.sets_aside
+        {
+            self.set_aside(arriving, problem)?;
         }
+        Ok(result)
     }
 
     fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
@@ -83,7 +100,11 @@ impl<'a> Writing<'a> {
         let mark = vault.revision_mark(draft.revision.as_deref());
         let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
         let places = seen_keys(self.core, by.instance, draft);
-        let earlier = self.find(&places)?;
+        let earlier = match places.iter().find_map(|place| self.earlier(place)) {
+            Some(Place::Known(place, row)) => Some((place, row)),
+            Some(Place::Damaged) => return Ok(damaged_row()),
+            None => None,
+        };
         if let Some((_, row)) = &earlier
             && let Some(index) = row.revisions.iter().position(is_mark)
         {
@@ -92,24 +113,23 @@ impl<'a> Writing<'a> {
                 revision: count(index + 1),
             });
         }
-        let known = match &earlier {
-            Some((_, row)) => Some(row.contact),
-            None => self.known_contact(draft),
-        };
-        // Before anything of it is written: else the whole transaction would have to go, and all neighbours with it.
-        if let Some(problem) = known.and_then(|contact| self.unusable(contact)) {
-            return Ok(Intake::Refused {
-                problems: vec![problem],
-            });
-        }
         let is_new = earlier.is_none();
-        let (feedback, revision) = match &earlier {
-            Some((_, row)) => (row.feedback, count(row.revisions.len() + 1)),
-            None => (FeedbackId(self.core.ids.next()), 1),
-        };
-        let contact = match known {
-            Some(contact) => contact,
-            None => self.new_contact(by.actor, draft)?,
+        let (feedback, revision, contact) = match &earlier {
+            Some((_, row)) => {
+                // Before anything of it is written: else the whole transaction would have to go, and all neighbours with it.
+                if let Some(what) = self.unusable(row.contact) {
+                    return Ok(damaged_key(row.contact, what));
+                }
+                (row.feedback, count(row.revisions.len() + 1), row.contact)
+            }
+            None => {
+                let feedback = FeedbackId(self.core.ids.next());
+                let contact = match self.known_contact(draft) {
+                    Some(contact) => contact,
+                    None => self.new_contact(by.actor, draft)?,
+                };
+                (feedback, 1, contact)
+            }
         };
         self.record(by, draft, files, (feedback, revision), contact)?;
         let first = SeenRow {
@@ -129,20 +149,24 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// Takes back every item of this name. What it destroys is an event; a repeat finds nothing and is none.
-    fn withdraw(&mut self, by: Arriving<'_>, external_id: &str) -> Result<(), Fault> {
+    /// Takes back every item of this name. What it destroys is an event; a repeat finds nothing and is none. Answers what
+    /// could not be taken back.
+    fn withdraw(&mut self, by: Arriving<'_>, external_id: &str) -> Result<Option<Intake>, Fault> {
         let hash = self.core.vault.external_hash(external_id);
         let mut places = self.known.places.get(&hash).cloned().unwrap_or_default();
         let written = self.rows.keys().filter(|place| keys::last_id(place) == Some(hash));
         places.extend(written.cloned());
         places.sort_unstable();
         places.dedup();
+        let mut left = None;
         for place in places {
-            if let Some(row) = self.earlier(&place)? {
-                self.destroy(by.actor, place, row)?;
+            match self.earlier(&place) {
+                Some(Place::Known(place, row)) => self.destroy(by.actor, place, row)?,
+                Some(Place::Damaged) => left = Some(damaged_row()),
+                None => {}
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     fn destroy(&mut self, actor: &Actor, place: Key, row: SeenRow) -> Result<(), Fault> {
@@ -171,78 +195,23 @@ impl<'a> Writing<'a> {
         self.remember(place, row)
     }
 
-    fn find(&self, places: &[Key]) -> Result<Option<(Key, SeenRow)>, Fault> {
-        for place in places {
-            if let Some(row) = self.earlier(place)? {
-                return Ok(Some((place.clone(), row)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn earlier(&self, place: &Key) -> Result<Option<SeenRow>, Fault> {
+    fn earlier(&self, place: &Key) -> Option<Place> {
         if let Some(row) = self.rows.get(place) {
-            return Ok(Some(row.clone()));
+            return Some(Place::Known(place.clone(), row.clone()));
         }
-        match self.known.seen.get(place) {
-            Some(Some(row)) => Ok(Some(rows::decode("a de-duplication row", &row.bytes)?)),
-            _ => Ok(None),
-        }
+        Some(match &self.known.seen.get(place)?.said {
+            Some(row) => Place::Known(place.clone(), row.clone()),
+            None => Place::Damaged,
+        })
     }
 
     fn remember(&mut self, place: Key, row: SeenRow) -> Result<(), Fault> {
         if !self.rows.contains_key(&place) {
-            let guard = match self.known.seen.get(&place) {
-                Some(Some(stored)) => Guard::At(place.clone(), stored.version),
-                _ => Guard::Absent(place.clone()),
-            };
-            self.guard(guard);
+            self.guard(unchanged(self.known.seen.get(&place), place.clone()));
         }
         self.edit(Edit::Put(place.clone(), rows::encode(&row)?));
         self.rows.insert(place, row);
         Ok(())
-    }
-
-    /// The contact behind a draft, if it is known already.
-    fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
-        let hash = identity(self.core, draft)?;
-        *self.known.identifiers.get(&hash)?
-    }
-
-    /// Why nothing can be sealed for a contact that is known already.
-    fn unusable(&self, contact: ContactId) -> Option<FieldProblem> {
-        let what = match self.known.keys.get(contact) {
-            Ok(Some(_)) => return None,
-            Ok(None) => "gone",
-            Err(_) => "damaged",
-        };
-        tracing::error!(%contact, "an item is refused: the key of its contact is {what}; run: mihwar ledger verify");
-        Some(FieldProblem::new(
-            "author",
-            format!(
-                "the hub's key of this contact is {what}, and nothing more of it can be kept; run: mihwar ledger verify"
-            ),
-        ))
-    }
-
-    /// A new contact behind a draft, with a key of its own.
-    fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
-        let hash = identity(self.core, draft);
-        let contact = ContactId(self.core.ids.next());
-        let (key, sealed) = self.core.vault.new_contact_key(contact)?;
-        self.known.keys.insert(contact, key);
-        self.edit(Edit::Put(keys::contact_key(contact), sealed));
-        if let Some(hash) = hash {
-            self.known.identifiers.insert(hash, Some(contact));
-            self.guard(Guard::Absent(keys::identifier(hash)));
-            self.edit(Edit::Put(keys::identifier(hash), rows::encode(&contact)?));
-        }
-        let created = ContactCreated {
-            contact,
-            identifiers: u32::from(hash.is_some()),
-        };
-        self.event(actor, EventBody::ContactCreated(created))?;
-        Ok(contact)
     }
 
     fn record(

@@ -1,0 +1,170 @@
+//! Requests that become dead letters, and items that were set aside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mihwar_model::{
+    Actor, AttachmentBytes, Channel, Draft, DraftAttachment, EventBody, InboundId, InstanceName, Tag, Time,
+};
+use mihwar_sandbox::Effects;
+use mihwar_sandbox::contract::types::Change;
+use mihwar_sandbox::contract::webhook;
+use mihwar_store::{Batch, Edit, MemoryStore, Order, Row, Space, Store};
+
+use super::{Handling, Stored};
+use crate::changes::tests::note;
+use crate::config::Config;
+use crate::content::inline_row;
+use crate::core::Core;
+use crate::doors::Doors;
+use crate::hub::Hub;
+use crate::intake::{Arrival, Intake, Rider, accept_or_set_aside};
+use crate::keys;
+use crate::rows::InboxRow;
+
+const START: i64 = 1_790_000_000_000;
+
+/// A hub over a store; it has nothing in memory of those before it, and draws other ids.
+async fn hub(store: &Arc<MemoryStore>, folder: &tempfile::TempDir, start: i64) -> Hub {
+    let core = Core::for_tests(store.clone(), folder.path(), Time(start));
+    let config = Config::parse("mihwar.toml".as_ref(), "", Vec::new()).unwrap();
+    Hub::over(Arc::new(core), config, Doors::real()).await.unwrap()
+}
+
+async fn rows(store: &Arc<MemoryStore>, space: Space) -> Vec<Row> {
+    let view = store.view().await.unwrap();
+    view.scan(keys::all(space), Order::Ascending, 100).await.unwrap().rows
+}
+
+async fn put(store: &Arc<MemoryStore>, edit: Edit) {
+    let batch = Batch {
+        edits: vec![edit],
+        ..Batch::default()
+    };
+    store.apply(batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_the_intake_can_refuse_leaves_its_request_as_a_dead_letter() {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let name = InstanceName::new("hooks").unwrap();
+    let known = Draft {
+        external_id: Some("١".to_owned()),
+        body: "لم يصل الطلب".to_owned(),
+        ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+    };
+    let first = hub(&store, &folder, START).await;
+    first.accept(&Actor::Console, &name, vec![known]).await.unwrap();
+    let key = rows(&store, keys::CONTACT_KEY).await.remove(0).key;
+    put(&store, Edit::Put(key, "مفتاح تالف".into())).await;
+    let id = InboundId::from_bytes([5; 16]);
+    put(&store, Edit::Put(keys::inbox(&name, id), inline_row(b"sealed"))).await;
+
+    let later = hub(&store, &folder, START + 1_000).await;
+    let stored = Stored::of(&later.shared, rows(&store, keys::INBOX).await.remove(0)).unwrap();
+    let request = InboxRow {
+        instance: name.clone(),
+        endpoint: "items".to_owned(),
+        method: "POST".to_owned(),
+        path: String::new(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        verified: None,
+        received_at: Time(START),
+        item: None,
+    };
+    let handling = Handling {
+        stored: &stored,
+        request: &request,
+    };
+    let mut changed = note("١", "وما زلت أنتظر");
+    changed.revision = Some("b".to_owned());
+    let outcome = webhook::Outcome {
+        changes: vec![Change::Upsert(changed), Change::Upsert(note("2", "Thank you"))],
+        refusals: Vec::new(),
+        reply: None,
+    };
+    handling.keep(&name, outcome, &Effects::default()).await.unwrap();
+
+    assert!(rows(&store, keys::INBOX).await.is_empty());
+    assert_eq!(rows(&store, keys::INBOX_DEAD).await.len(), 1);
+    assert_eq!(rows(&store, keys::CONTENT).await.len(), 2, "the good one is kept");
+    let dead = super::dead::page(&later.shared.core, None, 10).await.unwrap();
+    assert!(dead[0].reason.starts_with("١: author:"), "{}", dead[0].reason);
+    let entries = store.view().await.unwrap().journal(0, 100).await.unwrap();
+    let last = mihwar_model::Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
+    assert!(matches!(last.body, EventBody::InboundDeadLettered(_)));
+}
+
+/// A complaint with a photo, as a call hands both over.
+fn with_photo(revision: &str) -> Arrival {
+    let photo = DraftAttachment {
+        name: "صورة الفاتورة.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        size: None,
+        bytes: AttachmentBytes::Blob("new:0".to_owned()),
+    };
+    let draft = Draft {
+        external_id: Some("١".to_owned()),
+        revision: Some(revision.to_owned()),
+        body: "لم يصل الطلب".to_owned(),
+        attachments: vec![photo],
+        ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+    };
+    let files = HashMap::from([("new:0".to_owned(), Bytes::from(vec![7; 70_000]))]);
+    Arrival::Draft {
+        draft: Box::new(draft),
+        files: Arc::new(files),
+    }
+}
+
+#[tokio::test]
+async fn what_damage_kept_out_waits_whole_and_is_taken_in_when_it_is_replayed() {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let name = InstanceName::new("news").unwrap();
+    let hub = hub(&store, &folder, START).await;
+    let core = &hub.shared.core;
+    let told = async |arrival: Arrival| -> Option<Intake> {
+        let results = accept_or_set_aside(core, &Actor::Console, &name, &[arrival], &Rider::default()).await;
+        results.unwrap().pop().unwrap()
+    };
+    assert!(matches!(told(with_photo("a")).await, Some(Intake::New { .. })));
+    let seen = rows(&store, keys::SEEN).await.remove(0);
+    put(&store, Edit::Put(seen.key.clone(), "صف تالف".into())).await;
+    assert!(matches!(told(with_photo("b")).await, Some(Intake::Damaged { .. })));
+    let dead = super::dead::page(core, None, 10).await.unwrap();
+    assert_eq!(
+        (dead.len(), dead[0].code.as_str(), &dead[0].instance),
+        (1, "damaged", &name)
+    );
+    assert!(dead[0].reason.starts_with("١: external_id:"), "{}", dead[0].reason);
+    assert_eq!(
+        rows(&store, keys::FILE).await.len(),
+        2,
+        "the photo, and what is set aside with another"
+    );
+
+    // No plugin is needed for it, and none is configured. As long as the row is damaged, it comes back.
+    for (row, left) in [("صف تالف".into(), 1), (seen.value.bytes, 0)] {
+        put(&store, Edit::Put(seen.key.clone(), row)).await;
+        assert_eq!(super::dead::replay(core, &Actor::Console, None).await.unwrap(), 1);
+        let waiting = rows(&store, keys::INBOX).await.remove(0);
+        Stored::of(&hub.shared, waiting).unwrap().handle().await.unwrap();
+        assert!(rows(&store, keys::INBOX).await.is_empty());
+        assert_eq!(rows(&store, keys::INBOX_DEAD).await.len(), left);
+    }
+    assert_eq!(rows(&store, keys::CONTENT).await.len(), 2, "both revisions");
+    let files = rows(&store, keys::FILE).await;
+    assert_eq!(files.len(), 2, "a photo each");
+    for file in files {
+        let id = uuid::Uuid::from_bytes(keys::last_id(&file.key).unwrap());
+        assert!(core.blobs.size(id).await.is_ok());
+    }
+    let again = told(with_photo("b")).await;
+    assert!(
+        matches!(again, Some(Intake::Duplicate { revision: 2, .. })),
+        "{again:?}"
+    );
+}

@@ -1,0 +1,57 @@
+//! Who said it: contacts that are known again, and new ones.
+
+use mihwar_model::{Actor, ContactCreated, ContactId, Draft, EventBody};
+use mihwar_store::Edit;
+
+use super::Writing;
+use crate::fault::Fault;
+use crate::intake::known::{identity, unchanged};
+use crate::keys;
+use crate::rows;
+
+impl Writing<'_> {
+    /// The contact behind a draft, if it is known already and something can be sealed for it. Where not, a new one takes
+    /// its place: what somebody says for the first time must not be lost because of a row of the hub.
+    pub(super) fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
+        let hash = identity(self.core, draft)?;
+        if let Some(contact) = self.met.get(&hash) {
+            return Some(*contact);
+        }
+        let contact = self.known.identifiers.get(&hash)?.said?;
+        let Some(what) = self.unusable(contact) else {
+            return Some(contact);
+        };
+        tracing::error!(%contact, "the key of a contact is {what}, a new contact takes its place; run: mihwar ledger verify");
+        None
+    }
+
+    /// Why nothing can be sealed for a contact that is known already.
+    pub(super) fn unusable(&self, contact: ContactId) -> Option<&'static str> {
+        match self.known.keys.get(contact) {
+            Ok(Some(_)) => None,
+            Ok(None) => Some("gone"),
+            Err(_) => Some("damaged"),
+        }
+    }
+
+    /// A new contact behind a draft, with a key of its own.
+    pub(super) fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
+        let hash = identity(self.core, draft);
+        let contact = ContactId(self.core.ids.next());
+        let (key, sealed) = self.core.vault.new_contact_key(contact)?;
+        self.known.keys.insert(contact, key);
+        self.edit(Edit::Put(keys::contact_key(contact), sealed));
+        if let Some(hash) = hash {
+            self.met.insert(hash, contact);
+            let place = keys::identifier(hash);
+            self.guard(unchanged(self.known.identifiers.get(&hash), place.clone()));
+            self.edit(Edit::Put(place, rows::encode(&contact)?));
+        }
+        let created = ContactCreated {
+            contact,
+            identifiers: u32::from(hash.is_some()),
+        };
+        self.event(actor, EventBody::ContactCreated(created))?;
+        Ok(contact)
+    }
+}

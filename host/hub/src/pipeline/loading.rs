@@ -1,0 +1,165 @@
+//! What one step works on: entries of the queue, and the contents that they stand for.
+
+use mihwar_model::{Actor, EnrichmentFailed, Event, EventBody, Received, Time};
+use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, View};
+use tokio::time::Instant;
+
+use super::{Aside, Item};
+use crate::content::weight;
+use crate::core::Core;
+use crate::fault::{Fault, UNREADABLE};
+use crate::keys;
+use crate::rows::{Head, QueueRow};
+
+/// Bytes of content brought into memory in one go.
+const CONTENT_BYTES_MAX: usize = 16 << 20;
+
+/// What is worked on at once, and what is decided already.
+pub(super) struct Loaded {
+    pub(super) items: Vec<Item>,
+    pub(super) batch: Batch,
+    /// Queue entries that end with this batch.
+    pub(super) read: usize,
+    pub(super) oldest: Time,
+}
+
+/// The first entries of the queue that are not put aside, up to `most`.
+pub(super) async fn queued(view: &dyn View, most: usize, aside: &Aside) -> Result<Vec<Row>, Fault> {
+    let now = Instant::now();
+    let (mut rows, mut rest) = (Vec::new(), Some(keys::all(keys::QUEUE)));
+    while let Some(range) = rest.filter(|_| rows.is_empty()) {
+        let page = view.scan(range, Order::Ascending, most).await?;
+        rows = page.rows;
+        rows.retain(|row| !aside.holds(&row.key, now));
+        rest = page.next;
+    }
+    Ok(rows)
+}
+
+/// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
+/// answer by its id.
+pub(super) async fn load(core: &Core, view: &dyn View, queued: Vec<Row>, aside: &mut Aside) -> Result<Loaded, Fault> {
+    let received = received(queued, aside)?;
+    let mut loaded = Loaded {
+        items: Vec::new(),
+        batch: Batch::default(),
+        read: 0,
+        oldest: received.first().map_or_else(|| core.clock.now(), |entry| entry.at),
+    };
+    let content_keys: Vec<Key> = received
+        .iter()
+        .map(|entry| keys::content(entry.body.feedback, entry.body.revision))
+        .collect();
+    let contents = view.get_many(&content_keys).await?;
+    let contacts = received.iter().map(|entry| entry.body.contact).collect();
+    let contact_keys = core.contact_keys(view, contacts).await?;
+    let mut bytes = 0;
+    for (entry, content) in received.into_iter().zip(contents) {
+        let Some(content) = content else {
+            // Withdrawn since: nothing is left to enrich or deliver.
+            loaded.end(&entry.row, aside);
+            continue;
+        };
+        bytes += weight(&content.bytes);
+        if bytes > CONTENT_BYTES_MAX && loaded.read > 0 {
+            break;
+        }
+        let (contact, feedback, revision) = (entry.body.contact, entry.body.feedback, entry.body.revision);
+        let opened = core.open_with(&contact_keys, contact, feedback, revision, &content.bytes);
+        match opened.await {
+            // Its contact was erased since.
+            Ok(None) => loaded.end(&entry.row, aside),
+            Ok(Some(opened)) => {
+                aside.forget(&entry.row.key);
+                loaded.read += 1;
+                loaded.items.push(Item {
+                    queue_key: entry.row.key,
+                    queue_version: entry.row.value.version,
+                    head: Head::of(entry.at, entry.body),
+                    content: opened.content,
+                    asked: Vec::new(),
+                    events: Vec::new(),
+                });
+            }
+            Err(error) if error.is_damage() => {
+                tracing::error!(%feedback, "cannot be enriched or routed: {error}");
+                loaded.end(&entry.row, aside);
+                let event = core.event(Actor::Hub, unreadable(entry.body))?;
+                loaded.batch.journal.push(event);
+            }
+            // The system did not give its file, and may give it later.
+            Err(error @ Fault::Blob(_)) => {
+                tracing::error!(%feedback, "cannot be enriched or routed now, and is tried again later: {error}");
+                if !aside.put_off(&entry.row.key, Instant::now()) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// An entry leaves the queue without having been routed.
+    fn end(&mut self, row: &Row, aside: &mut Aside) {
+        aside.forget(&row.key);
+        self.batch.guards.push(Guard::At(row.key.clone(), row.value.version));
+        self.batch.edits.push(Edit::Delete(row.key.clone()));
+        self.read += 1;
+    }
+}
+
+fn unreadable(body: Received) -> EventBody {
+    EventBody::EnrichmentFailed(EnrichmentFailed {
+        feedback: body.feedback,
+        revision: body.revision,
+        instance: body.instance,
+        code: UNREADABLE.into(),
+    })
+}
+
+/// An entry of the queue, and the event behind it.
+struct Entry {
+    row: Row,
+    at: Time,
+    body: Received,
+}
+
+/// The events behind queue entries, each record once. Damaged entries stay where they are, for verification, and are passed
+/// over from now on.
+fn received(queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entry>, Fault> {
+    let mut received: Vec<Entry> = Vec::with_capacity(queued.len());
+    for row in queued {
+        let (at, body) = match entry_of(&row) {
+            Ok(entry) => entry,
+            Err(detail) => {
+                let entry = &row.key;
+                tracing::error!(%entry, "an entry of the queue is damaged, and what it stands for is routed to nobody: {detail}; run: mihwar ledger verify");
+                if aside.give_up(entry) {
+                    continue;
+                }
+                let what = "the queue";
+                return Err(Fault::Damaged { what, detail });
+            }
+        };
+        // Revisions of one record are neighbours in the queue.
+        if received.last().is_some_and(|last| last.body.feedback == body.feedback) {
+            break;
+        }
+        received.push(Entry { row, at, body });
+    }
+    Ok(received)
+}
+
+/// When what an entry of the queue stands for was received, and what the ledger says of it; else why that cannot be told.
+pub(crate) fn entry_of(row: &Row) -> Result<(Time, Received), String> {
+    let queue: QueueRow = minicbor::decode(&row.value.bytes).map_err(|error| error.to_string())?;
+    let event = Event::from_bytes(&queue.event)?;
+    match event.body {
+        EventBody::Received(body) if keys::queued(&row.key) == Some((body.feedback, body.revision)) => {
+            Ok((event.at, body))
+        }
+        _ => Err("it holds the event of something else".to_owned()),
+    }
+}
