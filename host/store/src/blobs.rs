@@ -267,12 +267,23 @@ impl BlobFolder {
     /// Makes the root and what is missing above it, durably. Nothing in it is durable without its name.
     fn make_root(&self, root: &Path) -> Result<(), BlobError> {
         let above = folder_of(root);
-        if !self.is_there(&above).map_err(at(&above))? {
+        if self.is_there(&above).map_err(at(&above))? {
+            self.sync_name_of(&above)?;
+        } else {
             self.make_root(&above)?;
         }
         self.make_folder(root).map_err(at(root))?;
         // Even when it was there: whoever made it may have been cut off before this.
         self.sync_folder(&above)
+    }
+
+    /// Makes the name of the data folder durable, whose maker may have been cut off. Not every user may look into the folder
+    /// that it lies in: then somebody else made it.
+    fn sync_name_of(&self, folder: &Path) -> Result<(), BlobError> {
+        match self.sync_folder(&folder_of(folder)) {
+            Err(BlobError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Makes a folder if it is not there. The one above it is.
