@@ -21,10 +21,21 @@ use output::Outcome;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Twice as many threads as cores. Sealing a group of records, or reading a batch with an enricher, takes a thread for
+/// milliseconds; with as many threads as cores everybody else would wait for that, down to `/health/live`. So the operating
+/// system shares the cores instead.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from) * 2
+}
+
 fn main() -> ExitCode {
     // Wrong use ends here, with status 2 and the sentence that says what would be right.
     let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("mihwar: no threads to work with: {error}");

@@ -13,6 +13,7 @@ use crate::import::{self, ImportError, ImportProgress, ImportReport};
 use crate::inbound::{self, InboundEndpoint, InboundError, InboundRecord, InboundRequest};
 use crate::intake::{self, Arrival, Desk, Intake, Rider};
 use crate::ledger;
+use crate::projection;
 use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
 };
@@ -113,7 +114,16 @@ impl Hub {
         import::run(&self.shared, actor, instance, paths, progress).await
     }
 
-    /// A page of feedback, newest first, with everything that was committed before the call.
+    /// Waits until lists show everything that was committed before the call, however far they are behind.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn catch_lists_up(&self) -> Result<(), QueryError> {
+        Ok(projection::catch_up(&self.shared.core).await?)
+    }
+
+    /// A page of feedback, newest first, with everything that was committed before the call, unless the lists are more than
+    /// two seconds of work behind: see [`Hub::catch_lists_up`].
     ///
     /// # Errors
     /// For a foreign cursor, or when the store cannot be read.

@@ -97,6 +97,11 @@ impl Core {
         self.right_of_way.give(took, self.desk.waiting(), late).await;
     }
 
+    /// How much the next step of work that can wait should take on, of `most` at a quiet time.
+    pub(crate) fn step_size(&self, most: usize) -> usize {
+        self.right_of_way.step_size(most, self.desk.waiting())
+    }
+
     /// By how much a pause is shortened at random.
     pub(crate) fn jitter(&self) -> u16 {
         u16::from_be_bytes(self.vault.random())

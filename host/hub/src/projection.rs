@@ -18,7 +18,7 @@ const READERS_WAIT: Duration = Duration::from_secs(2);
 /// Behind by more events than this, read models share the time with intake by halves.
 const LATE_EVENTS: u64 = 300_000;
 /// Events folded in one transaction.
-const EVENTS_MAX: usize = 1_000;
+pub(crate) const EVENTS_MAX: usize = 1_000;
 
 /// Where the read models stand: the sequence of the next event to fold, and the version of the row.
 pub(crate) async fn position(view: &dyn View) -> Result<(u64, Option<u64>), Fault> {
@@ -47,13 +47,13 @@ pub(crate) fn missing_entry(sequence: u64) -> Fault {
     }
 }
 
-/// Folds what is new, up to one transaction's worth and not beyond `until`. Answers how many events.
-pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64) -> Result<usize, Fault> {
+/// Folds what is new, up to `most` events and not beyond `until`. Answers how many events.
+pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<usize, Fault> {
     let view = store.view().await?;
     let (from, version) = position(&*view).await?;
     let room = usize::try_from(until.min(view.tree().size()).saturating_sub(from))
         .unwrap_or(usize::MAX)
-        .min(EVENTS_MAX);
+        .min(most);
     if room == 0 {
         return Ok(0);
     }
@@ -86,7 +86,7 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     // However much there is to do: how far it came is written with each step.
     while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
-        let pause = match step(&core).await {
+        let pause = match step(&core, core.step_size(EVENTS_MAX)).await {
             Ok(0) => Duration::from_millis(500),
             Ok(_) => {
                 let late = behind(&core).await.is_ok_and(|behind| behind > LATE_EVENTS);
@@ -120,8 +120,8 @@ async fn behind(core: &Core) -> Result<u64, Fault> {
 }
 
 /// One step; somebody else having made the same step counts as progress.
-pub(crate) async fn step(core: &Core) -> Result<usize, Fault> {
-    match advance(&core.store, u64::MAX).await {
+async fn step(core: &Core, most: usize) -> Result<usize, Fault> {
+    match advance(&core.store, u64::MAX, most).await {
         Err(Fault::Contended) => Ok(1),
         other => other,
     }
@@ -141,7 +141,7 @@ pub(crate) async fn catch_up_to(core: &Core, size: u64) -> Result<(), Fault> {
         if position >= size {
             return Ok(());
         }
-        match step(core).await {
+        match step(core, EVENTS_MAX).await {
             Ok(_) => {}
             Err(Fault::Busy { retry_after }) if busy < 100 => {
                 busy += 1;

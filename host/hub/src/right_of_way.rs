@@ -14,6 +14,9 @@ const PRESS_PAUSE_FACTOR: u32 = 20;
 const LATE_PAUSE_FACTOR: u32 = 1;
 /// It is a press when so many callers wait for an answer at once.
 const PRESS_CALLERS: usize = 16;
+/// In a press a step of such work is so much smaller: whoever waits for an answer waits for a step that has begun, too, since
+/// both need the writer and the cores.
+const PRESS_STEP_DIVISOR: usize = 8;
 /// Longest pause of work that gives way to intake.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,14 @@ impl RightOfWay {
     /// For how many callers something is being taken in.
     pub(crate) fn callers(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// How much a step of work that can wait should take on, of `most` at a quiet time, while so many stand in line.
+    pub(crate) fn step_size(&self, most: usize, in_line: usize) -> usize {
+        if self.callers().saturating_add(in_line) < PRESS_CALLERS {
+            return most;
+        }
+        most.div_ceil(PRESS_STEP_DIVISOR)
     }
 
     /// Called between two steps of work that can wait: pauses while something is being taken in or so many more stand in
@@ -84,6 +95,17 @@ mod tests {
         assert!(some[0] < press[0], "{pauses:?}");
         assert_eq!([some[1], press[1]], [step; 2], "half of the time");
         assert_eq!(pause(Duration::from_mins(1), 999, false), PAUSE_MAX);
+    }
+
+    #[test]
+    fn steps_are_small_in_a_press_and_never_nothing() {
+        let way = RightOfWay::default();
+        assert_eq!([way.step_size(256, 0), way.step_size(1, 0)], [256, 1]);
+        let _press = way.taken(PRESS_CALLERS - 1);
+        assert_eq!(
+            [way.step_size(256, 0), way.step_size(256, 1), way.step_size(1, 1)],
+            [256, 32, 1]
+        );
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let (mut most, mut aside) = (RECORDS_MAX, Aside::default());
     while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
-        let pause = match step(&shared, most, &mut aside).await {
+        let now = most.min(shared.core.step_size(RECORDS_MAX));
+        let pause = match step(&shared, now, &mut aside).await {
             Ok(Step { records: 0, .. }) => Duration::from_secs(1),
             Ok(Step { oldest, .. }) => {
                 most = RECORDS_MAX;
@@ -52,7 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 continue;
             }
             Err(Fault::TooLarge(_)) if most > 1 => {
-                most = (most / 4).max(1);
+                most = (now / 4).max(1);
                 continue;
             }
             Err(Fault::Contended) => continue,

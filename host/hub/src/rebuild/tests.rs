@@ -511,7 +511,7 @@ proptest! {
             let mut until = 0;
             for step in steps {
                 until += step;
-                projection::advance(&house.core.store, until).await.unwrap();
+                projection::advance(&house.core.store, until, projection::EVENTS_MAX).await.unwrap();
             }
             both(&house).await
         });

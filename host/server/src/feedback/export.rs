@@ -16,7 +16,8 @@ use crate::surface::Surface;
 
 /// Export feedback
 ///
-/// One record per line, newest first. A line with `problem` at the end says that the export is not whole.
+/// One record per line, newest first: all that was acknowledged before it was asked for, so it begins when the lists have
+/// caught up with that. A line with `problem` at the end says that the export is not whole.
 #[utoipa::path(
     get, path = "/api/v1/feedback:export", tag = "feedback",
     params(FeedbackQuery),
@@ -45,6 +46,10 @@ pub(crate) async fn export_feedback(
 }
 
 async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
+    // A list may show a little less than everything while much comes in; an export may not.
+    if let Err(error) = surface.hub.catch_lists_up().await {
+        return stopped(error.into(), lines).await;
+    }
     let mut cursor = None;
     loop {
         match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
@@ -58,13 +63,12 @@ async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -
                     None => return Ok(()),
                 }
             }
-            Err(error) => {
-                return lines
-                    .send(&Stopped {
-                        problem: Problem::from(error).into_view(),
-                    })
-                    .await;
-            }
+            Err(error) => return stopped(error.into(), lines).await,
         }
     }
+}
+
+async fn stopped(problem: Problem, lines: &mut Lines) -> Result<(), ReaderGone> {
+    let problem = problem.into_view();
+    lines.send(&Stopped { problem }).await
 }

@@ -45,7 +45,9 @@ async fn blocks_do_not_depend_on_how_many_events_are_folded_at_once() {
     let house = House::over(Arc::new(MemoryStore::new()));
     happen(&*house.core.store, teller.events).await;
     for until in [1, 40, 41, 333, 600, 900] {
-        projection::advance(&house.core.store, until).await.unwrap();
+        projection::advance(&house.core.store, until, projection::EVENTS_MAX)
+            .await
+            .unwrap();
     }
     projection::catch_up(&house.core).await.unwrap();
     assert!(house.rows(keys::FACETS).await.len() > 3);
