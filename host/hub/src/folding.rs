@@ -271,6 +271,7 @@ impl Folding {
             head.destinations = earlier.destinations;
             head.entries = earlier.entries;
         }
+        head_row::leave_room(&mut head);
         self.rows.heads.insert(feedback, Some(head));
         feedback
     }

@@ -10,15 +10,30 @@ use crate::rows::{self, Head};
 /// Stands for the id that is in the key.
 const IN_THE_KEY: FeedbackId = FeedbackId::from_bytes([0; 16]);
 
-/// The row of a head.
+/// Room for what is mostly found out about a record: its language and how sure that is, a department, a few entries.
+const ROOM_BYTES: usize = 40;
+
+/// The row of a head, with zeros behind it where that is shorter than it should be.
 pub(crate) fn encode(head: &Head) -> Result<Vec<u8>, Fault> {
     let made_at = head.feedback.made_at();
-    rows::encode(&Head {
+    let mut row = rows::encode(&Head {
         feedback: IN_THE_KEY,
         occurred_at: head.occurred_at.map(|at| since(at, made_at)),
         received_at: since(head.received_at, made_at),
         ..head.clone()
-    })
+    })?;
+    let least = usize::try_from(head.row_bytes).unwrap_or_default();
+    row.resize(row.len().max(least), 0);
+    Ok(row)
+}
+
+/// Has the row of a head that just came in be as long as it will be. Heads come in order and fill their pages; one that grew
+/// afterwards would not fit where it lies, and its page would be split into two half-empty ones.
+pub(crate) fn leave_room(head: &mut Head) {
+    head.row_bytes = 0;
+    // What cannot be encoded is told when the row is written.
+    let bytes = encode(head).map_or(0, |row| row.len() + ROOM_BYTES);
+    head.row_bytes = u32::try_from(bytes).unwrap_or_default();
 }
 
 /// The head of this record from its row.
@@ -138,7 +153,7 @@ pub(crate) mod id {
 mod tests {
     use mihwar_model::{Channel, ContactId, FactValue, FeedbackId, InstanceName, Language, Received, Score, Tag, Time};
 
-    use super::{Entries, decode, encode};
+    use super::{Entries, decode, encode, leave_room};
     use crate::rows::{self, Head};
 
     const START: i64 = 1_790_000_000_000;
@@ -190,6 +205,27 @@ mod tests {
         }
         let row = encode(&head).unwrap();
         assert!(row.len() < 95, "{} bytes", row.len());
+        assert_eq!(decode(id(), &row).unwrap(), head);
+    }
+
+    #[test]
+    fn what_is_found_out_about_a_record_fits_where_its_head_lies() {
+        let mut head = head(Vec::new());
+        (head.language, head.attributes) = (None, Vec::new());
+        assert!(head.entries.add(2_000_000));
+        leave_room(&mut head);
+        let before = encode(&head).unwrap().len();
+        head.language = Some(Language::new("ar").unwrap());
+        head.attributes.push(("script".into(), FactValue::Code("Arab".into())));
+        head.destinations.push(InstanceName::new("billing").unwrap());
+        assert!(head.entries.add(2_000_300) && head.entries.add(2_000_301));
+        let row = encode(&head).unwrap();
+        assert_eq!(row.len(), before);
+        assert_eq!(decode(id(), &row).unwrap(), head);
+        // What is longer lies where there is room for it.
+        head.destinations.push(InstanceName::new(&"d".repeat(60)).unwrap());
+        let row = encode(&head).unwrap();
+        assert!(row.len() > before);
         assert_eq!(decode(id(), &row).unwrap(), head);
     }
 

@@ -238,6 +238,11 @@ pub struct Head {
     #[n(20)]
     #[serde(skip)]
     pub(crate) entries: Entries,
+    /// How long its row is at least, in bytes: see [`crate::head_row::leave_room`].
+    #[n(22)]
+    #[cbor(default)]
+    #[serde(skip)]
+    pub(crate) row_bytes: u32,
 }
 
 impl Head {
@@ -265,6 +270,7 @@ impl Head {
             quarantine: None,
             withdrawn: false,
             entries: Entries::default(),
+            row_bytes: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 
 use super::log::FrameBuilder;
-use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, engine, opening, tile_key};
 use super::spaces::RowsInTransaction;
 use super::writer::Committed;
 use crate::plan::{Present, plan};
@@ -168,7 +168,7 @@ impl<'transaction> Tables<'transaction> {
         }
         for tile in filled {
             self.tiles
-                .insert((tile.id.level, tile.id.index), tile.to_bytes().as_slice())
+                .insert(tile_key(tile.id), tile.to_bytes().as_slice())
                 .map_err(engine("writing a tile"))?;
         }
         Ok(())

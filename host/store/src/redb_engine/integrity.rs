@@ -11,7 +11,7 @@ use super::database::SharedDatabase;
 use super::layout::{self, Layout, OldRows};
 use super::log::{LogPlace, recover};
 use super::overlay::Overlay;
-use super::schema::{Snapshot, engine};
+use super::schema::{Snapshot, engine, stored_tile};
 use super::store::RedbStore;
 use crate::file_system::OsFiles;
 use crate::tree::Tree;
@@ -122,7 +122,7 @@ fn check_journal(snapshot: &Snapshot) -> Result<Tree, StoreError> {
         tree.append(mihwar_ledger::leaf_hash(bytes.value()), &mut filled);
         for tile in filled.drain(..) {
             let id = tile.id;
-            let stored = ReadableTable::get(&snapshot.tiles, (id.level, id.index)).map_err(engine("reading a tile"))?;
+            let stored = stored_tile(&snapshot.tiles, id)?;
             let is_that = |stored: &[u8]| stored == tile.to_bytes() || stored == tile.all_hashes();
             if !stored.is_some_and(|stored| is_that(stored.value())) {
                 return Err(StoreError::corrupt(format!("tile {id:?} is not that of its entries")));

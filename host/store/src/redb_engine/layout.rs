@@ -191,7 +191,7 @@ mod tests {
     use super::super::create;
     use super::super::peek::{peek, repair};
     use super::super::rebuild::Rebuild;
-    use super::super::schema::{TILES, decode_format};
+    use super::super::schema::{TILES, decode_format, old_tile_key, tile_key};
     use super::super::store::RedbStore;
     use super::*;
     use crate::file_system::OsFiles;
@@ -237,7 +237,10 @@ mod tests {
         let [tile] = <[FullTile; 1]>::try_from(filled).ok().unwrap();
         {
             let mut tiles = transaction.open_table(TILES).unwrap();
-            tiles.insert((0, 0), tile.all_hashes().as_slice()).unwrap();
+            tiles.remove(tile_key(tile.id)).unwrap();
+            tiles
+                .insert(old_tile_key(tile.id), tile.all_hashes().as_slice())
+                .unwrap();
             let mut meta = transaction.open_table(META).unwrap();
             meta.insert(META_FORMAT, format.to_be_bytes().as_slice()).unwrap();
         }

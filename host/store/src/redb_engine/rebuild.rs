@@ -9,7 +9,7 @@ use super::backend::CountingBackend;
 use super::counters::Counters;
 use super::create;
 use super::database::SharedDatabase;
-use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, engine, opening};
+use super::schema::{Head, JOURNAL, META, META_HEAD, TILES, engine, opening, tile_key};
 use super::spaces::RowsInTransaction;
 use crate::file_system::OsFiles;
 use crate::tree::{FullTile, Tree};
@@ -58,7 +58,7 @@ impl Rebuild {
             let mut table = transaction.open_table(TILES).map_err(opening)?;
             for tile in filled {
                 table
-                    .insert((tile.id.level, tile.id.index), tile.to_bytes().as_slice())
+                    .insert(tile_key(tile.id), tile.to_bytes().as_slice())
                     .map_err(engine("writing a tile"))?;
             }
         }

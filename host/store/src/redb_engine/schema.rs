@@ -16,9 +16,34 @@ pub(crate) const FORMAT: u32 = 3;
 
 /// Sequence number → the entry's bytes.
 pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
-/// Tile level and index → 256 hashes, or on level 0 the root over them. Full tiles only. Those of level 0 that a store of an
-/// older format wrote stay as they are: with 256 hashes.
+/// [`tile_key`] → 256 hashes, or on level 0 the root over them. Full tiles only. Those that a store of an older format wrote
+/// stay as they are: under [`old_tile_key`], on level 0 with 256 hashes.
 pub(crate) const TILES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("tiles");
+/// Where a tile lies. The lowest level comes last: there are 256 times as many of it as of the next one, and a tree that
+/// grows anywhere but at its end is left with nearly empty pages.
+pub(crate) const fn tile_key(id: TileId) -> (u8, u64) {
+    (!id.level, id.index)
+}
+
+/// Where a tile lies that a store of an older format wrote.
+pub(crate) const fn old_tile_key(id: TileId) -> (u8, u64) {
+    (id.level, id.index)
+}
+
+/// A tile as it is stored.
+pub(crate) fn stored_tile(
+    tiles: &redb::ReadOnlyTable<(u8, u64), &'static [u8]>,
+    id: TileId,
+) -> Result<Option<redb::AccessGuard<'static, &'static [u8]>>, StoreError> {
+    for key in [tile_key(id), old_tile_key(id)] {
+        let found = ReadableTable::get(tiles, key).map_err(engine("reading a tile"))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
 /// Key of a row that was deleted from a space whose deletions are noted → version of the commit that deleted it. Made with
 /// the first such deletion.
 pub(crate) const REMOVED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("removed");
@@ -140,9 +165,8 @@ impl TreeRows for Snapshot {
 impl Snapshot {
     /// The hashes stored for a tile.
     fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
-        let tile = ReadableTable::get(&self.tiles, (id.level, id.index))
-            .map_err(engine("reading a tile"))?
-            .ok_or_else(|| StoreError::corrupt(format!("tile {id:?} is missing")))?;
+        let tile =
+            stored_tile(&self.tiles, id)?.ok_or_else(|| StoreError::corrupt(format!("tile {id:?} is missing")))?;
         let (hashes, rest) = tile.value().as_chunks();
         if rest.is_empty() {
             Ok(hashes.iter().copied().map(Hash).collect())

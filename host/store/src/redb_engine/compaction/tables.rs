@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use mihwar_ledger::TileId;
 use redb::{
     Key as RedbKey, MultimapTableHandle, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
     TableError, TableHandle, Value, WriteTransaction,
 };
 
 use super::super::row::stored_key;
-use super::super::schema::{JOURNAL, META, REMOVED, TILES, engine, opening};
+use super::super::schema::{JOURNAL, META, REMOVED, TILES, engine, old_tile_key, opening, tile_key};
 use super::super::spaces::{space_of, table_of};
 use super::target::Target;
 use super::{CompactError, CompactionStage};
@@ -182,11 +183,15 @@ pub(crate) fn append_journal(entries: u64, from: &ReadTransaction, to: &mut Targ
     let journal = from.open_table(JOURNAL).map_err(opening)?;
     copy(JOURNAL, journal.range(entries..).map_err(&failed)?, to)?;
     let tiles = from.open_table(TILES).map_err(opening)?;
-    for level in 0..8_u8 {
+    // In the order of their keys.
+    for level in (0..8_u8).rev() {
         // Full tiles of this level that `entries` entries have.
-        let known = entries.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
-        let grown = tiles.range((level, known)..=(level, u64::MAX)).map_err(&failed)?;
-        copy(TILES, grown, to)?;
+        let index = entries.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
+        let known = TileId { level, index };
+        for (first, _) in [old_tile_key(known), tile_key(known)] {
+            let grown = tiles.range((first, index)..=(first, u64::MAX)).map_err(&failed)?;
+            copy(TILES, grown, to)?;
+        }
     }
     Ok(())
 }
