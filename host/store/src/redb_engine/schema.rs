@@ -36,7 +36,7 @@ pub(crate) fn stored_tile(
     id: TileId,
 ) -> Result<Option<redb::AccessGuard<'static, &'static [u8]>>, StoreError> {
     for key in [tile_key(id), old_tile_key(id)] {
-        let found = ReadableTable::get(tiles, key).map_err(engine("reading a tile"))?;
+        let found = tiles.get(key).map_err(engine("reading a tile"))?;
         if found.is_some() {
             return Ok(found);
         }
