@@ -34,6 +34,11 @@ impl ContactKeys {
         self.good.get(&contact)
     }
 
+    /// Whose keys are there and open.
+    pub(crate) fn contacts(&self) -> impl Iterator<Item = ContactId> + '_ {
+        self.good.keys().copied()
+    }
+
     pub(crate) fn insert(&mut self, contact: ContactId, key: ContactKey) {
         self.good.insert(contact, key);
     }

@@ -46,6 +46,7 @@ mod rows;
 mod status;
 mod text;
 mod tokens;
+mod turns;
 mod vault;
 mod verification;
 mod walk;

@@ -22,6 +22,8 @@ pub(super) struct Known {
     pub(super) seen: HashMap<Key, Option<Versioned>>,
     pub(super) identifiers: HashMap<[u8; 16], Option<ContactId>>,
     pub(super) keys: ContactKeys,
+    /// Of the contacts without a key, those that were erased.
+    pub(super) erased: HashSet<ContactId>,
     /// The de-duplication rows of withdrawn items, by the keyed hash of their external id.
     pub(super) places: HashMap<[u8; 16], Vec<Key>>,
     /// What is left of withdrawn items.
@@ -51,8 +53,22 @@ impl Known {
         for row in known.seen.values().flatten() {
             contacts.push(rows::decode::<SeenRow>("a de-duplication row", &row.bytes)?.contact);
         }
-        known.keys = core.contact_keys_now(contacts).await?;
+        known.keys = core.contact_keys_now(contacts.clone()).await?;
+        known.read_erased(core, contacts).await?;
         Ok(known)
+    }
+
+    async fn read_erased(&mut self, core: &Core, contacts: Vec<ContactId>) -> Result<(), Fault> {
+        let without_key = |contact: &ContactId| matches!(self.keys.get(*contact), Ok(None));
+        let missing: Vec<ContactId> = contacts.into_iter().filter(without_key).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<Key> = missing.iter().map(|contact| keys::erased(*contact)).collect();
+        let rows = core.store.get_many(&places).await?;
+        let erased = missing.into_iter().zip(rows).filter(|(_, row)| row.is_some());
+        self.erased = erased.map(|(contact, _)| contact).collect();
+        Ok(())
     }
 
     async fn read_drafts(&mut self, core: &Core, drafts: &[(&InstanceName, &Draft)]) -> Result<(), Fault> {

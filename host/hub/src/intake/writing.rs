@@ -1,6 +1,6 @@
 //! A transaction in the making: what each arrival becomes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mihwar_model::{
     Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
@@ -27,6 +27,8 @@ pub(super) struct Writing<'a> {
     rows: BTreeMap<Key, SeenRow>,
     /// Contents of this very transaction, so that they can be taken back within it.
     fresh: HashMap<FeedbackId, Fresh>,
+    /// Known contacts that something is written for: none of them may be erased before.
+    unerased: HashSet<ContactId>,
     bytes: usize,
     pub(super) batch: Batch,
     /// Files that must be there before the batch is.
@@ -51,6 +53,7 @@ impl<'a> Writing<'a> {
             known,
             rows: BTreeMap::new(),
             fresh: HashMap::new(),
+            unerased: HashSet::new(),
             bytes: 0,
             batch: Batch::default(),
             files: Vec::new(),
@@ -92,6 +95,15 @@ impl<'a> Writing<'a> {
                 revision: count(index + 1),
             });
         }
+        if let Some((_, row)) = &earlier
+            && self.known.erased.contains(&row.contact)
+        {
+            tracing::info!(feedback = %row.feedback, "a new revision of what an erased contact said is not taken in");
+            return Ok(Intake::Duplicate {
+                feedback: row.feedback,
+                revision: count(row.revisions.len()),
+            });
+        }
         let known = match &earlier {
             Some((_, row)) => Some(row.contact),
             None => self.known_contact(draft),
@@ -108,7 +120,10 @@ impl<'a> Writing<'a> {
             None => (FeedbackId(self.core.ids.next()), 1),
         };
         let contact = match known {
-            Some(contact) => contact,
+            Some(contact) => {
+                self.guard_unerased(contact);
+                contact
+            }
             None => self.new_contact(by.actor, draft)?,
         };
         self.record(by, draft, files, (feedback, revision), contact)?;
@@ -206,7 +221,17 @@ impl<'a> Writing<'a> {
     /// The contact behind a draft, if it is known already.
     fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
         let hash = identity(self.core, draft)?;
-        *self.known.identifiers.get(&hash)?
+        let known = *self.known.identifiers.get(&hash)?;
+        // Whoever was erased between two looks and speaks again is somebody new.
+        known.filter(|contact| !self.known.erased.contains(contact))
+    }
+
+    /// A key that is in memory may have been destroyed since; nothing may be sealed with it then. Not needed for contacts
+    /// of this very transaction, but a guard of an absent row holds for them, too.
+    fn guard_unerased(&mut self, contact: ContactId) {
+        if self.unerased.insert(contact) {
+            self.guard(Guard::Absent(keys::erased(contact)));
+        }
     }
 
     /// Why nothing can be sealed for a contact that is known already.

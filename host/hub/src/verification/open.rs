@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use mihwar_model::{DeliveryId, EventBody, FeedbackId, InstanceName};
+use mihwar_model::{DeliveryId, EventBody, FeedbackId, InstanceName, Route};
 use mihwar_store::Key;
 
 use super::VerifyReport;
@@ -18,7 +18,7 @@ pub(super) type Revision = (FeedbackId, u32);
 pub(super) struct Found {
     /// Contents that are there, of those received in this page.
     pub(super) contents: BTreeSet<Revision>,
-    /// Contents that are there, of those withdrawn in this page.
+    /// Contents that are there, of those withdrawn or erased in this page.
     pub(super) left: BTreeMap<FeedbackId, Vec<u32>>,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct Found {
 pub(super) struct Open {
     /// Received and not yet routed: these wait in the pipeline's queue.
     pub(super) unrouted: BTreeSet<Revision>,
-    /// Withdrawn, or found unreadable, before it was routed. Its entry in the queue may be there still, and it is routed
+    /// Withdrawn, erased, or found unreadable, before it was routed. Its entry in the queue may be there still, and it is routed
     /// once at most: by whoever had read it before it was withdrawn.
     pub(super) excused: BTreeSet<Revision>,
-    /// Received, and the content is gone: to be explained by a withdrawal.
+    /// Received, and the content is gone: to be explained by a withdrawal or an erasure.
     pub(super) gone: BTreeSet<Revision>,
-    /// Withdrawn, and a content is there: to be explained by its being received after that.
+    /// Withdrawn or erased, and a content is there: to be explained by its being received after that.
     pub(super) left: BTreeSet<Revision>,
     pub(super) deliveries: OpenDeliveries,
     /// Contents whose being gone was explained.
@@ -58,11 +58,10 @@ impl Open {
                     self.excused.insert(revision);
                 }
             }
-            EventBody::Withdrawn(e) => {
-                self.withdrawn += take_all(&mut self.gone, e.feedback).len() as u64;
-                self.excused.extend(take_all(&mut self.unrouted, e.feedback));
-                let left = found.left.get(&e.feedback).into_iter().flatten();
-                self.left.extend(left.map(|revision| (e.feedback, *revision)));
+            EventBody::Withdrawn(e) => self.destroyed(e.feedback, found),
+            EventBody::RecordErased(e) => {
+                self.destroyed(e.feedback, found);
+                self.begin(e.routes, report);
             }
             EventBody::Routed(e) => {
                 let revision = (e.feedback, e.revision);
@@ -72,13 +71,14 @@ impl Open {
                         e.feedback, e.revision
                     ));
                 }
-                for route in e.routes {
-                    let was = self.deliveries.put(route.delivery, route.destination, Place::Outbox);
-                    expect(was, None, route.delivery, "begins", report);
-                }
+                self.begin(e.routes, report);
             }
-            EventBody::Delivered(e) => self.end(e.delivery, report),
-            EventBody::DeliverySkipped(e) => self.end(e.delivery, report),
+            EventBody::Delivered(e) => self.end(e.delivery, Place::Outbox, report),
+            EventBody::DeliverySkipped(e) => {
+                // An erasure also withholds what was a dead letter.
+                let from = self.deliveries.place(e.delivery).unwrap_or(Place::Outbox);
+                self.end(e.delivery, from, report);
+            }
             EventBody::DeliveryDeadLettered(e) => {
                 let was = self.deliveries.put(e.delivery, e.destination, Place::Dead);
                 expect(was, Some(Place::Outbox), e.delivery, "becomes a dead letter", report);
@@ -91,9 +91,24 @@ impl Open {
         }
     }
 
-    fn end(&mut self, delivery: DeliveryId, report: &mut VerifyReport) {
+    /// All contents of a record are gone, and something says why.
+    fn destroyed(&mut self, feedback: FeedbackId, found: &Found) {
+        self.withdrawn += take_all(&mut self.gone, feedback).len() as u64;
+        self.excused.extend(take_all(&mut self.unrouted, feedback));
+        let left = found.left.get(&feedback).into_iter().flatten();
+        self.left.extend(left.map(|revision| (feedback, *revision)));
+    }
+
+    fn begin(&mut self, routes: Vec<Route>, report: &mut VerifyReport) {
+        for route in routes {
+            let was = self.deliveries.put(route.delivery, route.destination, Place::Outbox);
+            expect(was, None, route.delivery, "begins", report);
+        }
+    }
+
+    fn end(&mut self, delivery: DeliveryId, from: Place, report: &mut VerifyReport) {
         let was = self.deliveries.end(delivery);
-        expect(was, Some(Place::Outbox), delivery, "ends", report);
+        expect(was, Some(from), delivery, "ends", report);
     }
 }
 
@@ -150,6 +165,11 @@ impl OpenDeliveries {
         });
         let was = self.by_id.insert(delivery, (department, place));
         was.map(|(_, place)| place)
+    }
+
+    /// Where a delivery is now.
+    fn place(&self, delivery: DeliveryId) -> Option<Place> {
+        self.by_id.get(&delivery).map(|(_, place)| *place)
     }
 
     /// Forgets a delivery; answers where it was.
