@@ -98,7 +98,7 @@ pub(crate) fn erased(contact: ContactId) -> Key {
     Key::space(ERASED, ORG).id(contact.to_bytes()).finish()
 }
 
-/// A contact whose key is destroyed, and whose records are to be looked through still.
+/// A contact whose erasure has begun: it is carried to its end whatever happens, and then this row goes.
 pub(crate) fn erasing(contact: ContactId) -> Key {
     Key::space(ERASING, ORG).id(contact.to_bytes()).finish()
 }
@@ -144,7 +144,7 @@ pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
         .finish()
 }
 
-/// The department of a dead letter's row.
+/// The department of a dead letter's row, or of one of the outbox.
 pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
     InstanceName::new(key.read().text().ok()?).ok()
 }

@@ -77,6 +77,15 @@ pub(crate) struct ErasureNotice {
     pub(crate) reference: Vec<u8>,
 }
 
+/// That a contact is to be erased: who wants it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ErasingRow {
+    #[n(0)]
+    pub(crate) by: Actor,
+    #[n(1)]
+    pub(crate) reason: Tag,
+}
+
 /// That a contact was erased: what a second time is refused with.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ErasedRow {

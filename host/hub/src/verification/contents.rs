@@ -202,7 +202,7 @@ impl Verification<'_> {
     async fn content(&mut self, fact: &ContentFact, row: &Versioned, key: Option<&ContactKey>) {
         let (id, revision) = (fact.feedback, fact.revision);
         let Some(key) = key else {
-            if !self.damaged_contacts.contains(&fact.contact) && !self.is_being_erased(fact.contact).await {
+            if !self.damaged_contacts.contains(&fact.contact) {
                 let finding = format!("the content of {id} is there, but its contact's key is gone");
                 self.report.find(finding);
             }
@@ -247,12 +247,6 @@ impl Verification<'_> {
                 Err(error) => self.report.find(format!("the file {file} of {id}: {error}")),
             }
         }
-    }
-
-    /// Whether a contact's key is destroyed, and its records are still to be worked off.
-    async fn is_being_erased(&self, contact: ContactId) -> bool {
-        let row = self.view.get(&keys::erasing(contact)).await;
-        row.is_ok_and(|row| row.is_some())
     }
 
     /// Whether a content was withdrawn or erased after this verification had begun.
