@@ -28,8 +28,8 @@ use crate::rows::{self, ErasedRow, ErasingRow, Head};
 use open::Open;
 use records::{Condemned, Destroyed};
 
-/// Records looked at together.
-const PAGE: usize = 500;
+/// Records looked at together. Few in tests, so that an erasure is several transactions.
+const PAGE: usize = if cfg!(test) { 2 } else { 500 };
 /// Rows counted together.
 const COUNTED: usize = 10_000;
 /// How often an erasure looks again when others changed what it rests on: a replay of dead letters, say.
