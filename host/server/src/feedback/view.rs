@@ -147,19 +147,23 @@ pub struct EventView {
 
 impl From<LedgerEvent> for EventView {
     fn from(LedgerEvent { sequence, event }: LedgerEvent) -> Self {
-        let actor = match &event.actor {
-            Actor::Hub => "hub".to_owned(),
-            Actor::Console => "console".to_owned(),
-            Actor::Instance(name) => format!("instance:{name}"),
-            Actor::Token(id) => format!("token:{id}"),
-        };
         let facts = serde_json::to_value(&event.body).unwrap_or_default();
         Self {
             sequence,
             at: event.at,
-            actor,
+            actor: actor(&event.actor),
             event: facts,
         }
+    }
+}
+
+/// Who caused something: `hub`, `console`, `instance:NAME` or `token:ID`.
+pub(crate) fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Hub => "hub".to_owned(),
+        Actor::Console => "console".to_owned(),
+        Actor::Instance(name) => format!("instance:{name}"),
+        Actor::Token(id) => format!("token:{id}"),
     }
 }
 
