@@ -25,8 +25,8 @@ mod testing;
 pub mod wire {
     pub use crate::api::backup::{BackupQuery, NO_INCREMENT};
     pub use crate::api::contacts::{
-        ContactFound, ContactLine, ContactQuestion, ContactRecordView, ContactView, EraseInput, ErasureView,
-        ReaderView, RevisionView,
+        ContactFound, ContactLine, ContactQuery, ContactQuestion, ContactRecordView, ContactView, EraseInput,
+        ErasureView, ReaderView, RevisionView,
     };
     pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
     pub use crate::api::health::{CheckView, Readiness};

@@ -6,16 +6,17 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::{Uri, header};
 use mihwar_hub::{ContactFacts, ContactRecord, EraseRefusal, ErasureReport, QueryError};
 use mihwar_model::{AttachmentId, ContactId, Identifier, Tag, Time};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::feedback::view::{ContentView, EventView, FeedbackDetailView, FeedbackView, actor, deliveries};
 use crate::http::body::JsonBody;
 use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
+use crate::http::query::read_query;
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
 use crate::http::{Admin, Allowed, Problem, Sort};
 use crate::json::read_object;
@@ -108,10 +109,20 @@ pub enum ContactLine {
     Problem(ProblemView),
 }
 
-/// Why a contact is erased.
+/// Whose records are exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ContactQuery {
+    /// The hub's id of the contact.
+    pub contact: String,
+}
+
+/// Who is erased, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EraseInput {
+    /// The hub's id of the contact.
+    pub contact: String,
     /// A slug: it stands in the ledger for ever, so it names nobody.
     #[schema(example = "subject-request")]
     pub reason: String,
@@ -264,10 +275,11 @@ pub(crate) async fn find_contact(
 /// event of the ledger that tells of it and where it went, then the number of records. Files that came with records are
 /// fetched one by one.
 #[utoipa::path(
-    get, path = "/api/v1/contacts/{id}/export", tag = "contacts",
-    params(("id" = String, Path, description = "The hub's id of the contact.")),
+    get, path = "/api/v1/contacts:export", tag = "contacts",
+    params(ContactQuery),
     responses(
         (status = OK, body = ContactLine, content_type = "application/x-ndjson", description = "The contact, its records, the end."),
+        (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
         (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is none with this id."),
     ),
     security(("token" = ["admin"])),
@@ -276,9 +288,15 @@ pub(crate) async fn export_contact(
     _: Allowed<Admin>,
     State(surface): State<Surface>,
     place: Place,
-    Path(id): Path<String>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
-    let contact: ContactId = id.parse().map_err(|_| Problem::not_found("such contact"))?;
+    let contact = read_query(&uri, |fields| {
+        if !fields.has("contact") {
+            fields.fault("contact", "is needed");
+        }
+        fields.parsed::<ContactId>("contact")
+    })?;
+    let contact = contact.ok_or_else(|| Problem::not_found("such contact"))?;
     let facts = surface.hub.contact_facts(contact).await?;
     let facts = facts.ok_or_else(|| Problem::not_found("such contact"))?;
     let (mut lines, response) = ndjson(place);
@@ -352,8 +370,7 @@ pub(crate) async fn get_contact_file(
 /// Destroys everything personal that is held about a person, withholds what is not delivered yet, and has departments told
 /// to destroy their copies. The facts and the proofs stay. There is no way back.
 #[utoipa::path(
-    post, path = "/api/v1/contacts/{id}/erase", tag = "contacts",
-    params(("id" = String, Path, description = "The hub's id of the contact.")),
+    post, path = "/api/v1/contacts:erase", tag = "contacts",
     request_body = EraseInput,
     responses(
         (status = OK, body = ErasureView, description = "The certificate, as the ledger has it, and what was done."),
@@ -366,17 +383,19 @@ pub(crate) async fn get_contact_file(
 pub(crate) async fn erase_contact(
     Allowed(caller, _): Allowed<Admin>,
     State(surface): State<Surface>,
-    Path(id): Path<String>,
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Json<ErasureView>, Problem> {
-    let contact: ContactId = id.parse().map_err(|_| Problem::not_found("such contact"))?;
     let read = read_object(value, |fields| {
-        if !fields.has("reason") {
-            fields.fault("reason", "is needed");
+        for needed in ["contact", "reason"] {
+            if !fields.has(needed) {
+                fields.fault(needed, "is needed");
+            }
         }
-        fields.parsed::<Tag>("reason")
+        let contact = fields.parsed::<ContactId>("contact");
+        let reason = fields.parsed::<Tag>("reason");
+        contact.zip(reason)
     });
-    let reason = read.map_err(Problem::fields)?;
+    let (contact, reason) = read.map_err(Problem::fields)?;
     let report = surface.hub.contact_erase(&caller.actor, contact, &reason).await?;
     Ok(Json(report.into()))
 }
@@ -405,7 +424,10 @@ mod tests {
         let found = bench.post("/api/v1/contacts:find", question.clone()).await.json();
         let contact = found["contact"].as_str().unwrap().to_owned();
 
-        let lines = bench.get(&format!("/api/v1/contacts/{contact}/export")).await.lines();
+        let lines = bench
+            .get(&format!("/api/v1/contacts:export?contact={contact}"))
+            .await
+            .lines();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[0]["contact"]["contact"], contact.as_str());
         let said = &lines[1]["record"];
@@ -420,18 +442,21 @@ mod tests {
             (200, "\u{0}\u{1}\u{2}")
         );
 
-        let erase = format!("/api/v1/contacts/{contact}/erase");
-        let why = json!({ "reason": "subject-request" }).to_string();
-        let erased = bench.post(&erase, why.clone()).await;
+        let erase = "/api/v1/contacts:erase";
+        let why = json!({ "contact": contact, "reason": "subject-request" }).to_string();
+        let erased = bench.post(erase, why.clone()).await;
         assert_eq!(erased.status, 200, "{}", erased.text);
         let erased = erased.json();
         assert_eq!((&erased["records"], &erased["files"]), (&json!(1), &json!(1)));
         assert_eq!(erased["by"], "console");
         assert_eq!(bench.get(&file).await.status, 404);
         assert_eq!(bench.post("/api/v1/contacts:find", question).await.status, 404);
-        let again = bench.post(&erase, why).await;
+        let again = bench.post(erase, why).await;
         assert_eq!(again.status, 409, "{}", again.text);
-        let lines = bench.get(&format!("/api/v1/contacts/{contact}/export")).await.lines();
+        let lines = bench
+            .get(&format!("/api/v1/contacts:export?contact={contact}"))
+            .await
+            .lines();
         assert!(lines[0]["contact"]["erased_at"].is_string());
         let left = lines[1].to_string();
         assert!(!left.contains("هدى") && !left.contains("الرد"), "{left}");
@@ -440,21 +465,20 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_reason_no_identifier_or_nobody_is_refused() {
         let bench = Bench::new().await;
-        let erase = format!("/api/v1/contacts/{NOBODY}/erase");
+        let (find, erase) = ("/api/v1/contacts:find", "/api/v1/contacts:erase");
         for (path, body, status) in [
-            (erase.as_str(), json!({ "reason": "request" }), 404_u16),
-            (erase.as_str(), json!({ "reason": "طلب من هدى العلي" }), 422),
-            (erase.as_str(), json!({}), 422),
-            ("/api/v1/contacts/هدى/erase", json!({ "reason": "request" }), 404),
-            ("/api/v1/contacts:find", json!({ "identifier": "هدى" }), 422),
-            ("/api/v1/contacts:find", json!({ "identifier": "tel:+1" }), 404),
+            (erase, json!({ "contact": NOBODY, "reason": "request" }), 404_u16),
+            (erase, json!({ "contact": NOBODY, "reason": "طلب من هدى العلي" }), 422),
+            (erase, json!({ "contact": NOBODY }), 422),
+            (erase, json!({ "contact": "هدى", "reason": "request" }), 422),
+            (find, json!({ "identifier": "هدى" }), 422),
+            (find, json!({ "identifier": "tel:+1" }), 404),
         ] {
-            let path: String = path.replace("هدى", "%D9%87%D8%AF%D9%89");
-            let got = bench.post(&path, body.to_string()).await;
+            let got = bench.post(path, body.to_string()).await;
             assert_eq!(got.status.as_u16(), status, "{path} {body}: {}", got.text);
         }
         let unknown = bench
-            .ask(Method::GET, &format!("/api/v1/contacts/{NOBODY}/export"), "")
+            .ask(Method::GET, &format!("/api/v1/contacts:export?contact={NOBODY}"), "")
             .await;
         assert_eq!(unknown.status, 404);
     }
