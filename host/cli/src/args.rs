@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mihwar_server::wire::{DeliveryQuery, FeedbackQuery};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Read what customers say.
     #[command(subcommand)]
     Feedback(Feedback),
+    /// What is held about a person, and its erasure.
+    #[command(subcommand)]
+    Contact(Contact),
     /// Follow where it went, and send dead letters again.
     #[command(subcommand)]
     Delivery(Delivery),
@@ -244,6 +247,41 @@ impl From<Filter> for FeedbackQuery {
     }
 }
 
+/// `mihwar contact`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contact {
+    /// Write everything that is held about a person into a folder: contact.json, contact.html, and their files.
+    Export {
+        /// The hub's id of the person, or what they are known by, such as tel:+966501234567.
+        #[arg(value_name = "CONTACT|IDENTIFIER")]
+        who: String,
+        /// The folder, which must not be there yet; left out: contact-ID, here.
+        #[arg(long, short, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Language of the page.
+        #[arg(long, value_enum, default_value_t = PageLanguage::En)]
+        language: PageLanguage,
+    },
+    /// Destroy everything personal that is held about a person, and have departments destroy theirs. There is no way back.
+    Erase {
+        /// The hub's id of the person, or what they are known by, such as tel:+966501234567.
+        #[arg(value_name = "CONTACT|IDENTIFIER")]
+        who: String,
+        /// Why, as one word such as subject-request: it stands in the ledger for ever, so it names nobody.
+        #[arg(long, value_name = "SLUG")]
+        reason: String,
+    },
+}
+
+/// Languages that a page for people can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PageLanguage {
+    /// English.
+    En,
+    /// Arabic.
+    Ar,
+}
+
 /// `mihwar delivery`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Delivery {
@@ -380,6 +418,8 @@ mod tests {
             &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
             &["mihwar", "restore"],
             &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
+            &["mihwar", "contact", "erase", "tel:+966501234567"],
+            &["mihwar", "contact", "export", "tel:+966501234567", "--language", "fr"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
@@ -389,6 +429,24 @@ mod tests {
             &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
             &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
+            &[
+                "mihwar",
+                "contact",
+                "erase",
+                "tel:+966501234567",
+                "--reason",
+                "طلب-صاحبها",
+            ],
+            &[
+                "mihwar",
+                "contact",
+                "export",
+                "tel:+966501234567",
+                "--language",
+                "ar",
+                "-o",
+                "ملف",
+            ],
         ] {
             assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
         }
