@@ -50,7 +50,7 @@ impl<'a> Document<'a> {
         let (mut names, mut identifiers) = (BTreeSet::new(), BTreeSet::new());
         let revisions = records.iter().flat_map(|record| &record.revisions);
         for content in revisions.filter_map(|revision| revision.content.as_ref()) {
-            for author in &content.author {
+            if let Some(author) = &content.author {
                 names.extend(author.name.clone());
                 let known_by = author
                     .identifiers
