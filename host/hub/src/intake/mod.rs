@@ -179,8 +179,9 @@ impl Rider {
 const INLINE_CONTENT_BYTES_MAX: usize = 60_000;
 /// How often a transaction is rebuilt when others change the same rows.
 const ATTEMPTS_MAX: u32 = 16;
-/// Pause before it is rebuilt because a contact is being erased: that takes milliseconds, of very many records seconds.
-const ERASING_PAUSE: Duration = Duration::from_millis(50);
+/// Pause before it is rebuilt because a contact is being erased: that takes milliseconds mostly, and seconds for one with
+/// very many records.
+const ERASING_PAUSE: Duration = Duration::from_millis(250);
 /// A transaction of this size takes in no further arrival. One arrival adds a few hundred kilobytes at most.
 const BATCH_BYTES_MAX: usize = 6_000_000;
 /// Arrivals of one transaction.
