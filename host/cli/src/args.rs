@@ -1,10 +1,14 @@
 //! The command line.
 
+mod contact;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use mihwar_server::wire::{DeliveryQuery, FeedbackQuery};
+
+pub(crate) use contact::{Contact, PageLanguage};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
 #[derive(Debug, Parser)]
@@ -63,6 +67,9 @@ pub(crate) enum Command {
     /// Read what customers say.
     #[command(subcommand)]
     Feedback(Feedback),
+    /// What is held about a person, and its erasure.
+    #[command(subcommand)]
+    Contact(Contact),
     /// Follow where it went, and send dead letters again.
     #[command(subcommand)]
     Delivery(Delivery),
@@ -380,6 +387,8 @@ mod tests {
             &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
             &["mihwar", "restore"],
             &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
+            &["mihwar", "contact", "erase", "tel:+966501234567"],
+            &["mihwar", "contact", "export", "tel:+966501234567", "--language", "fr"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
@@ -389,6 +398,24 @@ mod tests {
             &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
             &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
+            &[
+                "mihwar",
+                "contact",
+                "erase",
+                "tel:+966501234567",
+                "--reason",
+                "طلب-صاحبها",
+            ],
+            &[
+                "mihwar",
+                "contact",
+                "export",
+                "tel:+966501234567",
+                "--language",
+                "ar",
+                "-o",
+                "ملف",
+            ],
         ] {
             assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
         }

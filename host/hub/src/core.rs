@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mihwar_model::{Actor, Clock, Event, EventBody, Ids};
-use mihwar_store::{ApplyError, Batch, BlobFolder, Store};
+use mihwar_store::{ApplyError, Batch, BlobFolder, Commit, Store};
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
@@ -13,6 +13,7 @@ use crate::intake::Desk;
 use crate::rebuild::SideStores;
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
+use crate::turns::Turns;
 use crate::vault::Vault;
 
 /// How often a batch that must not be given up meets a busy writer before it is.
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
+    pub(crate) turns: Turns,
 }
 
 impl fmt::Debug for Core {
@@ -63,9 +65,15 @@ impl Wake {
 impl Core {
     /// Applies a batch, waiting while the writer is busy.
     pub(crate) async fn apply_patiently(&self, batch: Batch) -> Result<(), Fault> {
+        self.commit_patiently(batch).await?;
+        Ok(())
+    }
+
+    /// As [`Core::apply_patiently`]; answers what the batch became.
+    pub(crate) async fn commit_patiently(&self, batch: Batch) -> Result<Commit, Fault> {
         for _ in 0..PATIENCE {
             match self.store.apply(batch.clone()).await {
-                Ok(_) => return Ok(()),
+                Ok(commit) => return Ok(commit),
                 Err(ApplyError::Busy { retry_after }) => tokio::time::sleep(retry_after).await,
                 Err(error) => return Err(error.into()),
             }
@@ -89,6 +97,7 @@ impl Core {
             side_stores: SideStores::in_memory(),
             tokens: KnownTokens::default(),
             desk: Desk::default(),
+            turns: Turns::default(),
         }
     }
 

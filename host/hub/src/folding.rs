@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mihwar_model::{DeliveryId, Enriched, Event, EventBody, FeedbackId, Kind, Received, Routed, Time};
+use mihwar_model::{
+    DeliveryId, Enriched, Event, EventBody, FeedbackId, InstanceName, Kind, Received, RecordErased, Route, Routed, Time,
+};
 use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
 
 use crate::facets::{self, Blocks};
@@ -103,6 +105,12 @@ impl Wanted {
                         .extend(e.routes.iter().map(|route| route.delivery));
                 }
                 EventBody::Withdrawn(e) => wanted.head(e.feedback),
+                EventBody::RecordErased(e) => {
+                    wanted.head(e.feedback);
+                    wanted
+                        .new_deliveries
+                        .extend(e.routes.iter().map(|route| route.delivery));
+                }
                 EventBody::Delivered(e) => wanted.delivery(e.delivery),
                 EventBody::DeliveryFailed(e) => wanted.delivery(e.delivery),
                 EventBody::DeliverySkipped(e) => wanted.delivery(e.delivery),
@@ -181,7 +189,11 @@ impl Folding {
         // Told by the event alone: which heads are at hand depends on what else is folded at once.
         let changes_head = matches!(
             event.body,
-            EventBody::Received(_) | EventBody::Enriched(_) | EventBody::Routed(_) | EventBody::Withdrawn(_)
+            EventBody::Received(_)
+                | EventBody::Enriched(_)
+                | EventBody::Routed(_)
+                | EventBody::Withdrawn(_)
+                | EventBody::RecordErased(_)
         );
         let subject = match event.body {
             EventBody::Received(received) => Some(self.received(at, received)),
@@ -225,7 +237,9 @@ impl Folding {
                 }
                 Some(withdrawn.feedback)
             }
+            EventBody::RecordErased(erased) => Some(self.erased(at, erased)),
             EventBody::ContactCreated(_)
+            | EventBody::ContactErased(_)
             | EventBody::InboundDeadLettered(_)
             | EventBody::InboundReplayed(_)
             | EventBody::InstanceConfigured(_)
@@ -292,27 +306,43 @@ impl Folding {
 
     fn routed(&mut self, at: Time, routed: Routed) -> FeedbackId {
         for route in routed.routes {
-            self.count("delivery", &format!("{}/waiting", route.destination), 1);
-            let row = DeliveryRow {
-                feedback: routed.feedback,
-                destination: route.destination.clone(),
-                rule: route.rule,
-                state: DeliveryState::Waiting,
-                attempts: 0,
-                last_code: None,
-                next_attempt: Some(at),
-                created_at: at,
-                finished_at: None,
-            };
-            self.new_rows += 1;
-            self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));
+            let destination = self.begin_delivery(at, routed.feedback, route);
             if let Some(Some(head)) = self.rows.heads.get_mut(&routed.feedback)
-                && !head.destinations.contains(&route.destination)
+                && !head.destinations.contains(&destination)
             {
-                head.destinations.push(route.destination);
+                head.destinations.push(destination);
             }
         }
         routed.feedback
+    }
+
+    fn erased(&mut self, at: Time, erased: RecordErased) -> FeedbackId {
+        for route in erased.routes {
+            self.begin_delivery(at, erased.feedback, route);
+        }
+        if let Some(Some(head)) = self.rows.heads.get_mut(&erased.feedback) {
+            head.erased_at = Some(at);
+        }
+        erased.feedback
+    }
+
+    /// A delivery begins to wait. Answers for whom.
+    fn begin_delivery(&mut self, at: Time, feedback: FeedbackId, route: Route) -> InstanceName {
+        self.count("delivery", &format!("{}/waiting", route.destination), 1);
+        let row = DeliveryRow {
+            feedback,
+            destination: route.destination.clone(),
+            rule: route.rule,
+            state: DeliveryState::Waiting,
+            attempts: 0,
+            last_code: None,
+            next_attempt: Some(at),
+            created_at: at,
+            finished_at: None,
+        };
+        self.new_rows += 1;
+        self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));
+        route.destination
     }
 
     fn attempted(&mut self, key: &Key, state: DeliveryState, change: impl FnOnce(&mut DeliveryRow)) {

@@ -23,6 +23,7 @@ use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use crate::rebuild::{self, SideStores};
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
+use crate::turns::Turns;
 use crate::vault::Vault;
 use crate::workers::Workers;
 use crate::{keys, ledger};
@@ -405,6 +406,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
         side_stores: SideStores::in_folder(doors.disk.clone(), folder, config.storage.free_space_floor.0),
         tokens: KnownTokens::default(),
         desk: Desk::default(),
+        turns: Turns::default(),
     }))
 }
 

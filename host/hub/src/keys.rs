@@ -38,6 +38,8 @@ pub(crate) const FACETS: Space = Space(0x29);
 pub(crate) const DOOMED: Space = Space(0x30);
 pub(crate) const FILE: Space = Space(0x31);
 pub(crate) const LINEAGE: Space = Space(0x32);
+pub(crate) const ERASED: Space = Space(0x33);
+pub(crate) const ERASING: Space = Space(0x34);
 
 /// All read models, in the order in which they are compared; where they stand comes last.
 pub(crate) const READ_MODELS: [Space; 8] = [HEAD, HISTORY, DELIVERY, COUNT, OF_CONTACT, OF_THREAD, FACETS, POSITION];
@@ -57,6 +59,7 @@ pub(crate) const NATURES: Natures = {
         .with(IDEMPOTENCY, Nature::Passing)
         .with(SETTING, Nature::Passing)
         .with(DOOMED, Nature::Passing)
+        .with(ERASING, Nature::Passing)
         .with(FILE, Nature::Filed)
         // A restored hub is another one than that which was backed up: see `lineage`.
         .with(LINEAGE, Nature::Derived);
@@ -88,6 +91,16 @@ pub(crate) fn content_revision(key: &Key) -> Option<u32> {
 
 pub(crate) fn contact_key(contact: ContactId) -> Key {
     Key::space(CONTACT_KEY, ORG).id(contact.to_bytes()).finish()
+}
+
+/// That a contact was erased. What it said does not come back, and a key of it is not missed.
+pub(crate) fn erased(contact: ContactId) -> Key {
+    Key::space(ERASED, ORG).id(contact.to_bytes()).finish()
+}
+
+/// A contact whose erasure has begun: it is carried to its end whatever happens, and then this row goes.
+pub(crate) fn erasing(contact: ContactId) -> Key {
+    Key::space(ERASING, ORG).id(contact.to_bytes()).finish()
 }
 
 pub(crate) fn identifier(hash: [u8; 16]) -> Key {
@@ -131,7 +144,7 @@ pub(crate) fn dead(destination: &InstanceName, delivery: DeliveryId) -> Key {
         .finish()
 }
 
-/// The department of a dead letter's row.
+/// The department of a dead letter's row, or of one of the outbox.
 pub(crate) fn dead_destination(key: &Key) -> Option<InstanceName> {
     InstanceName::new(key.read().text().ok()?).ok()
 }

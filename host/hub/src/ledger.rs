@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
-use mihwar_model::{Event, EventBody, Time};
+use mihwar_model::{Event, EventBody, Route, Time};
 use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
 use tokio_util::sync::CancellationToken;
 
@@ -103,10 +103,16 @@ pub(crate) async fn newest_moment(view: &dyn View) -> Result<Time, Fault> {
     let moments = events.map(|event| {
         let named = match &event.body {
             EventBody::Received(received) => Some(received.feedback.made_at()),
-            EventBody::Routed(routed) => routed.routes.iter().map(|route| route.delivery.made_at()).max(),
+            EventBody::Routed(routed) => newest_delivery(&routed.routes),
+            EventBody::RecordErased(erased) => newest_delivery(&erased.routes),
             _ => None,
         };
         named.map_or(event.at, |named| named.max(event.at))
     });
     Ok(moments.max().unwrap_or(Time(0)))
+}
+
+/// When the last of these deliveries was made, by its id.
+fn newest_delivery(routes: &[Route]) -> Option<Time> {
+    routes.iter().map(|route| route.delivery.made_at()).max()
 }

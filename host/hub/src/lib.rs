@@ -11,12 +11,14 @@ mod changes;
 mod channel_kinds;
 mod config;
 mod contact_keys;
+mod contacts;
 mod content;
 mod convert;
 mod core;
 mod delivery;
 mod doors;
 mod enrichment;
+mod erasure;
 mod facets;
 mod fault;
 mod folding;
@@ -46,6 +48,7 @@ mod rows;
 mod status;
 mod text;
 mod tokens;
+mod turns;
 mod vault;
 mod verification;
 mod walk;
@@ -59,11 +62,13 @@ pub use backup::{
     verify_backup,
 };
 pub use config::{
-    Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+    Config, ConfigError, ConfigProblem, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection,
+    PluginSource, RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
+pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
 pub use delivery::ReplaySelection;
 pub use doors::{Disk, Doors};
+pub use erasure::{EraseRefusal, ErasureReport};
 pub use fault::Fault;
 pub use format::{FORMAT, FormatError, STORE_FILE, UpgradeProgress, Upgraded, upgrade};
 pub use hub::{CLOCK_MIN, Hub, OpenError, ReloadError, ReloadReport};

@@ -1,8 +1,8 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
 use mihwar_model::{
-    CallFacts, Channel, ContactId, DeliveryId, Draft, FactValue, FeedbackId, InstanceName, Kind, Language, Received,
-    Score, Tag, ThreadId, Time,
+    Actor, CallFacts, Channel, ContactId, DeliveryId, Draft, FactValue, FeedbackId, InstanceName, Kind, Language,
+    Received, Score, Tag, ThreadId, Time,
 };
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -64,6 +64,40 @@ pub(crate) struct OutboxRow {
     /// side only asked for a pause.
     #[n(6)]
     pub(crate) attempts_before_replay: u32,
+    /// For one that tells a department to destroy its copy.
+    #[n(7)]
+    pub(crate) erased: Option<ErasureNotice>,
+}
+
+/// What a department is told of an item that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ErasureNotice {
+    /// What the department calls its copy, sealed by the hub's own key until it has heard; empty if it gave no name.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) reference: Vec<u8>,
+}
+
+/// That a contact is to be erased: who wants it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ErasingRow {
+    #[n(0)]
+    pub(crate) by: Actor,
+    #[n(1)]
+    pub(crate) reason: Tag,
+}
+
+/// That a contact was erased: what a second time is refused with.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ErasedRow {
+    #[n(0)]
+    pub(crate) at: Time,
+    #[n(1)]
+    pub(crate) by: Actor,
+    #[n(2)]
+    pub(crate) reason: Tag,
+    #[n(3)]
+    pub(crate) records: u64,
 }
 
 /// A delivery that cannot succeed without a person.
@@ -238,6 +272,9 @@ pub struct Head {
     #[n(20)]
     #[serde(skip)]
     pub(crate) entries: Entries,
+    /// When its content was destroyed, with its contact or because its time was over.
+    #[n(21)]
+    pub erased_at: Option<Time>,
     /// How long its row is at least, in bytes: see [`crate::head_row::leave_room`].
     #[n(22)]
     #[cbor(default)]
@@ -270,6 +307,7 @@ impl Head {
             quarantine: None,
             withdrawn: false,
             entries: Entries::default(),
+            erased_at: None,
             row_bytes: 0,
         }
     }
@@ -289,7 +327,7 @@ pub enum DeliveryState {
     /// The department has it.
     #[n(2)]
     Delivered,
-    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn meanwhile.
+    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn or erased meanwhile.
     #[n(3)]
     Skipped,
     /// Cannot succeed without a person.

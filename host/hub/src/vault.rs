@@ -1,7 +1,7 @@
 //! Keys and sealed things. Every contact has a key of its own; the contact's content is sealed with it,
 //! and it is sealed with the hub's master key. Destroying the contact's key destroys the content.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,7 +58,15 @@ pub(crate) struct Vault {
     sealing: Zeroizing<[u8; 32]>,
     /// Keyed hashes of identifiers and external ids.
     naming: Zeroizing<[u8; 32]>,
-    kept: Mutex<HashMap<ContactId, ContactKey>>,
+    kept: Mutex<Kept>,
+}
+
+/// Keys of contacts in memory.
+#[derive(Default)]
+struct Kept {
+    keys: HashMap<ContactId, ContactKey>,
+    /// Those that were destroyed since the start. Whoever reads an older state of the store finds them still.
+    destroyed: HashSet<ContactId>,
 }
 
 impl fmt::Debug for Vault {
@@ -74,7 +82,7 @@ impl Vault {
             wrapping: derive(master, b"mihwar contact keys"),
             sealing: derive(master, b"mihwar hub content"),
             naming: derive(master, b"mihwar keyed names"),
-            kept: Mutex::new(HashMap::new()),
+            kept: Mutex::default(),
         }
     }
 
@@ -103,6 +111,7 @@ impl Vault {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .keys
             .get(&contact)
             .cloned()
     }
@@ -126,10 +135,20 @@ impl Vault {
 
     fn keep(&self, contact: ContactId, key: &ContactKey) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEYS_KEPT_MAX {
-            kept.clear();
+        if kept.destroyed.contains(&contact) {
+            return;
         }
-        kept.insert(contact, key.clone());
+        if kept.keys.len() >= KEYS_KEPT_MAX {
+            kept.keys.clear();
+        }
+        kept.keys.insert(contact, key.clone());
+    }
+
+    /// Forgets the key of a contact for good: it was destroyed in the store.
+    pub(crate) fn forget_contact_key(&self, contact: ContactId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.destroyed.insert(contact);
+        kept.keys.remove(&contact);
     }
 
     /// Seals bytes of a contact for one place; they open in no other place.
@@ -347,6 +366,17 @@ mod tests {
         damaged[30] ^= 1;
         assert!(vault.open_for(&key, b"here", &damaged).is_err());
         assert!(vault.open_for(&key, b"here", &damaged[..10]).is_err());
+    }
+
+    #[test]
+    fn a_destroyed_key_is_not_kept_again_by_whoever_still_reads_it() {
+        let vault = vault(1);
+        let contact = ContactId::from_bytes([1; 16]);
+        let (_, sealed) = vault.new_contact_key(contact).unwrap();
+        assert!(vault.kept_contact_key(contact).is_some());
+        vault.forget_contact_key(contact);
+        assert!(vault.open_contact_key(contact, &sealed).is_ok());
+        assert!(vault.kept_contact_key(contact).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::{Hub, Shared};
-use crate::{delivery, idempotency, inbound, ledger, pipeline, poll, projection, withdrawal};
+use crate::{delivery, erasure, idempotency, inbound, ledger, pipeline, poll, projection, withdrawal};
 
 /// How long the workers have, all together, to finish what they began.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ pub(crate) struct Workers {
 
 impl Hub {
     /// Starts the workers: read models, enrichment and routing, deliveries, stored requests, checkpoints,
-    /// watching the configuration.
+    /// watching the configuration, retention.
     pub fn start(&self) {
         let (shared, stop) = (&self.shared, &self.stop);
         let ledger = shared.config().ledger.clone();
@@ -45,8 +45,9 @@ impl Hub {
         );
         self.spawn("configuration", watch(self.clone(), stop.clone()));
         self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
-        self.spawn("idempotency", sweep(core.clone(), stop.clone()));
-        tokio::spawn(finish_destroying(core));
+        self.spawn("idempotency", sweep(core, stop.clone()));
+        self.spawn("retention", erasure::retention::run(shared.clone(), stop.clone()));
+        tokio::spawn(finish_destroying(shared.clone()));
     }
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
@@ -101,9 +102,15 @@ impl Hub {
     }
 }
 
-/// What a crash left of files that were to go.
-async fn finish_destroying(core: Arc<Core>) {
-    match withdrawal::destroy_doomed(&core).await {
+/// What a crash left of files that were to go, and of erasures.
+async fn finish_destroying(shared: Arc<Shared>) {
+    let core = &shared.core;
+    match erasure::finish(core, &shared.config().holds).await {
+        Ok(0) => {}
+        Ok(contacts) => tracing::info!(contacts, "erasures that were cut off were carried to their end"),
+        Err(error) => tracing::error!("an erasure that was cut off could not be carried to its end: {error}"),
+    }
+    match withdrawal::destroy_doomed(core).await {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, "files that were to go were still there, and are destroyed now"),
         Err(error) => tracing::error!("files that are to go could not be destroyed: {error}"),

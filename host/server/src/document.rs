@@ -21,6 +21,7 @@ use crate::http::problem::PROBLEM_JSON;
     modifiers(&Tokens),
     tags(
         (name = "feedback", description = "What customers say."),
+        (name = "contacts", description = "What is held about a person, and its erasure."),
         (name = "deliveries", description = "Where it went."),
         (name = "inbound", description = "What other systems send."),
         (name = "plugins", description = "What runs in the hub."),

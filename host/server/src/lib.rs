@@ -24,6 +24,10 @@ mod testing;
 /// The forms in which things cross the wire, for programs that speak to the API.
 pub mod wire {
     pub use crate::api::backup::{BackupQuery, NO_INCREMENT};
+    pub use crate::api::contacts::{
+        ContactFound, ContactLine, ContactQuery, ContactQuestion, ContactRecordView, ContactView, EraseInput,
+        ErasureView, ReaderView, RevisionView,
+    };
     pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
     pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::hooks::InboundAccepted;

@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 22] = [
+const AUTHORITY: [(&str, Demand); 26] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -44,6 +44,10 @@ const AUTHORITY: [(&str, Demand); 22] = [
     ("list_tokens", Demand::Token(Scope::Admin)),
     ("revoke_token", Demand::Token(Scope::Admin)),
     ("reload_config", Demand::Token(Scope::Admin)),
+    ("find_contact", Demand::Token(Scope::Admin)),
+    ("export_contact", Demand::Token(Scope::Admin)),
+    ("get_contact_file", Demand::Token(Scope::Admin)),
+    ("erase_contact", Demand::Token(Scope::Admin)),
     ("receive_hook", Demand::Nothing),
     ("live", Demand::Nothing),
 ];

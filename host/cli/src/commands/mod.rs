@@ -2,6 +2,7 @@
 
 mod backup;
 mod config;
+mod contact;
 mod delivery;
 mod doctor;
 mod feedback;
@@ -92,6 +93,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
             report,
         } => import::run(client, instance, &paths, report.as_deref(), json).await,
         Command::Feedback(command) => feedback::run(client, command, json).await,
+        Command::Contact(command) => contact::run(client, command, json).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
         Command::Backup {
@@ -176,6 +178,7 @@ mod tests {
             "mihwar ledger verify",
             "mihwar backup نسخة.mbk",
             "mihwar token list",
+            "mihwar contact erase tel:+966501234567 --reason طلب",
         ] {
             assert_eq!(of(words), Opening::Existing, "{words}");
         }

@@ -8,7 +8,7 @@ use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
-use super::{InstanceConfig, Retry, SecretSource};
+use super::{Hold, InstanceConfig, RetentionRule, Retry, SecretSource};
 use crate::routing::{RouteSection, RoutingSection};
 
 /// The whole file.
@@ -42,6 +42,12 @@ pub(super) struct File {
     /// `[[route]]`
     #[serde(default)]
     pub(super) route: Vec<RouteSection>,
+    /// `[[retention]]`
+    #[serde(default)]
+    pub(super) retention: Vec<RetentionRule>,
+    /// `[[hold]]`
+    #[serde(default)]
+    pub(super) hold: Vec<Hold>,
 }
 
 /// Largest body that any address takes whatever `server.body-limit` says: another system's request.

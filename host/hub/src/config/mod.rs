@@ -3,6 +3,7 @@
 
 mod file;
 mod place;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::routing::{RouteSection, RoutingSection, RuleSet};
 
 pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
+pub use retention::{Hold, RetentionRule};
 
 /// Prefix of environment variables that stand for config keys.
 pub const VARIABLE_PREFIX: &str = "MIHWAR__";
@@ -97,6 +99,10 @@ pub struct Config {
     pub instances: Vec<InstanceConfig>,
     /// Who receives what.
     pub rules: Arc<RuleSet>,
+    /// How long records are kept; the first rule that a record fits decides.
+    pub retention: Vec<RetentionRule>,
+    /// Contacts of whom nothing is erased.
+    pub holds: Vec<Hold>,
     /// The text, to find the line of a problem that shows later.
     text: Arc<str>,
 }
@@ -277,6 +283,7 @@ impl Config {
         problems.unique("plugin", "id", plugins.iter().map(|plugin| &plugin.id));
         let instances = check_instances(file.instance, &plugins, base, &mut problems);
         let rules = check_routes(&file.route, &file.routing, &instances, &mut problems);
+        retention::check(&file.retention, &mut problems);
         let data = file
             .storage
             .folder
@@ -303,6 +310,8 @@ impl Config {
             plugins,
             instances,
             rules: Arc::new(rules),
+            retention: file.retention,
+            holds: file.hold,
             text: text.into(),
         })
     }

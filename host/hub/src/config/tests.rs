@@ -107,3 +107,20 @@ fn pauses_double_up_to_the_longest_and_differ() {
     assert_eq!(retry.pause(60, 0), Duration::from_hours(1));
     assert_eq!(retry.pause(1, u16::MAX), Duration::from_secs(4));
 }
+
+#[test]
+fn retention_rules_are_named_and_last_at_least_a_day() {
+    let text = "[[retention]]\nname = \"مكالمات\"\nchannel = \"call\"\ndays = 0\n[[retention]]\nname = \"مكالمات\"\ndays = 9\n";
+    let error = parse(text, &[]).unwrap_err();
+    for expected in [
+        "config/mihwar.toml:4: retention[0].days: must be at least 1",
+        "config/mihwar.toml:6: retention[1].name: \"مكالمات\" is there twice",
+    ] {
+        assert!(error.contains(expected), "{expected} not in\n{error}");
+    }
+    let person = "[[hold]]\ncontact = \"huda@example.com\"\nreason = \"case 12\"\n";
+    assert!(parse(person, &[]).unwrap_err().contains("config/mihwar.toml:2"));
+    let id = "0192f0c1-7a5e-7c3d-9b1e-0a1b2c3d4e5f";
+    let config = parse(&person.replace("huda@example.com", id), &[]).unwrap();
+    assert_eq!(config.holds.first().unwrap().contact.to_string(), id);
+}

@@ -19,7 +19,7 @@ use crate::instances::Running;
 use crate::lent;
 use crate::projection;
 
-pub(crate) use outbox::reference;
+pub(crate) use outbox::{open_reference, reference};
 use outcome::judge;
 pub use replay::ReplaySelection;
 pub(crate) use replay::replay;
@@ -58,6 +58,9 @@ pub(crate) async fn run(shared: Arc<Shared>, destination: InstanceName, stop: Ca
     }
 }
 
+/// Sleep while all that is due is of contacts that are being erased.
+const ERASING: Duration = Duration::from_millis(50);
+
 /// What one look at the outbox came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -73,6 +76,7 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>, stop: &Canc
         return Ok(Step::Idle(IDLE));
     }
     let core = &shared.core;
+    let erasures = core.turns.ended();
     let view = core.store.view().await?;
     let now = core.clock.now();
     let longest = department.config.retry.most;
@@ -84,6 +88,15 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>, stop: &Canc
         return Ok(Step::Idle(pause));
     }
     drop(view);
+    // Held until it is written down what became of them: nobody is erased who is on the way.
+    let working = core.turns.work_with(due.iter().map(|due| due.row.contact));
+    if core.turns.ended() != erasures {
+        return Ok(Step::Worked);
+    }
+    let due: Vec<_> = due.into_iter().filter(|due| working.covers(due.row.contact)).collect();
+    if due.is_empty() {
+        return Ok(Step::Idle(ERASING));
+    }
     // What a department sees is the record with all that enrichers found: the read models must have seen that.
     projection::catch_up(core).await?;
     let prepared = outbox::prepare(core, &*core.store.view().await?, department, due).await?;

@@ -14,7 +14,8 @@ use crate::fault::{Fault, UNREADABLE};
 use crate::instances::Running;
 use crate::keys;
 use crate::query;
-use crate::rows::{self, Head, OutboxRow, ReferenceContent};
+use crate::rows::{self, ErasureNotice, Head, OutboxRow, ReferenceContent};
+use crate::vault::{ContactKey, VaultError};
 
 /// Outbox rows read in one go.
 const PAGE: usize = 1000;
@@ -104,6 +105,11 @@ pub(super) async fn prepare(
     let (mut prepared, mut bytes) = (Prepared::default(), 0);
     for due in due {
         let row = &due.row;
+        if let Some(notice) = &row.erased {
+            prepared.tell_erased(core, &due, notice);
+            prepared.due.push(due);
+            continue;
+        }
         let head = heads.get(&row.feedback).ok_or_else(|| Fault::Damaged {
             what: "a read model",
             detail: format!("feedback {} has a delivery but no facts", row.feedback),
@@ -150,6 +156,20 @@ fn unreadable(error: &Fault) -> Outcome {
 }
 
 impl Prepared {
+    /// That an item is gone. A name that cannot be read any more costs the department a look for its copy, by the id.
+    fn tell_erased(&mut self, core: &Core, due: &Due, notice: &ErasureNotice) {
+        let reference = notice.open(core, due.delivery).unwrap_or_else(|error| {
+            tracing::error!(delivery = %due.delivery, "what its department calls an erased item is lost: {error}");
+            None
+        });
+        self.batch.push(Delivery {
+            id: due.delivery.to_string(),
+            attempt: due.row.attempts + 1,
+            event: DeliveryEvent::Erased(due.row.feedback.to_string()),
+            external_ref: reference,
+        });
+    }
+
     async fn hand_over(
         &mut self,
         core: &Core,
@@ -181,6 +201,29 @@ impl Prepared {
     }
 }
 
+impl ErasureNotice {
+    /// For this delivery, of something that the department calls so.
+    pub(crate) fn seal(core: &Core, delivery: DeliveryId, reference: Option<&str>) -> Result<Self, VaultError> {
+        let reference = match reference {
+            Some(reference) => core.vault.seal_own(&notice_place(delivery), reference.as_bytes())?,
+            None => Vec::new(),
+        };
+        Ok(Self { reference })
+    }
+
+    fn open(&self, core: &Core, delivery: DeliveryId) -> Result<Option<String>, VaultError> {
+        if self.reference.is_empty() {
+            return Ok(None);
+        }
+        let plain = core.vault.open_own(&notice_place(delivery), &self.reference)?;
+        Ok(String::from_utf8(plain).ok())
+    }
+}
+
+fn notice_place(delivery: DeliveryId) -> Vec<u8> {
+    [b"erasure notice".as_slice(), &delivery.to_bytes()].concat()
+}
+
 /// The reference that the department gave earlier for this feedback.
 pub(crate) async fn reference(
     core: &Core,
@@ -196,13 +239,22 @@ pub(crate) async fn reference(
     let Some(key) = keys.get(contact)? else {
         return Ok(None);
     };
-    let plain = core
-        .vault
-        .open_for(key, &reference_place(feedback, destination), &row.bytes)?;
+    open_reference(core, key, feedback, destination, &row.bytes).map(Some)
+}
+
+/// Opens a reference whose row was read.
+pub(crate) fn open_reference(
+    core: &Core,
+    key: &ContactKey,
+    feedback: FeedbackId,
+    destination: &InstanceName,
+    row: &[u8],
+) -> Result<ReferenceContent, Fault> {
+    let plain = core.vault.open_for(key, &reference_place(feedback, destination), row)?;
     let (_salt, content) = plain
         .split_first_chunk::<32>()
-        .ok_or(crate::vault::VaultError::Unreadable { what: "a reference" })?;
-    rows::decode("a reference", content).map(Some)
+        .ok_or(VaultError::Unreadable { what: "a reference" })?;
+    rows::decode("a reference", content)
 }
 
 pub(super) fn reference_place(feedback: FeedbackId, destination: &InstanceName) -> Vec<u8> {
@@ -216,7 +268,10 @@ pub(super) fn reference_place(feedback: FeedbackId, destination: &InstanceName) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use mihwar_model::{ContactId, FeedbackId};
+    use mihwar_store::MemoryStore;
 
     use super::*;
 
@@ -226,6 +281,24 @@ mod tests {
         assert!(matches!(not_now, Outcome::Retry { counts: true, .. }), "{not_now:?}");
         let never = unreadable(&Fault::Lost("ملف".into()));
         assert!(matches!(never, Outcome::Dead { .. }), "{never:?}");
+    }
+
+    #[test]
+    fn what_a_department_calls_an_erased_item_opens_for_that_delivery_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_790_000_000_000));
+        let (delivery, other) = (DeliveryId::from_bytes([1; 16]), DeliveryId::from_bytes([2; 16]));
+        let notice = ErasureNotice::seal(&core, delivery, Some("تذكرة-٧")).unwrap();
+        assert!(
+            !notice
+                .reference
+                .windows(6)
+                .any(|bytes| bytes == "تذكرة".as_bytes().get(..6).unwrap())
+        );
+        assert_eq!(notice.open(&core, delivery).unwrap().as_deref(), Some("تذكرة-٧"));
+        assert!(notice.open(&core, other).is_err());
+        let nameless = ErasureNotice::seal(&core, delivery, None).unwrap();
+        assert_eq!(nameless.open(&core, delivery).unwrap(), None);
     }
 
     #[test]
@@ -240,6 +313,7 @@ mod tests {
             due,
             rule: "default".into(),
             attempts_before_replay: 0,
+            erased: None,
         };
         let hours = |hours: i64| now.plus_millis(hours * 3_600_000);
         assert!(waits(&row(1, hours(1)), now, longest), "as the schedule says");

@@ -108,6 +108,8 @@ impl Settling<'_> {
         let attempt = due.row.attempts + 1;
         let body = match outcome {
             Outcome::Delivered { reference, url } => {
+                // Of what is gone nothing is kept, not even what the department calls it.
+                let reference = reference.filter(|_| due.row.erased.is_none());
                 let reference = match reference.filter(|reference| reference.len() <= REFERENCE_BYTES_MAX) {
                     Some(reference) => {
                         let url = url.filter(|url| url.len() <= REFERENCE_BYTES_MAX);

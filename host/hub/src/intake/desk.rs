@@ -255,6 +255,9 @@ async fn together(core: &Core, group: &[Waiting]) -> Together {
     let Ok(known) = Known::read(core, &arriving).await else {
         return Together::OneByOne;
     };
+    let Some(_working) = core.turns.work_with_all(known.contacts()) else {
+        return Together::OneByOne;
+    };
     let mut writing = Writing::new(core, known);
     let Ok(part) = fill(&mut writing, &arriving) else {
         return Together::OneByOne;

@@ -55,6 +55,8 @@ pub(super) struct Known {
     /// Whom identifiers lead to; those that are not known are left out.
     pub(super) identifiers: HashMap<[u8; 16], Stored<ContactId>>,
     pub(super) keys: ContactKeys,
+    /// Of the contacts without a key, those that were erased.
+    pub(super) erased: HashSet<ContactId>,
     /// The de-duplication rows of withdrawn items, by the keyed hash of their external id.
     pub(super) places: HashMap<[u8; 16], Vec<Key>>,
     /// What is left of withdrawn items.
@@ -82,12 +84,31 @@ impl Known {
             let view = core.store.view().await?;
             known.read_withdrawn(core, &*view, instance, &hashes).await?;
         }
-        let found = known.identifiers.values().filter_map(|stored| stored.said);
-        let seen = known.seen.values().filter_map(|stored| stored.said.as_ref());
-        let contacts = found.chain(seen.map(|row| row.contact)).collect();
-        known.keys = core.contact_keys_now(contacts).await?;
+        let contacts: Vec<ContactId> = known.contacts().collect();
+        known.keys = core.contact_keys_now(contacts.clone()).await?;
+        known.read_erased(core, contacts).await?;
         known.read_set_aside(core, arriving).await?;
         Ok(known)
+    }
+
+    /// Whom these arrivals lead to, whatever became of their keys.
+    pub(super) fn contacts(&self) -> impl Iterator<Item = ContactId> + '_ {
+        let found = self.identifiers.values().filter_map(|stored| stored.said);
+        let seen = self.seen.values().filter_map(|stored| stored.said.as_ref());
+        found.chain(seen.map(|row| row.contact))
+    }
+
+    async fn read_erased(&mut self, core: &Core, contacts: Vec<ContactId>) -> Result<(), Fault> {
+        let without_key = |contact: &ContactId| matches!(self.keys.get(*contact), Ok(None));
+        let missing: Vec<ContactId> = contacts.into_iter().filter(without_key).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<Key> = missing.iter().map(|contact| keys::erased(*contact)).collect();
+        let rows = core.store.get_many(&places).await?;
+        let erased = missing.into_iter().zip(rows).filter(|(_, row)| row.is_some());
+        self.erased = erased.map(|(contact, _)| contact).collect();
+        Ok(())
     }
 
     /// A source that tells the same items at each call must not leave a dead letter each time.

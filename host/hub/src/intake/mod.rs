@@ -12,6 +12,7 @@ mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mihwar_model::{Actor, AttachmentBytes, AttachmentId, Draft, Event, FeedbackId, FieldProblem, InstanceName};
@@ -44,7 +45,7 @@ pub enum Intake {
         /// The new revision.
         revision: u32,
     },
-    /// This very revision is known already; nothing was written.
+    /// This very revision is known already, or its contact was erased and it must not come back; nothing was written.
     Duplicate {
         /// The existing id.
         feedback: FeedbackId,
@@ -197,6 +198,9 @@ impl Rider {
 const INLINE_CONTENT_BYTES_MAX: usize = 60_000;
 /// How often a transaction is rebuilt when others change the same rows.
 const ATTEMPTS_MAX: u32 = 16;
+/// Pause before it is rebuilt because a contact is being erased: that takes milliseconds mostly, and seconds for one with
+/// very many records.
+const ERASING_PAUSE: Duration = Duration::from_millis(250);
 /// A transaction of this size takes in no further arrival. One arrival adds a few hundred kilobytes at most.
 const BATCH_BYTES_MAX: usize = 6_000_000;
 /// Arrivals of one transaction.
@@ -303,6 +307,10 @@ impl<F: Fn(&[Option<Intake>]) -> Result<Rider, Fault>> Accepting<'_, F> {
         let window: Vec<Arriving<'_>> = window.iter().map(arriving).collect();
         for _ in 0..ATTEMPTS_MAX {
             let known = Known::read(self.core, &window).await?;
+            let Some(_working) = self.core.turns.work_with_all(known.contacts()) else {
+                tokio::time::sleep(ERASING_PAUSE).await;
+                continue;
+            };
             let mut writing = Writing::new(self.core, known);
             let mut part = fill(&mut writing, &window)?;
             let room = MAX_BATCH_BYTES - OUTCOME_BYTES_MAX;

@@ -270,6 +270,7 @@ fn dead_row(feedback: FeedbackId) -> DeadRow {
             due: LATE,
             rule: "all".to_owned(),
             attempts_before_replay: 0,
+            erased: None,
         },
         code: "refused".to_owned(),
         reason: vec![9; 40],

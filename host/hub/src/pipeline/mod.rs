@@ -266,6 +266,7 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
             due: now,
             rule: decision.rule.clone(),
             attempts_before_replay: 0,
+            erased: None,
         };
         batch.edits.push(Edit::Put(
             keys::outbox(&decision.destination, delivery),

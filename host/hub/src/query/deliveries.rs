@@ -1,6 +1,6 @@
 //! Lists of deliveries, and what is told of one.
 
-use mihwar_model::{ContactId, DeliveryId, FeedbackId, InstanceName};
+use mihwar_model::{ContactId, DeliveryId, EventBody, FeedbackId, InstanceName};
 use mihwar_store::{KeyRange, Order, View};
 use serde::Serialize;
 
@@ -84,10 +84,12 @@ pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<Del
     let view = core.store.view().await?;
     let mut records = Vec::new();
     for event in events {
-        let mihwar_model::EventBody::Routed(routed) = event.event.body else {
-            continue;
+        let routes = match event.event.body {
+            EventBody::Routed(routed) => routed.routes,
+            EventBody::RecordErased(erased) => erased.routes,
+            _ => continue,
         };
-        for route in routed.routes {
+        for route in routes {
             if let Some(row) = view.get(&keys::delivery(route.delivery)).await? {
                 let row: DeliveryRow = rows::decode("a read model", &row.bytes)?;
                 records.push(delivery_record(core, &*view, route.delivery, row).await?);

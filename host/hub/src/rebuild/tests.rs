@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use mihwar_model::{
     Actor, Attempted, Channel, ContactCreated, ContactId, DeadLettered, Delivered, DeliveryId, Enriched,
-    EnrichmentFailed, Event, EventBody, FeedbackId, InstanceName, Kind, Received, Replayed, Route, Routed, Skipped,
-    Tag, ThreadId, Time, Withdrawn,
+    EnrichmentFailed, Event, EventBody, FeedbackId, InstanceName, Kind, Received, RecordErased, Replayed, Route,
+    Routed, Skipped, Tag, ThreadId, Time, Withdrawn,
 };
 use mihwar_store::{
     ApplyError, Batch, Commit, Edit, Guard, Key, MemoryStore, Order, Row, Space, Statistics, Store, StoreError, View,
@@ -142,6 +142,25 @@ impl Teller {
         });
     }
 
+    /// Withdrawn, or erased, and then departments are told.
+    fn gone(&mut self, feedback: FeedbackId, detail: u8) {
+        if detail.is_multiple_of(2) {
+            self.events.push(EventBody::Withdrawn(Withdrawn { feedback }));
+            return;
+        }
+        let delivery = DeliveryId::from_bytes(id(self.deliveries.len()));
+        self.deliveries.push((feedback, name("billing")));
+        self.events.push(EventBody::RecordErased(RecordErased {
+            feedback,
+            reason: Tag::new("طلب").unwrap(),
+            routes: vec![Route {
+                delivery,
+                destination: name("billing"),
+                rule: "erasure".into(),
+            }],
+        }));
+    }
+
     fn tell(&mut self, (sort, which, detail): (u8, u8, u8)) {
         let kind = [None, Some(Kind::Complaint), Some(Kind::Praise)][usize::from(detail % 3)];
         let Some(record) = usize::from(which)
@@ -173,7 +192,7 @@ impl Teller {
             })),
             6 | 7 => self.routed(feedback, revision, detail),
             sort @ 8..=12 => self.of_delivery(which, sort - 8),
-            _ if detail % 3 == 0 => self.events.push(EventBody::Withdrawn(Withdrawn { feedback })),
+            _ if detail % 3 == 0 => self.gone(feedback, detail),
             _ if detail % 3 == 1 => self.events.push(EventBody::EnrichmentFailed(EnrichmentFailed {
                 feedback,
                 revision,

@@ -302,6 +302,7 @@ mod tests {
             quarantine: None,
             withdrawn: false,
             entries: crate::head_row::Entries::default(),
+            erased_at: None,
             row_bytes: 0,
         }
     }

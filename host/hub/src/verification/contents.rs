@@ -114,20 +114,23 @@ impl Verification<'_> {
         }
         for (id, revision) in &open.left {
             self.report.find(format!(
-                "the content of {id} (revision {revision}) was withdrawn, but is still there"
+                "the content of {id} (revision {revision}) was withdrawn or erased, but is still there"
             ));
         }
     }
 
     async fn found(&mut self, bodies: &[EventBody]) -> Result<Found, Fault> {
-        let (mut received, mut withdrawn) = (Vec::new(), BTreeSet::new());
+        let (mut received, mut withdrawn, mut erased) = (Vec::new(), BTreeSet::new(), Vec::new());
         for body in bodies {
             match body {
                 EventBody::Received(e) => received.push(ContentFact::of(e)),
                 EventBody::Withdrawn(e) => drop(withdrawn.insert(e.feedback)),
+                EventBody::RecordErased(e) => drop(withdrawn.insert(e.feedback)),
+                EventBody::ContactErased(e) => erased.push(e.contact),
                 _ => {}
             }
         }
+        self.keys_are_gone(&erased).await?;
         let mut found = Found::default();
         let (core, view) = (self.core, Arc::clone(&self.view));
         let mut chunks = received.chunks(CONTENTS_AT_ONCE);
@@ -156,6 +159,18 @@ impl Verification<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// An erased contact has no key any more: none is made for the same contact again.
+    async fn keys_are_gone(&mut self, erased: &[ContactId]) -> Result<(), Fault> {
+        let places: Vec<Key> = erased.iter().map(|contact| keys::contact_key(*contact)).collect();
+        for (contact, row) in erased.iter().zip(self.view.get_many(&places).await?) {
+            if row.is_some() {
+                let finding = format!("the contact {contact} was erased, but its key is still there");
+                self.report.find(finding);
+            }
+        }
+        Ok(())
     }
 
     /// Opens contents and compares with what was received.
@@ -245,7 +260,7 @@ impl Verification<'_> {
         }
     }
 
-    /// Whether a content was withdrawn after this verification had begun.
+    /// Whether a content was withdrawn or erased after this verification had begun.
     async fn is_gone_meanwhile(&self, id: FeedbackId, revision: u32) -> bool {
         let rows = self.core.store.get_many(&[keys::content(id, revision)]).await;
         rows.is_ok_and(|rows| rows.iter().all(Option::is_none))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use mihwar_model::{DeliveryId, EventBody, FeedbackId, InstanceName};
+use mihwar_model::{DeliveryId, EventBody, FeedbackId, InstanceName, Route};
 use mihwar_store::Key;
 
 use super::VerifyReport;
@@ -20,7 +20,7 @@ pub(super) struct Found {
     pub(super) contents: BTreeSet<Revision>,
     /// Those of them that open.
     pub(super) readable: BTreeSet<Revision>,
-    /// Contents that are there, of those withdrawn in this page.
+    /// Contents that are there, of those withdrawn or erased in this page.
     pub(super) left: BTreeMap<FeedbackId, Vec<u32>>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct Open {
     pub(super) unrouted: BTreeMap<Revision, bool>,
     /// Found unreadable before it was routed, and so taken out of the queue. With whether its content opens now.
     pub(super) unread: BTreeMap<Revision, bool>,
-    /// Withdrawn before it was routed. Its entry in the queue may be there still, and it is routed once at most: by whoever
-    /// had read it before it was withdrawn.
+    /// Withdrawn or erased before it was routed. Its entry in the queue may be there still, and it is routed once at most: by
+    /// whoever had read it before that.
     pub(super) excused: BTreeSet<Revision>,
-    /// Received, and the content is gone: to be explained by a withdrawal.
+    /// Received, and the content is gone: to be explained by a withdrawal or an erasure.
     pub(super) gone: BTreeSet<Revision>,
-    /// Withdrawn, and a content is there: to be explained by its being received after that.
+    /// Withdrawn or erased, and a content is there: to be explained by its being received after that.
     pub(super) left: BTreeSet<Revision>,
     pub(super) deliveries: OpenDeliveries,
     /// Contents whose being gone was explained.
@@ -63,13 +63,10 @@ impl Open {
                     self.unread.insert(revision, opens);
                 }
             }
-            EventBody::Withdrawn(e) => {
-                self.withdrawn += take_all(&mut self.gone, e.feedback).len() as u64;
-                for waiting in [&mut self.unrouted, &mut self.unread] {
-                    self.excused.extend(take_all_of(waiting, e.feedback));
-                }
-                let left = found.left.get(&e.feedback).into_iter().flatten();
-                self.left.extend(left.map(|revision| (e.feedback, *revision)));
+            EventBody::Withdrawn(e) => self.destroyed(e.feedback, found),
+            EventBody::RecordErased(e) => {
+                self.destroyed(e.feedback, found);
+                self.begin(e.routes, report);
             }
             EventBody::Routed(e) => {
                 let revision = (e.feedback, e.revision);
@@ -79,13 +76,14 @@ impl Open {
                         e.feedback, e.revision
                     ));
                 }
-                for route in e.routes {
-                    let was = self.deliveries.put(route.delivery, route.destination, Place::Outbox);
-                    expect(was, None, route.delivery, "begins", report);
-                }
+                self.begin(e.routes, report);
             }
-            EventBody::Delivered(e) => self.end(e.delivery, report),
-            EventBody::DeliverySkipped(e) => self.end(e.delivery, report),
+            EventBody::Delivered(e) => self.end(e.delivery, Place::Outbox, report),
+            EventBody::DeliverySkipped(e) => {
+                // An erasure also withholds what was a dead letter.
+                let from = self.deliveries.place(e.delivery).unwrap_or(Place::Outbox);
+                self.end(e.delivery, from, report);
+            }
             EventBody::DeliveryDeadLettered(e) => {
                 let was = self.deliveries.put(e.delivery, e.destination, Place::Dead);
                 expect(was, Some(Place::Outbox), e.delivery, "becomes a dead letter", report);
@@ -110,9 +108,26 @@ impl Open {
             || self.excused.remove(&revision)
     }
 
-    fn end(&mut self, delivery: DeliveryId, report: &mut VerifyReport) {
+    /// All contents of a record are gone, and something says why.
+    fn destroyed(&mut self, feedback: FeedbackId, found: &Found) {
+        self.withdrawn += take_all(&mut self.gone, feedback).len() as u64;
+        for waiting in [&mut self.unrouted, &mut self.unread] {
+            self.excused.extend(take_all_of(waiting, feedback));
+        }
+        let left = found.left.get(&feedback).into_iter().flatten();
+        self.left.extend(left.map(|revision| (feedback, *revision)));
+    }
+
+    fn begin(&mut self, routes: Vec<Route>, report: &mut VerifyReport) {
+        for route in routes {
+            let was = self.deliveries.put(route.delivery, route.destination, Place::Outbox);
+            expect(was, None, route.delivery, "begins", report);
+        }
+    }
+
+    fn end(&mut self, delivery: DeliveryId, from: Place, report: &mut VerifyReport) {
         let was = self.deliveries.end(delivery);
-        expect(was, Some(Place::Outbox), delivery, "ends", report);
+        expect(was, Some(from), delivery, "ends", report);
     }
 }
 
@@ -179,6 +194,11 @@ impl OpenDeliveries {
         });
         let was = self.by_id.insert(delivery, (department, place));
         was.map(|(_, place)| place)
+    }
+
+    /// Where a delivery is now.
+    fn place(&self, delivery: DeliveryId) -> Option<Place> {
+        self.by_id.get(&delivery).map(|(_, place)| *place)
     }
 
     /// Forgets a delivery; answers where it was.

@@ -371,7 +371,10 @@ async fn content_that_is_there_after_its_withdrawal_is_found() {
     house
         .put(vec![Edit::Put(keys::content(ids[0], 1), row.unwrap().unwrap().bytes)])
         .await;
-    told(&house.verified().await, &["was withdrawn, but is still there"]);
+    told(
+        &house.verified().await,
+        &["was withdrawn or erased, but is still there"],
+    );
 }
 
 #[tokio::test]

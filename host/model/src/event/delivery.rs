@@ -94,7 +94,7 @@ pub struct Skipped {
     /// The department instance.
     #[n(2)]
     pub destination: InstanceName,
-    /// 1 for the first.
+    /// 1 for the first. For one that an erasure withheld: how many were made.
     #[n(3)]
     pub attempt: u32,
 }

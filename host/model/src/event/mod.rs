@@ -2,6 +2,7 @@
 //! hashed and stored as those bytes. Released fields never change their number; new ones are optional.
 
 mod delivery;
+mod erasure;
 mod feedback;
 mod operation;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::{InstanceName, Time, TokenId};
 
 pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
+pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
     AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Received, Withdrawn,
 };
@@ -94,7 +96,7 @@ pub enum EventBody {
     /// An attempt to deliver failed; another one follows.
     #[n(6)]
     DeliveryFailed(#[n(0)] Attempted),
-    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn meanwhile.
+    /// The department's plugin had nothing to do with it, on purpose; or it was withdrawn or erased meanwhile.
     #[n(7)]
     DeliverySkipped(#[n(0)] Skipped),
     /// A delivery cannot succeed without a person.
@@ -121,6 +123,13 @@ pub enum EventBody {
     /// A raw request that could not become feedback is given to its plugin again.
     #[n(15)]
     InboundReplayed(#[n(0)] InboundReplayed),
+    /// A person was erased: the certificate. Their key is destroyed, and with it everything that they said; events of their
+    /// records follow.
+    #[n(16)]
+    ContactErased(#[n(0)] ContactErased),
+    /// The content of a record was destroyed, and what departments call it; those who may have it are told.
+    #[n(17)]
+    RecordErased(#[n(0)] RecordErased),
 }
 
 fn as_hex<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,9 +2,9 @@
 //! line must still be read as what they were.
 
 use super::{
-    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, DeadLettered, Delivered, Enriched, EnrichmentFailed,
-    Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received, Replayed, Route,
-    Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
+    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received,
+    RecordErased, Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -170,6 +170,25 @@ fn of_operation() -> Vec<EventBody> {
     ]
 }
 
+fn of_erasure() -> Vec<EventBody> {
+    vec![
+        EventBody::ContactErased(ContactErased {
+            contact: CONTACT,
+            records: 3,
+            reason: tag("طلب-صاحبها"),
+        }),
+        EventBody::RecordErased(RecordErased {
+            feedback: FEEDBACK,
+            reason: tag("retention"),
+            routes: vec![Route {
+                delivery: DELIVERY,
+                destination: name("billing"),
+                rule: "erasure".into(),
+            }],
+        }),
+    ]
+}
+
 #[test]
 fn the_bytes_of_every_event_stay_as_they_were_released() {
     let actors = [
@@ -178,7 +197,7 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         Actor::Token(TokenId::from_bytes([8; 16])),
         Actor::Console,
     ];
-    let bodies = [of_feedback(), of_delivery(), of_operation()].concat();
+    let bodies = [of_feedback(), of_delivery(), of_operation(), of_erasure()].concat();
     let mut released = include_str!("pinned.txt").lines();
     for (body, actor) in bodies.into_iter().zip(actors.iter().cycle()) {
         let event = Event {

@@ -1,7 +1,8 @@
-//! The rest of the API: deliveries, inbound requests, plugins, ledger, imports, backups, tokens, configuration, health.
+//! The rest of the API: contacts, deliveries, inbound requests, plugins, ledger, imports, backups, tokens, configuration, health.
 
 pub(crate) mod backup;
 pub(crate) mod configuration;
+pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod health;
 pub(crate) mod hooks;
@@ -51,6 +52,8 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
         .routes(routes!(ledger::get_checkpoint))
         .routes(routes!(tokens::create_token, tokens::list_tokens))
         .routes(routes!(tokens::revoke_token))
+        .routes(routes!(contacts::find_contact))
+        .routes(routes!(contacts::get_contact_file))
 }
 
 /// Addresses that stream, or whose work may last.
@@ -63,6 +66,8 @@ pub(crate) fn lasting() -> OpenApiRouter<Surface> {
         .routes(routes!(deliveries::replay_deliveries))
         .routes(routes!(inbound::replay_inbound_dead_letters))
         .routes(routes!(configuration::reload_config))
+        .routes(routes!(contacts::export_contact))
+        .routes(routes!(contacts::erase_contact))
 }
 
 /// Addresses that must answer even when the hub is overloaded.

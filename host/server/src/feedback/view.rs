@@ -54,6 +54,10 @@ pub struct FeedbackView {
     pub destinations: Vec<String>,
     /// The source took it back.
     pub withdrawn: bool,
+    /// When its content was destroyed: with its contact, or because its time was over.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<Time>,
     /// Why it is kept but not delivered.
     pub quarantine: Option<String>,
     /// Letters in the body.
@@ -143,19 +147,23 @@ pub struct EventView {
 
 impl From<LedgerEvent> for EventView {
     fn from(LedgerEvent { sequence, event }: LedgerEvent) -> Self {
-        let actor = match &event.actor {
-            Actor::Hub => "hub".to_owned(),
-            Actor::Console => "console".to_owned(),
-            Actor::Instance(name) => format!("instance:{name}"),
-            Actor::Token(id) => format!("token:{id}"),
-        };
         let facts = serde_json::to_value(&event.body).unwrap_or_default();
         Self {
             sequence,
             at: event.at,
-            actor,
+            actor: actor(&event.actor),
             event: facts,
         }
+    }
+}
+
+/// Who caused something: `hub`, `console`, `instance:NAME` or `token:ID`.
+pub(crate) fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Hub => "hub".to_owned(),
+        Actor::Console => "console".to_owned(),
+        Actor::Instance(name) => format!("instance:{name}"),
+        Actor::Token(id) => format!("token:{id}"),
     }
 }
 
@@ -193,6 +201,7 @@ impl From<FeedbackRecord> for FeedbackView {
                 .collect(),
             destinations: head.destinations.iter().map(ToString::to_string).collect(),
             withdrawn: head.withdrawn,
+            erased_at: head.erased_at,
             quarantine: head.quarantine.map(|reason| reason.to_string()),
             body_chars: head.body_chars,
             content: content.map(ContentView::from),

@@ -1,7 +1,7 @@
 //! Who said it: contacts that are known again, and new ones.
 
 use mihwar_model::{Actor, ContactCreated, ContactId, Draft, EventBody};
-use mihwar_store::Edit;
+use mihwar_store::{Edit, Guard};
 
 use super::Writing;
 use crate::fault::Fault;
@@ -18,11 +18,23 @@ impl Writing<'_> {
             return Some(*contact);
         }
         let contact = self.known.identifiers.get(&hash)?.said?;
+        // Whoever was erased between two looks and speaks again is somebody new.
+        if self.known.erased.contains(&contact) {
+            return None;
+        }
         let Some(what) = self.unusable(contact) else {
             return Some(contact);
         };
         tracing::error!(%contact, "the key of a contact is {what}, a new contact takes its place; run: mihwar ledger verify");
         None
+    }
+
+    /// A key that is in memory may have been destroyed since; nothing may be sealed with it then. Not needed for contacts
+    /// of this very transaction, but a guard of an absent row holds for them, too.
+    pub(super) fn guard_unerased(&mut self, contact: ContactId) {
+        if self.unerased.insert(contact) {
+            self.guard(Guard::Absent(keys::erased(contact)));
+        }
     }
 
     /// Why nothing can be sealed for a contact that is known already.

@@ -3,7 +3,7 @@
 mod contacts;
 mod damage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mihwar_model::{
     Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactId, Draft, Event, EventBody, FeedbackId, Received,
@@ -33,6 +33,8 @@ pub(super) struct Writing<'a> {
     fresh: HashMap<FeedbackId, Fresh>,
     /// Contacts of this very transaction, by the keyed hash of what they are known again by.
     met: HashMap<[u8; 16], ContactId>,
+    /// Known contacts that something is written for: none of them may be erased before.
+    unerased: HashSet<ContactId>,
     bytes: usize,
     pub(super) batch: Batch,
     /// Files that must be there before the batch is.
@@ -65,6 +67,7 @@ impl<'a> Writing<'a> {
             rows: BTreeMap::new(),
             fresh: HashMap::new(),
             met: HashMap::new(),
+            unerased: HashSet::new(),
             bytes: 0,
             batch: Batch::default(),
             files: Vec::new(),
@@ -113,9 +116,19 @@ impl<'a> Writing<'a> {
                 revision: count(index + 1),
             });
         }
+        if let Some((_, row)) = &earlier
+            && self.known.erased.contains(&row.contact)
+        {
+            tracing::info!(feedback = %row.feedback, "a new revision of what an erased contact said is not taken in");
+            return Ok(Intake::Duplicate {
+                feedback: row.feedback,
+                revision: count(row.revisions.len()),
+            });
+        }
         let is_new = earlier.is_none();
         let (feedback, revision, contact) = match &earlier {
             Some((_, row)) => {
+                self.guard_unerased(row.contact);
                 // Before anything of it is written: else the whole transaction would have to go, and all neighbours with it.
                 if let Some(what) = self.unusable(row.contact) {
                     return Ok(damaged_key(row.contact, what));
@@ -125,7 +138,10 @@ impl<'a> Writing<'a> {
             None => {
                 let feedback = FeedbackId(self.core.ids.next());
                 let contact = match self.known_contact(draft) {
-                    Some(contact) => contact,
+                    Some(contact) => {
+                        self.guard_unerased(contact);
+                        contact
+                    }
                     None => self.new_contact(by.actor, draft)?,
                 };
                 (feedback, 1, contact)

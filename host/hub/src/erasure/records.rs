@@ -1,0 +1,306 @@
+//! What an erasure does to records: contents, files, what departments call them and what waits for departments go, an event
+//! says so, and departments that may have a record are told. All of one record is in one transaction.
+
+use mihwar_model::{
+    Actor, AttachmentId, DeliveryId, Event, EventBody, InstanceName, RecordErased, Route, Skipped, Tag, Time,
+};
+use mihwar_store::{Batch, Edit, Guard, Key, MAX_PAGE_ROWS, Order, Versioned, View};
+
+use super::open::{Open, OpenDelivery};
+use crate::contact_keys::ContactKeys;
+use crate::content::blob_of;
+use crate::core::Core;
+use crate::delivery;
+use crate::fault::Fault;
+use crate::keys;
+use crate::rows::{self, ErasureNotice, Head, OutboxRow};
+use crate::withdrawal::{self, doom};
+
+/// A transaction of this size takes in no further record.
+const BATCH_BYTES: usize = 4_000_000;
+/// Records whose rows are read together: each content may be 100 kB.
+const TOGETHER: usize = 64;
+/// Stands where other deliveries have the name of the rule that chose them.
+const RULE: &str = "erasure";
+
+/// A record that is to be erased.
+pub(super) struct Condemned {
+    pub(super) head: Head,
+    pub(super) reason: Tag,
+}
+
+/// What was destroyed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Destroyed {
+    pub(super) records: u64,
+    pub(super) contents: u64,
+    pub(super) files: u64,
+    pub(super) withheld: u64,
+    pub(super) told: u64,
+}
+
+impl Destroyed {
+    fn add(&mut self, more: Self) {
+        self.records += more.records;
+        self.contents += more.contents;
+        self.files += more.files;
+        self.withheld += more.withheld;
+        self.told += more.told;
+    }
+}
+
+/// Destroys records of contacts with which nobody works. What is done is counted in `destroyed`, also where this ends with
+/// an error.
+pub(super) async fn destroy(
+    core: &Core,
+    by: &Actor,
+    condemned: &[Condemned],
+    open: &Open,
+    destroyed: &mut Destroyed,
+) -> Result<(), Fault> {
+    let view = core.store.view().await?;
+    let contacts = condemned.iter().map(|one| one.head.contact).collect();
+    let contact_keys = core.contact_keys(&*view, contacts).await?;
+    let mut work = Work {
+        core,
+        by,
+        now: core.clock.now(),
+        contact_keys,
+        batch: Batch::default(),
+        bytes: 0,
+        files: Vec::new(),
+        made: Destroyed::default(),
+    };
+    for some in condemned.chunks(TOGETHER) {
+        let remains = remains(&*view, some).await?;
+        for (one, remains) in some.iter().zip(remains) {
+            work.record(one, remains, open.of(one.head.feedback))?;
+            if work.bytes >= BATCH_BYTES {
+                destroyed.add(work.commit().await?);
+            }
+        }
+    }
+    destroyed.add(work.commit().await?);
+    Ok(())
+}
+
+/// What is stored of one record.
+#[derive(Default)]
+struct Remains {
+    contents: Vec<Key>,
+    /// What departments call it, sealed.
+    references: Vec<(InstanceName, Vec<u8>)>,
+    /// The long contents themselves, and what came with them.
+    files: Vec<AttachmentId>,
+}
+
+async fn remains(view: &dyn View, condemned: &[Condemned]) -> Result<Vec<Remains>, Fault> {
+    let places: Vec<Key> = condemned
+        .iter()
+        .flat_map(|Condemned { head, .. }| {
+            let contents = (1..=head.revision).map(move |revision| keys::content(head.feedback, revision));
+            let references = head
+                .destinations
+                .iter()
+                .map(move |to| keys::reference(head.feedback, to));
+            contents.chain(references)
+        })
+        .collect();
+    let mut rows = view.get_many(&places).await?.into_iter();
+    let mut all = Vec::with_capacity(condemned.len());
+    for Condemned { head, .. } in condemned {
+        let mut remains = Remains::read(head, &mut rows);
+        // What came with a revision is told by the ledger: contents need not be opened for it, nor be readable.
+        if !remains.contents.is_empty() && (head.attachments > 0 || head.revision > 1) {
+            remains.files.extend(attached(view, head).await?);
+        }
+        all.push(remains);
+    }
+    Ok(all)
+}
+
+impl Remains {
+    /// Takes the rows of one record: its contents, then its references.
+    fn read(head: &Head, rows: &mut impl Iterator<Item = Option<Versioned>>) -> Self {
+        let mut remains = Self::default();
+        for revision in 1..=head.revision {
+            if let Some(row) = rows.next().flatten() {
+                remains.files.extend(blob_of(&row.bytes));
+                remains.contents.push(keys::content(head.feedback, revision));
+            }
+        }
+        for to in &head.destinations {
+            if let Some(row) = rows.next().flatten() {
+                remains.references.push((to.clone(), row.bytes));
+            }
+        }
+        remains
+    }
+}
+
+/// Files that came with the revisions of a record, as the ledger tells.
+async fn attached(view: &dyn View, head: &Head) -> Result<Vec<AttachmentId>, Fault> {
+    let mut sequences = head.entries.clone().into_sequences();
+    let mut range = Some(keys::history_of(head.feedback));
+    while let Some(next) = range {
+        let page = view.scan(next, Order::Ascending, MAX_PAGE_ROWS).await?;
+        sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+        range = page.next;
+    }
+    let mut files = Vec::new();
+    for sequence in sequences {
+        for entry in view.journal(sequence, 1).await? {
+            match Event::from_bytes(&entry.bytes).map(|event| event.body) {
+                Ok(EventBody::Received(received)) => {
+                    files.extend(received.attachments.iter().filter_map(|attachment| attachment.id));
+                }
+                Ok(_) => {}
+                // Whoever is erased must not be refused because something is damaged.
+                Err(error) => {
+                    tracing::error!(feedback = %head.feedback, sequence, "it is erased, but not all its files are known: {error}");
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Transactions in the making.
+struct Work<'a> {
+    core: &'a Core,
+    by: &'a Actor,
+    now: Time,
+    contact_keys: ContactKeys,
+    batch: Batch,
+    bytes: usize,
+    /// Files that must go once the batch is there.
+    files: Vec<AttachmentId>,
+    /// What the batch destroys.
+    made: Destroyed,
+}
+
+impl Work<'_> {
+    fn record(&mut self, condemned: &Condemned, remains: Remains, open: &[OpenDelivery]) -> Result<(), Fault> {
+        let Condemned { head, reason } = condemned;
+        for one in open {
+            self.withhold(one)?;
+        }
+        for revision in 1..=head.revision {
+            self.edit(Edit::Delete(keys::queue(head.feedback, revision)));
+        }
+        self.made.contents += remains.contents.len() as u64;
+        for content in remains.contents {
+            self.edit(Edit::Delete(content));
+        }
+        self.made.files += remains.files.len() as u64;
+        for file in remains.files {
+            doom(file).into_iter().for_each(|edit| self.edit(edit));
+            self.files.push(file);
+        }
+        let routes = self.tell(head, &remains.references, open)?;
+        for (to, _) in &remains.references {
+            self.edit(Edit::Delete(keys::reference(head.feedback, to)));
+        }
+        self.made.records += 1;
+        self.event(EventBody::RecordErased(RecordErased {
+            feedback: head.feedback,
+            reason: reason.clone(),
+            routes,
+        }))
+    }
+
+    /// A delivery that is not made any more.
+    fn withhold(&mut self, open: &OpenDelivery) -> Result<(), Fault> {
+        self.bytes += open.place.as_bytes().len();
+        self.batch.guards.push(Guard::At(open.place.clone(), open.version));
+        self.edit(Edit::Delete(open.place.clone()));
+        self.made.withheld += 1;
+        self.event(EventBody::DeliverySkipped(Skipped {
+            delivery: open.delivery,
+            feedback: open.entry.feedback,
+            destination: open.destination.clone(),
+            attempt: open.entry.attempts,
+        }))
+    }
+
+    /// Deliveries for the departments that may have the record: all that were chosen for it, except where it is certain that
+    /// nothing ever went there.
+    fn tell(
+        &mut self,
+        head: &Head,
+        references: &[(InstanceName, Vec<u8>)],
+        open: &[OpenDelivery],
+    ) -> Result<Vec<Route>, Fault> {
+        let mut routes = Vec::new();
+        for to in &head.destinations {
+            let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried();
+            if open.iter().any(has_nothing) {
+                continue;
+            }
+            let delivery = DeliveryId(self.core.ids.next());
+            let sealed = references.iter().find(|(name, _)| name == to);
+            let reference = sealed.and_then(|(_, row)| self.reference(head, to, row));
+            let entry = OutboxRow {
+                feedback: head.feedback,
+                revision: head.revision,
+                contact: head.contact,
+                attempts: 0,
+                due: self.now,
+                rule: RULE.to_owned(),
+                attempts_before_replay: 0,
+                erased: Some(ErasureNotice::seal(self.core, delivery, reference.as_deref())?),
+            };
+            self.edit(Edit::Put(keys::outbox(to, delivery), rows::encode(&entry)?));
+            routes.push(Route {
+                delivery,
+                destination: to.clone(),
+                rule: RULE.to_owned(),
+            });
+        }
+        self.made.told += routes.len() as u64;
+        Ok(routes)
+    }
+
+    /// What a department calls the record; nothing where that cannot be read any more.
+    fn reference(&self, head: &Head, to: &InstanceName, row: &[u8]) -> Option<String> {
+        let key = self.contact_keys.usable(head.contact)?;
+        match delivery::open_reference(self.core, key, head.feedback, to, row) {
+            Ok(content) => Some(content.reference),
+            Err(error) => {
+                tracing::error!(feedback = %head.feedback, destination = %to, "what it is called there is lost: {error}");
+                None
+            }
+        }
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        self.bytes += edit.size();
+        self.batch.edits.push(edit);
+    }
+
+    fn event(&mut self, body: EventBody) -> Result<(), Fault> {
+        let event = Event {
+            at: self.now,
+            actor: self.by.clone(),
+            body,
+        };
+        let bytes = event.to_bytes().map_err(Fault::Encoding)?;
+        self.bytes += bytes.len();
+        self.batch.journal.push(bytes);
+        Ok(())
+    }
+
+    /// Makes what was put together durable. Answers what it destroyed.
+    async fn commit(&mut self) -> Result<Destroyed, Fault> {
+        let (batch, files) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.files));
+        let made = std::mem::take(&mut self.made);
+        self.bytes = 0;
+        if batch.journal.is_empty() {
+            return Ok(made);
+        }
+        self.core.apply_patiently(batch).await?;
+        withdrawal::destroy(self.core, &files).await;
+        self.core.wake.deliveries();
+        Ok(made)
+    }
+}

@@ -1,0 +1,164 @@
+//! Who works with what a contact said, at this moment: whoever takes something in for it or hands something over, and
+//! whoever erases it. They exclude each other, so that nothing is on its way while it is destroyed. All in memory: one
+//! process has the store, and after its end nothing is on its way any more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mihwar_model::ContactId;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many work with each contact.
+    working: HashMap<ContactId, usize>,
+    erasing: BTreeSet<ContactId>,
+    /// Erasures that have ended, whatever came of them.
+    ended: u64,
+}
+
+impl Turns {
+    /// Begins to work with all of these contacts; with none if one of them is being erased.
+    pub(crate) fn work_with_all(&self, contacts: impl IntoIterator<Item = ContactId>) -> Option<Working<'_>> {
+        let contacts: BTreeSet<ContactId> = contacts.into_iter().collect();
+        let mut state = self.state();
+        if !contacts.is_disjoint(&state.erasing) {
+            return None;
+        }
+        Some(self.enter(&mut state, contacts))
+    }
+
+    /// Begins to work with those of these contacts that nobody erases: see [`Working::covers`].
+    pub(crate) fn work_with(&self, contacts: impl IntoIterator<Item = ContactId>) -> Working<'_> {
+        let mut state = self.state();
+        let free = contacts.into_iter().filter(|contact| !state.erasing.contains(contact));
+        let free = free.collect();
+        self.enter(&mut state, free)
+    }
+
+    fn enter(&self, state: &mut State, contacts: BTreeSet<ContactId>) -> Working<'_> {
+        for contact in &contacts {
+            *state.working.entry(*contact).or_default() += 1;
+        }
+        Working { turns: self, contacts }
+    }
+
+    /// Begins to erase those of these contacts with which nobody works: see [`Erasing::covers`].
+    pub(crate) fn erase(&self, contacts: impl IntoIterator<Item = ContactId>) -> Erasing<'_> {
+        let mut state = self.state();
+        let mut taken = BTreeSet::new();
+        for contact in contacts {
+            if !state.working.contains_key(&contact) && state.erasing.insert(contact) {
+                taken.insert(contact);
+            }
+        }
+        Erasing {
+            turns: self,
+            contacts: taken,
+        }
+    }
+
+    /// How many erasures have ended: what was read before the last of them may be gone.
+    pub(crate) fn ended(&self) -> u64 {
+        self.state().ended
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by whoever works with contacts.
+#[derive(Debug)]
+pub(crate) struct Working<'a> {
+    turns: &'a Turns,
+    contacts: BTreeSet<ContactId>,
+}
+
+impl Working<'_> {
+    /// Whether a contact is among those that are worked with.
+    pub(crate) fn covers(&self, contact: ContactId) -> bool {
+        self.contacts.contains(&contact)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let mut state = self.turns.state();
+        for contact in &self.contacts {
+            if let Some(count) = state.working.get_mut(contact) {
+                *count -= 1;
+                if *count == 0 {
+                    state.working.remove(contact);
+                }
+            }
+        }
+    }
+}
+
+/// Held by whoever erases contacts, or records of theirs.
+#[derive(Debug)]
+pub(crate) struct Erasing<'a> {
+    turns: &'a Turns,
+    contacts: BTreeSet<ContactId>,
+}
+
+impl Erasing<'_> {
+    /// Whether a contact is among those that may be erased.
+    pub(crate) fn covers(&self, contact: ContactId) -> bool {
+        self.contacts.contains(&contact)
+    }
+}
+
+impl Drop for Erasing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.turns.state();
+        state.ended += 1;
+        for contact in &self.contacts {
+            state.erasing.remove(contact);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_model::ContactId;
+
+    use super::Turns;
+
+    fn contact(number: u8) -> ContactId {
+        ContactId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn who_is_worked_with_is_not_erased_and_the_other_way_round() {
+        let turns = Turns::default();
+        let (first, second) = (turns.work_with([contact(1)]), turns.work_with([contact(1), contact(2)]));
+        drop(first);
+        let erasing = turns.erase([contact(1), contact(3)]);
+        assert!(!erasing.covers(contact(1)) && erasing.covers(contact(3)));
+        drop(second);
+        let more = turns.erase([contact(1), contact(3)]);
+        assert!(more.covers(contact(1)) && !more.covers(contact(3)), "one at a time");
+        let working = turns.work_with([contact(1), contact(2)]);
+        assert!(!working.covers(contact(1)) && working.covers(contact(2)));
+        assert!(turns.work_with_all([contact(2), contact(3)]).is_none());
+        assert_eq!(turns.ended(), 0);
+        drop((erasing, more));
+        assert_eq!(turns.ended(), 2);
+        assert!(turns.work_with_all([contact(2), contact(3)]).is_some());
+    }
+
+    #[test]
+    fn whoever_could_not_begin_holds_nobody_up() {
+        let turns = Turns::default();
+        let erasing = turns.erase([contact(1)]);
+        assert!(turns.work_with_all([contact(1), contact(2)]).is_none());
+        assert!(turns.erase([contact(2)]).covers(contact(2)));
+        drop(erasing);
+        assert!(turns.erase([contact(1)]).covers(contact(1)));
+    }
+}
