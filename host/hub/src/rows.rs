@@ -1,8 +1,10 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
+use std::collections::BTreeMap;
+
 use mihwar_model::{
-    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Received, Score,
-    Tag, ThreadId, Time,
+    CallFacts, Channel, ContactId, DeliveryId, FactValue, FeedbackId, InstanceName, Kind, Language, Masked, Received,
+    Score, Tag, ThreadId, Time,
 };
 use minicbor::{Decode, Encode};
 use serde::Serialize;
@@ -242,7 +244,7 @@ impl Head {
             sentiment: None,
             scores: received.scores,
             tags: received.tags,
-            attributes: Vec::new(),
+            attributes: masked(received.masked.unwrap_or_default()),
             call: received.call,
             attachments: u32::try_from(received.attachments.len()).unwrap_or(u32::MAX),
             body_chars: received.body_chars,
@@ -252,6 +254,18 @@ impl Head {
             entries: Entries::default(),
         }
     }
+}
+
+/// What was masked, as facts that rules and departments can ask for: `masked-LABEL` and in how many places.
+fn masked(masked: Vec<Masked>) -> Vec<(String, FactValue)> {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for Masked { label, count, .. } in masked {
+        *counts.entry(format!("masked-{label}")).or_default() += i64::from(count);
+    }
+    counts
+        .into_iter()
+        .map(|(name, count)| (name, FactValue::Integer(count)))
+        .collect()
 }
 
 /// Where a delivery stands.
