@@ -9,7 +9,7 @@ use mihwar_store::{ApplyError, Batch, BlobFolder, Store};
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
-use crate::intake::Desk;
+use crate::intake::{Desk, Redactors};
 use crate::rebuild::SideStores;
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -30,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
+    pub(crate) redactors: Redactors,
 }
 
 impl fmt::Debug for Core {
@@ -89,6 +90,7 @@ impl Core {
             side_stores: SideStores::in_memory(),
             tokens: KnownTokens::default(),
             desk: Desk::default(),
+            redactors: Redactors::default(),
         }
     }
 

@@ -59,7 +59,7 @@ pub use backup::{
     verify_backup,
 };
 pub use config::{
-    Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
+    Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection, OnFailure,
     PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use delivery::ReplaySelection;

@@ -5,9 +5,12 @@
 mod desk;
 mod facts;
 mod known;
+mod masking;
+mod redaction;
 mod remains;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod writing;
 
 use std::collections::HashMap;
@@ -24,6 +27,8 @@ use crate::withdrawal;
 
 pub(crate) use desk::Desk;
 use known::Known;
+use redaction::Redaction;
+pub(crate) use redaction::{NOT_MASKED, Redactor, Redactors};
 use writing::Writing;
 
 /// What became of one draft.
@@ -62,13 +67,15 @@ pub enum Intake {
 pub(crate) type Files = HashMap<String, Bytes>;
 
 /// What happened to one item at its source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Arrival {
     /// It is new, or changed.
     Draft {
         draft: Box<Draft>,
         /// Files that were handed over with it.
         files: Arc<Files>,
+        /// What was masked in it.
+        redaction: Redaction,
     },
     /// It was taken back: everything that names a person is destroyed.
     Withdrawal {
@@ -79,20 +86,31 @@ pub(crate) enum Arrival {
 
 impl From<Draft> for Arrival {
     fn from(draft: Draft) -> Self {
-        Self::Draft {
-            draft: Box::new(draft),
-            files: Arc::default(),
-        }
+        Self::with_files(draft, Arc::default())
     }
 }
 
 impl Arrival {
+    /// A draft with the files that were handed over with it.
+    pub(crate) fn with_files(draft: Draft, files: Arc<Files>) -> Self {
+        Self::Draft {
+            draft: Box::new(draft),
+            files,
+            redaction: Redaction::default(),
+        }
+    }
+
     /// Everything that keeps it from being stored; empty for what can be.
     pub(crate) fn problems(&self) -> Vec<FieldProblem> {
         match self {
-            Self::Draft { draft, files } => {
+            Self::Draft {
+                draft,
+                files,
+                redaction,
+            } => {
                 let mut problems = draft.problems();
                 problems.extend(missing_files(draft, files));
+                problems.extend(redaction.refused.clone());
                 problems
             }
             Self::Withdrawal { .. } => Vec::new(),
@@ -134,8 +152,8 @@ fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
     missing.collect()
 }
 
-/// What was refused although [`Arrival::problems`] knew of nothing: what it needs of the store is damaged. With the
-/// source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
+/// What was refused although [`Arrival::problems`] knew of nothing: what it needs of the store is damaged, or it could not
+/// be masked. With the source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
 pub(crate) fn refused<'a>(
     arrivals: &'a [Arrival],
     results: &'a [Intake],
@@ -185,7 +203,8 @@ const BATCH_ARRIVALS_MAX: usize = 1024;
 /// What is left free for what depends on what becomes of the drafts: one large row, and what is small beside it.
 const OUTCOME_BYTES_MAX: usize = MAX_KEY_BYTES + MAX_VALUE_BYTES;
 
-/// Takes arrivals in, in their order: one result for each draft; withdrawals have none. More than one transaction's
+/// Takes arrivals in, in their order: one result for each draft; withdrawals have none. What must be masked in them is,
+/// before anything else is done with them. More than one transaction's
 /// worth is split; the rider goes with the last part, so that a cursor never runs ahead of its records.
 pub(crate) async fn accept(
     core: &Core,
@@ -207,6 +226,8 @@ pub(crate) async fn accept_with(
     rider: &Rider,
     outcome: impl Fn(&[Intake]) -> Result<Rider, Fault>,
 ) -> Result<Vec<Intake>, Fault> {
+    let arrivals = redaction::redacted(core, instance, arrivals).await?;
+    let arrivals: &[Arrival] = &arrivals;
     let rider = rider.clone().into_batch()?;
     let accepting = Accepting {
         core,

@@ -2,6 +2,7 @@
 
 mod desk;
 mod faults;
+mod redaction;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mihwar_model::{
-    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, Event, EventBody,
-    FeedbackId, FieldProblem, Received, Time, Withdrawn,
+    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactCreated, ContactId, Draft, EnrichmentFailed, Event,
+    EventBody, FeedbackId, FieldProblem, Received, Time, Withdrawn,
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
 use super::known::{Known, identity, seen_keys};
-use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
+use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, Redaction, facts};
 use crate::content;
 use crate::core::Core;
 use crate::fault::Fault;
@@ -70,7 +70,11 @@ impl<'a> Writing<'a> {
             return Ok(Some(Intake::Refused { problems }));
         }
         match arriving.arrival {
-            Arrival::Draft { draft, files } => self.upsert(arriving, draft, files).map(Some),
+            Arrival::Draft {
+                draft,
+                files,
+                redaction,
+            } => self.upsert(arriving, draft, files, redaction).map(Some),
             Arrival::Withdrawal { external_id } => {
                 self.withdraw(arriving, external_id)?;
                 Ok(None)
@@ -78,7 +82,13 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
+    fn upsert(
+        &mut self,
+        by: Arriving<'_>,
+        draft: &Draft,
+        files: &Files,
+        redaction: &Redaction,
+    ) -> Result<Intake, Fault> {
         let vault = &self.core.vault;
         let mark = vault.revision_mark(draft.revision.as_deref());
         let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
@@ -111,7 +121,16 @@ impl<'a> Writing<'a> {
             Some(contact) => contact,
             None => self.new_contact(by.actor, draft)?,
         };
-        self.record(by, draft, files, (feedback, revision), contact)?;
+        self.record(by, (draft, files, redaction), (feedback, revision), contact)?;
+        for (instance, code) in &redaction.unseen {
+            let body = EnrichmentFailed {
+                feedback,
+                revision,
+                instance: instance.clone(),
+                code: code.clone(),
+            };
+            self.event(&Actor::Hub, EventBody::EnrichmentFailed(body))?;
+        }
         let first = SeenRow {
             feedback,
             contact,
@@ -248,8 +267,7 @@ impl<'a> Writing<'a> {
     fn record(
         &mut self,
         by: Arriving<'_>,
-        draft: &Draft,
-        files: &Files,
+        (draft, files, redaction): (&Draft, &Files, &Redaction),
         (feedback, revision): (FeedbackId, u32),
         contact: ContactId,
     ) -> Result<(), Fault> {
@@ -284,6 +302,7 @@ impl<'a> Writing<'a> {
             call: facts::call(&draft.details),
             body_chars: count(draft.body.chars().count()),
             commitment: commitment(&salt, &plain),
+            masked: Some(redaction.masked.clone()).filter(|masked| !masked.is_empty()),
         });
         let place = keys::content(feedback, revision);
         let row = self.sealed_content(&key, &content::place(feedback, revision), &nonce, &plain)?;
