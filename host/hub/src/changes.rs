@@ -39,10 +39,7 @@ fn arrival(change: Change, files: &Arc<Files>) -> (String, Result<Arrival, Vec<F
     match change {
         Change::Upsert(feedback) => {
             let item = feedback.external_id.clone();
-            let draft = convert::draft(feedback).map(|draft| Arrival::Draft {
-                draft: Box::new(draft),
-                files: files.clone(),
-            });
+            let draft = convert::draft(feedback).map(|draft| Arrival::with_files(draft, files.clone()));
             (item, draft)
         }
         Change::Erase(external_id) => (external_id.clone(), Ok(Arrival::Withdrawal { external_id })),
@@ -153,7 +150,7 @@ pub(crate) mod tests {
             .arrivals
             .iter()
             .map(|arrival| match arrival {
-                Arrival::Draft { draft, files } => format!("{:?} {}", draft.external_id, files.len()),
+                Arrival::Draft { draft, files, .. } => format!("{:?} {}", draft.external_id, files.len()),
                 Arrival::Withdrawal { external_id } => format!("- {external_id}"),
             })
             .collect();

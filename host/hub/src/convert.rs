@@ -2,8 +2,8 @@
 
 use mihwar_model::{
     Answer, AttachmentBytes, AttachmentContent, Attribute, Author, CallContent, Content, Details, Direction, Draft,
-    DraftAttachment, FactValue, FieldProblem, Identifier, Kind, Language, Scalar, Score, SocialContent, Speaker,
-    SurveyContent, Tag, Time, Utterance,
+    DraftAttachment, FactValue, FieldProblem, Identifier, InstanceName, Kind, Language, Scalar, Score, SocialContent,
+    Speaker, SurveyContent, Tag, Time, Utterance,
 };
 use mihwar_sandbox::contract::types as contract;
 
@@ -184,22 +184,25 @@ fn utterance(utterance: contract::Utterance) -> Utterance {
 /// plugin's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct GrantedFields {
-    subject: bool,
-    body: bool,
-    author_name: bool,
+    pub(crate) subject: bool,
+    pub(crate) body: bool,
+    pub(crate) author_name: bool,
     author_identifiers: bool,
-    attachments: bool,
-    details: bool,
-    attributes: bool,
-    raw: bool,
+    pub(crate) attachments: bool,
+    pub(crate) details: bool,
+    pub(crate) attributes: bool,
+    pub(crate) raw: bool,
 }
+
+/// The field that names a person to the hub itself; it is never masked.
+pub(crate) const IDENTIFIERS: &str = "author.identifiers";
 
 /// The names that `grant.fields` knows.
 pub(crate) const FIELD_NAMES: [&str; 8] = [
     "subject",
     "body",
     "author.name",
-    "author.identifiers",
+    IDENTIFIERS,
     "attachments",
     "details",
     "attributes",
@@ -215,7 +218,7 @@ impl GrantedFields {
                 "subject" => &mut granted.subject,
                 "body" => &mut granted.body,
                 "author.name" => &mut granted.author_name,
-                "author.identifiers" => &mut granted.author_identifiers,
+                IDENTIFIERS => &mut granted.author_identifiers,
                 "attachments" => &mut granted.attachments,
                 "details" => &mut granted.details,
                 "attributes" => &mut granted.attributes,
@@ -230,6 +233,39 @@ impl GrantedFields {
     /// Whether attachments may be read.
     pub(crate) const fn attachments(self) -> bool {
         self.attachments
+    }
+}
+
+/// A text of a draft by itself, for an instance that masks: the facts that may help it, and room for the text as body.
+/// `instance` brings the draft.
+pub(crate) fn lone_text(draft: &Draft, instance: &InstanceName, now: Time) -> contract::StoredFeedback {
+    let feedback = contract::Feedback {
+        external_id: String::new(),
+        revision: None,
+        channel: channel_kinds::kind(&draft.channel),
+        kind: draft.kind.map(|kind| kind.as_str().to_owned()),
+        occurred_at: draft.occurred_at.map(|time| time.0),
+        author: None,
+        thread_id: None,
+        in_reply_to: None,
+        subject: None,
+        body: String::new(),
+        body_html: None,
+        language: draft.language.as_ref().map(|language| language.as_str().to_owned()),
+        scores: Vec::new(),
+        tags: Vec::new(),
+        attachments: Vec::new(),
+        details: contract::Details::None,
+        attributes: Vec::new(),
+        raw: None,
+    };
+    contract::StoredFeedback {
+        id: String::new(),
+        connector: instance.to_string(),
+        received_at: now.0,
+        // None of it is stored yet.
+        version: 0,
+        feedback,
     }
 }
 

@@ -9,7 +9,7 @@ use mihwar_store::{ApplyError, Batch, BlobFolder, Commit, Store};
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
-use crate::intake::Desk;
+use crate::intake::{Desk, Redactors};
 use crate::rebuild::SideStores;
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -32,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
     pub(crate) turns: Turns,
+    pub(crate) redactors: Redactors,
 }
 
 impl fmt::Debug for Core {
@@ -98,6 +99,7 @@ impl Core {
             tokens: KnownTokens::default(),
             desk: Desk::default(),
             turns: Turns::default(),
+            redactors: Redactors::default(),
         }
     }
 

@@ -84,7 +84,10 @@ pub(crate) fn from_edits(mut enriched: Enriched, edits: Vec<Edit>) -> Result<Enr
                 return Err(format!("sentiment {value} is outside -1 to 1"));
             }
             Edit::Redact(_) => {
-                return Err("redact: this enricher runs after storage; redaction is not offered yet".into());
+                return Err(
+                    "redact: this enricher runs after storage; one that masks says so in its manifest ([ask] redact = true)"
+                        .into(),
+                );
             }
             Edit::Route(name) => enriched
                 .routes

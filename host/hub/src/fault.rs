@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use mihwar_model::InstanceName;
 use mihwar_store::{ApplyError, BlobError, StoreError};
 use thiserror::Error;
 
@@ -32,6 +33,18 @@ pub enum Fault {
     /// memory can be read.
     #[error("{0}; start the hub again")]
     Stopped(StoreError),
+    /// An instance that masks texts before they are stored could not look at them. Nothing was stored.
+    #[error(
+        "nothing was stored, since the instance \"{instance}\" could not mask what must be masked ({code}); see: mihwar plugin list"
+    )]
+    HeldBack {
+        /// Which.
+        instance: InstanceName,
+        /// Why, in short.
+        code: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Rows kept changing under the operation.
     #[error("the same rows were changed by others again and again; try again")]
     Contended,

@@ -151,7 +151,9 @@ pub(crate) mod id {
 
 #[cfg(test)]
 mod tests {
-    use mihwar_model::{Channel, ContactId, FactValue, FeedbackId, InstanceName, Language, Received, Score, Tag, Time};
+    use mihwar_model::{
+        Channel, ContactId, FactValue, FeedbackId, InstanceName, Language, Masked, Received, Score, Tag, Time,
+    };
 
     use super::{Entries, decode, encode, leave_room};
     use crate::rows::{self, Head};
@@ -174,8 +176,8 @@ mod tests {
         }
     }
 
-    fn head(scores: Vec<Score>) -> Head {
-        let received = Received {
+    fn received(scores: Vec<Score>) -> Received {
+        Received {
             feedback: id(),
             revision: 1,
             contact: ContactId::from_bytes([7; 16]),
@@ -191,8 +193,12 @@ mod tests {
             call: None,
             body_chars: 226,
             commitment: [1; 32],
-        };
-        let mut head = Head::of(Time(START), received);
+            masked: None,
+        }
+    }
+
+    fn head(scores: Vec<Score>) -> Head {
+        let mut head = Head::of(Time(START), received(scores));
         head.attributes.push(("script".into(), FactValue::Code("Arab".into())));
         head
     }
@@ -227,6 +233,26 @@ mod tests {
         let row = encode(&head).unwrap();
         assert!(row.len() > before);
         assert_eq!(decode(id(), &row).unwrap(), head);
+    }
+
+    #[test]
+    fn what_was_masked_is_a_fact_of_the_record() {
+        let masked = |instance: &str, label: &str, count| Masked {
+            instance: InstanceName::new(instance).unwrap(),
+            label: Tag::new(label).unwrap(),
+            count,
+        };
+        let received = Received {
+            masked: Some(vec![
+                masked("redact", "phone", 2),
+                masked("redact", "iban", 1),
+                masked("house-rules", "phone", 1),
+            ]),
+            ..received(Vec::new())
+        };
+        let count = |label: &str, count| (format!("masked-{label}"), FactValue::Integer(count));
+        let head = Head::of(Time(START), received);
+        assert_eq!(head.attributes, [count("iban", 1), count("phone", 3)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::doors::{Disk, Doors};
 use crate::fault::Fault;
 use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
-use crate::intake::Desk;
+use crate::intake::{Desk, Redactors};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use crate::rebuild::{self, SideStores};
 use crate::right_of_way::RightOfWay;
@@ -221,6 +221,7 @@ impl Hub {
             workers: Arc::default(),
         };
         hub.note_configured(&built).await?;
+        hub.shared.core.redactors.set(built.redactors());
         *hub.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
         Ok(hub)
     }
@@ -243,6 +244,7 @@ impl Hub {
         let built = instances::build(&self.shared.engine, &*self.shared.disk, &config, &before).await?;
         let report = difference(&before, &built);
         self.note_configured(&built).await?;
+        self.shared.core.redactors.set(built.redactors());
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
         *self.shared.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.shared.core.wake.deliveries();
@@ -407,6 +409,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
         tokens: KnownTokens::default(),
         desk: Desk::default(),
         turns: Turns::default(),
+        redactors: Redactors::default(),
     }))
 }
 

@@ -15,8 +15,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSource};
-use crate::convert::{FIELD_NAMES, GrantedFields};
+use crate::convert::{FIELD_NAMES, GrantedFields, IDENTIFIERS};
 use crate::doors::Disk;
+use crate::intake::Redactor;
 
 /// Series of its own metrics that one instance may have, over all its calls.
 const SERIES_MAX: usize = 500;
@@ -130,6 +131,13 @@ impl Running {
         }
     }
 
+    /// Whether it masks texts before they are stored, and its last call failed: what it cannot look at is not stored.
+    pub(crate) fn holds_back(&self) -> bool {
+        let counts = self.record.counts();
+        let failed = counts.last_error.map(|(at, _)| at);
+        self.config.grants.redact && failed.is_some_and(|failed| counts.last_success.is_none_or(|at| at < failed))
+    }
+
     pub(crate) fn role(&self) -> Role {
         if self.can(Capability::Deliver) {
             Role::Department
@@ -179,11 +187,21 @@ pub(crate) struct Instances {
     pub(crate) by_name: BTreeMap<InstanceName, Arc<Running>>,
     /// Enrichers in the order in which they run.
     pub(crate) enrichers: Vec<Arc<Running>>,
+    /// Those that mask texts before they are stored, in the order in which they run.
+    pub(crate) redactors: Vec<Arc<Running>>,
 }
 
 impl Instances {
     pub(crate) fn get(&self, name: &InstanceName) -> Option<Arc<Running>> {
         self.by_name.get(name).cloned()
+    }
+
+    /// Those that mask texts before they are stored, as the intake calls them.
+    pub(crate) fn redactors(&self) -> Vec<Arc<dyn Redactor>> {
+        let redactors = self.redactors.iter();
+        redactors
+            .map(|running| -> Arc<dyn Redactor> { running.clone() })
+            .collect()
     }
 
     pub(crate) fn is_department(&self, name: &InstanceName) -> bool {
@@ -242,7 +260,9 @@ pub(crate) async fn build(
                     warnings,
                     record,
                 });
-                if running.can(Capability::Process) {
+                if wanted.grants.redact {
+                    instances.redactors.push(running.clone());
+                } else if running.can(Capability::Process) {
                     instances.enrichers.push(running.clone());
                 }
                 instances.by_name.insert(wanted.name.clone(), running);
@@ -375,6 +395,9 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
         problems.push(config.instance_problem(&wanted.name, "grant.fields", &message));
         GrantedFields::default()
     });
+    if let Some(message) = redaction_fault(plugin, wanted) {
+        problems.push(config.instance_problem(&wanted.name, "grant.redact", message));
+    }
     let settings = InstanceSettings {
         name: wanted.name.to_string(),
         settings: wanted.settings.clone(),
@@ -387,7 +410,8 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
     match Instance::configure(plugin, settings) {
         Ok((sandbox, warnings)) => {
             let told = |warning: &Problem| format!("instance.{}.{}: {}", wanted.name, warning.path, warning.message);
-            let warnings: Vec<String> = warnings.iter().map(told).collect();
+            let mut warnings: Vec<String> = warnings.iter().map(told).collect();
+            warnings.extend(unmasked(wanted));
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             if problems.is_empty() {
                 Ok(Configured {
@@ -407,6 +431,38 @@ fn configure(config: &Config, wanted: &InstanceConfig, plugin: &Arc<Plugin>) -> 
             Err(problems)
         }
     }
+}
+
+/// What keeps an instance from masking texts before they are stored, or from doing so only by accident: the plugin's
+/// wish and the admin's grant must agree, since a text that is stored unmasked cannot be called back.
+fn redaction_fault(plugin: &Plugin, wanted: &InstanceConfig) -> Option<&'static str> {
+    let asks = plugin.manifest().ask.redact;
+    match (asks, wanted.grants.redact) {
+        (true, false) => Some(
+            "the plugin masks texts before they are stored, and it is not granted: write grant.redact = true, or take the instance out",
+        ),
+        (false, true) => Some(
+            "is granted, but the plugin does not mask texts before they are stored: its manifest lacks redact = true under [ask]",
+        ),
+        (true, true) if !plugin.can(Capability::Process) => {
+            Some("is granted, but the plugin is no enricher: it could not mask anything")
+        }
+        _ => None,
+    }
+}
+
+/// The texts that an instance which masks does not see, because it was not granted them.
+fn unmasked(wanted: &InstanceConfig) -> Option<String> {
+    let texts = FIELD_NAMES.into_iter().filter(|field| *field != IDENTIFIERS);
+    let unseen = texts.filter(|field| !wanted.grants.fields.iter().any(|granted| granted == field));
+    let unseen: Vec<&str> = unseen.collect();
+    (wanted.grants.redact && !unseen.is_empty()).then(|| {
+        format!(
+            "instance.{}.grant.fields: what stands in {} is stored as it comes, since the instance may not see it",
+            wanted.name,
+            unseen.join(", ")
+        )
+    })
 }
 
 fn read_secrets(config: &Config, wanted: &InstanceConfig, problems: &mut Vec<ConfigProblem>) -> (SecretSet, [u8; 32]) {

@@ -63,7 +63,7 @@ pub use backup::{
 };
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    PluginSource, RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+    OnFailure, PluginSource, RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
 pub use delivery::ReplaySelection;

@@ -16,7 +16,7 @@ use crate::changes;
 use crate::fault::Fault;
 use crate::hub::Shared;
 use crate::instances::Running;
-use crate::intake::{self, Rider};
+use crate::intake::{self, Intake, Rider};
 use crate::keys;
 use crate::lent;
 
@@ -149,9 +149,9 @@ async fn keep(
     let refusals: Vec<&[FieldProblem]> = early.chain(late).collect();
     let refused = refusals.len();
     if refused > 0 {
-        running
-            .record
-            .failed(core.clock.now(), &told(refused, refused - taken.refused.len()));
+        let is_damaged = |result: &&Intake| matches!(result, Intake::Damaged { .. });
+        let set_aside = results.iter().flatten().filter(is_damaged).count();
+        running.record.failed(core.clock.now(), &told(refused, set_aside));
         // Ids and values may name a person: the log says only where the plugin went wrong.
         let fields = fields(refusals.into_iter().flatten());
         tracing::warn!(instance = %running.name, refused, ?fields, "items of a page could not become records");

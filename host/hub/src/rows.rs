@@ -1,8 +1,10 @@
 //! What lies in the store's rows, encoded as CBOR. Authoritative rows first, read models after.
 
+use std::collections::BTreeMap;
+
 use mihwar_model::{
     Actor, CallFacts, Channel, ContactId, DeliveryId, Draft, FactValue, FeedbackId, InstanceName, Kind, Language,
-    Received, Score, Tag, ThreadId, Time,
+    Masked, Received, Score, Tag, ThreadId, Time,
 };
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -145,9 +147,9 @@ pub(crate) struct InboxRow {
 /// What happened to one item at a source that was asked and does not tell it again.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub(crate) enum Item {
-    /// It is new, or changed; with the files that were handed over, by their handles.
+    /// It is new, or changed; with the files that were handed over, by their handles, and what was masked in it.
     #[n(0)]
-    Draft(#[n(0)] Box<Draft>, #[n(1)] Vec<(String, ByteVec)>),
+    Draft(#[n(0)] Box<Draft>, #[n(1)] Vec<(String, ByteVec)>, #[n(2)] Vec<Masked>),
     /// It was taken back: the source's own id of it.
     #[n(1)]
     Withdrawal(#[n(0)] String),
@@ -299,7 +301,7 @@ impl Head {
             sentiment: None,
             scores: received.scores,
             tags: received.tags,
-            attributes: Vec::new(),
+            attributes: masked(received.masked.unwrap_or_default()),
             call: received.call,
             attachments: u32::try_from(received.attachments.len()).unwrap_or(u32::MAX),
             body_chars: received.body_chars,
@@ -311,6 +313,18 @@ impl Head {
             row_bytes: 0,
         }
     }
+}
+
+/// What was masked, as facts that rules and departments can ask for: `masked-LABEL` and in how many places.
+fn masked(masked: Vec<Masked>) -> Vec<(String, FactValue)> {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for Masked { label, count, .. } in masked {
+        *counts.entry(format!("masked-{label}")).or_default() += i64::from(count);
+    }
+    counts
+        .into_iter()
+        .map(|(name, count)| (name, FactValue::Integer(count)))
+        .collect()
 }
 
 /// Where a delivery stands.

@@ -123,6 +123,10 @@ pub struct Check {
     pub detail: String,
 }
 
+/// What is said of an instance that masks and whose last call failed.
+const HELD_BACK: &str =
+    "its last call failed: what it should mask is not stored unless on-failure says so; see: mihwar plugin list";
+
 impl Hub {
     /// All instances and how they are.
     ///
@@ -223,11 +227,13 @@ impl Hub {
         });
         for running in self.shared.instances().by_name.values() {
             let paused = running.record.counts().paused;
+            let held = running.holds_back().then_some(HELD_BACK);
+            let fault = paused.or(held.map(str::to_owned));
             checks.push(Check {
                 name: format!("instance {}", running.name),
-                ok: paused.is_none(),
+                ok: fault.is_none(),
                 vital: false,
-                detail: paused.unwrap_or_else(|| "runs".into()),
+                detail: fault.unwrap_or_else(|| "runs".into()),
             });
         }
         checks

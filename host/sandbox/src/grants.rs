@@ -19,6 +19,8 @@ pub struct Grants {
     /// Personal fields that the instance may see. The sandbox hands them on as they are; whoever makes
     /// the records applies them.
     pub fields: Vec<String>,
+    /// Whether the instance masks parts of texts before they are stored. Handed on as it is, too.
+    pub redact: bool,
 }
 
 /// One origin that an instance may reach.

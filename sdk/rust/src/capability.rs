@@ -77,7 +77,8 @@ pub trait Webhook: Plugin {
 
 /// An enricher, classifier, redactor or router.
 pub trait Processor: Plugin {
-    /// Returns edits for the items; an item without a verdict stays as it is.
+    /// Returns edits for the items; an item without a verdict stays as it is, except where texts are masked: there it
+    /// counts as not looked at.
     ///
     /// # Errors
     /// An outer error counts for all items; a bad single item is a [`Verdict::Failed`].

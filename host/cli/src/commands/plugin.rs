@@ -67,6 +67,9 @@ fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
     if !manifest.ask.fields.is_empty() {
         asks.push(format!("fields of the record: {}", manifest.ask.fields.join(", ")));
     }
+    if manifest.ask.redact {
+        asks.push("masking parts of these fields before a record is stored".to_owned());
+    }
     for (secret, (_, origin)) in manifest.secrets.iter().zip(inspection.secret_origins()) {
         let need = if secret.required { "needed" } else { "optional" };
         let way = origin.map_or_else(|| "only signs".to_owned(), |origin| format!("sent to {origin}"));

@@ -8,7 +8,7 @@ use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
-use super::{Hold, InstanceConfig, RetentionRule, Retry, SecretSource};
+use super::{Hold, InstanceConfig, OnFailure, RetentionRule, Retry, SecretSource};
 use crate::routing::{RouteSection, RoutingSection};
 
 /// The whole file.
@@ -268,6 +268,7 @@ pub(super) struct InstanceSection {
     pub(super) batch: usize,
     #[serde(default = "five_minutes")]
     pub(super) every: Span,
+    pub(super) on_failure: Option<OnFailure>,
 }
 
 /// How failed deliveries are tried again.
@@ -321,6 +322,10 @@ impl InstanceSection {
         if self.retry.attempts == 0 {
             return Err(("retry", "attempts must be at least 1".into()));
         }
+        if self.on_failure.is_some() && !self.grant.redact {
+            let message = "is for an instance that masks texts before they are stored: grant.redact = true";
+            return Err(("on-failure", message.into()));
+        }
         if !(1..=1000).contains(&self.batch) {
             return Err(("batch", "use 1 to 1000 deliveries".into()));
         }
@@ -339,6 +344,7 @@ impl InstanceSection {
             },
             batch: self.batch,
             every: self.every.0.max(Duration::from_secs(1)),
+            on_failure: self.on_failure.unwrap_or_default(),
         })
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use mihwar_model::InstanceName;
 use mihwar_sandbox::{Grants, LimitOverrides};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::routing::{RouteSection, RoutingSection, RuleSet};
@@ -139,6 +140,21 @@ pub struct InstanceConfig {
     pub batch: usize,
     /// How often a channel that can be asked for news is asked.
     pub every: Duration,
+    /// What becomes of an item that an instance which masks texts could not look at.
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of an item whose texts could not be looked at by the instance that masks them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Nothing of it is stored; it is tried again, or whoever brings it is told to come again.
+    #[default]
+    Hold,
+    /// It is refused, and what came with it is stored.
+    Refuse,
+    /// It is stored as it came, and the ledger says so.
+    Store,
 }
 
 /// Where a secret comes from. Never from the config file itself.

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, Retry};
+use super::{Config, OnFailure, Retry};
 
 fn parse(text: &str, overrides: &[(&str, &str)]) -> Result<Config, String> {
     let overrides = overrides
@@ -54,6 +54,26 @@ to = ["nobody"]
     ] {
         assert!(error.contains(expected), "{expected} not in\n{error}");
     }
+}
+
+#[test]
+fn what_cannot_be_masked_is_held_back_unless_the_admin_says_otherwise() {
+    let instance = |more: &str| {
+        let text = format!("[[plugin]]\nid = \"redact\"\n[[instance]]\nname = \"redact\"\nplugin = \"redact\"\n{more}");
+        parse(&text, &[])
+    };
+    let masking = instance("grant.redact = true").unwrap();
+    assert!(masking.instances[0].grants.redact);
+    assert_eq!(masking.instances[0].on_failure, OnFailure::Hold);
+    let refusing = instance("grant.redact = true\non-failure = \"refuse\"").unwrap();
+    assert_eq!(refusing.instances[0].on_failure, OnFailure::Refuse);
+    let error = instance("on-failure = \"store\"").unwrap_err();
+    assert!(
+        error.contains("config/mihwar.toml:6: instance[0].on-failure: is for an instance"),
+        "{error}"
+    );
+    let error = instance("grant.redact = true\non-failure = \"ignore\"").unwrap_err();
+    assert!(error.contains("`hold`"), "{error}");
 }
 
 #[test]

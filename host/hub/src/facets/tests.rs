@@ -58,6 +58,7 @@ fn head(tags: Vec<Tag>) -> Head {
         call: None,
         body_chars: 226,
         commitment: [1; 32],
+        masked: None,
     };
     let mut head = Head::of(Time(5), received);
     head.destinations = vec![name("billing")];

@@ -206,11 +206,23 @@ impl FileImport {
             row.refusals = refusals.seal(core, &self.source)?;
             Ok((row, refusals))
         };
-        let results = intake::accept_with(core, &self.actor, &self.running.name, arrivals, rider, |results| {
-            let (row, _) = come_to(results)?;
-            Ok(Rider::of(Edit::Put(key.clone(), rows::encode(&row)?)))
-        })
-        .await?;
+        let retry = self.running.config.retry;
+        let mut made = 0;
+        let results = loop {
+            let taken = intake::accept_with(core, &self.actor, &self.running.name, arrivals, rider, |results| {
+                let (row, _) = come_to(results)?;
+                Ok(Rider::of(Edit::Put(key.clone(), rows::encode(&row)?)))
+            });
+            match taken.await {
+                // Nothing of the page was stored: it waits here until it can be masked.
+                Err(held @ Fault::HeldBack { .. }) if made + 1 < retry.attempts => {
+                    made += 1;
+                    tracing::warn!(instance = %self.running.name, made, "a page of an import waits: {held}");
+                    tokio::time::sleep(retry.pause(made, core.jitter())).await;
+                }
+                taken => break taken?,
+            }
+        };
         let (row, refusals) = come_to(&results)?;
         reading.row = row;
         reading.refusals = refusals;
@@ -242,10 +254,13 @@ fn counted(mut row: ImportRow, results: &[Option<Intake>]) -> ImportRow {
     row
 }
 
-/// A file's refusals with what of a page the intake refused: what it needs of the store is damaged.
+/// A file's refusals with what of a page the intake refused: what it needs of the store is damaged, or it could not be
+/// masked.
 fn refused_late(mut refusals: Refusals, arrivals: &[Arrival], results: &[Option<Intake>]) -> Refusals {
     for (item, problems) in intake::refused(arrivals, results) {
-        refusals.add(item.to_owned(), "damaged".to_owned(), changes::list(problems));
+        let is_unmasked = problems.iter().any(|problem| problem.field == intake::NOT_MASKED);
+        let code = if is_unmasked { "not-masked" } else { "damaged" };
+        refusals.add(item.to_owned(), code.to_owned(), changes::list(problems));
     }
     refusals
 }

@@ -86,7 +86,11 @@ pub(crate) fn item_letter(
 
 fn item(arrival: &Arrival) -> Item {
     match arrival {
-        Arrival::Draft { draft, files } => {
+        Arrival::Draft {
+            draft,
+            files,
+            redaction,
+        } => {
             let named = draft
                 .attachments
                 .iter()
@@ -97,7 +101,7 @@ fn item(arrival: &Arrival) -> Item {
                     }
                     _ => None,
                 });
-            Item::Draft(draft.clone(), named.collect())
+            Item::Draft(draft.clone(), named.collect(), redaction.masked().to_vec())
         }
         Arrival::Withdrawal { external_id } => Item::Withdrawal(external_id.clone()),
     }
@@ -106,15 +110,12 @@ fn item(arrival: &Arrival) -> Item {
 /// An item that was set aside, for intake.
 pub(super) fn arrival(item: Item) -> Arrival {
     match item {
-        Item::Draft(draft, files) => {
+        Item::Draft(draft, files, masked) => {
             let files = files.into_iter();
             let files: Files = files
                 .map(|(handle, bytes)| (handle, Vec::<u8>::from(bytes).into()))
                 .collect();
-            Arrival::Draft {
-                draft,
-                files: Arc::new(files),
-            }
+            Arrival::masked_before(*draft, Arc::new(files), masked)
         }
         Item::Withdrawal(external_id) => Arrival::Withdrawal { external_id },
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mihwar_model::{Actor, AttachmentBytes, Details, Draft, InstanceName};
 use tokio::sync::oneshot;
 
-use super::{Arrival, Arriving, Intake, Known, Rider, Writing, accept, commit, fill};
+use super::{Arrival, Arriving, Intake, Known, Rider, Writing, accept, commit, fill, redaction};
 use crate::core::Core;
 use crate::fault::Fault;
 
@@ -96,11 +96,14 @@ impl Desk {
         draft: Draft,
     ) -> Result<Intake, Fault> {
         let (answer, answered) = oneshot::channel();
+        let bytes = weight(&draft);
+        // Before it lines up: one that whoever masks cannot digest, or takes long for, must not keep the others waiting.
+        let arrival = redaction::redacted_alone(core, &instance, draft.into()).await?;
         let needs_clerk = core.desk.line_up(Waiting {
+            arrival,
             actor,
             instance,
-            bytes: weight(&draft),
-            arrival: draft.into(),
+            bytes,
             answer,
         })?;
         if needs_clerk {

@@ -2,20 +2,21 @@
 //! de-duplication rows, new contacts with their keys, the entries for the pipeline, and whatever the caller adds (a
 //! cursor, plugin state, an idempotency row) become durable together or not at all.
 
+mod arrival;
 mod desk;
 mod facts;
 mod known;
+mod masking;
+mod redaction;
 mod remains;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod writing;
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use mihwar_model::{Actor, AttachmentBytes, AttachmentId, Draft, Event, FeedbackId, FieldProblem, InstanceName};
+use mihwar_model::{Actor, AttachmentId, Event, FeedbackId, FieldProblem, InstanceName};
 use mihwar_store::{ApplyError, Batch, Edit, Guard, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use serde::Serialize;
 
@@ -23,8 +24,13 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::withdrawal;
 
+pub(crate) use arrival::{Arrival, Files};
 pub(crate) use desk::Desk;
 use known::Known;
+#[cfg(test)]
+pub(crate) use redaction::Unseen;
+pub(crate) use redaction::{NOT_MASKED, Redactor, Redactors};
+use redaction::{Redaction, redacted};
 use writing::Writing;
 
 /// What became of one draft.
@@ -65,70 +71,6 @@ pub enum Intake {
     },
 }
 
-/// Files that were handed over during a call, by the handle that attachments name.
-pub(crate) type Files = HashMap<String, Bytes>;
-
-/// What happened to one item at its source.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// It is new, or changed.
-    Draft {
-        draft: Box<Draft>,
-        /// Files that were handed over with it.
-        files: Arc<Files>,
-    },
-    /// It was taken back: everything that names a person is destroyed.
-    Withdrawal {
-        /// The source's own id of it.
-        external_id: String,
-    },
-}
-
-impl From<Draft> for Arrival {
-    fn from(draft: Draft) -> Self {
-        Self::Draft {
-            draft: Box::new(draft),
-            files: Arc::default(),
-        }
-    }
-}
-
-impl Arrival {
-    /// Everything that keeps it from being stored; empty for what can be.
-    pub(crate) fn problems(&self) -> Vec<FieldProblem> {
-        match self {
-            Self::Draft { draft, files } => {
-                let mut problems = draft.problems();
-                problems.extend(missing_files(draft, files));
-                problems
-            }
-            Self::Withdrawal { .. } => Vec::new(),
-        }
-    }
-
-    fn draft(&self) -> Option<&Draft> {
-        match self {
-            Self::Draft { draft, .. } => Some(draft),
-            Self::Withdrawal { .. } => None,
-        }
-    }
-
-    /// The source's own id, where it has one.
-    pub(crate) fn external_id(&self) -> Option<&str> {
-        match self {
-            Self::Draft { draft, .. } => draft.external_id.as_deref(),
-            Self::Withdrawal { external_id } => Some(external_id),
-        }
-    }
-
-    fn withdrawn(&self) -> Option<&str> {
-        match self {
-            Self::Draft { .. } => None,
-            Self::Withdrawal { external_id } => Some(external_id),
-        }
-    }
-}
-
 /// An arrival with whose it is.
 #[derive(Clone, Copy)]
 struct Arriving<'a> {
@@ -139,20 +81,8 @@ struct Arriving<'a> {
     sets_aside: bool,
 }
 
-fn missing_files(draft: &Draft, files: &Files) -> Vec<FieldProblem> {
-    let attachments = draft.attachments.iter().enumerate();
-    let missing = attachments.filter_map(|(i, attachment)| match &attachment.bytes {
-        AttachmentBytes::Blob(handle) if !files.contains_key(handle) => Some(FieldProblem::new(
-            format!("attachments[{i}]"),
-            "names a blob that was not stored in this call",
-        )),
-        _ => None,
-    });
-    missing.collect()
-}
-
-/// What was refused although [`Arrival::problems`] knew of nothing: what it needs of the store is damaged. With the
-/// source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
+/// What was refused although [`Arrival::problems`] knew of nothing: what it needs of the store is damaged, or it could not
+/// be masked. With the source's own id, where it has one. Results are those that [`accept`] gave for these arrivals.
 pub(crate) fn refused<'a>(
     arrivals: &'a [Arrival],
     results: &'a [Option<Intake>],
@@ -209,8 +139,8 @@ const BATCH_ARRIVALS_MAX: usize = 1024;
 const OUTCOME_BYTES_MAX: usize = MAX_KEY_BYTES + MAX_VALUE_BYTES;
 
 /// Takes arrivals in, in their order: one result for each of them; that of a withdrawal is nothing, unless it could not be
-/// done. More than one transaction's worth is split; the rider goes with the last part, so that a cursor never runs ahead
-/// of its records.
+/// done. What must be masked in them is, before anything else is done with them. More than one transaction's worth is
+/// split; the rider goes with the last part, so that a cursor never runs ahead of its records.
 pub(crate) async fn accept(
     core: &Core,
     actor: &Actor,
@@ -282,7 +212,9 @@ struct Part {
 
 impl<F: Fn(&[Option<Intake>]) -> Result<Rider, Fault>> Accepting<'_, F> {
     async fn all(&self, arrivals: &[Arrival]) -> Result<Vec<Option<Intake>>, Fault> {
-        let (mut results, mut rest) = (Vec::with_capacity(arrivals.len()), arrivals);
+        // Here, where all ways in meet: not even what is set aside is the original.
+        let arrivals = redacted(self.core, self.instance, arrivals).await?;
+        let (mut results, mut rest) = (Vec::with_capacity(arrivals.len()), &*arrivals);
         loop {
             let part = self.part(rest, &results).await?;
             results.extend(part.results);

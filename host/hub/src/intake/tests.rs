@@ -3,6 +3,7 @@
 mod damage;
 mod desk;
 mod faults;
+mod redaction;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -71,6 +71,7 @@ impl Teller {
             call: None,
             body_chars: u32::from(detail),
             commitment: [detail; 32],
+            masked: None,
         }));
     }
 

@@ -69,6 +69,24 @@ pub struct Received {
     #[cbor(with = "minicbor::bytes")]
     #[serde(serialize_with = "as_hex")]
     pub commitment: [u8; 32],
+    /// What was masked in the content before it was stored; `None` when nothing was.
+    #[n(15)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masked: Option<Vec<Masked>>,
+}
+
+/// How often something was masked in the texts of a revision before they were stored. What it was is known to nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Masked {
+    /// The instance that found it.
+    #[n(0)]
+    pub instance: InstanceName,
+    /// The label that stands in its place: a slug of letters a-z, digits and hyphens.
+    #[n(1)]
+    pub label: Tag,
+    /// In how many places.
+    #[n(2)]
+    pub count: u32,
 }
 
 /// The facts of a file.

@@ -16,7 +16,7 @@ use crate::{InstanceName, Time, TokenId};
 pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
 pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
-    AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Received, Withdrawn,
+    AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Masked, Received, Withdrawn,
 };
 pub use operation::{InboundDeadLettered, InboundReplayed, InstanceConfigured, TokenCreated, TokenRevoked};
 
@@ -154,7 +154,7 @@ impl std::fmt::Display for Hex<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Actor, Event, EventBody, Received};
+    use super::{Actor, Event, EventBody, Masked, Received};
     use crate::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Score, Tag, Time};
 
     fn received() -> Event {
@@ -182,6 +182,7 @@ mod tests {
                 call: None,
                 body_chars: 42,
                 commitment: [1; 32],
+                masked: None,
             }),
         }
     }
@@ -193,6 +194,27 @@ mod tests {
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert!(bytes.len() < 220, "{} bytes", bytes.len());
         assert!(Event::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn what_was_masked_is_told_and_costs_nothing_where_nothing_was() {
+        let plain = received();
+        let mut told = plain.clone();
+        let EventBody::Received(body) = &mut told.body else {
+            panic!("another event")
+        };
+        body.masked = Some(vec![Masked {
+            instance: InstanceName::new("redact").unwrap(),
+            label: Tag::new("card-number").unwrap(),
+            count: 2,
+        }]);
+        let bytes = told.to_bytes().unwrap();
+        assert_eq!(Event::from_bytes(&bytes).unwrap(), told);
+        // Instance, label, count, and what holds them together.
+        assert_eq!(bytes.len(), plain.to_bytes().unwrap().len() + 7 + 12 + 1 + 2);
+        let json = serde_json::to_value(&told).unwrap();
+        assert_eq!(json["masked"][0]["label"], "card-number");
+        assert!(serde_json::to_value(&plain).unwrap().get("masked").is_none());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use super::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
-    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Received,
-    RecordErased, Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
+    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
+    Received, RecordErased, Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -53,6 +53,7 @@ fn received() -> Received {
         }),
         body_chars: 42,
         commitment: [1; 32],
+        masked: None,
     }
 }
 
@@ -93,6 +94,19 @@ fn of_feedback() -> Vec<EventBody> {
         }),
         EventBody::Withdrawn(Withdrawn { feedback: FEEDBACK }),
     ]
+}
+
+/// With fields that came later. At the end, since each event has the next actor.
+fn of_later_fields() -> Vec<EventBody> {
+    let masked = Masked {
+        instance: name("redact"),
+        label: tag("card-number"),
+        count: 2,
+    };
+    vec![EventBody::Received(Received {
+        masked: Some(vec![masked]),
+        ..received()
+    })]
 }
 
 fn of_delivery() -> Vec<EventBody> {
@@ -197,7 +211,14 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         Actor::Token(TokenId::from_bytes([8; 16])),
         Actor::Console,
     ];
-    let bodies = [of_feedback(), of_delivery(), of_operation(), of_erasure()].concat();
+    let bodies = [
+        of_feedback(),
+        of_delivery(),
+        of_operation(),
+        of_erasure(),
+        of_later_fields(),
+    ]
+    .concat();
     let mut released = include_str!("pinned.txt").lines();
     for (body, actor) in bodies.into_iter().zip(actors.iter().cycle()) {
         let event = Event {

@@ -15,6 +15,9 @@ pub struct Asks {
     /// Personal fields that an enricher or department wants to see, e.g. `author.name`.
     #[serde(default)]
     pub fields: Vec<String>,
+    /// Whether an enricher masks parts of texts, and therefore wants to see them before they are stored.
+    #[serde(default)]
+    pub redact: bool,
 }
 
 /// One `[[ask.http]]`.

@@ -35,6 +35,13 @@ time = "5s"
 "#;
 
 #[test]
+fn a_plugin_can_ask_to_mask() {
+    let asking = FORM.replace("[ask]", "[ask]\nredact = true");
+    assert!(Manifest::parse(&asking).unwrap().ask.redact);
+    assert!(!Manifest::parse(FORM).unwrap().ask.redact);
+}
+
+#[test]
 fn a_full_manifest_reads() {
     let manifest = Manifest::parse(FORM).unwrap();
     assert_eq!(manifest.plugin.name.in_language("ar-SA"), "نماذج الويب");

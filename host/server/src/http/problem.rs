@@ -203,6 +203,10 @@ impl From<Fault> for Problem {
         match fault {
             Fault::Busy { retry_after } => Self::busy(retry_after),
             Fault::Contended => Self::busy(CONTENDED_RETRY_AFTER),
+            Fault::HeldBack { retry_after, .. } => {
+                let detail = "the hub cannot mask what it must before it stores it; nothing was kept, try again";
+                Self::later(Sort::Busy, detail, retry_after).with_private(fault)
+            }
             Fault::NoSpace { .. } => {
                 Self::new(Sort::NoSpace, "the disk of the hub is nearly full; nothing was kept").with_private(fault)
             }

@@ -1,10 +1,10 @@
 //! What the hub refuses of what a plugin returns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{KINDS, is_code, is_instance_name, is_language, is_tag};
 use super::record::record_problems;
-use crate::{AttachmentSource, Change, Edit, Feedback, ImportPage, Value, Verdict};
+use crate::{AttachmentSource, Change, Edit, Feedback, ImportPage, Span, Value, Verdict};
 
 /// Most items in one returned value.
 const RETURNED_ITEMS: usize = 10_000;
@@ -28,10 +28,40 @@ pub fn edit_problem(edit: &Edit) -> Option<String> {
         Edit::SetSentiment(value) => {
             (!(-1.0..=1.0).contains(value)).then(|| format!("set-sentiment: {value} is outside -1 to 1"))
         }
-        Edit::Redact(_) => Some("redact: enrichers run after storage, so the hub does not take it yet".into()),
+        Edit::Redact(span) => span_problem(span),
         Edit::Route(name) => (!is_instance_name(name)).then(|| format!("route: `{name}` is no name of a department")),
         Edit::Quarantine(reason) => {
             (!is_tag(reason)).then(|| format!("quarantine: the reason `{reason}` is no lower-case slug"))
+        }
+    }
+}
+
+/// Why the hub would refuse a span, whatever text it is for.
+fn span_problem(span: &Span) -> Option<String> {
+    let Span { start, end, label } = span;
+    if start >= end {
+        return Some(format!("redact: {start} to {end} covers nothing"));
+    }
+    // What is masked is counted as the fact `masked-LABEL`.
+    let problem = format!("redact: the label `{label}` is no lower-case slug of at most 48 letters");
+    (!is_instance_name(label)).then_some(problem)
+}
+
+/// Fails the test with the first span that does not lie between two letters of the text that it is for.
+pub(super) fn assert_spans(verdicts: &[Verdict], bodies: &BTreeMap<String, String>) {
+    for verdict in verdicts {
+        let Verdict::Edited(edits) = verdict else { continue };
+        let body = bodies.get(&edits.id).map(String::as_str).unwrap_or_default();
+        for edit in &edits.edits {
+            let Edit::Redact(span) = edit else { continue };
+            let covered = body.get(span.start as usize..span.end as usize);
+            assert!(
+                covered.is_some(),
+                "redact: {} to {} does not lie between letters of the body of `{}`",
+                span.start,
+                span.end,
+                edits.id
+            );
         }
     }
 }
@@ -128,7 +158,7 @@ pub(super) fn assert_items(items: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Attachment, Attribute, ChannelKind, Edits, Span, StatusUpdate, WorkState};
+    use crate::{Attachment, Attribute, ChannelKind, Edits, StatusUpdate, WorkState};
 
     fn attribute(name: &str, value: impl Into<Value>) -> Edit {
         Edit::SetAttribute(Attribute {
@@ -152,11 +182,14 @@ mod tests {
         ] {
             assert_eq!(edit_problem(&sound), None, "{sound:?}");
         }
-        let span = Span {
-            start: 0,
-            end: 1,
-            label: "card-number".into(),
+        let span = |start, end, label: &str| {
+            Edit::Redact(Span {
+                start,
+                end,
+                label: label.into(),
+            })
         };
+        assert_eq!(edit_problem(&span(0, 1, "card-number")), None);
         for (refused, name) in [
             (attribute("name", "محمد علي"), "set-attribute"),
             (attribute("the name", true), "set-attribute"),
@@ -168,7 +201,8 @@ mod tests {
             (Edit::SetLanguage("العربية".into()), "set-language"),
             (Edit::SetKind("شكوى".into()), "set-kind"),
             (Edit::SetSentiment(f64::NAN), "set-sentiment"),
-            (Edit::Redact(span), "redact"),
+            (span(1, 1, "card-number"), "redact"),
+            (span(0, 1, "رقم البطاقة"), "redact"),
             (Edit::Route("الدعم".into()), "route"),
             (Edit::Quarantine("because I say so".into()), "quarantine"),
         ] {
@@ -195,6 +229,21 @@ mod tests {
             changed_at: 0,
         };
         assert_sound(&[Change::Status(update)], &BTreeSet::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "redact: 1 to 3 does not lie between letters")]
+    fn a_span_never_splits_a_letter() {
+        let span = Span {
+            start: 1,
+            end: 3,
+            label: "phone".into(),
+        };
+        let verdict = Verdict::Edited(Edits {
+            id: "1".into(),
+            edits: vec![Edit::Redact(span)],
+        });
+        assert_spans(&[verdict], &BTreeMap::from([("1".to_owned(), "شكوى".to_owned())]));
     }
 
     #[test]

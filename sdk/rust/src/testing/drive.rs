@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::checks::{assert_items, assert_page, assert_sound, assert_verdicts};
+use super::checks::{assert_items, assert_page, assert_sound, assert_spans, assert_verdicts};
 
 use crate::{
     Ack, ConfigProblem, Delivery, Destination, Feedback, Health, Host, ImportPage, ImportRequest, Importer,
@@ -170,8 +170,11 @@ pub fn process<P: Processor>(
     items: Vec<StoredFeedback>,
 ) -> Result<Vec<Verdict>, PluginError> {
     let ids = items.iter().map(|item| item.id.clone()).collect();
+    let bodies = items.iter().map(|item| (item.id.clone(), item.feedback.body.clone()));
+    let bodies = bodies.collect();
     let verdicts = call::<P, _>(host, settings, |host, settings| P::process(host, settings, items))?;
     assert_verdicts(&verdicts, &ids);
+    assert_spans(&verdicts, &bodies);
     Ok(verdicts)
 }
 

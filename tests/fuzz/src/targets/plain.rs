@@ -46,6 +46,7 @@ fn events() -> Vec<Vec<u8>> {
             call: None,
             body_chars: 42,
             commitment: [1; 32],
+            masked: None,
         })
     });
     let configured = instance.map(|instance| {

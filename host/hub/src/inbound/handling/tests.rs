@@ -3,25 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use mihwar_model::{
-    Actor, AttachmentBytes, Channel, Draft, DraftAttachment, EventBody, InboundId, InstanceName, Tag, Time,
+    Actor, AttachmentBytes, Channel, Draft, DraftAttachment, Event, EventBody, InboundId, InstanceName, Masked, Tag,
+    Time,
 };
 use mihwar_sandbox::Effects;
+use mihwar_sandbox::contract::processor::{Edit as PluginEdit, Edits, Span, StoredFeedback, Verdict};
 use mihwar_sandbox::contract::types::Change;
 use mihwar_sandbox::contract::webhook;
 use mihwar_store::{Batch, Edit, MemoryStore, Order, Row, Space, Store};
 
 use super::{Handling, Stored};
 use crate::changes::tests::note;
-use crate::config::Config;
+use crate::config::{Config, OnFailure};
 use crate::content::inline_row;
+use crate::convert::GrantedFields;
 use crate::core::Core;
 use crate::doors::Doors;
 use crate::hub::Hub;
-use crate::intake::{Arrival, Intake, Rider, accept_or_set_aside};
-use crate::keys;
+use crate::intake::{Arrival, Intake, Redactor, Rider, Unseen, accept_or_set_aside};
 use crate::rows::InboxRow;
+use crate::{keys, query};
 
 const START: i64 = 1_790_000_000_000;
 
@@ -94,7 +98,7 @@ async fn what_only_the_intake_can_refuse_leaves_its_request_as_a_dead_letter() {
     let dead = super::dead::page(&later.shared.core, None, 10).await.unwrap();
     assert!(dead[0].reason.starts_with("١: author:"), "{}", dead[0].reason);
     let entries = store.view().await.unwrap().journal(0, 100).await.unwrap();
-    let last = mihwar_model::Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
+    let last = Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
     assert!(matches!(last.body, EventBody::InboundDeadLettered(_)));
 }
 
@@ -114,10 +118,7 @@ fn with_photo(revision: &str) -> Arrival {
         ..Draft::new(Channel::new(Tag::new("form").unwrap()))
     };
     let files = HashMap::from([("new:0".to_owned(), Bytes::from(vec![7; 70_000]))]);
-    Arrival::Draft {
-        draft: Box::new(draft),
-        files: Arc::new(files),
-    }
+    Arrival::with_files(draft, Arc::new(files))
 }
 
 #[tokio::test]
@@ -167,4 +168,82 @@ async fn what_damage_kept_out_waits_whole_and_is_taken_in_when_it_is_replayed() 
         matches!(again, Some(Intake::Duplicate { revision: 2, .. })),
         "{again:?}"
     );
+}
+
+/// Masks one word in bodies.
+struct Masking(InstanceName);
+
+#[async_trait]
+impl Redactor for Masking {
+    fn name(&self) -> &InstanceName {
+        &self.0
+    }
+
+    fn fields(&self) -> GrantedFields {
+        GrantedFields::read(&["body".to_owned()]).unwrap()
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        OnFailure::Hold
+    }
+
+    async fn look(&self, _: Time, texts: Vec<StoredFeedback>) -> Result<Vec<Verdict>, Unseen> {
+        let verdict = |text: StoredFeedback| {
+            let at = |at: usize| u32::try_from(at).unwrap();
+            let found = text.feedback.body.match_indices("سر");
+            let spans = found.map(|(start, word)| Span {
+                start: at(start),
+                end: at(start + word.len()),
+                label: "secret".to_owned(),
+            });
+            let edits = spans.map(PluginEdit::Redact).collect();
+            Verdict::Edited(Edits { id: text.id, edits })
+        };
+        Ok(texts.into_iter().map(verdict).collect())
+    }
+}
+
+#[tokio::test]
+async fn what_damage_kept_out_was_masked_before_and_its_record_says_so() {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let name = InstanceName::new("news").unwrap();
+    let hub = hub(&store, &folder, START).await;
+    let core = &hub.shared.core;
+    let told = async |revision: &str, body: &str| {
+        let draft = Draft {
+            external_id: Some("١".to_owned()),
+            revision: Some(revision.to_owned()),
+            body: body.to_owned(),
+            ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+        };
+        let arrivals = [Arrival::from(draft)];
+        let results = accept_or_set_aside(core, &Actor::Console, &name, &arrivals, &Rider::default()).await;
+        results.unwrap().pop().unwrap()
+    };
+    told("a", "شكوى").await;
+    let seen = rows(&store, keys::SEEN).await.remove(0);
+    put(&store, Edit::Put(seen.key.clone(), "صف تالف".into())).await;
+    let redact = InstanceName::new("redact").unwrap();
+    core.redactors.set(vec![Arc::new(Masking(redact.clone()))]);
+    assert!(matches!(told("b", "رقمي سر").await, Some(Intake::Damaged { .. })));
+
+    // Nobody masks any more, so what is masked now was masked when it was set aside.
+    core.redactors.set(Vec::new());
+    put(&store, Edit::Put(seen.key, seen.value.bytes)).await;
+    assert_eq!(super::dead::replay(core, &Actor::Console, None).await.unwrap(), 1);
+    let waiting = rows(&store, keys::INBOX).await.remove(0);
+    Stored::of(&hub.shared, waiting).unwrap().handle().await.unwrap();
+    let entries = store.view().await.unwrap().journal(0, 100).await.unwrap();
+    let last = Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
+    let EventBody::Received(received) = last.body else {
+        panic!("{last:?}");
+    };
+    let secret = Masked {
+        instance: redact,
+        label: Tag::new("secret").unwrap(),
+        count: 1,
+    };
+    assert_eq!(received.masked, Some(vec![secret]));
+    let record = query::feedback(core, received.feedback).await.unwrap().unwrap();
+    assert_eq!(record.content.unwrap().body, "رقمي [secret]");
 }

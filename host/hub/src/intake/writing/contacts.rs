@@ -10,9 +10,20 @@ use crate::keys;
 use crate::rows;
 
 impl Writing<'_> {
+    /// The contact behind a draft of a new item.
+    pub(super) fn contact_of(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
+        match self.known_contact(draft) {
+            Some(contact) => {
+                self.guard_unerased(contact);
+                Ok(contact)
+            }
+            None => self.new_contact(actor, draft),
+        }
+    }
+
     /// The contact behind a draft, if it is known already and something can be sealed for it. Where not, a new one takes
     /// its place: what somebody says for the first time must not be lost because of a row of the hub.
-    pub(super) fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
+    fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
         let hash = identity(self.core, draft)?;
         if let Some(contact) = self.met.get(&hash) {
             return Some(*contact);
@@ -47,7 +58,7 @@ impl Writing<'_> {
     }
 
     /// A new contact behind a draft, with a key of its own.
-    pub(super) fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
+    fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
         let hash = identity(self.core, draft);
         let contact = ContactId(self.core.ids.next());
         let (key, sealed) = self.core.vault.new_contact_key(contact)?;

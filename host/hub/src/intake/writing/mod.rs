@@ -6,13 +6,13 @@ mod damage;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mihwar_model::{
-    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactId, Draft, Event, EventBody, FeedbackId, Received,
-    Time, Withdrawn,
+    Actor, AttachmentBytes, AttachmentContent, AttachmentId, ContactId, Draft, EnrichmentFailed, Event, EventBody,
+    FeedbackId, Received, Time, Withdrawn,
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
 use super::known::{Known, seen_keys, unchanged};
-use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, facts};
+use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, Redaction, facts};
 use crate::content;
 use crate::core::Core;
 use crate::fault::Fault;
@@ -42,6 +42,9 @@ pub(super) struct Writing<'a> {
     /// Files that must go once the batch is there.
     pub(super) doomed: Vec<AttachmentId>,
 }
+
+/// A draft with the files that came with it, and with what was masked in it.
+type Given<'a> = (&'a Draft, &'a Files, &'a Redaction);
 
 /// A row of an item, as this transaction leaves it.
 enum Place {
@@ -87,7 +90,11 @@ impl<'a> Writing<'a> {
             return Ok(Some(Intake::Refused { problems }));
         }
         let result = match arriving.arrival {
-            Arrival::Draft { draft, files } => Some(self.upsert(arriving, draft, files)?),
+            Arrival::Draft {
+                draft,
+                files,
+                redaction,
+            } => Some(self.upsert(arriving, (draft, files, redaction))?),
             Arrival::Withdrawal { external_id } => self.withdraw(arriving, external_id)?,
         };
         if let Some(Intake::Damaged { problem }) = &result
@@ -98,36 +105,21 @@ impl<'a> Writing<'a> {
         Ok(result)
     }
 
-    fn upsert(&mut self, by: Arriving<'_>, draft: &Draft, files: &Files) -> Result<Intake, Fault> {
-        let vault = &self.core.vault;
-        let mark = vault.revision_mark(draft.revision.as_deref());
-        let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
+    fn upsert(&mut self, by: Arriving<'_>, given: Given<'_>) -> Result<Intake, Fault> {
+        let (draft, _, redaction) = given;
+        let mark = self.core.vault.revision_mark(draft.revision.as_deref());
         let places = seen_keys(self.core, by.instance, draft);
         let earlier = match places.iter().find_map(|place| self.earlier(place)) {
             Some(Place::Known(place, row)) => Some((place, row)),
             Some(Place::Damaged) => return Ok(damaged_row()),
             None => None,
         };
-        if let Some((_, row)) = &earlier
-            && let Some(index) = row.revisions.iter().position(is_mark)
-        {
-            return Ok(Intake::Duplicate {
-                feedback: row.feedback,
-                revision: count(index + 1),
-            });
-        }
-        if let Some((_, row)) = &earlier
-            && self.known.erased.contains(&row.contact)
-        {
-            tracing::info!(feedback = %row.feedback, "a new revision of what an erased contact said is not taken in");
-            return Ok(Intake::Duplicate {
-                feedback: row.feedback,
-                revision: count(row.revisions.len()),
-            });
-        }
         let is_new = earlier.is_none();
         let (feedback, revision, contact) = match &earlier {
             Some((_, row)) => {
+                if let Some(repeat) = self.repeat(row, mark) {
+                    return Ok(repeat);
+                }
                 self.guard_unerased(row.contact);
                 // Before anything of it is written: else the whole transaction would have to go, and all neighbours with it.
                 if let Some(what) = self.unusable(row.contact) {
@@ -135,19 +127,10 @@ impl<'a> Writing<'a> {
                 }
                 (row.feedback, count(row.revisions.len() + 1), row.contact)
             }
-            None => {
-                let feedback = FeedbackId(self.core.ids.next());
-                let contact = match self.known_contact(draft) {
-                    Some(contact) => {
-                        self.guard_unerased(contact);
-                        contact
-                    }
-                    None => self.new_contact(by.actor, draft)?,
-                };
-                (feedback, 1, contact)
-            }
+            None => (FeedbackId(self.core.ids.next()), 1, self.contact_of(by.actor, draft)?),
         };
-        self.record(by, draft, files, (feedback, revision), contact)?;
+        self.record(by, given, (feedback, revision), contact)?;
+        self.unseen(redaction, (feedback, revision))?;
         let first = SeenRow {
             feedback,
             contact,
@@ -163,6 +146,38 @@ impl<'a> Writing<'a> {
         } else {
             Intake::Revised { feedback, revision }
         })
+    }
+
+    /// The answer to a draft of which nothing is kept: its item is there as it says, or was erased.
+    fn repeat(&self, row: &SeenRow, mark: u64) -> Option<Intake> {
+        let vault = &self.core.vault;
+        let is_mark = |known: &u64| *known == mark || (mark == 0 && *known == vault.former_revision_mark());
+        let revision = match row.revisions.iter().position(is_mark) {
+            Some(index) => index + 1,
+            None if self.known.erased.contains(&row.contact) => {
+                tracing::info!(feedback = %row.feedback, "a new revision of what an erased contact said is not taken in");
+                row.revisions.len()
+            }
+            None => return None,
+        };
+        Some(Intake::Duplicate {
+            feedback: row.feedback,
+            revision: count(revision),
+        })
+    }
+
+    /// Says who could not look at a text that is stored all the same.
+    fn unseen(&mut self, redaction: &Redaction, (feedback, revision): (FeedbackId, u32)) -> Result<(), Fault> {
+        for (instance, code) in &redaction.unseen {
+            let body = EnrichmentFailed {
+                feedback,
+                revision,
+                instance: instance.clone(),
+                code: code.clone(),
+            };
+            self.event(&Actor::Hub, EventBody::EnrichmentFailed(body))?;
+        }
+        Ok(())
     }
 
     /// Takes back every item of this name. What it destroys is an event; a repeat finds nothing and is none. Answers what
@@ -233,8 +248,7 @@ impl<'a> Writing<'a> {
     fn record(
         &mut self,
         by: Arriving<'_>,
-        draft: &Draft,
-        files: &Files,
+        (draft, files, redaction): Given<'_>,
         (feedback, revision): (FeedbackId, u32),
         contact: ContactId,
     ) -> Result<(), Fault> {
@@ -269,6 +283,7 @@ impl<'a> Writing<'a> {
             call: facts::call(&draft.details),
             body_chars: count(draft.body.chars().count()),
             commitment: commitment(&salt, &plain),
+            masked: Some(redaction.masked().to_vec()).filter(|masked| !masked.is_empty()),
         });
         let place = keys::content(feedback, revision);
         let row = self.sealed_content(&key, &content::place(feedback, revision), &nonce, &plain)?;

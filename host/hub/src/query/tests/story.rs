@@ -80,6 +80,7 @@ fn received(number: i64) -> Received {
         call: None,
         body_chars: 9,
         commitment: [1; 32],
+        masked: None,
     }
 }
 

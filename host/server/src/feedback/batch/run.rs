@@ -311,6 +311,7 @@ fn pause_before_another(fault: &Fault) -> Option<Duration> {
     match fault {
         Fault::Busy { retry_after } => Some((*retry_after).max(BUSY_PAUSE_MIN)),
         Fault::Contended => Some(CONTENDED_PAUSE),
+        Fault::HeldBack { retry_after, .. } => Some(*retry_after),
         _ => None,
     }
 }
@@ -319,6 +320,7 @@ fn pause_before_another(fault: &Fault) -> Option<Duration> {
 mod tests {
     use super::pause_before_another;
     use mihwar_hub::Fault;
+    use mihwar_model::InstanceName;
     use std::time::Duration;
 
     #[test]
@@ -328,6 +330,12 @@ mod tests {
         let retry_after = Duration::ZERO;
         assert!(pause_before_another(&Fault::Busy { retry_after }) > Some(Duration::ZERO));
         assert!(pause_before_another(&Fault::Contended) > Some(Duration::ZERO));
+        let held = Fault::HeldBack {
+            instance: InstanceName::new("redact").unwrap(),
+            code: "limit-time".into(),
+            retry_after: Duration::from_secs(5),
+        };
+        assert_eq!(pause_before_another(&held), Some(Duration::from_secs(5)));
         // Sending it again could write it twice.
         assert_eq!(pause_before_another(&Fault::Unknown), None);
         assert_eq!(pause_before_another(&Fault::TooLarge("كبير".into())), None);
