@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mihwar_ledger::{Consistency, Receipt};
 use mihwar_model::{Actor, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
 };
 use crate::rebuild::{self, RebuildReport};
+use crate::receipt::{self, ProofRefusal};
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
 use crate::verification::{self, VerifyReport};
@@ -204,6 +206,27 @@ impl Hub {
     pub async fn checkpoint(&self) -> Result<String, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
         ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await
+    }
+
+    /// Proves that a piece of feedback, and everything that the ledger tells of it, is in the ledger: in the checkpoint of
+    /// `size` entries, which must have been signed, or in the present head, which is signed for it. Holds facts and no
+    /// personal content.
+    ///
+    /// # Errors
+    /// Says why there is no such proof.
+    pub async fn receipt(&self, feedback: FeedbackId, size: Option<u64>) -> Result<Receipt, ProofRefusal> {
+        let origin = self.shared.config().ledger.origin.clone();
+        receipt::receipt(&self.shared.core, &self.shared.signer, &origin, feedback, size).await
+    }
+
+    /// Proves that the checkpoint of `to` entries (left out: the present head, which is signed for it) only appended to the
+    /// one of `from` entries. Both sizes must have been signed.
+    ///
+    /// # Errors
+    /// Says why there is no such proof.
+    pub async fn consistency(&self, from: u64, to: Option<u64>) -> Result<Consistency, ProofRefusal> {
+        let origin = self.shared.config().ledger.origin.clone();
+        receipt::consistency(&self.shared.core, &self.shared.signer, &origin, from, to).await
     }
 
     /// The public key that checkpoints verify with, in the text form of signed notes.

@@ -47,11 +47,18 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
 
 /// Signs the present head and keeps the note.
 pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Result<String, Fault> {
+    let (_, note) = sign_head(core, signer, origin).await?;
+    Ok(note)
+}
+
+/// As [`checkpoint`], with the view whose head it is.
+pub(crate) async fn sign_head(core: &Core, signer: &Signer, origin: &str) -> Result<(Box<dyn View>, String), Fault> {
     let view = core.store.view().await?;
     let tree = view.tree();
     let key = keys::checkpoint(tree.size());
     if let Some(known) = view.get(&key).await? {
-        return Ok(String::from_utf8_lossy(&known.bytes).into_owned());
+        let note = String::from_utf8_lossy(&known.bytes).into_owned();
+        return Ok((view, note));
     }
     let checkpoint = Checkpoint {
         origin: origin.to_owned(),
@@ -68,7 +75,7 @@ pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Re
         ..Batch::default()
     })
     .await?;
-    Ok(note)
+    Ok((view, note))
 }
 
 /// Signs the ledger again and again while it grows.

@@ -40,6 +40,7 @@ mod poll;
 mod projection;
 mod query;
 mod rebuild;
+mod receipt;
 mod right_of_way;
 mod routing;
 mod rows;
@@ -82,6 +83,7 @@ pub use query::{
     DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
 };
 pub use rebuild::{ModelReport, RebuildReport};
+pub use receipt::ProofRefusal;
 pub use routing::RuleSet;
 pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
