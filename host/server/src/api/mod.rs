@@ -10,6 +10,7 @@ pub(crate) mod inbound;
 pub(crate) mod ledger;
 pub(crate) mod overview;
 pub(crate) mod plugins;
+pub(crate) mod proofs;
 pub(crate) mod store;
 pub(crate) mod tokens;
 
@@ -49,6 +50,9 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(overview::get_overview))
         .routes(routes!(ledger::get_checkpoint))
+        .routes(routes!(proofs::get_receipt))
+        .routes(routes!(proofs::get_receipt_page))
+        .routes(routes!(proofs::get_consistency))
         .routes(routes!(tokens::create_token, tokens::list_tokens))
         .routes(routes!(tokens::revoke_token))
 }
