@@ -301,11 +301,49 @@ pub(crate) const fn delivery_query(
 pub(crate) enum Ledger {
     /// Sign the present head and print it: a C2SP checkpoint.
     Head,
-    /// Hash everything again, check every checkpoint and content, make the read models anew and compare.
+    /// Hash everything again, check every checkpoint and content, make the read models anew and compare. With a FILE: check
+    /// that receipt or consistency proof, for which neither the hub nor its data or configuration are needed.
+    #[command(group = clap::ArgGroup::new("outside"))]
     Verify {
+        /// A receipt, or a consistency proof, instead of this hub's ledger.
+        #[arg(group = "outside", requires = "checkpoint")]
+        file: Option<PathBuf>,
+        /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times.
+        #[arg(long, value_name = "FILE", requires = "file")]
+        checkpoint: Vec<PathBuf>,
+        /// The ledger's verifier key, or a file that holds it, from a source that you trust. Left out, the file's (or this
+        /// hub's) own word is taken for it.
+        #[arg(long, value_name = "KEY", requires = "outside")]
+        key: Option<String>,
+        /// What connects the receipt's checkpoint with the one that you trust.
+        #[arg(long, value_name = "FILE", requires = "file")]
+        consistency: Option<PathBuf>,
+        /// Also compare this hub's ledger with the checkpoints that were kept outside in this file.
+        #[arg(long, value_name = "FILE", group = "outside")]
+        witness: Option<PathBuf>,
         /// Only the ledger: entries, tree, tiles, checkpoints.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "file")]
         quick: bool,
+    },
+    /// Write a receipt, which proves that a piece of feedback is in the ledger: receipt.json and, for people, receipt.html.
+    /// With --from: consistency.json, which proves that a later checkpoint only appended to an earlier one.
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Prove {
+        /// The feedback's id.
+        #[arg(group = "what")]
+        feedback: Option<String>,
+        /// Prove it for the checkpoint of so many entries; left out: for the ledger as it is now.
+        #[arg(long, value_name = "ENTRIES", requires = "feedback")]
+        size: Option<u64>,
+        /// Connect two checkpoints instead: entries of the older one.
+        #[arg(long, value_name = "ENTRIES", group = "what")]
+        from: Option<u64>,
+        /// … and of the newer one; left out: the ledger as it is now.
+        #[arg(long, value_name = "ENTRIES", requires = "from")]
+        to: Option<u64>,
+        /// The folder to write to. Files that are there already are not touched.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
 }
 
@@ -380,6 +418,24 @@ mod tests {
             &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
             &["mihwar", "restore"],
             &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
+            &["mihwar", "ledger", "prove"],
+            &["mihwar", "ledger", "prove", "0199", "--from", "3"],
+            &["mihwar", "ledger", "prove", "--from", "3", "--size", "4"],
+            &["mihwar", "ledger", "prove", "0199", "--to", "4"],
+            &["mihwar", "ledger", "verify", "إيصال.json"],
+            &["mihwar", "ledger", "verify", "--checkpoint", "نقطة.txt"],
+            &["mihwar", "ledger", "verify", "--key", "k"],
+            &[
+                "mihwar",
+                "ledger",
+                "verify",
+                "r.json",
+                "--checkpoint",
+                "c",
+                "--witness",
+                "w",
+            ],
+            &["mihwar", "ledger", "verify", "r.json", "--checkpoint", "c", "--quick"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");
@@ -389,6 +445,28 @@ mod tests {
             &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
             &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
+            &["mihwar", "ledger", "prove", "0199", "--size", "4", "--out", "إيصالات"],
+            &["mihwar", "ledger", "prove", "--from", "3", "--to", "4"],
+            &[
+                "mihwar",
+                "ledger",
+                "verify",
+                "--quick",
+                "--witness",
+                "شاهد.txt",
+                "--key",
+                "k",
+            ],
+            &[
+                "mihwar",
+                "ledger",
+                "verify",
+                "إيصال.json",
+                "--checkpoint",
+                "a",
+                "--checkpoint",
+                "b",
+            ],
         ] {
             assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
         }

@@ -21,7 +21,7 @@ use crate::rebuild::{self, RebuildReport};
 use crate::receipt::{self, ProofRefusal};
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
-use crate::verification::{self, VerifyReport};
+use crate::verification::{self, VerifyReport, WitnessedHead};
 use crate::walk::StageProgress;
 
 impl Hub {
@@ -240,17 +240,33 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read. What does not fit stands in the report.
     pub async fn verify(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
-        let origin = self.shared.config().ledger.origin.clone();
-        verification::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
+        self.verify_against(Vec::new(), progress).await
     }
 
-    /// Checks the ledger alone: entries, tree, tiles, checkpoints.
+    /// As [`Hub::verify`], and compares with checkpoints that were kept outside of the hub.
     ///
     /// # Errors
     /// As [`Hub::verify`].
-    pub async fn verify_ledger(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
+    pub async fn verify_against(
+        &self,
+        heads: Vec<WitnessedHead>,
+        progress: mpsc::Sender<StageProgress>,
+    ) -> Result<VerifyReport, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
-        verification::verify_ledger(&self.shared.core, &self.shared.signer, &origin, progress).await
+        verification::verify(&self.shared.core, &self.shared.signer, &origin, heads, progress).await
+    }
+
+    /// Checks the ledger alone: entries, tree, tiles, checkpoints, and those that were kept outside of the hub.
+    ///
+    /// # Errors
+    /// As [`Hub::verify`].
+    pub async fn verify_ledger(
+        &self,
+        heads: Vec<WitnessedHead>,
+        progress: mpsc::Sender<StageProgress>,
+    ) -> Result<VerifyReport, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        verification::verify_ledger(&self.shared.core, &self.shared.signer, &origin, heads, progress).await
     }
 
     /// Makes every read model anew from the ledger, compares it with what is there, and puts right what differs. For a

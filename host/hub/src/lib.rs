@@ -89,5 +89,5 @@ pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;
-pub use verification::VerifyReport;
+pub use verification::{VerifyReport, WitnessedHead};
 pub use walk::{StageProgress, StageTime};

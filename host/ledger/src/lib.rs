@@ -18,6 +18,7 @@ mod receipt;
 mod tile;
 mod tile_address;
 mod verify;
+mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};
@@ -31,3 +32,4 @@ pub use receipt::{Inclusion, MAX_RECEIPT_ENTRIES, RECEIPT_FORMAT, Receipt};
 pub use tile::{TILE_WIDTH, TileId, TileSet};
 pub use tile_address::TileAddress;
 pub use verify::{VerifyError, verify_consistency, verify_inclusion};
+pub use witness::{Piece, notes_in};

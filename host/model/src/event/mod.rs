@@ -10,7 +10,7 @@ mod pinned;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::{InstanceName, Time, TokenId};
+use crate::{FeedbackId, InstanceName, Time, TokenId};
 
 pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
 pub use feedback::{
@@ -123,6 +123,31 @@ pub enum EventBody {
     InboundReplayed(#[n(0)] InboundReplayed),
 }
 
+impl EventBody {
+    /// The piece of feedback that it tells of, if it tells of one.
+    #[must_use]
+    pub const fn feedback(&self) -> Option<FeedbackId> {
+        match self {
+            Self::Received(event) => Some(event.feedback),
+            Self::Enriched(event) => Some(event.feedback),
+            Self::EnrichmentFailed(event) => Some(event.feedback),
+            Self::Routed(event) => Some(event.feedback),
+            Self::Delivered(event) => Some(event.feedback),
+            Self::DeliveryFailed(event) => Some(event.feedback),
+            Self::DeliverySkipped(event) => Some(event.feedback),
+            Self::DeliveryDeadLettered(event) => Some(event.feedback),
+            Self::DeliveryReplayed(event) => Some(event.feedback),
+            Self::Withdrawn(event) => Some(event.feedback),
+            Self::ContactCreated(_)
+            | Self::InboundDeadLettered(_)
+            | Self::InstanceConfigured(_)
+            | Self::TokenCreated(_)
+            | Self::TokenRevoked(_)
+            | Self::InboundReplayed(_) => None,
+        }
+    }
+}
+
 fn as_hex<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Hex(bytes))
 }
@@ -180,6 +205,7 @@ mod tests {
     #[test]
     fn an_event_is_the_same_after_its_bytes() {
         let event = received();
+        assert_eq!(event.body.feedback(), Some(FeedbackId::from_bytes([7; 16])));
         let bytes = event.to_bytes().unwrap();
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert!(bytes.len() < 220, "{} bytes", bytes.len());
