@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mihwar_ledger::{Consistency, Receipt};
+use mihwar_ledger::{Consistency, Hash, Receipt, TileId};
 use mihwar_model::{Actor, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
 use tokio::sync::mpsc;
 
@@ -206,6 +206,32 @@ impl Hub {
     pub async fn checkpoint(&self) -> Result<String, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
         ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await
+    }
+
+    /// The newest checkpoint that was signed. Nothing is written for it, unless there is none yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn newest_checkpoint(&self) -> Result<String, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        ledger::newest_checkpoint(&self.shared.core, &self.shared.signer, &origin).await
+    }
+
+    /// The hashes of a tile of the ledger's tree: 256, fewer for one that is not full, none for one not begun.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ledger_tile(&self, id: TileId) -> Result<Vec<Hash>, Fault> {
+        let view = self.shared.core.store.view().await?;
+        Ok(view.tile(id).await?)
+    }
+
+    /// Entries of the ledger from `first` on, as they were hashed: as many as there are, at most `count`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ledger_entries(&self, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Fault> {
+        ledger::entries(&self.shared.core, first, count).await
     }
 
     /// Proves that a piece of feedback, and everything that the ledger tells of it, is in the ledger: in the checkpoint of

@@ -61,7 +61,7 @@ pub use backup::{
 };
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    PluginSource, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+    PluginSource, PublicLedger, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use delivery::ReplaySelection;
 pub use doors::{Disk, Doors};

@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 25] = [
+const AUTHORITY: [(&str, Demand); 28] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -36,6 +36,9 @@ const AUTHORITY: [(&str, Demand); 25] = [
     ("list_plugins", Demand::Token(Scope::FeedbackRead)),
     ("get_overview", Demand::Token(Scope::FeedbackRead)),
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
+    ("get_newest_checkpoint", Demand::Token(Scope::FeedbackRead)),
+    ("get_tile", Demand::Token(Scope::FeedbackRead)),
+    ("get_entries", Demand::Token(Scope::FeedbackRead)),
     ("get_receipt", Demand::Token(Scope::FeedbackRead)),
     ("get_receipt_page", Demand::Token(Scope::FeedbackRead)),
     ("get_consistency", Demand::Token(Scope::FeedbackRead)),

@@ -194,6 +194,20 @@ pub struct LedgerSection {
     pub origin: String,
     /// How often a grown ledger is signed. Default 10 s.
     pub checkpoint_every: Span,
+    /// What of it anybody may read over HTTP without a token. Default `nothing`.
+    pub public: PublicLedger,
+}
+
+/// See [`LedgerSection::public`]. Each one includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicLedger {
+    /// Whoever reads the ledger needs a token that may read feedback.
+    Nothing,
+    /// The newest checkpoint and the tiles: how many entries there are, and hashes.
+    Hashes,
+    /// The entries, too: facts and pseudonymous ids, no words and no names.
+    Entries,
 }
 
 impl Default for LedgerSection {
@@ -201,6 +215,7 @@ impl Default for LedgerSection {
         Self {
             origin: "mihwar.localhost/ledger".into(),
             checkpoint_every: Span(Duration::from_secs(10)),
+            public: PublicLedger::Nothing,
         }
     }
 }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::routing::{RouteSection, RoutingSection, RuleSet};
 
-pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, ServerSection, StorageSection};
+pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, PublicLedger, ServerSection, StorageSection};
 use file::{File, InstanceSection};
 
 /// Prefix of environment variables that stand for config keys.
