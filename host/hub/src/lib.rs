@@ -53,6 +53,7 @@ mod walk;
 #[cfg(test)]
 mod way_tests;
 mod withdrawal;
+mod witness;
 mod workers;
 
 pub use backup::{

@@ -8,7 +8,7 @@ use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
-use super::{InstanceConfig, Retry, SecretSource};
+use super::{InstanceConfig, LedgerSection, Retry, SecretSource};
 use crate::routing::{RouteSection, RoutingSection};
 
 /// The whole file.
@@ -182,40 +182,6 @@ impl Default for EngineSection {
         Self {
             concurrent_calls: 64,
             memory: ByteSize(128 << 20),
-        }
-    }
-}
-
-/// The ledger's checkpoints.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct LedgerSection {
-    /// First line of every checkpoint: a name that is yours alone. Default `mihwar.localhost/ledger`.
-    pub origin: String,
-    /// How often a grown ledger is signed. Default 10 s.
-    pub checkpoint_every: Span,
-    /// What of it anybody may read over HTTP without a token. Default `nothing`.
-    pub public: PublicLedger,
-}
-
-/// See [`LedgerSection::public`]. Each one includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PublicLedger {
-    /// Whoever reads the ledger needs a token that may read feedback.
-    Nothing,
-    /// The newest checkpoint and the tiles: how many entries there are, and hashes.
-    Hashes,
-    /// The entries, too: facts and pseudonymous ids, no words and no names.
-    Entries,
-}
-
-impl Default for LedgerSection {
-    fn default() -> Self {
-        Self {
-            origin: "mihwar.localhost/ledger".into(),
-            checkpoint_every: Span(Duration::from_secs(10)),
-            public: PublicLedger::Nothing,
         }
     }
 }

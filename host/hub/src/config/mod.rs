@@ -2,6 +2,7 @@
 //! Two stages: [`file::File`] is what the admin wrote; [`Config`] is what the hub will do, checked.
 
 mod file;
+mod ledger;
 mod place;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,9 @@ use sha2::{Digest, Sha256};
 
 use crate::routing::{RouteSection, RoutingSection, RuleSet};
 
-pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, PublicLedger, ServerSection, StorageSection};
+pub use file::{EngineSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
+pub use ledger::{LedgerSection, PublicLedger};
 
 /// Prefix of environment variables that stand for config keys.
 pub const VARIABLE_PREFIX: &str = "MIHWAR__";
@@ -285,6 +287,10 @@ impl Config {
         if let Err(error) = mihwar_ledger::Signer::from_seed(&file.ledger.origin, &[0; 32]) {
             problems.add(&["ledger", "origin"], error.to_string());
         }
+        let ledger = file.ledger.resolved(base);
+        for (key, message) in ledger.faults(&data) {
+            problems.add(&["ledger", key], message);
+        }
         if !problems.found.is_empty() {
             return Err(ConfigError {
                 problems: problems.found,
@@ -298,7 +304,7 @@ impl Config {
             server: file.server,
             storage: file.storage,
             engine: file.engine,
-            ledger: file.ledger,
+            ledger,
             log: file.log,
             plugins,
             instances,

@@ -107,3 +107,22 @@ fn pauses_double_up_to_the_longest_and_differ() {
     assert_eq!(retry.pause(60, 0), Duration::from_hours(1));
     assert_eq!(retry.pause(1, u16::MAX), Duration::from_secs(4));
 }
+
+#[test]
+fn a_witness_file_in_the_data_folder_witnesses_nothing_and_is_refused() {
+    let text = |file: &str| format!("[storage]\nfolder = \"../بيانات\"\n[ledger]\nwitness-file = \"{file}\"\n");
+    for inside in ["../بيانات/w.txt", "../x/../بيانات/أرشيف/w.txt", "./../بيانات"] {
+        let error = parse(&text(inside), &[]).unwrap_err();
+        assert!(
+            error.starts_with("config/mihwar.toml:4: ledger.witness-file: must lie outside"),
+            "{inside}: {error}"
+        );
+    }
+    for outside in ["w.txt", "../بيانات-2/w.txt", "/mnt/شاهد/w.txt"] {
+        let config = parse(&text(outside), &[]).unwrap();
+        assert_eq!(config.ledger.witness_file, Some(Path::new("config").join(outside)));
+    }
+    let never = parse("[ledger]\nwitness-every = \"0s\"\n", &[]).unwrap_err();
+    assert!(never.contains("ledger.witness-every"), "{never}");
+    assert!(parse("[ledger]\npublic = \"all\"\n", &[]).is_err());
+}
