@@ -35,30 +35,30 @@ struct Wire {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// A checkpoint is not signed by the key, or no checkpoint.
-    #[error("the {which} checkpoint does not verify: {source}")]
+    #[error("the {which} checkpoint does not verify: {why}")]
     Checkpoint {
         /// Which of the document's checkpoints.
         which: &'static str,
         /// What is wrong with it.
-        source: CheckpointError,
+        why: CheckpointError,
     },
     /// An entry is not in the tree that was signed.
-    #[error("entry {index} is not in the ledger that the checkpoint speaks of: {source}")]
+    #[error("entry {index} is not in the ledger that the checkpoint speaks of: {why}")]
     Entry {
         /// The entry's place in the ledger, from 0.
         index: u64,
         /// Where the proof fails.
-        source: VerifyError,
+        why: VerifyError,
     },
     /// The newer tree did not grow out of the older one.
-    #[error("the ledger of {new} entries did not grow out of the one of {old}: {source}")]
+    #[error("the ledger of {new} entries did not grow out of the one of {old}: {why}")]
     Growth {
         /// Entries of the older tree.
         old: u64,
         /// Entries of the newer tree.
         new: u64,
         /// Where the proof fails.
-        source: VerifyError,
+        why: VerifyError,
     },
     /// Checkpoints of different ledgers.
     #[error("one checkpoint is of the ledger {one:?} and the other of {other:?}")]
@@ -137,11 +137,11 @@ impl Consistency {
     pub fn verify(&self, key: &VerifyingKey) -> Result<(Checkpoint, Checkpoint), EvidenceError> {
         let old = open("older", &self.old, key)?;
         let new = open("newer", &self.new, key)?;
-        verify_consistency(old.size, new.size, &old.root, &new.root, &self.proof).map_err(|source| {
+        verify_consistency(old.size, new.size, &old.root, &new.root, &self.proof).map_err(|why| {
             EvidenceError::Growth {
                 old: old.size,
                 new: new.size,
-                source,
+                why,
             }
         })?;
         Ok((old, new))
@@ -153,7 +153,7 @@ pub(crate) fn open(which: &'static str, note: &SignedNote, key: &VerifyingKey) -
     let opened = Checkpoint::open(&note.to_string(), key.name(), key);
     opened
         .map(|(checkpoint, _)| checkpoint)
-        .map_err(|source| EvidenceError::Checkpoint { which, source })
+        .map_err(|why| EvidenceError::Checkpoint { which, why })
 }
 
 /// Checks that two checkpoints, both of them verified, are of one history: they are the same, or `bridge`, which was

@@ -148,9 +148,9 @@ impl Receipt {
         for entry in &self.entries {
             let leaf = leaf_hash(&entry.event);
             verify_inclusion(&leaf, entry.index, checkpoint.size, &entry.audit_path, &checkpoint.root).map_err(
-                |source| EvidenceError::Entry {
+                |why| EvidenceError::Entry {
                     index: entry.index,
-                    source,
+                    why,
                 },
             )?;
         }

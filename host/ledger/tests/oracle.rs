@@ -54,7 +54,7 @@ struct Ledger {
 impl Ledger {
     fn of(size: usize) -> Self {
         assert!(size <= TILE_WIDTH * TILE_WIDTH);
-        let leaf = |number| leaf_hash(format!("ملاحظة {number}").as_bytes());
+        let leaf = |number: usize| leaf_hash(format!("ملاحظة {number}").as_bytes());
         let leaves: Vec<Hash> = (0..size).map(leaf).collect();
         let mut tiles = TileSet::new();
         let mut level_one = Vec::new();

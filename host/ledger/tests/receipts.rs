@@ -34,7 +34,7 @@ impl Ledger {
     }
 
     fn numbered(count: usize) -> Self {
-        let event = |number| format!("شكوى رقم {number}").into_bytes();
+        let event = |number: usize| format!("شكوى رقم {number}").into_bytes();
         Self::of((0..count).map(event).collect())
     }
 

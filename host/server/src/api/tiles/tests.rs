@@ -43,7 +43,7 @@ async fn bytes(bench: &Bench, path: &str) -> Vec<u8> {
 }
 
 async fn say(bench: &Bench, count: usize) {
-    let draft = |number| Draft {
+    let draft = |number: usize| Draft {
         external_id: Some(format!("r-{number}")),
         body: format!("الطلب رقم {number} لم يصل"),
         ..Draft::new(Channel::new(Tag::new("form").unwrap()))
