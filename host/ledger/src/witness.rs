@@ -46,7 +46,8 @@ pub fn notes_in(text: &str) -> Vec<Piece> {
 fn groups(text: &str) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut goes_on = false;
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in text.split('\n').enumerate() {
+        let line = line.trim_end_matches('\r');
         if line.is_empty() {
             goes_on = false;
             continue;
