@@ -112,7 +112,7 @@ fn receipt(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
         let held = held(path, &key, &[own.size])?;
         receipt
             .verify_against(&key, &held, bridge.as_ref())
-            .map_err(|error| with_advice(error, &held, own.size))
+            .map_err(|error| with_advice(&error, &held, own.size))
             .with_context(|| shown(path))?;
         checkpoints.push(Held {
             file: shown(path),
@@ -232,7 +232,7 @@ fn read_consistency(path: &Path) -> anyhow::Result<Consistency> {
     Consistency::from_json(&read(path)?).with_context(|| shown(path))
 }
 
-fn with_advice(error: EvidenceError, held: &Checkpoint, own: u64) -> anyhow::Error {
+fn with_advice(error: &EvidenceError, held: &Checkpoint, own: u64) -> anyhow::Error {
     let advice = matches!(error, EvidenceError::Unconnected { .. }).then(|| {
         let (from, to) = (held.size.min(own), held.size.max(own));
         format!("; where the hub is: mihwar ledger prove --from {from} --to {to}, then here: --consistency FILE")
