@@ -308,11 +308,49 @@ pub(crate) const fn delivery_query(
 pub(crate) enum Ledger {
     /// Sign the present head and print it: a C2SP checkpoint.
     Head,
-    /// Hash everything again, check every checkpoint and content, make the read models anew and compare.
+    /// Hash everything again, check every checkpoint and content, make the read models anew and compare. With a FILE: check
+    /// that receipt or consistency proof, for which neither the hub nor its data or configuration are needed.
+    #[command(group = clap::ArgGroup::new("outside"))]
     Verify {
+        /// A receipt, or a consistency proof, instead of this hub's ledger.
+        #[arg(group = "outside", requires = "checkpoint")]
+        file: Option<PathBuf>,
+        /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times.
+        #[arg(long, value_name = "FILE", requires = "file")]
+        checkpoint: Vec<PathBuf>,
+        /// The ledger's verifier key, or a file that holds it, from a source that you trust. Left out, the file's (or this
+        /// hub's) own word is taken for it.
+        #[arg(long, value_name = "KEY", requires = "outside")]
+        key: Option<String>,
+        /// What connects the receipt's checkpoint with the one that you trust.
+        #[arg(long, value_name = "FILE", requires = "file")]
+        consistency: Option<PathBuf>,
+        /// Also compare this hub's ledger with the checkpoints that were kept outside in this file.
+        #[arg(long, value_name = "FILE", group = "outside")]
+        witness: Option<PathBuf>,
         /// Only the ledger: entries, tree, tiles, checkpoints.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "file")]
         quick: bool,
+    },
+    /// Write a receipt, which proves that a piece of feedback is in the ledger: receipt.json and, for people, receipt.html.
+    /// With --from: consistency.json, which proves that a later checkpoint only appended to an earlier one.
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Prove {
+        /// The feedback's id.
+        #[arg(group = "what")]
+        feedback: Option<String>,
+        /// Prove it for the checkpoint of so many entries; left out: for the ledger as it is now.
+        #[arg(long, value_name = "ENTRIES", requires = "feedback")]
+        size: Option<u64>,
+        /// Connect two checkpoints instead: entries of the older one.
+        #[arg(long, value_name = "ENTRIES", group = "what")]
+        from: Option<u64>,
+        /// … and of the newer one; left out: the ledger as it is now.
+        #[arg(long, value_name = "ENTRIES", requires = "from")]
+        to: Option<u64>,
+        /// The folder to write to. Files that are there already are not touched.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
 }
 
@@ -376,48 +414,69 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    fn is_wrong_use(words: &[&str]) {
+        let words = [&["mihwar"][..], words].concat();
+        let error = Args::try_parse_from(&words).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{words:?}");
+    }
+
+    fn is_right_use(words: &[&str]) {
+        let words = [&["mihwar"][..], words].concat();
+        assert!(Args::try_parse_from(&words).is_ok(), "{words:?}");
+    }
+
     #[test]
     fn wrong_use_ends_with_status_two() {
         for words in [
-            &["mihwar", "delivery", "replay"][..],
-            &["mihwar", "import", "form"],
-            &["mihwar", "feedback", "list", "--score-min", "3"],
-            &["mihwar", "backup"],
-            &["mihwar", "backup", "verify"],
-            &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
-            &["mihwar", "restore"],
-            &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
-            &["mihwar", "contact", "erase", "tel:+966501234567"],
-            &["mihwar", "contact", "export", "tel:+966501234567", "--language", "fr"],
+            &["delivery", "replay"][..],
+            &["import", "form"],
+            &["feedback", "list", "--score-min", "3"],
+            &["backup"],
+            &["backup", "verify"],
+            &["backup", "verify", "نسخة.mbk", "--master-key", "k"],
+            &["restore"],
+            &["delivery", "replay", "--all", "--department", "مبيعات"],
+            &["contact", "erase", "tel:+966501234567"],
+            &["contact", "export", "tel:+966501234567", "--language", "fr"],
         ] {
-            let error = Args::try_parse_from(words).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{words:?}");
+            is_wrong_use(words);
+        }
+        let (who, why) = ("tel:+966501234567", "طلب-صاحبها");
+        for words in [
+            &["feedback", "list", "--text", "تأخر", "--json"][..],
+            &["backup", "نسخة.mbk", "--since", "أمس.mbk"],
+            &["backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
+            &["restore", "أمس.mbk", "--without-tokens"],
+            &["contact", "erase", who, "--reason", why],
+            &["contact", "export", who, "--language", "ar", "-o", "ملف"],
+        ] {
+            is_right_use(words);
+        }
+    }
+
+    #[test]
+    fn a_proof_is_asked_for_in_one_way_at_a_time() {
+        let file = "إيصال.json";
+        for words in [
+            &["prove"][..],
+            &["prove", "0199", "--from", "3"],
+            &["prove", "--from", "3", "--size", "4"],
+            &["prove", "0199", "--to", "4"],
+            &["verify", file],
+            &["verify", "--checkpoint", "نقطة.txt"],
+            &["verify", "--key", "k"],
+            &["verify", "r.json", "--checkpoint", "c", "--witness", "w"],
+            &["verify", "r.json", "--checkpoint", "c", "--quick"],
+        ] {
+            is_wrong_use(&[&["ledger"][..], words].concat());
         }
         for words in [
-            &["mihwar", "feedback", "list", "--text", "تأخر", "--json"][..],
-            &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
-            &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
-            &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
-            &[
-                "mihwar",
-                "contact",
-                "erase",
-                "tel:+966501234567",
-                "--reason",
-                "طلب-صاحبها",
-            ],
-            &[
-                "mihwar",
-                "contact",
-                "export",
-                "tel:+966501234567",
-                "--language",
-                "ar",
-                "-o",
-                "ملف",
-            ],
+            &["prove", "0199", "--size", "4", "--out", "إيصالات"][..],
+            &["prove", "--from", "3", "--to", "4"],
+            &["verify", "--quick", "--witness", "شاهد.txt", "--key", "k"],
+            &["verify", file, "--checkpoint", "a", "--checkpoint", "b"],
         ] {
-            assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
+            is_right_use(&[&["ledger"][..], words].concat());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mihwar_ledger::{Consistency, Hash, Receipt, TileId};
 use mihwar_model::{Actor, Draft, FeedbackId, InboundId, InstanceName, Time, TokenId};
 use tokio::sync::mpsc;
 
@@ -18,9 +19,10 @@ use crate::query::{
     self, DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
 };
 use crate::rebuild::{self, RebuildReport};
+use crate::receipt::{self, ProofRefusal};
 use crate::rows::DeliveryRecord;
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
-use crate::verification::{self, VerifyReport};
+use crate::verification::{self, VerifyReport, WitnessedHead};
 use crate::walk::StageProgress;
 
 impl Hub {
@@ -219,6 +221,53 @@ impl Hub {
         ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await
     }
 
+    /// The newest checkpoint that was signed. Nothing is written for it, unless there is none yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn newest_checkpoint(&self) -> Result<String, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        ledger::newest_checkpoint(&self.shared.core, &self.shared.signer, &origin).await
+    }
+
+    /// The hashes of a tile of the ledger's tree: 256, fewer for one that is not full, none for one not begun.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ledger_tile(&self, id: TileId) -> Result<Vec<Hash>, Fault> {
+        let view = self.shared.core.store.view().await?;
+        Ok(view.tile(id).await?)
+    }
+
+    /// Entries of the ledger from `first` on, as they were hashed: as many as there are, at most `count`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ledger_entries(&self, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Fault> {
+        ledger::entries(&self.shared.core, first, count).await
+    }
+
+    /// Proves that a piece of feedback, and everything that the ledger tells of it, is in the ledger: in the checkpoint of
+    /// `size` entries, which must have been signed, or in the present head, which is signed for it. Holds facts and no
+    /// personal content.
+    ///
+    /// # Errors
+    /// Says why there is no such proof.
+    pub async fn receipt(&self, feedback: FeedbackId, size: Option<u64>) -> Result<Receipt, ProofRefusal> {
+        let origin = self.shared.config().ledger.origin.clone();
+        receipt::receipt(&self.shared.core, &self.shared.signer, &origin, feedback, size).await
+    }
+
+    /// Proves that the checkpoint of `to` entries (left out: the present head, which is signed for it) only appended to the
+    /// one of `from` entries. Both sizes must have been signed.
+    ///
+    /// # Errors
+    /// Says why there is no such proof.
+    pub async fn consistency(&self, from: u64, to: Option<u64>) -> Result<Consistency, ProofRefusal> {
+        let origin = self.shared.config().ledger.origin.clone();
+        receipt::consistency(&self.shared.core, &self.shared.signer, &origin, from, to).await
+    }
+
     /// The public key that checkpoints verify with, in the text form of signed notes.
     #[must_use]
     pub fn verifier_key(&self) -> String {
@@ -230,17 +279,33 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read. What does not fit stands in the report.
     pub async fn verify(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
-        let origin = self.shared.config().ledger.origin.clone();
-        verification::verify(&self.shared.core, &self.shared.signer, &origin, progress).await
+        self.verify_against(Vec::new(), progress).await
     }
 
-    /// Checks the ledger alone: entries, tree, tiles, checkpoints.
+    /// As [`Hub::verify`], and compares with checkpoints that were kept outside of the hub.
     ///
     /// # Errors
     /// As [`Hub::verify`].
-    pub async fn verify_ledger(&self, progress: mpsc::Sender<StageProgress>) -> Result<VerifyReport, Fault> {
+    pub async fn verify_against(
+        &self,
+        heads: Vec<WitnessedHead>,
+        progress: mpsc::Sender<StageProgress>,
+    ) -> Result<VerifyReport, Fault> {
         let origin = self.shared.config().ledger.origin.clone();
-        verification::verify_ledger(&self.shared.core, &self.shared.signer, &origin, progress).await
+        verification::verify(&self.shared.core, &self.shared.signer, &origin, heads, progress).await
+    }
+
+    /// Checks the ledger alone: entries, tree, tiles, checkpoints, and those that were kept outside of the hub.
+    ///
+    /// # Errors
+    /// As [`Hub::verify`].
+    pub async fn verify_ledger(
+        &self,
+        heads: Vec<WitnessedHead>,
+        progress: mpsc::Sender<StageProgress>,
+    ) -> Result<VerifyReport, Fault> {
+        let origin = self.shared.config().ledger.origin.clone();
+        verification::verify_ledger(&self.shared.core, &self.shared.signer, &origin, heads, progress).await
     }
 
     /// Makes every read model anew from the ledger, compares it with what is there, and puts right what differs. For a

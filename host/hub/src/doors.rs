@@ -11,6 +11,8 @@ use mihwar_model::{Clock, OsRandomness, Randomness, SystemClock};
 use mihwar_sandbox::{CheckedNetwork, Engine, Transport};
 use mihwar_store::{BlobError, BlobFolder, RedbSettings, RedbStore, Store, StoreError};
 
+use crate::witness;
+
 /// The doors to the world: time, randomness (and with both of them ids), disk and network.
 #[derive(Clone)]
 pub struct Doors {
@@ -78,6 +80,14 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     async fn plugin(&self, file: &Path) -> io::Result<Vec<u8>>;
+
+    /// Adds a checkpoint at the end of a file outside of the data folder, durably, unless it is the last one there.
+    ///
+    /// # Errors
+    /// What the system says; a disk without such files says that it has none.
+    async fn keep(&self, _file: &Path, _note: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 async fn opened(
@@ -114,5 +124,12 @@ impl Disk for Folder {
 
     async fn plugin(&self, file: &Path) -> io::Result<Vec<u8>> {
         tokio::fs::read(file).await
+    }
+
+    async fn keep(&self, file: &Path, note: &str) -> io::Result<()> {
+        let (file, note) = (file.to_owned(), note.to_owned());
+        tokio::task::spawn_blocking(move || witness::append(&file, &note))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }

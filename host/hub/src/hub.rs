@@ -103,8 +103,10 @@ pub struct ReloadReport {
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) engine: Engine,
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) signer: Arc<Signer>,
+    /// Why the ledger's head was not kept outside the last time; `None` when it was.
+    pub(crate) unwitnessed: Mutex<Option<String>>,
     /// Taken while a backup is made: one at a time, since each keeps the store from using space again.
     pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
     config: RwLock<Arc<Config>>,
@@ -211,6 +213,7 @@ impl Hub {
             engine,
             disk,
             signer,
+            unwitnessed: Mutex::default(),
             backups: Arc::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mihwar_ledger::{Checkpoint, Signer};
 use mihwar_model::{Event, EventBody, Route, Time};
-use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, View};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, Key, Order, View};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -47,11 +47,18 @@ pub(crate) async fn signer(core: &Core, origin: &str) -> Result<Signer, Fault> {
 
 /// Signs the present head and keeps the note.
 pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Result<String, Fault> {
+    let (_, note) = sign_head(core, signer, origin).await?;
+    Ok(note)
+}
+
+/// As [`checkpoint`], with the view whose head it is.
+pub(crate) async fn sign_head(core: &Core, signer: &Signer, origin: &str) -> Result<(Box<dyn View>, String), Fault> {
     let view = core.store.view().await?;
     let tree = view.tree();
     let key = keys::checkpoint(tree.size());
     if let Some(known) = view.get(&key).await? {
-        return Ok(String::from_utf8_lossy(&known.bytes).into_owned());
+        let note = String::from_utf8_lossy(&known.bytes).into_owned();
+        return Ok((view, note));
     }
     let checkpoint = Checkpoint {
         origin: origin.to_owned(),
@@ -68,7 +75,32 @@ pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Re
         ..Batch::default()
     })
     .await?;
-    Ok(note)
+    Ok((view, note))
+}
+
+/// The newest checkpoint that was signed; only where there is none yet, one is made.
+pub(crate) async fn newest_checkpoint(core: &Core, signer: &Signer, origin: &str) -> Result<String, Fault> {
+    let view = core.store.view().await?;
+    let last = view.scan(keys::all(keys::CHECKPOINT), Order::Descending, 1).await?;
+    match last.rows.first() {
+        Some(row) => Ok(String::from_utf8_lossy(&row.value.bytes).into_owned()),
+        None => checkpoint(core, signer, origin).await,
+    }
+}
+
+/// Entries from `first` on: as many as there are, at most `count`.
+pub(crate) async fn entries(core: &Core, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Fault> {
+    let view = core.store.view().await?;
+    let mut entries = Vec::new();
+    while entries.len() < count {
+        let from = first.saturating_add(entries.len() as u64);
+        let page = view.journal(from, count - entries.len()).await?;
+        if page.is_empty() {
+            break;
+        }
+        entries.extend(page.into_iter().map(|entry| entry.bytes));
+    }
+    Ok(entries)
 }
 
 /// Signs the ledger again and again while it grows.

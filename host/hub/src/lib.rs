@@ -42,6 +42,7 @@ mod poll;
 mod projection;
 mod query;
 mod rebuild;
+mod receipt;
 mod right_of_way;
 mod routing;
 mod rows;
@@ -55,6 +56,7 @@ mod walk;
 #[cfg(test)]
 mod way_tests;
 mod withdrawal;
+mod witness;
 mod workers;
 
 pub use backup::{
@@ -63,7 +65,8 @@ pub use backup::{
 };
 pub use config::{
     Config, ConfigError, ConfigProblem, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    OnFailure, PluginSource, RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+    OnFailure, PluginSource, PublicLedger, RetentionRule, Retry, SecretSource, ServerSection, StorageSection,
+    VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
 pub use delivery::ReplaySelection;
@@ -87,10 +90,11 @@ pub use query::{
     DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
 };
 pub use rebuild::{ModelReport, RebuildReport};
+pub use receipt::ProofRefusal;
 pub use routing::RuleSet;
 pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;
-pub use verification::VerifyReport;
+pub use verification::{VerifyReport, WitnessedHead};
 pub use walk::{StageProgress, StageTime};

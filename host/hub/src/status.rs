@@ -1,6 +1,7 @@
 //! How the hub is: instances, counts, readiness.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use mihwar_model::{InstanceName, Time};
 use mihwar_sandbox::Capability;
@@ -225,6 +226,7 @@ impl Hub {
             vital: true,
             detail,
         });
+        checks.extend(self.check_witness());
         for running in self.shared.instances().by_name.values() {
             let paused = running.record.counts().paused;
             let held = running.holds_back().then_some(HELD_BACK);
@@ -260,6 +262,20 @@ impl Hub {
             vital: true,
             detail,
         }
+    }
+
+    /// Whether the ledger's head is kept outside, where that is wanted.
+    fn check_witness(&self) -> Option<Check> {
+        self.shared.config().ledger.witness_file.as_ref()?;
+        let failure = self.shared.unwitnessed.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Check {
+            name: "witness file".into(),
+            ok: failure.is_none(),
+            vital: false,
+            detail: failure
+                .clone()
+                .unwrap_or_else(|| "the ledger's head is kept outside".into()),
+        })
     }
 
     async fn check_read_models(&self) -> Check {

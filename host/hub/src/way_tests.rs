@@ -3,10 +3,12 @@
 mod damage;
 mod stops;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
 use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
 use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
@@ -18,7 +20,7 @@ use crate::doors::Doors;
 use crate::fault::Fault;
 use crate::hub::{Hub, OpenError};
 use crate::intake::Intake;
-use crate::{keys, pipeline, projection, query};
+use crate::{keys, pipeline, projection, query, witness};
 
 struct House {
     store: Arc<dyn Store>,
@@ -98,6 +100,70 @@ async fn a_revised_record_is_counted_once_and_routed_revision_by_revision() {
     });
     assert_eq!(routed.collect::<Vec<_>>(), [1, 2]);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+/// Sizes of the checkpoints in a witness file, each of which has to verify.
+fn witnessed(file: &Path, hub: &Hub) -> Vec<u64> {
+    let key: VerifyingKey = hub.verifier_key().parse().unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let notes = notes_in(&text).into_iter().map(|piece| piece.note.unwrap());
+    let sizes = notes.map(|note| Checkpoint::open(&note, key.name(), &key).unwrap().0.size);
+    sizes.collect()
+}
+
+#[tokio::test]
+async fn checkpoints_are_kept_outside_one_for_each_size() {
+    let (house, outside) = (House::new(), tempfile::tempdir().unwrap());
+    let file = outside.path().join("شاهد.txt");
+    let config = format!("[ledger]\nwitness-file = \"{}\"\n", file.display());
+    let hub = house.open(&config).await.unwrap();
+    for id in ["١", "١", "٢"] {
+        accept(&hub, vec![complaint(id, "a", Kind::Complaint)]).await;
+        witness::keep(&hub.shared, &file).await;
+    }
+    let size = house.store.view().await.unwrap().tree().size();
+    let sizes = witnessed(&file, &hub);
+    assert!(
+        sizes.len() == 2 && sizes.is_sorted() && sizes.last() == Some(&size),
+        "{sizes:?}"
+    );
+    let checks = hub.readiness().await;
+    assert!(
+        checks.iter().any(|check| check.name == "witness file" && check.ok),
+        "{checks:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hub_that_runs_keeps_its_last_head_outside_when_it_stops() {
+    let (house, outside) = (House::new(), tempfile::tempdir().unwrap());
+    let file = outside.path().join("شاهد.txt");
+    let config = format!(
+        "[ledger]\nwitness-file = \"{}\"\nwitness-every = \"9h\"\n",
+        file.display()
+    );
+    let hub = house.open(&config).await.unwrap();
+    hub.start();
+    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    let size = house.store.view().await.unwrap().tree().size();
+    hub.close().await.unwrap();
+    let sizes = witnessed(&file, &hub);
+    assert!(sizes.is_sorted() && sizes.last() >= Some(&size), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_kept_outside_is_told_to_who_asks_how_the_hub_is() {
+    let (house, outside) = (House::new(), tempfile::tempdir().unwrap());
+    let file = outside.path().join("not-mounted/witness.txt");
+    let config = format!("[ledger]\nwitness-file = \"{}\"\n", file.display());
+    let hub = house.open(&config).await.unwrap();
+    witness::keep(&hub.shared, &file).await;
+    let checks = hub.readiness().await;
+    let witness = checks.iter().find(|check| check.name == "witness file").unwrap();
+    assert!(
+        !witness.ok && !witness.vital && witness.detail.contains("not-mounted"),
+        "{witness:?}"
+    );
 }
 
 #[tokio::test]

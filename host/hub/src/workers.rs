@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::{Hub, Shared};
-use crate::{delivery, erasure, idempotency, inbound, ledger, pipeline, poll, projection, withdrawal};
+use crate::{delivery, erasure, idempotency, inbound, ledger, pipeline, poll, projection, withdrawal, witness};
 
 /// How long the workers have, all together, to finish what they began.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -43,6 +43,10 @@ impl Hub {
                 stop.clone(),
             ),
         );
+        if let Some(file) = ledger.witness_file {
+            let every = ledger.witness_every.0;
+            self.spawn("witness file", witness::run(shared.clone(), file, every, stop.clone()));
+        }
         self.spawn("configuration", watch(self.clone(), stop.clone()));
         self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
         self.spawn("idempotency", sweep(core, stop.clone()));
@@ -88,15 +92,20 @@ impl Hub {
     pub async fn close(&self) -> Result<(), Fault> {
         self.stop.cancel();
         let named = std::mem::take(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner).named);
+        let was_started = !named.is_empty();
         let end = tokio::time::Instant::now() + STOP_WAIT;
         for (name, handle) in named {
             if tokio::time::timeout_at(end, handle).await.is_err() {
                 tracing::warn!("{name} did not stop in time; its work is kept and goes on at the next start");
             }
         }
-        let origin = self.shared.config().ledger.origin.clone();
-        if let Err(error) = ledger::checkpoint(&self.shared.core, &self.shared.signer, &origin).await {
+        let config = self.shared.config();
+        if let Err(error) = ledger::checkpoint(&self.shared.core, &self.shared.signer, &config.ledger.origin).await {
             tracing::warn!("the ledger could not be signed at the end: {error}");
+        }
+        // A command that looks at a copy of the folder is no part of its history.
+        if let Some(file) = config.ledger.witness_file.as_ref().filter(|_| was_started) {
+            witness::keep(&self.shared, file).await;
         }
         self.shared.core.store.close().await.map_err(Fault::from)
     }

@@ -3,22 +3,33 @@
 //!
 //! Read in this order: [`struct@Hash`], [`Frontier`] (what an appender keeps), [`Nodes`] and [`TileSet`] (where a prover finds
 //! hashes), [`inclusion_proof`] and [`consistency_proof`], [`verify_inclusion`] and [`verify_consistency`] (what an
-//! outsider runs; they share no code with the provers), [`Checkpoint`] (what is signed).
+//! outsider runs; they share no code with the provers), [`Checkpoint`] (what is signed), [`Receipt`] and [`Consistency`]
+//! (what is handed out, as JSON).
 
 mod checkpoint;
+mod consistency;
+mod document;
 mod frontier;
 mod hash;
 mod key;
 mod note;
 mod prove;
+mod receipt;
 mod tile;
+mod tile_address;
 mod verify;
+mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};
+pub use document::{DocumentError, document_format};
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{Hash, HashTextError, leaf_hash, node_hash};
 pub use key::{KeyError, Signer, VerifyingKey};
 pub use note::{NoteError, NoteSignature, SignedNote};
 pub use prove::{Node, Nodes, ProveError, consistency_proof, inclusion_proof, subtree_root};
+pub use receipt::{Inclusion, MAX_RECEIPT_ENTRIES, RECEIPT_FORMAT, Receipt};
 pub use tile::{TILE_WIDTH, TileId, TileSet};
+pub use tile_address::TileAddress;
 pub use verify::{VerifyError, verify_consistency, verify_inclusion};
+pub use witness::{Piece, notes_in};

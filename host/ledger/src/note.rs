@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::VerifyingKey;
 
 /// An em dash and a space open every signature line.
-const SIGNATURE_MARK: &str = "\u{2014} ";
+pub(crate) const SIGNATURE_MARK: &str = "\u{2014} ";
 /// More than any log with witnesses carries; bounds the work that a hostile note can cause.
 const MAX_SIGNATURES: usize = 100;
 const MAX_NOTE_BYTES: usize = 1_000_000;

@@ -33,7 +33,7 @@ pub mod wire {
     pub use crate::api::hooks::InboundAccepted;
     pub use crate::api::imports::{ImportInput, ImportLine};
     pub use crate::api::inbound::{InboundPageView, InboundReplay, InboundView};
-    pub use crate::api::ledger::VerifyLine;
+    pub use crate::api::ledger::{HeadInput, VerifyInput, VerifyLine};
     pub use crate::api::overview::OverviewView;
     pub use crate::api::plugins::{InstanceListView, InstanceView};
     pub use crate::api::store::CompactLine;

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::api::hooks;
+use crate::api::{hooks, tiles};
 use crate::document::{Document, name_answers_at_the_door};
 use crate::http::layers;
 use crate::serve::Metrics;
@@ -38,8 +38,13 @@ pub(crate) fn router_over(surface: Surface) -> Router {
         vital,
         document,
     } = Parts::new();
+    // Their addresses have as many parts as their numbers need, which the description has no writing for.
+    let tiles = Router::new()
+        .route("/ledger/tile/entries/{*index}", get(tiles::get_entries))
+        .route("/ledger/tile/{level}/{*index}", get(tiles::get_tile));
+    let exchanges = exchanges.merge(tiles).merge(pages(&document));
     let hook = Router::new().route("/hooks/{instance}/{endpoint}", any(hooks::receive_hook));
-    let all = layers::bound_exchange(exchanges.merge(pages(&document)), server.timeout.0, body_limit)
+    let all = layers::bound_exchange(exchanges, server.timeout.0, body_limit)
         .merge(layers::bound_time(hook, server.timeout.0))
         .merge(layers::bound_lasting(lasting, server.stream_timeout.0))
         .merge(layers::bound_time(vital, VITAL_TIME_MAX))
@@ -84,12 +89,16 @@ impl Parts {
         let (_, mut of_hook) = OpenApiRouter::<Surface>::default()
             .routes(routes!(hooks::receive_hook))
             .split_for_parts();
+        let (_, mut of_tiles) = OpenApiRouter::<Surface>::default()
+            .routes(routes!(tiles::get_tile))
+            .routes(routes!(tiles::get_entries))
+            .split_for_parts();
         // Monitors are let in whatever comes.
-        for part in [&mut of_exchanges, &mut of_lasting, &mut of_hook] {
+        for part in [&mut of_exchanges, &mut of_lasting, &mut of_hook, &mut of_tiles] {
             name_answers_at_the_door(part);
         }
         let mut document = Document::openapi();
-        for part in [of_exchanges, of_lasting, of_hook, of_vital] {
+        for part in [of_exchanges, of_tiles, of_lasting, of_hook, of_vital] {
             document.merge(part);
         }
         Self {

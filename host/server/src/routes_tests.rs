@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 26] = [
+const AUTHORITY: [(&str, Demand); 32] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -36,6 +36,12 @@ const AUTHORITY: [(&str, Demand); 26] = [
     ("list_plugins", Demand::Token(Scope::FeedbackRead)),
     ("get_overview", Demand::Token(Scope::FeedbackRead)),
     ("get_checkpoint", Demand::Token(Scope::FeedbackRead)),
+    ("get_newest_checkpoint", Demand::Token(Scope::FeedbackRead)),
+    ("get_tile", Demand::Token(Scope::FeedbackRead)),
+    ("get_entries", Demand::Token(Scope::FeedbackRead)),
+    ("get_receipt", Demand::Token(Scope::FeedbackRead)),
+    ("get_receipt_page", Demand::Token(Scope::FeedbackRead)),
+    ("get_consistency", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
     ("compact_store", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),

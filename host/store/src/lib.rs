@@ -39,7 +39,7 @@ pub use file_system::{FileId, FileMetadata, FileSystem, OpenedFile, Opening};
 pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;
 pub use nature::{Nature, Natures};
-pub use proof::{LedgerProofError, prove_consistency, prove_inclusion};
+pub use proof::{LedgerProofError, prove_consistency, prove_inclusions};
 pub use range::{KeyRange, Order};
 pub use redb_engine::{
     CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Held, Integrity,

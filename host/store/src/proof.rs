@@ -23,12 +23,23 @@ pub enum LedgerProofError {
     Store(#[from] StoreError),
 }
 
-/// The proof that entry `sequence` is in the tree of the first `size` entries. `size` is at most the view's.
+/// The proofs that these entries are in the tree of the first `size` entries, in their order. `size` is at most the view's.
+/// A tile that several of them need is read once.
 ///
 /// # Errors
 /// Any [`LedgerProofError`].
-pub async fn prove_inclusion(view: &dyn View, sequence: u64, size: u64) -> Result<Vec<Hash>, LedgerProofError> {
-    with_tiles(view, size, |tiles| inclusion_proof(tiles, sequence, size)).await
+pub async fn prove_inclusions(
+    view: &dyn View,
+    sequences: &[u64],
+    size: u64,
+) -> Result<Vec<Vec<Hash>>, LedgerProofError> {
+    let mut tiles = TileSet::new();
+    let mut proofs = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        let prove = |tiles: &TileSet| inclusion_proof(tiles, *sequence, size);
+        proofs.push(with_tiles(view, size, &mut tiles, prove).await?);
+    }
+    Ok(proofs)
 }
 
 /// The proof that the tree of the first `old` entries is the beginning of the tree of the first `new` ones. `new` is at
@@ -37,7 +48,10 @@ pub async fn prove_inclusion(view: &dyn View, sequence: u64, size: u64) -> Resul
 /// # Errors
 /// Any [`LedgerProofError`].
 pub async fn prove_consistency(view: &dyn View, old: u64, new: u64) -> Result<Vec<Hash>, LedgerProofError> {
-    with_tiles(view, new, |tiles| consistency_proof(tiles, old, new)).await
+    with_tiles(view, new, &mut TileSet::new(), |tiles| {
+        consistency_proof(tiles, old, new)
+    })
+    .await
 }
 
 /// Root of the tree of the first `size` entries. `size` is at most the view's.
@@ -46,7 +60,8 @@ pub(crate) async fn root_at(view: &dyn View, size: u64) -> Result<Hash, LedgerPr
         return Ok(Hash::of_empty_tree());
     }
     let root = |tiles: &TileSet| subtree_root(tiles, 0, size).map(|root| vec![root]);
-    let roots = with_tiles(view, size, |tiles| root(tiles).map_err(ProveError::Nodes)).await?;
+    let mut tiles = TileSet::new();
+    let roots = with_tiles(view, size, &mut tiles, |tiles| root(tiles).map_err(ProveError::Nodes)).await?;
     Ok(roots.first().copied().unwrap_or_else(Hash::of_empty_tree))
 }
 
@@ -55,15 +70,15 @@ pub(crate) async fn root_at(view: &dyn View, size: u64) -> Result<Hash, LedgerPr
 async fn with_tiles(
     view: &dyn View,
     asked: u64,
+    tiles: &mut TileSet,
     prove: impl Fn(&TileSet) -> Result<Vec<Hash>, ProveError<TileId>>,
 ) -> Result<Vec<Hash>, LedgerProofError> {
     let size = view.tree().size();
     if asked > size {
         return Err(LedgerProofError::Beyond { asked, size });
     }
-    let mut tiles = TileSet::new();
     loop {
-        let id = match prove(&tiles) {
+        let id = match prove(tiles) {
             Ok(proof) => return Ok(proof),
             Err(ProveError::Nodes(id)) => id,
             Err(ProveError::NoSuchLeaf { index, size }) => {

@@ -1,9 +1,15 @@
 //! `mihwar ledger`: the proof of it all.
 
+use std::path::Path;
+
+use anyhow::Context;
 use mihwar_hub::VerifyReport;
-use mihwar_server::wire::VerifyLine;
+use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
+use mihwar_server::wire::{HeadInput, VerifyInput, VerifyLine};
 use serde::Serialize;
 
+use super::evidence;
+use super::prove;
 use super::stages::{StageBar, tell_times};
 use crate::args::Ledger;
 use crate::client::Client;
@@ -14,9 +20,27 @@ use crate::words::counted;
 pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> anyhow::Result<Outcome> {
     match command {
         Ledger::Head => head(client, as_json).await,
-        Ledger::Verify { quick } => verify(client, *quick, as_json).await,
+        Ledger::Verify {
+            quick, witness, key, ..
+        } => verify(client, *quick, witness.as_deref(), key.as_deref(), as_json).await,
+        Ledger::Prove {
+            feedback: Some(id),
+            size,
+            out,
+            ..
+        } => prove::feedback(client, id, *size, out, as_json).await,
+        Ledger::Prove { from, to, out, .. } => {
+            let from = from.context("name a piece of feedback, or --from")?;
+            prove::growth(client, from, *to, out, as_json).await
+        }
     }
 }
+
+/// Checkpoints that are compared in one verification: as many as fit the body of a request.
+const HEADS_MAX: usize = 40_000;
+
+/// Wrong lines of a file that are told one by one.
+const FILE_FINDINGS_MAX: usize = 20;
 
 #[derive(Serialize)]
 struct Head {
@@ -45,11 +69,22 @@ async fn head(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn verify(client: &Client, quick: bool, as_json: bool) -> anyhow::Result<Outcome> {
+async fn verify(
+    client: &Client,
+    quick: bool,
+    witness: Option<&Path>,
+    key: Option<&str>,
+    as_json: bool,
+) -> anyhow::Result<Outcome> {
+    let witnessed = match witness {
+        Some(file) => Witnessed::read(client, file, key).await?,
+        None => Witnessed::default(),
+    };
     let path = format!("/api/v1/ledger:verify?quick={quick}");
-    let mut lines = client.post(&path, &()).await?.lines();
+    let wanted = VerifyInput { heads: witnessed.heads };
+    let mut lines = client.post(&path, &wanted).await?.lines();
     let mut bar = StageBar::new(as_json);
-    let report = loop {
+    let mut report = loop {
         match lines.next().await? {
             Some(VerifyLine::Progress(progress)) => bar.step(progress),
             Some(VerifyLine::Report(report)) => break report,
@@ -58,12 +93,74 @@ async fn verify(client: &Client, quick: bool, as_json: bool) -> anyhow::Result<O
         }
     };
     bar.finish();
+    // What the file itself has wrong was not the hub's to see.
+    report.ok &= witnessed.findings.is_empty();
+    report.findings.extend(witnessed.findings);
     if as_json {
         json(&report)?;
     } else {
         tell(&report, quick)?;
     }
     Ok(outcome(&report))
+}
+
+/// What a file with checkpoints that were kept outside says.
+#[derive(Default)]
+struct Witnessed {
+    heads: Vec<HeadInput>,
+    findings: Vec<String>,
+}
+
+impl Witnessed {
+    /// Reads the file and verifies every checkpoint in it: by the asker's key, else by the hub's own.
+    async fn read(client: &Client, file: &Path, key: Option<&str>) -> anyhow::Result<Self> {
+        let answer = client.get("/ledger/checkpoint").await?;
+        let own = answer.headers.get("mihwar-verifier-key");
+        let own: Option<VerifyingKey> = own.and_then(|key| key.to_str().ok()?.parse().ok());
+        let own = own.context("the hub names no verifier key")?;
+        let key = evidence::key(key, &own)?;
+        let text = evidence::read(file)?;
+        let shown = file.display().to_string();
+        let witnessed = Self::of(&String::from_utf8_lossy(&text), &key, &shown);
+        anyhow::ensure!(
+            witnessed.heads.len() <= HEADS_MAX,
+            "{shown} has {} checkpoints, and at most {HEADS_MAX} are compared at once; split it between two of them",
+            witnessed.heads.len()
+        );
+        Ok(witnessed)
+    }
+
+    fn of(text: &str, key: &VerifyingKey, file: &str) -> Self {
+        let mut witnessed = Self::default();
+        for piece in notes_in(text) {
+            let opened = piece
+                .note
+                .map(|note| Checkpoint::open(&note, key.name(), key).map(|(checkpoint, _)| checkpoint));
+            let wrong = match opened {
+                Some(Ok(checkpoint)) => {
+                    witnessed.heads.push(HeadInput {
+                        size: checkpoint.size,
+                        root: checkpoint.root.to_base64(),
+                    });
+                    continue;
+                }
+                Some(Err(error)) => error.to_string(),
+                None => "this is no signed checkpoint".to_owned(),
+            };
+            let finding = format!("{file}, line {}: {wrong}", piece.line);
+            witnessed.findings.push(finding);
+        }
+        let untold = witnessed.findings.len().saturating_sub(FILE_FINDINGS_MAX);
+        if untold > 0 {
+            witnessed.findings.truncate(FILE_FINDINGS_MAX);
+            witnessed.findings.push(format!("{file}: {untold} more such lines"));
+        }
+        if witnessed.heads.is_empty() {
+            let finding = format!("{file} holds no checkpoint that verifies: nothing was compared with it");
+            witnessed.findings.push(finding);
+        }
+        witnessed
+    }
 }
 
 /// How a command ends that verified: what was not compared is not known to be good.
@@ -90,6 +187,12 @@ pub(super) fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
             counted(report.read_model_rows, "row of read models", "rows of read models")
         ))?;
     }
+    if report.witnessed > 0 {
+        line(format_args!(
+            "{} kept outside",
+            counted(report.witnessed, "checkpoint that was", "checkpoints that were")
+        ))?;
+    }
     tell_times(&report.stages)?;
     for finding in &report.findings {
         line(format_args!("  {}", one_line(finding)))?;
@@ -113,9 +216,38 @@ pub(super) fn tell(report: &VerifyReport, quick: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use mihwar_hub::VerifyReport;
+    use mihwar_ledger::{Checkpoint, Hash, Signer};
 
-    use super::outcome;
+    use super::{Witnessed, outcome};
     use crate::output::Outcome;
+
+    const ORIGIN: &str = "محور.example/ledger";
+
+    fn signed(size: u64, seed: u8) -> String {
+        let checkpoint = Checkpoint {
+            origin: ORIGIN.to_owned(),
+            size,
+            root: Hash::of_empty_tree(),
+            extensions: Vec::new(),
+        };
+        let signer = Signer::from_seed(ORIGIN, &[seed; 32]).unwrap();
+        checkpoint.sign(&signer).unwrap().to_string()
+    }
+
+    #[test]
+    fn of_a_witness_file_every_line_counts() {
+        let key = Signer::from_seed(ORIGIN, &[7; 32]).unwrap().verifying_key();
+        let of = |text: &str| Witnessed::of(text, &key, "شاهد.txt");
+        let good = of(&format!("{}\n{}", signed(3, 7), signed(9, 7)));
+        let sizes: Vec<u64> = good.heads.iter().map(|head| head.size).collect();
+        assert_eq!((sizes.as_slice(), good.findings.len()), (&[3, 9][..], 0));
+        let bad = of(&format!("{}\nمحور\n\n{}", signed(3, 7), signed(9, 8)));
+        assert_eq!(bad.heads.len(), 1);
+        assert_eq!(bad.findings.len(), 2, "{:?}", bad.findings);
+        assert!(bad.findings[0].contains("line 7") && bad.findings[0].contains("no signed checkpoint"));
+        assert!(bad.findings[1].contains("line 9") && bad.findings[1].contains("no signature by"));
+        assert_eq!(of("").findings.len(), 1);
+    }
 
     #[test]
     fn what_was_not_compared_does_not_count_as_good() {

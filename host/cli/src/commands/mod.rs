@@ -5,12 +5,14 @@ mod config;
 mod contact;
 mod delivery;
 mod doctor;
+mod evidence;
 mod feedback;
 mod import;
 mod ledger;
 mod pages;
 mod plugin;
 mod plugin_build;
+mod prove;
 mod serve;
 mod stages;
 mod token;
@@ -25,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, BackupCommand, Command, Delivery, Global, Plugin};
+use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Plugin};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
@@ -58,6 +60,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
             master_key,
             without_tokens,
         } => backup::restore(&global, files, master_key, without_tokens).await,
+        Command::Ledger(Ledger::Verify {
+            file: Some(file),
+            checkpoint,
+            key,
+            consistency,
+            ..
+        }) => {
+            let evidence = evidence::Evidence {
+                file: &file,
+                checkpoints: &checkpoint,
+                key: key.as_deref(),
+                consistency: consistency.as_deref(),
+            };
+            evidence::verify(&evidence, global.json)
+        }
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }

@@ -8,7 +8,7 @@ use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
-use super::{Hold, InstanceConfig, OnFailure, RetentionRule, Retry, SecretSource};
+use super::{Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, Retry, SecretSource};
 use crate::routing::{RouteSection, RoutingSection};
 
 /// The whole file.
@@ -188,25 +188,6 @@ impl Default for EngineSection {
         Self {
             concurrent_calls: 64,
             memory: ByteSize(128 << 20),
-        }
-    }
-}
-
-/// The ledger's checkpoints.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct LedgerSection {
-    /// First line of every checkpoint: a name that is yours alone. Default `mihwar.localhost/ledger`.
-    pub origin: String,
-    /// How often a grown ledger is signed. Default 10 s.
-    pub checkpoint_every: Span,
-}
-
-impl Default for LedgerSection {
-    fn default() -> Self {
-        Self {
-            origin: "mihwar.localhost/ledger".into(),
-            checkpoint_every: Span(Duration::from_secs(10)),
         }
     }
 }

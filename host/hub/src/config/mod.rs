@@ -2,6 +2,7 @@
 //! Two stages: [`file::File`] is what the admin wrote; [`Config`] is what the hub will do, checked.
 
 mod file;
+mod ledger;
 mod place;
 mod retention;
 
@@ -19,8 +20,9 @@ use sha2::{Digest, Sha256};
 
 use crate::routing::{RouteSection, RoutingSection, RuleSet};
 
-pub use file::{EngineSection, LedgerSection, LogFormat, LogSection, ServerSection, StorageSection};
+pub use file::{EngineSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
+pub use ledger::{LedgerSection, PublicLedger};
 pub use retention::{Hold, RetentionRule};
 
 /// Prefix of environment variables that stand for config keys.
@@ -308,6 +310,10 @@ impl Config {
         if let Err(error) = mihwar_ledger::Signer::from_seed(&file.ledger.origin, &[0; 32]) {
             problems.add(&["ledger", "origin"], error.to_string());
         }
+        let ledger = file.ledger.resolved(base);
+        for (key, message) in ledger.faults(&data) {
+            problems.add(&["ledger", key], message);
+        }
         if !problems.found.is_empty() {
             return Err(ConfigError {
                 problems: problems.found,
@@ -321,7 +327,7 @@ impl Config {
             server: file.server,
             storage: file.storage,
             engine: file.engine,
-            ledger: file.ledger,
+            ledger,
             log: file.log,
             plugins,
             instances,

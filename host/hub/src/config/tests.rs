@@ -144,3 +144,22 @@ fn retention_rules_are_named_and_last_at_least_a_day() {
     let config = parse(&person.replace("huda@example.com", id), &[]).unwrap();
     assert_eq!(config.holds.first().unwrap().contact.to_string(), id);
 }
+
+#[test]
+fn a_witness_file_in_the_data_folder_witnesses_nothing_and_is_refused() {
+    let text = |file: &str| format!("[storage]\nfolder = \"../بيانات\"\n[ledger]\nwitness-file = \"{file}\"\n");
+    for inside in ["../بيانات/w.txt", "../x/../بيانات/أرشيف/w.txt", "./../بيانات"] {
+        let error = parse(&text(inside), &[]).unwrap_err();
+        assert!(
+            error.starts_with("config/mihwar.toml:4: ledger.witness-file: must lie outside"),
+            "{inside}: {error}"
+        );
+    }
+    for outside in ["w.txt", "../بيانات-2/w.txt", "/mnt/شاهد/w.txt"] {
+        let config = parse(&text(outside), &[]).unwrap();
+        assert_eq!(config.ledger.witness_file, Some(Path::new("config").join(outside)));
+    }
+    let never = parse("[ledger]\nwitness-every = \"0s\"\n", &[]).unwrap_err();
+    assert!(never.contains("ledger.witness-every"), "{never}");
+    assert!(parse("[ledger]\npublic = \"all\"\n", &[]).is_err());
+}

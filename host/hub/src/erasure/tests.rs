@@ -145,7 +145,7 @@ impl House {
     async fn findings(&self) -> Vec<String> {
         let (progress, _told) = mpsc::channel(8);
         let signer = Signer::from_seed(ORIGIN, &[8; 32]).unwrap();
-        let report = verification::verify(&self.core, &signer, ORIGIN, progress).await;
+        let report = verification::verify(&self.core, &signer, ORIGIN, Vec::new(), progress).await;
         report.unwrap().findings
     }
 

@@ -145,12 +145,7 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
 pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
-    let head = heads(&*view, vec![id]).await?.remove(&id);
-    let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
-    let page = view.scan(keys::history_of(id), Order::Ascending, HISTORY_MAX).await?;
-    sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
-    sequences.sort_unstable();
-    sequences.truncate(HISTORY_MAX);
+    let sequences = sequences(&*view, id, HISTORY_MAX).await?;
     let mut events = Vec::with_capacity(sequences.len());
     for sequence in sequences {
         for entry in view.journal(sequence, 1).await? {
@@ -162,4 +157,15 @@ pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEve
         }
     }
     Ok(events)
+}
+
+/// Places in the ledger of what happened to a record, the oldest first, as far as the read models know.
+pub(crate) async fn sequences(view: &dyn View, id: FeedbackId, most: usize) -> Result<Vec<u64>, Fault> {
+    let head = heads(view, vec![id]).await?.remove(&id);
+    let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
+    let page = view.scan(keys::history_of(id), Order::Ascending, most).await?;
+    sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+    sequences.sort_unstable();
+    sequences.truncate(most);
+    Ok(sequences)
 }

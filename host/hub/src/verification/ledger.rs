@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use mihwar_ledger::{Checkpoint, Frontier, Hash, Signer, TILE_WIDTH, TileId, VerifyingKey, leaf_hash};
 use mihwar_store::{JournalEntry, KeyRange, MAX_PAGE_ROWS, Order, Row, StoreError, View};
 
-use super::Verification;
+use super::{Verification, WitnessedHead};
 use crate::fault::Fault;
 use crate::keys;
 use crate::walk::{self, aside};
@@ -18,12 +18,17 @@ use crate::walk::{self, aside};
 const TILE_LEVELS: u8 = 7;
 
 impl Verification<'_> {
-    pub(super) async fn ledger(&mut self, signer: &Signer, origin: &str) -> Result<(), Fault> {
+    pub(super) async fn ledger(
+        &mut self,
+        signer: &Signer,
+        origin: &str,
+        witnessed: Vec<WitnessedHead>,
+    ) -> Result<(), Fault> {
         let total = self.view.tree().size();
         let view = Arc::clone(&self.view);
         let mut checkpoints = Notes::new(&*view);
         let mut pages = walk::entries(&view, total);
-        let mut hashing = Hashing::new(origin, signer.verifying_key());
+        let mut hashing = Hashing::new(origin, signer.verifying_key(), witnessed);
         let mut tiles = Vec::new();
         while let Some(page) = pages.recv().await {
             let page = page?;
@@ -57,6 +62,15 @@ impl Verification<'_> {
             hashing = aside(move || hashing.leftover(due, total)).await?;
             self.find_all(std::mem::take(&mut hashing.findings));
         }
+        self.conclude(hashing, total);
+        Ok(())
+    }
+
+    /// What all entries together say.
+    fn conclude(&mut self, mut hashing: Hashing, total: u64) {
+        // Those of an empty ledger.
+        hashing.judge_witnessed();
+        self.find_all(std::mem::take(&mut hashing.findings));
         let (root, stored) = (hashing.frontier.root(), self.view.tree().root());
         if root != stored {
             self.report.find(format!(
@@ -68,9 +82,16 @@ impl Verification<'_> {
         self.report.events = hashing.frontier.size();
         self.report.root = root.to_base64();
         self.report.checkpoints = hashing.checkpoints;
+        self.report.witnessed = hashing.compared;
+        for head in hashing.witnessed {
+            self.report.find(format!(
+                "a checkpoint that was kept outside speaks of {} entries, but there are {total}: history was cut",
+                head.size
+            ));
+        }
         self.stages.end("ledger", "events", hashing.frontier.size());
-        Ok(())
     }
+
     fn find_all(&mut self, findings: Vec<String>) {
         findings.into_iter().for_each(|finding| self.report.find(finding));
     }
@@ -149,11 +170,15 @@ struct Hashing {
     /// Tiles above level 0 that have become full.
     tiles: Vec<Tile>,
     checkpoints: u64,
+    /// What was kept outside and was not reached yet, from the smallest to the largest.
+    witnessed: Peekable<IntoIter<WitnessedHead>>,
+    compared: u64,
     findings: Vec<String>,
 }
 
 impl Hashing {
-    fn new(origin: &str, key: VerifyingKey) -> Self {
+    fn new(origin: &str, key: VerifyingKey, mut witnessed: Vec<WitnessedHead>) -> Self {
+        witnessed.sort_unstable_by_key(|head| head.size);
         Self {
             origin: origin.to_owned(),
             key,
@@ -162,6 +187,8 @@ impl Hashing {
             edges: vec![Vec::new(); usize::from(TILE_LEVELS)],
             tiles: Vec::new(),
             checkpoints: 0,
+            witnessed: witnessed.into_iter().peekable(),
+            compared: 0,
             findings: Vec::new(),
         }
     }
@@ -169,6 +196,7 @@ impl Hashing {
     fn page(mut self, entries: &[JournalEntry], due: Vec<Note>) -> Self {
         let mut due = due.into_iter().peekable();
         self.judge(&mut due);
+        self.judge_witnessed();
         for entry in entries {
             if entry.sequence != self.next {
                 self.findings.push(format!("entry {} is missing", self.next));
@@ -176,6 +204,7 @@ impl Hashing {
             self.append(leaf_hash(&entry.bytes));
             self.next = entry.sequence.saturating_add(1);
             self.judge(&mut due);
+            self.judge_witnessed();
         }
         self
     }
@@ -219,6 +248,21 @@ impl Hashing {
                 self.findings.push(format!(
                     "the signed checkpoint at {} entries has another root: history was rewritten",
                     checkpoint.size
+                ));
+            }
+        }
+    }
+
+    /// Compares the tree as it is now with what was kept outside.
+    fn judge_witnessed(&mut self) {
+        let size = self.frontier.size();
+        while let Some(head) = self.witnessed.next_if(|head| head.size <= size) {
+            self.compared += 1;
+            if head.size != size || head.root != self.frontier.root() {
+                self.findings.push(format!(
+                    "the checkpoint of {} entries that was kept outside has another root: history was rewritten after it was \
+                     signed",
+                    head.size
                 ));
             }
         }

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mihwar_ledger::Signer;
+use mihwar_ledger::{Hash, Signer};
 use mihwar_model::ContactId;
 use mihwar_store::{StoreError, View};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,15 @@ use files::Tally;
 /// Findings told one by one; beyond it they are counted.
 const FINDINGS_MAX: usize = 50;
 
+/// What a checkpoint says that was kept outside of the hub. Its signature was verified already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WitnessedHead {
+    /// Number of entries.
+    pub size: u64,
+    /// Root of the tree over them.
+    pub root: Hash,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
@@ -44,6 +53,9 @@ pub struct VerifyReport {
     pub tiles: u64,
     /// Signed checkpoints that were compared with the tree.
     pub checkpoints: u64,
+    /// Checkpoints that were kept outside of the hub and were compared with the tree.
+    #[serde(default)]
+    pub witnessed: u64,
     /// Contents opened and compared with their commitment.
     pub contents: u64,
     /// Attached files opened.
@@ -114,15 +126,17 @@ fn is_damaged_store(fault: &Fault) -> bool {
     )
 }
 
-/// Hashes every entry again and compares with the stored tree, its tiles and every signed checkpoint.
+/// Hashes every entry again and compares with the stored tree, its tiles, every signed checkpoint, and those that somebody
+/// kept elsewhere: who writes the store may rewrite all of it so that it fits, but not these.
 pub(crate) async fn verify_ledger(
     core: &Core,
     signer: &Signer,
     origin: &str,
+    heads: Vec<WitnessedHead>,
     listener: mpsc::Sender<StageProgress>,
 ) -> Result<VerifyReport, Fault> {
     let mut work = Verification::begin(core, listener).await?;
-    let ledger = work.ledger(signer, origin).await;
+    let ledger = work.ledger(signer, origin, heads).await;
     work.report.or_finding("the ledger", ledger)?;
     Ok(work.end())
 }
@@ -133,13 +147,14 @@ pub(crate) async fn verify(
     core: &Core,
     signer: &Signer,
     origin: &str,
+    heads: Vec<WitnessedHead>,
     listener: mpsc::Sender<StageProgress>,
 ) -> Result<VerifyReport, Fault> {
     let caught_up = projection::catch_up(core).await;
     let mut work = Verification::begin(core, listener).await?;
     let caught_up = work.report.or_unchecked(caught_up);
     work.report.or_finding("what is new for the read models", caught_up)?;
-    let ledger = work.ledger(signer, origin).await;
+    let ledger = work.ledger(signer, origin, heads).await;
     work.report.or_finding("the ledger", ledger)?;
     let contents = work.contents().await;
     work.report.or_finding("the contents", contents)?;

@@ -15,7 +15,7 @@ use mihwar_store::{
 };
 use tokio::sync::mpsc;
 
-use super::{VerifyReport, verify, verify_ledger};
+use super::{VerifyReport, WitnessedHead, verify, verify_ledger};
 use crate::core::Core;
 use crate::intake::{Arrival, Intake, Rider, accept};
 use crate::{keys, ledger, projection};
@@ -197,14 +197,16 @@ impl House {
         let inner = Arc::clone(&self.store);
         let core = Core::for_tests(Arc::new(Bent { inner, bend }), self.folder.path(), START);
         let (listener, _told) = mpsc::channel(1);
-        let quick = verify_ledger(&core, &signer(), ORIGIN, listener).await.unwrap();
+        let quick = verify_ledger(&core, &signer(), ORIGIN, Vec::new(), listener)
+            .await
+            .unwrap();
         (verified(&core).await, quick)
     }
 }
 
 async fn verified(core: &Core) -> VerifyReport {
     let (listener, _told) = mpsc::channel(1);
-    verify(core, &signer(), ORIGIN, listener).await.unwrap()
+    verify(core, &signer(), ORIGIN, Vec::new(), listener).await.unwrap()
 }
 
 fn draft(id: &str, revision: &str) -> Arrival {
@@ -239,7 +241,9 @@ async fn a_sound_ledger_is_told_stage_by_stage() {
     let house = House::long().await;
     ledger::checkpoint(&house.core, &signer(), ORIGIN).await.unwrap();
     let (listener, _told) = mpsc::channel(1);
-    let quick = verify_ledger(&house.core, &signer(), ORIGIN, listener).await.unwrap();
+    let quick = verify_ledger(&house.core, &signer(), ORIGIN, Vec::new(), listener)
+        .await
+        .unwrap();
     let whole = house.verified().await;
     for report in [&quick, &whole] {
         told(report, &[]);
@@ -258,6 +262,64 @@ async fn a_sound_ledger_is_told_stage_by_stage() {
         ("read models: comparing", 1),
     ];
     assert_eq!(stages(&whole), expected.map(|(stage, count)| (stage.to_owned(), count)));
+}
+
+/// What a checkpoint of now would say.
+async fn head(house: &House) -> WitnessedHead {
+    let view = house.store.view().await.unwrap();
+    WitnessedHead {
+        size: view.tree().size(),
+        root: view.tree().root(),
+    }
+}
+
+async fn against(house: &House, heads: &[WitnessedHead]) -> VerifyReport {
+    let (listener, _told) = mpsc::channel(1);
+    verify_ledger(&house.core, &signer(), ORIGIN, heads.to_vec(), listener)
+        .await
+        .unwrap()
+}
+
+/// A hub that took in a bad rating, and one whose store was written anew without it: every entry, tile and checkpoint of it
+/// fits, since whoever did it has the key. Only what was kept elsewhere tells.
+#[tokio::test]
+async fn a_rewritten_history_that_fits_itself_is_caught_by_what_was_kept_outside() {
+    let (honest, doctored) = (House::new(), House::new());
+    for (house, second) in [(&honest, "تقييم سيئ"), (&doctored, "تقييم جيد")] {
+        for external_id in ["١", second, "٣"] {
+            house.accept(&[draft(external_id, "a")]).await;
+            ledger::checkpoint(&house.core, &signer(), ORIGIN).await.unwrap();
+        }
+    }
+    let mut kept = vec![head(&honest).await];
+    honest.accept(&[draft("٤", "a")]).await;
+    doctored.accept(&[draft("٤", "a"), draft("٥", "a")]).await;
+    kept.insert(0, head(&honest).await);
+    let report = against(&honest, &kept).await;
+    told(&report, &[]);
+    assert_eq!(report.witnessed, 2);
+    told(&against(&doctored, &[]).await, &[]);
+    let caught = against(&doctored, &kept).await;
+    assert_eq!((caught.ok, caught.witnessed), (false, 2));
+    for head in &kept {
+        let told = format!(
+            "the checkpoint of {} entries that was kept outside has another root",
+            head.size
+        );
+        assert!(
+            caught
+                .findings
+                .contains(&format!("{told}: history was rewritten after it was signed")),
+            "{caught:?}"
+        );
+    }
+    // A hub that was put back to an earlier state has lost what came after it.
+    let empty = House::new();
+    told(&against(&empty, &[head(&empty).await]).await, &[]);
+    let cut = |head: &WitnessedHead| format!("speaks of {} entries, but there are 0: history was cut", head.size);
+    let cut: Vec<String> = kept.iter().map(cut).collect();
+    let cut: Vec<&str> = cut.iter().map(String::as_str).collect();
+    told(&against(&empty, &kept).await, &cut);
 }
 
 #[tokio::test]

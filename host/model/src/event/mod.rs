@@ -11,7 +11,7 @@ mod pinned;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::{InstanceName, Time, TokenId};
+use crate::{FeedbackId, InstanceName, Time, TokenId};
 
 pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
 pub use erasure::{ContactErased, RecordErased};
@@ -132,6 +132,33 @@ pub enum EventBody {
     RecordErased(#[n(0)] RecordErased),
 }
 
+impl EventBody {
+    /// The piece of feedback that it tells of, if it tells of one.
+    #[must_use]
+    pub const fn feedback(&self) -> Option<FeedbackId> {
+        match self {
+            Self::Received(event) => Some(event.feedback),
+            Self::Enriched(event) => Some(event.feedback),
+            Self::EnrichmentFailed(event) => Some(event.feedback),
+            Self::Routed(event) => Some(event.feedback),
+            Self::Delivered(event) => Some(event.feedback),
+            Self::DeliveryFailed(event) => Some(event.feedback),
+            Self::DeliverySkipped(event) => Some(event.feedback),
+            Self::DeliveryDeadLettered(event) => Some(event.feedback),
+            Self::DeliveryReplayed(event) => Some(event.feedback),
+            Self::Withdrawn(event) => Some(event.feedback),
+            Self::RecordErased(event) => Some(event.feedback),
+            Self::ContactCreated(_)
+            | Self::ContactErased(_)
+            | Self::InboundDeadLettered(_)
+            | Self::InstanceConfigured(_)
+            | Self::TokenCreated(_)
+            | Self::TokenRevoked(_)
+            | Self::InboundReplayed(_) => None,
+        }
+    }
+}
+
 fn as_hex<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Hex(bytes))
 }
@@ -154,7 +181,7 @@ impl std::fmt::Display for Hex<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Actor, Event, EventBody, Masked, Received};
+    use super::{Actor, ContactErased, Event, EventBody, Masked, Received, RecordErased};
     use crate::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Score, Tag, Time};
 
     fn received() -> Event {
@@ -190,6 +217,7 @@ mod tests {
     #[test]
     fn an_event_is_the_same_after_its_bytes() {
         let event = received();
+        assert_eq!(event.body.feedback(), Some(FeedbackId::from_bytes([7; 16])));
         let bytes = event.to_bytes().unwrap();
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert!(bytes.len() < 220, "{} bytes", bytes.len());
@@ -215,6 +243,22 @@ mod tests {
         let json = serde_json::to_value(&told).unwrap();
         assert_eq!(json["masked"][0]["label"], "card-number");
         assert!(serde_json::to_value(&plain).unwrap().get("masked").is_none());
+    }
+
+    #[test]
+    fn what_is_erased_is_told_of_its_record_and_the_certificate_of_nobodys() {
+        let (feedback, reason) = (FeedbackId::from_bytes([7; 16]), Tag::new("طلب").unwrap());
+        let record = EventBody::RecordErased(RecordErased {
+            feedback,
+            reason: reason.clone(),
+            routes: Vec::new(),
+        });
+        let certificate = EventBody::ContactErased(ContactErased {
+            contact: ContactId::from_bytes([9; 16]),
+            records: 1,
+            reason,
+        });
+        assert_eq!((record.feedback(), certificate.feedback()), (Some(feedback), None));
     }
 
     #[test]

@@ -11,7 +11,9 @@ pub(crate) mod inbound;
 pub(crate) mod ledger;
 pub(crate) mod overview;
 pub(crate) mod plugins;
+pub(crate) mod proofs;
 pub(crate) mod store;
+pub(crate) mod tiles;
 pub(crate) mod tokens;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,10 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(overview::get_overview))
         .routes(routes!(ledger::get_checkpoint))
+        .routes(routes!(tiles::get_newest_checkpoint))
+        .routes(routes!(proofs::get_receipt))
+        .routes(routes!(proofs::get_receipt_page))
+        .routes(routes!(proofs::get_consistency))
         .routes(routes!(tokens::create_token, tokens::list_tokens))
         .routes(routes!(tokens::revoke_token))
         .routes(routes!(contacts::find_contact))

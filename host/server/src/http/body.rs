@@ -1,7 +1,7 @@
 //! Bodies that are read whole, and those that are one JSON value.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use super::overload::Passage;
+use super::overload::{Passage, Place};
 use super::{Problem, Sort};
 use crate::json;
 
@@ -20,6 +20,11 @@ pub(crate) struct BodyLimit(pub(crate) usize);
 impl BodyLimit {
     /// Where no layer said otherwise.
     const UNSAID: Self = Self(256 << 10);
+
+    fn of(parts: &Parts) -> usize {
+        let Self(limit) = parts.extensions.get().copied().unwrap_or(Self::UNSAID);
+        limit
+    }
 }
 
 /// One JSON value, and the bytes it was read from.
@@ -36,11 +41,43 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         demand_json(&parts.headers)?;
-        let BodyLimit(limit) = parts.extensions.get().copied().unwrap_or(BodyLimit::UNSAID);
-        let bytes = whole_body(&parts, body, limit).await?;
-        let value = json::parse(&bytes).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))?;
+        let bytes = whole_body(&parts, body, BodyLimit::of(&parts)).await?;
+        let value = parsed(&bytes)?;
         Ok(Self { value, bytes })
     }
+}
+
+/// One JSON value, for work that needs none: no body, and null, are none. With the place that the request has once its body
+/// is read.
+pub(crate) struct MaybeJson {
+    /// The value.
+    pub(crate) value: Option<Value>,
+    /// For work that goes on behind the answer's head.
+    pub(crate) place: Place,
+}
+
+impl<S: Send + Sync> FromRequest<S> for MaybeJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let bytes = whole_body(&parts, body, BodyLimit::of(&parts)).await?;
+        let value = if bytes.trim_ascii().is_empty() {
+            Value::Null
+        } else {
+            demand_json(&parts.headers)?;
+            parsed(&bytes)?
+        };
+        let Ok(place) = Place::from_request_parts(&mut parts, state).await;
+        Ok(Self {
+            value: Some(value).filter(|value| !value.is_null()),
+            place,
+        })
+    }
+}
+
+fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
+    json::parse(bytes).map_err(|fault| Problem::new(Sort::InvalidJson, fault.to_string()))
 }
 
 /// All bytes of a body, of which there may be `limit`. One whose length is announced as larger is not read at all. While the

@@ -4,6 +4,7 @@
 mod parts;
 mod plural;
 pub(crate) mod problems;
+pub(crate) mod receipt;
 mod settings;
 mod teller;
 mod words;

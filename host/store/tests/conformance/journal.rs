@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mihwar_ledger::{Frontier, Hash, TILE_WIDTH, TileId, leaf_hash, node_hash, verify_consistency, verify_inclusion};
-use mihwar_store::{Guard, MAX_PAGE_ROWS, View, prove_consistency, prove_inclusion};
+use mihwar_store::{Guard, MAX_PAGE_ROWS, View, prove_consistency, prove_inclusions};
 use tokio::task::JoinSet;
 
 use crate::support::{Shared, apply, edits, entries, guarded, key, put, refused, view};
@@ -161,7 +161,7 @@ pub(crate) async fn proofs_verify_at_every_kind_of_size(store: Shared) {
     let root = |size: u64| plain_root(&leaves[..usize::try_from(size).unwrap()]);
     for size in [1, 2, 3, 255, 256, 257, 511, 512, 513, 600] {
         for index in [0, size / 2, size - 1] {
-            let proof = prove_inclusion(&*view, index, size).await.unwrap();
+            let proof = prove_inclusions(&*view, &[index], size).await.unwrap().remove(0);
             let leaf = leaves[usize::try_from(index).unwrap()];
             verify_inclusion(&leaf, index, size, &proof, &root(size)).unwrap();
         }
@@ -170,8 +170,12 @@ pub(crate) async fn proofs_verify_at_every_kind_of_size(store: Shared) {
             verify_consistency(old, size, &root(old), &root(size), &proof).unwrap();
         }
     }
-    assert!(prove_inclusion(&*view, 0, 601).await.is_err());
-    assert!(prove_inclusion(&*view, 600, 600).await.is_err());
+    let several = prove_inclusions(&*view, &[599, 0, 300], 600).await.unwrap();
+    let one = prove_inclusions(&*view, &[300], 600).await.unwrap();
+    assert_eq!((several.len(), &several[2]), (3, &one[0]));
+    assert_eq!(prove_inclusions(&*view, &[], 600).await, Ok(vec![]));
+    assert!(prove_inclusions(&*view, &[0], 601).await.is_err());
+    assert!(prove_inclusions(&*view, &[600], 600).await.is_err());
     assert!(prove_consistency(&*view, 5, 4).await.is_err());
     assert!(prove_consistency(&*view, 5, 601).await.is_err());
 }

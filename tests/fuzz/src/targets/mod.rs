@@ -5,6 +5,7 @@ mod backup;
 mod host;
 mod plain;
 mod plugins;
+mod proofs;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ pub static TARGETS: &[Target] = &[
     plain::NOTE,
     plain::KEY,
     plain::NAMES,
+    proofs::PROOF,
     plugins::MAIL,
     plugins::MAILBOX,
     plugins::CALLS,

@@ -154,7 +154,10 @@ impl Entrance {
 async fn work(router: Router, kind: Kind, passage: Passage, peer: Peer, mut request: Request<Body>) -> Response {
     // What answers there has asked for a token. A page for everybody is made from memory, and whoever reads it slowly must
     // not keep others out: all places would be held by nobody.
-    let is_public = kind == Kind::Read && !request.uri().path().starts_with("/api/v1/");
+    // Bundles of entries are larger than that, whoever may read them.
+    let path = request.uri().path();
+    let is_held = path.starts_with("/api/v1/") || path.starts_with("/ledger/tile/entries/");
+    let is_public = kind == Kind::Read && !is_held;
     let extensions = request.extensions_mut();
     extensions.insert(peer);
     extensions.insert(passage.clone());
