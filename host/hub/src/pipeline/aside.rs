@@ -27,6 +27,10 @@ impl Aside {
 
     /// Passes an entry over until it may be read again. False when too many are passed over already.
     pub(super) fn put_off(&mut self, entry: &Key, now: Instant) -> bool {
+        if self.until.len() >= ENTRIES_MAX {
+            // Those whose time has come may have left the queue unseen, when what they stand for was erased.
+            self.until.retain(|_, until| until.is_none_or(|until| now < until));
+        }
         self.put(entry, Some(now + PAUSE))
     }
 
@@ -78,5 +82,10 @@ mod tests {
         assert!(aside.put_off(&entry(0), now), "it has its place already");
         aside.forget(&entry(7));
         assert!(aside.put_off(&entry(ENTRIES_MAX), now));
+        assert!(!aside.put_off(&entry(7), now));
+        assert!(
+            aside.put_off(&entry(7), now + PAUSE),
+            "nobody may come back for the others"
+        );
     }
 }
