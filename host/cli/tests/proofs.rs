@@ -50,6 +50,7 @@ fn received(number: u8) -> Vec<u8> {
         call: None,
         body_chars: 42,
         commitment: [number; 32],
+        masked: None,
     }))
 }
 
