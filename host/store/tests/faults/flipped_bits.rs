@@ -102,7 +102,8 @@ fn last_frame(log: &[u8]) -> Range<usize> {
         let (length, rest) = rest.split_first_chunk()?;
         let (before, _) = rest.split_first_chunk()?;
         let end = at + 116 + usize::try_from(u32::from_le_bytes(*length)).unwrap();
-        Some((u64::from_le_bytes(*before), at..end))
+        // It is read with what fills its last page.
+        Some((u64::from_le_bytes(*before), at..end.next_multiple_of(PAGE)))
     });
     frames
         .max_by_key(|(before, _)| *before)
