@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(row.len(), before);
         assert_eq!(decode(id(), &row).unwrap(), head);
         // What is longer lies where there is room for it.
-        head.destinations.push(InstanceName::new("d".repeat(60)).unwrap());
+        head.destinations.push(InstanceName::new("d".repeat(48)).unwrap());
         let row = encode(&head).unwrap();
         assert!(row.len() > before);
         assert_eq!(decode(id(), &row).unwrap(), head);

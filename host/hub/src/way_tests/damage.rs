@@ -64,8 +64,8 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
 /// Somebody who is known again, with a photo.
 fn from_huda(draft: Draft) -> Draft {
     let huda = Identifier {
-        scheme: "email".into(),
-        id: "huda@example.com".into(),
+        scheme: "crm".into(),
+        id: "c-17".into(),
     };
     let photo = DraftAttachment {
         name: "صورة الطرد.png".to_owned(),

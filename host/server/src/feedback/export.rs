@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
-use mihwar_hub::FeedbackFilter;
+use mihwar_hub::{Fault, FeedbackFilter, QueryError};
 
 use super::filter::{FeedbackQuery, read_filter};
 use super::view::FeedbackView;
@@ -11,7 +11,7 @@ use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::query::{PAGE_MAX, read_query};
 use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
-use crate::http::{Allowed, Problem, Read};
+use crate::http::{Allowed, Problem, Read, Sort};
 use crate::surface::Surface;
 
 /// Export feedback
@@ -47,9 +47,8 @@ pub(crate) async fn export_feedback(
 
 async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
     // A list may show a little less than everything while much comes in; an export may not.
-    if let Err(error) = surface.hub.catch_lists_up().await {
-        return stopped(error.into(), lines).await;
-    }
+    // Where nothing can be written any more, what is there is still told, and then that it is not all.
+    let behind = surface.hub.catch_lists_up().await.err();
     let mut cursor = None;
     loop {
         match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
@@ -60,11 +59,26 @@ async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -
                 lines.flush().await?;
                 match page.next {
                     Some(next) => cursor = Some(next),
-                    None => return Ok(()),
+                    None => break,
                 }
             }
             Err(error) => return stopped(error.into(), lines).await,
         }
+    }
+    match behind {
+        Some(error) => stopped(not_whole(error), lines).await,
+        None => Ok(()),
+    }
+}
+
+fn not_whole(error: QueryError) -> Problem {
+    match error {
+        QueryError::Fault(Fault::NoSpace { .. }) => {
+            let detail = "the disk of the hub is nearly full, and its lists cannot be brought up to date: the newest records \
+                          may be missing from this export; make room, and export again";
+            Problem::new(Sort::NoSpace, detail)
+        }
+        error => error.into(),
     }
 }
 

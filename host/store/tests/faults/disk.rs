@@ -20,13 +20,15 @@ impl FreeSpace for Endless {
     }
 }
 
+/// So short a log that the file is made durable again and again.
+pub(crate) const LOG_BYTES: u64 = 48 * 1024;
+
 /// A store on such a disk. Its cache is so small that transactions read and write while they are open.
 pub(crate) fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
     let settings = RedbSettings {
         free_space_floor: 0,
         cache_bytes: 64 * 1024,
-        // So short that the file is made durable again and again.
-        log_bytes: 48 * 1024,
+        log_bytes: LOG_BYTES,
         readers: 1,
         natures: Natures::all(Nature::Lasting),
         ..RedbSettings::default()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mihwar_store::{Integrity, RedbStore, Store, StoreError};
 
-use crate::disk::{Disk, Fault, Image, LOG, STORE, open};
+use crate::disk::{Disk, Fault, Image, LOG, LOG_BYTES, STORE, open};
 use crate::lives::live;
 use crate::model::{Model, contents};
 use crate::random::{Random, seeds, summary};
@@ -81,13 +81,15 @@ impl Damage {
 }
 
 impl Damage {
-    /// Whether it changes any of these bytes without making the file shorter.
+    /// Whether it changes any of these bytes of a log and leaves it as long as its store's file says that it is at least.
     fn touches(self, bytes: &Range<usize>) -> bool {
+        let noted = PAGE + usize::try_from(LOG_BYTES).unwrap();
         let (start, length) = match self {
             Self::Bit { at, .. } => (at, 1),
             Self::Run { at, length, .. } => (at, length),
             Self::ZeroPage { at } => (at, PAGE),
-            Self::CutOff { .. } => return false,
+            // The last frame of a pass may reach beyond that.
+            Self::CutOff { at } => return at >= noted && bytes.contains(&at),
         };
         start < bytes.end && bytes.start < start + length
     }
@@ -100,7 +102,8 @@ fn last_frame(log: &[u8]) -> Range<usize> {
         let (length, rest) = rest.split_first_chunk()?;
         let (before, _) = rest.split_first_chunk()?;
         let end = at + 116 + usize::try_from(u32::from_le_bytes(*length)).unwrap();
-        Some((u64::from_le_bytes(*before), at..end))
+        // It is read with what fills its last page.
+        Some((u64::from_le_bytes(*before), at..end.next_multiple_of(PAGE)))
     });
     frames
         .max_by_key(|(before, _)| *before)

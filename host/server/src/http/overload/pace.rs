@@ -17,7 +17,7 @@ const QUIET: usize = 4;
 /// the average, and the figure to keep is five times.
 const SLOWER_MAX: u32 = 2;
 /// What is quick whatever a quiet hub needs: below it nobody gains from waiting outside instead of inside.
-const QUICK: Duration = Duration::from_millis(5);
+const QUICK: Duration = Duration::from_millis(10);
 /// Weight of what was known of the quiet hub against one request more.
 const QUIET_MEMORY: u32 = 15;
 
