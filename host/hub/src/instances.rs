@@ -198,10 +198,8 @@ impl Instances {
 
     /// Those that mask texts before they are stored, as the intake calls them.
     pub(crate) fn redactors(&self) -> Vec<Arc<dyn Redactor>> {
-        let redactors = self.redactors.iter();
-        redactors
-            .map(|running| -> Arc<dyn Redactor> { running.clone() })
-            .collect()
+        let as_redactor = |running: &Arc<Running>| Arc::<Running>::clone(running) as Arc<dyn Redactor>;
+        self.redactors.iter().map(as_redactor).collect()
     }
 
     pub(crate) fn is_department(&self, name: &InstanceName) -> bool {

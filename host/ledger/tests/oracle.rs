@@ -211,6 +211,7 @@ proptest! {
         let their_tile = Tile::new(HEIGHT, 3, index, u32::try_from(width).unwrap(), false);
         let ours = TileAddress { index, width }.to_string();
         prop_assert_eq!(their_tile.path(), format!("tile/8/3/{ours}"));
-        prop_assert!(Tile::from_path(&format!("tile/8/3/{ours}")).is_ok_and(|tile| tile == their_tile));
+        let read = Tile::from_path(&format!("tile/8/3/{ours}"));
+        prop_assert!(read.is_ok_and(|tile| tile == their_tile));
     }
 }

@@ -14,8 +14,11 @@ const ROUNDS_MAX: usize = 8;
 /// nothing but addresses does not go over the hub's limit.
 const SPANS_MAX: usize = 2_000;
 
+/// Where in a line something of one kind stands.
+type Find = fn(&Line) -> Vec<Range<usize>>;
+
 /// The order in which kinds are looked for: what is surer comes first, and nothing is looked for inside of it.
-const ORDER: [(Kind, fn(&Line) -> Vec<Range<usize>>); 5] = [
+const ORDER: [(Kind, Find); 5] = [
     (Kind::Email, email::find),
     (Kind::Iban, iban::find),
     (Kind::CardNumber, card::find),

@@ -106,7 +106,8 @@ impl House {
 
     async fn accept(&self, drafts: Vec<Draft>) -> Vec<Intake> {
         let arrivals: Vec<Arrival> = drafts.into_iter().map(Arrival::from).collect();
-        let accepted = accept(&self.core, &Actor::Console, &name("form"), &arrivals, &Rider::default());
+        let (form, rider) = (name("form"), Rider::default());
+        let accepted = accept(&self.core, &Actor::Console, &form, &arrivals, &rider);
         accepted.await.unwrap().into_iter().flatten().collect()
     }
 
@@ -388,8 +389,8 @@ async fn an_anonymous_person_and_one_whose_contents_are_gone_are_erased_whole() 
     let back = [Arrival::Withdrawal {
         external_id: "2".to_owned(),
     }];
-    let taken_back = accept(&house.core, &Actor::Console, &name("form"), &back, &Rider::default());
-    taken_back.await.unwrap();
+    let (form, rider) = (name("form"), Rider::default());
+    accept(&house.core, &Actor::Console, &form, &back, &rider).await.unwrap();
     house.erase(contact).await.unwrap();
     assert!(house.rows(keys::IDENTIFIER).await.is_empty());
     assert!(house.rows(keys::CONTACT_KEY).await.is_empty());

@@ -133,7 +133,7 @@ impl Redaction {
 
 impl Arrival {
     /// A draft that could be stored, unless everybody who must see it has; with what was done to it so far.
-    fn to_redact(&mut self) -> Option<(&mut Draft, &mut Redaction)> {
+    fn unredacted(&mut self) -> Option<(&mut Draft, &mut Redaction)> {
         let could_be_stored = self.problems().is_empty();
         match self {
             Self::Draft { draft, redaction, .. } if could_be_stored && !redaction.is_done => {
@@ -204,7 +204,7 @@ impl<'a> Looking<'a> {
     fn at(core: &'a Core, redactor: &'a dyn Redactor, instance: &InstanceName, arrivals: &mut [Arrival]) -> Self {
         let (now, mut texts) = (core.clock.now(), Vec::new());
         for (of, arrival) in arrivals.iter_mut().enumerate() {
-            let Some((draft, _)) = arrival.to_redact() else {
+            let Some((draft, _)) = arrival.unredacted() else {
                 continue;
             };
             let item = convert::lone_text(draft, instance, now);
@@ -233,7 +233,7 @@ impl<'a> Looking<'a> {
         for (of, arrival) in arrivals.iter_mut().enumerate() {
             let own = std::iter::from_fn(|| answers.next_if(|text| text.of == of));
             let own: Result<Vec<Kept>, String> = own.map(Text::kept).collect();
-            if let Some((draft, redaction)) = arrival.to_redact() {
+            if let Some((draft, redaction)) = arrival.unredacted() {
                 match own {
                     Ok(kept) => redaction.count(redactor.name(), mask(draft, redactor.fields(), kept)),
                     Err(code) => give_up(redactor, redaction, &event_code(&code))?,
