@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,29 +19,40 @@ const STREAMED_GROUPS: usize = 4;
 /// When readiness was last looked at, and what was found.
 type Looked = Option<(Instant, Vec<Check>)>;
 
-/// The hub behind the handlers, and where its metrics are read.
+/// What is [`Shared`]. Every layer around a route clones it for every request, so that it has to be one pointer.
 #[derive(Clone)]
-pub(crate) struct Surface {
+pub(crate) struct Surface(Arc<Shared>);
+
+impl Deref for Surface {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The hub behind the handlers, and where its metrics are read.
+pub(crate) struct Shared {
     /// The hub.
     pub(crate) hub: Hub,
     /// Where metrics are read; `None` when nobody installed a recorder.
     pub(crate) metrics: Option<Arc<PrometheusHandle>>,
     /// One permit for each group of streamed lines that may be at the writer.
     pub(crate) streamed_groups: Arc<Semaphore>,
-    readiness: Arc<Mutex<Looked>>,
-    stopping: Arc<AtomicBool>,
+    readiness: Mutex<Looked>,
+    stopping: AtomicBool,
 }
 
 impl Surface {
     /// What the handlers of one router share.
     pub(crate) fn new(hub: Hub, metrics: Option<Arc<PrometheusHandle>>) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             hub,
             metrics,
             streamed_groups: Arc::new(Semaphore::new(STREAMED_GROUPS)),
-            readiness: Arc::default(),
-            stopping: Arc::default(),
-        }
+            readiness: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }))
     }
 
     /// Looks at everything that must work. However many ask, the hub looks at most once a second.

@@ -390,7 +390,9 @@ async fn an_anonymous_person_and_one_whose_contents_are_gone_are_erased_whole() 
         external_id: "2".to_owned(),
     }];
     let (form, rider) = (name("form"), Rider::default());
-    accept(&house.core, &Actor::Console, &form, &back, &rider).await.unwrap();
+    accept(&house.core, &Actor::Console, &form, &back, &rider)
+        .await
+        .unwrap();
     house.erase(contact).await.unwrap();
     assert!(house.rows(keys::IDENTIFIER).await.is_empty());
     assert!(house.rows(keys::CONTACT_KEY).await.is_empty());

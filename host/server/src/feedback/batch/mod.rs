@@ -111,8 +111,8 @@ pub(crate) async fn create_feedback_batch(
     }
     let instance = own_instance(&surface.config(), wanted.instance)?;
     let (lines, response) = ndjson(place);
-    let turns = surface.streamed_groups;
-    tokio::spawn(Run::new(surface.hub, turns, caller.actor, instance, wanted.all, lines).drive(body));
+    let (hub, turns) = (surface.hub.clone(), surface.streamed_groups.clone());
+    tokio::spawn(Run::new(hub, turns, caller.actor, instance, wanted.all, lines).drive(body));
     Ok(response)
 }
 
