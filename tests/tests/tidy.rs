@@ -131,6 +131,23 @@ fn every_crate_begins_with_a_sentence() {
 }
 
 #[test]
+fn examples_in_comments_are_run() {
+    // Looking for them takes seconds for each crate; where there are none, its manifest says so.
+    for folder in ["host", "plugins", "tests/guests"].map(|folder| workspace().join(folder)) {
+        for krate in folders(&folder) {
+            let sources = rust_files(&[&shown(&krate.join("src"))]);
+            let example = sources.into_iter().find(|file| has_example(&read(file)));
+            let is_off = read(&krate.join("Cargo.toml")).contains("doctest = false");
+            assert!(
+                example.is_none() || !is_off,
+                "{} has an example that `doctest = false` keeps from being run",
+                shown(&example.unwrap_or_default())
+            );
+        }
+    }
+}
+
+#[test]
 fn panics_on_purpose_are_few() {
     let mut found = Vec::new();
     for file in rust_files(&["host", "plugins", "xtask"]) {
@@ -253,6 +270,13 @@ fn holds_path(line: &str, path: &str) -> bool {
     })
 }
 
+/// Whether a documenting comment holds a block of code.
+fn has_example(text: &str) -> bool {
+    let comments = text.lines().map(str::trim_start);
+    let mut documenting = comments.filter_map(|line| line.strip_prefix("///").or_else(|| line.strip_prefix("//!")));
+    documenting.any(|line| line.trim_start().starts_with("```"))
+}
+
 /// Relative targets of a Markdown text's links, outside of code.
 fn links(text: &str) -> Vec<String> {
     let mut in_code = false;
@@ -337,6 +361,7 @@ fn the_checks_see_what_they_look_for() {
         links("[a](b.md#c) [d](https://x)\n```\n[e](f)\n```\n<img src=\"g.svg\">"),
         ["b.md#c", "g.svg"]
     );
+    assert!(has_example("  /// ```\n/// 1;") && !has_example("// ```") && !has_example("/// a ``` b"));
     assert_eq!(without_unit_tests("a\n#[cfg(test)]\nmod tests {\n}"), "a");
     let path = format!("/{}/", "tmp");
     assert!(holds_path(&format!("see {path}x"), &path) && !holds_path(&format!("a{path}b"), &path));
