@@ -104,7 +104,10 @@ fn a_refused_export_leaves_the_earlier_one_alone() {
     let site = Site::new("");
     let file = site.folder.path().join("تصدير.ndjson");
     std::fs::write(&file, "{}\n").unwrap();
-    let output = site.run(&["feedback", "export", "--out", file.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
+    for also in [&[][..], &["--force"]] {
+        let arguments = [&["feedback", "export", "--out", file.to_str().unwrap()], also].concat();
+        let output = site.run(&arguments);
+        assert_eq!(output.status.code(), Some(1), "{also:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n", "{also:?}");
+    }
 }
