@@ -79,8 +79,8 @@ async fn export(surface: &Surface, filter: &Arc<FeedbackFilter>, lines: &mut Lin
     }
 }
 
-/// A page that is fetched while the one before it is written down and sent: to open contents and to write JSON are each about
-/// half of the work. There is never more than one, so a slow reader holds two pages in memory besides those on the way.
+/// A page that is fetched while the one before it is written down and sent: contents are opened on another core than that on
+/// which JSON is written. There is never more than one, so a slow reader costs one page more.
 fn fetch(
     surface: &Surface,
     filter: &Arc<FeedbackFilter>,
