@@ -5,10 +5,13 @@
 //! - Nothing between two separators is what the record does not have; `""` is an empty text.
 //! - Several names (tags, departments) stand in one cell with spaces between them; they hold none. What has an inner form is
 //!   JSON, as in NDJSON. Times are RFC 3339 in UTC.
-//! - **No cell is a formula.** A text that a spreadsheet may take for one gets an apostrophe before it, as OWASP advises ("CSV
-//!   injection"): see [`is_formula`]. Numbers are numbers and get none. So that this can be taken back exactly, a text that has
-//!   apostrophes before what looks like a formula gets one more. Whoever reads the file with a program removes one apostrophe
-//!   where, behind all of them, a formula would begin; the tests here do.
+//! - **No cell is a formula.** Where a spreadsheet may take a text for one, it gets an apostrophe, as OWASP advises ("CSV
+//!   injection"): see [`begins_formula`]. Numbers are numbers and get none.
+//! - **Not even where the separator is another.** Excel splits a file by the regional settings of its computer, whatever the
+//!   file's own separator is; quotes protect nothing then, and a cell may begin behind any `,` `;`, tab or line end within a text.
+//!   So each piece of a text behind one of these (but for the file's own separator) is looked at as the text itself is.
+//! - It can be taken back exactly: a piece that has apostrophes before what looks like a formula gets one more. Whoever reads
+//!   the file with a program removes one from each piece in which, behind all of them, a formula would begin; the tests here do.
 
 use std::io::{self, Write};
 
@@ -24,10 +27,23 @@ const FORMULA: [char; 13] = [
     '=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '\u{2212}',
 ];
 
+type Boundaries = [char; 4];
+
+/// The character between cells, and what else a spreadsheet may take for one.
+const fn separation(separator: Separator) -> (char, Boundaries) {
+    match separator {
+        Separator::Comma => (',', [';', '\t', '\r', '\n']),
+        Separator::Semicolon => (';', [',', '\t', '\r', '\n']),
+        Separator::Tab => ('\t', [',', ';', '\r', '\n']),
+    }
+}
+
 /// A table that is being written.
 pub(super) struct Separated<W> {
     out: W,
     separator: char,
+    /// Behind these a cell may begin where another separator is expected.
+    boundaries: Boundaries,
     /// The line that is being made.
     line: String,
 }
@@ -35,17 +51,14 @@ pub(super) struct Separated<W> {
 impl<W: Write> Separated<W> {
     /// Writes the names of the columns.
     pub(super) fn begin(mut out: W, separator: Separator, has_bom: bool) -> io::Result<Self> {
-        let separator = match separator {
-            Separator::Comma => ',',
-            Separator::Semicolon => ';',
-            Separator::Tab => '\t',
-        };
+        let (separator, boundaries) = separation(separator);
         if has_bom {
             out.write_all(BYTE_ORDER_MARK.as_bytes())?;
         }
         let mut table = Self {
             out,
             separator,
+            boundaries,
             line: String::new(),
         };
         for column in COLUMNS {
@@ -100,41 +113,36 @@ impl<W: Write> Separated<W> {
 
     fn text(&mut self, text: &str) {
         self.line.push('"');
-        if is_formula(text.trim_start_matches('\'')) {
-            self.line.push('\'');
-        }
-        let mut pieces = text.split('"');
-        self.line.push_str(pieces.next().unwrap_or_default());
-        for piece in pieces {
-            self.line.push_str("\"\"");
-            self.line.push_str(piece);
+        for (place, piece) in text.split_inclusive(self.boundaries).enumerate() {
+            if begins_formula(piece, place == 0) {
+                self.line.push('\'');
+            }
+            for part in piece.split_inclusive('"') {
+                self.line.push_str(part);
+                if part.ends_with('"') {
+                    self.line.push('"');
+                }
+            }
         }
         self.line.push('"');
     }
 }
 
-/// Whether a spreadsheet may take a text for a formula: it begins with a tab or a line end, or, behind what is not seen
-/// (spaces, control characters, marks of writing direction), with one of [`FORMULA`].
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['\t', '\r', '\n']) || text.trim_start_matches(is_unseen).starts_with(FORMULA)
+/// Whether a spreadsheet may take a piece of a text for a formula, behind the apostrophes that it has: behind what is passed
+/// over (spaces, control characters, marks of writing direction; quotes, which are taken away where they seem to open a
+/// cell) it begins with one of [`FORMULA`]. The beginning of the text may not be a tab or a line end either.
+fn begins_formula(piece: &str, is_first: bool) -> bool {
+    let bare = piece.trim_start_matches('\'');
+    is_first && bare.starts_with(['\t', '\r', '\n']) || bare.trim_start_matches(is_passed_over).starts_with(FORMULA)
 }
 
-fn is_unseen(c: char) -> bool {
+fn is_passed_over(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(
             c,
-            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+            '"' | '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
         )
-}
-
-/// The text of a cell as it was before it was written: what a program that reads the file back has to do.
-#[cfg(test)]
-pub(super) fn original(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if is_formula(cell.trim_start_matches('\'')) => rest,
-        _ => cell,
-    }
 }
 
 #[cfg(test)]
@@ -144,8 +152,19 @@ mod tests {
 
     use super::super::columns::COLUMNS;
     use super::super::tests::record;
-    use super::{Separated, is_formula, original};
+    use super::{Separated, begins_formula, separation};
     use crate::args::Separator;
+
+    /// The text of a cell as it was before it was written: what a program that reads the file back has to do.
+    fn original(cell: &str, separator: Separator) -> String {
+        let (_, boundaries) = separation(separator);
+        let pieces = cell.split_inclusive(boundaries).enumerate();
+        let bare = |(place, piece): (usize, &str)| match piece.strip_prefix('\'') {
+            Some(rest) if begins_formula(piece, place == 0) => rest.to_owned(),
+            _ => piece.to_owned(),
+        };
+        pieces.map(bare).collect()
+    }
 
     fn written(records: &[FeedbackView], separator: Separator, has_bom: bool) -> String {
         let mut out = Vec::new();
@@ -185,7 +204,7 @@ mod tests {
     fn what_a_person_wrote_is_kept_whatever_is_in_it() {
         for body in [
             "قالت: «شكرًا»، ثم \"لا\"",
-            "سطر\r\nوسطر\nوثالث, and a comma; and\ta tab",
+            "سطر\r\nوسطر\nوثالث, and a comma; and\ta tab, 5-3",
             "\u{202E}مقلوب\u{202C} \u{2067}هدى\u{2069}",
             "\"",
             "",
@@ -208,9 +227,9 @@ mod tests {
             "+١٢٣",
             "-٥ درجات",
             "@SUM(1)",
-            "\t=1+1",
-            "\r=1+1",
-            "\n=1+1",
+            "\tنص",
+            "\rنص",
+            "\nنص",
             "＝１＋１",
             "＠هدى",
             "﹣٧",
@@ -218,15 +237,41 @@ mod tests {
             "\u{200F}=cmd|'/c calc'!A0",
             "\u{FEFF}-1",
             "'=1",
+            "\"=1\"",
         ] {
             let text = written(&[with_body(body)], Separator::Comma, false);
             let shown = cell(&text, "body");
             assert_eq!(shown, format!("'{body}"));
-            assert_eq!(original(&shown), body);
+            assert_eq!(original(&shown, Separator::Comma), body);
         }
-        for harmless in ["٥ - ٣ = ٢", "'مقتبس'", "a=b", "", "١٢٣", "{\"a\":\"=1\"}"] {
+        for harmless in [
+            "٥ - ٣ = ٢",
+            "'مقتبس'",
+            "a=b",
+            "",
+            "١٢٣",
+            "{\"a\":\"=1\"}",
+            "\"=1\"",
+            "أ، -ب, =ج",
+        ] {
             let text = written(&[with_body(harmless)], Separator::Comma, false);
             assert_eq!(cell(&text, "body"), harmless);
+        }
+    }
+
+    #[test]
+    fn a_spreadsheet_that_splits_elsewhere_finds_no_formula_either() {
+        let body = "شكرًا; =1+1;\"=2\"\n- بند\r\n@هدى\t'-٣, =4";
+        for (separator, shown) in [
+            (Separator::Comma, "شكرًا;' =1+1;'\"=2\"\n'- بند\r\n'@هدى\t''-٣, =4"),
+            (Separator::Semicolon, "شكرًا; =1+1;\"=2\"\n'- بند\r\n'@هدى\t''-٣,' =4"),
+            (Separator::Tab, "شكرًا;' =1+1;'\"=2\"\n'- بند\r\n'@هدى\t'-٣,' =4"),
+        ] {
+            let text = written(&[with_body(body)], separator, false);
+            let (byte, _) = separation(separator);
+            let cells = read(&text, u8::try_from(byte).unwrap());
+            assert!(cells.iter().any(|cell| cell == shown), "{separator:?}: {cells:?}");
+            assert_eq!(original(shown, separator), body);
         }
     }
 
@@ -270,11 +315,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_comes_back(text in "['=+@\\-＝ \t\r\n\"\u{200F}a٣,;]{0,8}|\\PC{0,40}") {
-            let table = written(&[with_body(&text)], Separator::Comma, true);
-            let shown = cell(&table, "body");
-            prop_assert!(!is_formula(&shown));
-            prop_assert_eq!(original(&shown), text);
+        fn every_text_comes_back(text in "['=+@\\-＝ \t\r\n\"\u{200F}a٣,;]{0,12}|\\PC{0,40}", separator in 0_usize..3) {
+            let separator = [Separator::Comma, Separator::Semicolon, Separator::Tab][separator];
+            let table = written(&[with_body(&text)], separator, true);
+            let (byte, boundaries) = separation(separator);
+            let place = COLUMNS.iter().position(|column| column.name == "body").unwrap();
+            let shown = read(&table, u8::try_from(byte).unwrap()).swap_remove(place);
+            for (place, piece) in shown.split(boundaries).enumerate() {
+                let is_bare = !piece.starts_with('\'');
+                prop_assert!(!(is_bare && begins_formula(piece, place == 0)), "{piece:?} of {shown:?}");
+            }
+            prop_assert_eq!(original(&shown, separator), text);
         }
     }
 }
