@@ -244,16 +244,7 @@ mod tests {
             assert_eq!(shown, format!("'{body}"));
             assert_eq!(original(&shown, Separator::Comma), body);
         }
-        for harmless in [
-            "٥ - ٣ = ٢",
-            "'مقتبس'",
-            "a=b",
-            "",
-            "١٢٣",
-            "{\"a\":\"=1\"}",
-            "\"=1\"",
-            "أ، -ب, =ج",
-        ] {
+        for harmless in ["٥ - ٣ = ٢", "'مقتبس'", "a=b", "", "١٢٣", "{\"a\":\"=1\"}", "أ، -ب, =ج"] {
             let text = written(&[with_body(harmless)], Separator::Comma, false);
             assert_eq!(cell(&text, "body"), harmless);
         }
