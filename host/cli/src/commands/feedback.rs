@@ -57,6 +57,7 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
                 line(format_args!("    {}", excerpt(&content.body, EXCERPT_CHARS)))?;
             }
         }
+        None if item.content_unreadable => line("    (the content is damaged: see mihwar ledger verify)")?,
         None => line("    (the content is gone; the facts remain)")?,
     }
     Ok(())

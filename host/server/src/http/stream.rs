@@ -45,6 +45,8 @@ impl Lines {
             Ok(()) => self.pending.push(b'\n'),
             Err(error) => {
                 self.pending.truncate(before);
+                // Without it the answer is not whole.
+                self.end = None;
                 tracing::error!(%error, "a line of an answer could not be written");
             }
         }
@@ -67,9 +69,10 @@ impl Lines {
 
     /// Ends an answer of [`ndjson_to_the_end`]: what was sent is all there is.
     pub(crate) fn finish(self) {
-        if let Some(end) = self.end {
-            // Nobody waits for it where the reader has gone.
-            drop(end.send(()));
+        if let Some(end) = self.end
+            && end.send(()).is_err()
+        {
+            tracing::debug!("the reader of an answer went away before its end");
         }
     }
 }
