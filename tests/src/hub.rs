@@ -311,6 +311,20 @@ fn ready(listen: SocketAddr) -> bool {
         && answer.starts_with("HTTP/1.1 200")
 }
 
+/// The most resident memory that a process has had so far, in bytes; 0 when there is none.
+#[must_use]
+pub fn peak_bytes_of(process: u32) -> u64 {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .unwrap_or_default()
+        * 1024
+}
+
 /// A running hub; killed when dropped.
 #[derive(Debug)]
 pub struct Running {
@@ -363,11 +377,7 @@ impl Running {
     }
 
     fn memory(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
-            .unwrap_or_default()
-            * 1024
+        memory(self.child.id(), field)
     }
 
     fn end(&mut self) {

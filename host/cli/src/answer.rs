@@ -92,6 +92,8 @@ impl Answer {
         Lines {
             body: self.body,
             pending: Vec::new(),
+            begin: 0,
+            searched: 0,
             ended: false,
         }
     }
@@ -119,6 +121,11 @@ impl Pieces {
 pub(crate) struct Lines {
     body: Body,
     pending: Vec<u8>,
+    /// Where in `pending` the next line begins. What is before is thrown away all at once: to move the rest for every line
+    /// would cost more than reading it.
+    begin: usize,
+    /// No line ends before this place.
+    searched: usize,
     ended: bool,
 }
 
@@ -129,9 +136,7 @@ impl Lines {
     /// The answer broke off, or the line says that the hub could not go on.
     pub(crate) async fn next_text(&mut self) -> anyhow::Result<Option<String>> {
         let text = loop {
-            if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.pending.drain(..=end).collect();
-                line.pop();
+            if let Some(line) = self.take_line() {
                 break String::from_utf8(line)?;
             }
             if self.ended {
@@ -159,6 +164,20 @@ impl Lines {
         Ok(Some(text))
     }
 
+    /// The next line of what has come, without its end. Where there is none, only the beginning of a line is still pending.
+    fn take_line(&mut self) -> Option<Vec<u8>> {
+        let rest = self.pending.get(self.searched..).unwrap_or_default();
+        if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+            let end = self.searched + length;
+            let line = self.pending.get(self.begin..end).unwrap_or_default().to_vec();
+            (self.begin, self.searched) = (end + 1, end + 1);
+            return Some(line);
+        }
+        self.pending.drain(..self.begin);
+        (self.begin, self.searched) = (0, self.pending.len());
+        None
+    }
+
     /// The next line as a value.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
         let Some(text) = self.next_text().await? else {
@@ -181,4 +200,39 @@ fn broke_off(error: BoxError) -> anyhow::Error {
 
 fn describe(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http_body_util::{BodyExt, StreamBody};
+    use hyper::body::Frame;
+
+    use super::{BoxError, Lines};
+
+    fn lines(pieces: &'static [&'static str]) -> Lines {
+        let frames = pieces
+            .iter()
+            .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::from_static(piece.as_bytes()))));
+        let response = http::Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+        super::Answer::whatever(response).lines()
+    }
+
+    #[tokio::test]
+    async fn lines_come_whole_however_they_are_cut() {
+        let mut lines = lines(&["{\"a\":1}\n{\"b\"", ":2}\n", "", "\n{\"c\":", "3", "}\n{\"d\":4}\n"]);
+        for expected in ["{\"a\":1}", "{\"b\":2}", "", "{\"c\":3}", "{\"d\":4}"] {
+            assert_eq!(lines.next_text().await.unwrap().unwrap(), expected);
+        }
+        assert_eq!(lines.next_text().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_its_end_is_none() {
+        let mut lines = lines(&["{\"نص\":1}\n{\"نص"]);
+        assert_eq!(lines.next_text().await.unwrap().unwrap(), "{\"نص\":1}");
+        let error = lines.next_text().await.unwrap_err().to_string();
+        assert!(error.contains("in the middle of a line"), "{error}");
+    }
 }

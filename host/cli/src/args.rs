@@ -1,14 +1,16 @@
 //! The command line.
 
 mod contact;
+mod feedback;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use mihwar_server::wire::{DeliveryQuery, FeedbackQuery};
+use mihwar_server::wire::DeliveryQuery;
 
 pub(crate) use contact::{Contact, PageLanguage};
+pub(crate) use feedback::{Export, Feedback, Format, Separator};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
 #[derive(Debug, Parser)]
@@ -147,108 +149,6 @@ pub(crate) enum Plugin {
     },
     /// List the plugin instances and how they are.
     List,
-}
-
-/// `mihwar feedback`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Feedback {
-    /// List feedback, newest first.
-    List {
-        #[command(flatten)]
-        filter: Filter,
-        /// How many to show.
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
-    },
-    /// Show one piece of feedback with its whole story.
-    Show {
-        /// Its id.
-        id: String,
-    },
-    /// Write everything that matches as NDJSON, one record per line.
-    Export {
-        #[command(flatten)]
-        filter: Filter,
-        /// Write to this file instead of the standard output.
-        #[arg(long, short, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-}
-
-/// Which feedback is wanted.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub(crate) struct Filter {
-    /// The sort of channel.
-    #[arg(long)]
-    channel: Option<String>,
-    /// The channel instance that brought it.
-    #[arg(long)]
-    instance: Option<String>,
-    /// complaint, suggestion, enquiry, praise, observation or defect.
-    #[arg(long)]
-    kind: Option<String>,
-    /// A department that receives it.
-    #[arg(long)]
-    department: Option<String>,
-    /// The person who said it: the hub's id.
-    #[arg(long)]
-    contact: Option<String>,
-    /// The conversation: the hub's id.
-    #[arg(long)]
-    thread: Option<String>,
-    /// Received at or after (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    received_from: Option<String>,
-    /// Received before (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    received_to: Option<String>,
-    /// Said at or after (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    occurred_from: Option<String>,
-    /// Said before (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    occurred_to: Option<String>,
-    /// Has a score of this metric.
-    #[arg(long, value_name = "METRIC")]
-    score: Option<String>,
-    /// … of at least this value.
-    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
-    score_min: Option<String>,
-    /// … of at most this value.
-    #[arg(long, value_name = "NUMBER", requires = "score", allow_negative_numbers = true)]
-    score_max: Option<String>,
-    /// The language, e.g. ar.
-    #[arg(long)]
-    language: Option<String>,
-    /// Has this label.
-    #[arg(long)]
-    tag: Option<String>,
-    /// Subject or body hold this text.
-    #[arg(long)]
-    text: Option<String>,
-}
-
-impl From<Filter> for FeedbackQuery {
-    fn from(filter: Filter) -> Self {
-        Self {
-            channel: filter.channel,
-            instance: filter.instance,
-            kind: filter.kind,
-            department: filter.department,
-            contact: filter.contact,
-            thread: filter.thread,
-            received_from: filter.received_from,
-            received_to: filter.received_to,
-            occurred_from: filter.occurred_from,
-            occurred_to: filter.occurred_to,
-            score: filter.score,
-            score_min: filter.score_min,
-            score_max: filter.score_max,
-            language: filter.language,
-            tag: filter.tag,
-            text: filter.text,
-        }
-    }
 }
 
 /// `mihwar delivery`
@@ -438,6 +338,9 @@ mod tests {
             &["delivery", "replay", "--all", "--department", "مبيعات"],
             &["contact", "erase", "tel:+966501234567"],
             &["contact", "export", "tel:+966501234567", "--language", "fr"],
+            &["feedback", "export", "--format", "xlsx"],
+            &["feedback", "export", "--force"],
+            &["feedback", "export", "-o", "شكاوى.csv", "--bom=perhaps"],
         ] {
             is_wrong_use(words);
         }
@@ -449,6 +352,25 @@ mod tests {
             &["restore", "أمس.mbk", "--without-tokens"],
             &["contact", "erase", who, "--reason", why],
             &["contact", "export", who, "--language", "ar", "-o", "ملف"],
+            &["feedback", "export", "--output", "شكاوى.csv", "--force"],
+            &[
+                "feedback",
+                "export",
+                "--format",
+                "csv",
+                "--bom",
+                "--separator",
+                "semicolon",
+            ],
+            &[
+                "feedback",
+                "export",
+                "--format",
+                "csv",
+                "--bom=false",
+                "--kind",
+                "complaint",
+            ],
         ] {
             is_right_use(words);
         }

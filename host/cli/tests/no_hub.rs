@@ -104,7 +104,13 @@ fn a_refused_export_leaves_the_earlier_one_alone() {
     let site = Site::new("");
     let file = site.folder.path().join("تصدير.ndjson");
     std::fs::write(&file, "{}\n").unwrap();
-    let output = site.run(&["feedback", "export", "--out", file.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
+    let name = file.to_str().unwrap();
+    for arguments in [
+        &["feedback", "export", "--out", name][..],
+        &["feedback", "export", "--out", name, "--force"],
+    ] {
+        let output = site.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n", "{arguments:?}");
+    }
 }

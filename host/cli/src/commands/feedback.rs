@@ -1,18 +1,13 @@
 //! `mihwar feedback`: what customers say.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-
-use anyhow::Context;
 use mihwar_server::wire::{
     AuthorWire, EventView, FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, IdentifierWire,
 };
 
-use super::{delivery, pages};
+use super::{delivery, export, pages};
 use crate::args::Feedback;
 use crate::client::{Client, segment};
-use crate::output::{Outcome, Output, excerpt, json, json_line, line, one_line, plain};
+use crate::output::{Outcome, excerpt, json, json_line, line, one_line, plain};
 
 /// Letters of a customer's words in a list.
 const EXCERPT_CHARS: usize = 160;
@@ -22,7 +17,7 @@ pub(super) async fn run(client: &Client, command: Feedback, as_json: bool) -> an
     match command {
         Feedback::List { filter, limit } => list(client, &filter.into(), limit, as_json).await,
         Feedback::Show { id } => show(client, &id, as_json).await,
-        Feedback::Export { filter, out } => export(client, &filter.into(), out.as_deref()).await,
+        Feedback::Export(wanted) => export::run(client, wanted, as_json).await,
     }
 }
 
@@ -62,6 +57,7 @@ fn tell(item: &FeedbackView) -> anyhow::Result<()> {
                 line(format_args!("    {}", excerpt(&content.body, EXCERPT_CHARS)))?;
             }
         }
+        None if item.content_unreadable => line("    (the content is damaged: see mihwar ledger verify)")?,
         None => line("    (the content is gone; the facts remain)")?,
     }
     Ok(())
@@ -107,22 +103,4 @@ fn tell_event(event: &EventView) -> anyhow::Result<()> {
         .unwrap_or("event");
     let text = format!("{:>8}  {}  {kind}  by {}", event.sequence, event.at, event.actor);
     line(format_args!("  {}", one_line(&text)))
-}
-
-/// Writes everything that matches, to a file or the standard output. The file is touched only once there is an answer:
-/// a refusal must not empty what an earlier export wrote.
-async fn export(client: &Client, filter: &FeedbackQuery, file: Option<&Path>) -> anyhow::Result<Outcome> {
-    let mut lines = client.get_with("/api/v1/feedback:export", filter).await?.lines();
-    let mut next = lines.next_text().await?;
-    let out: Box<dyn Write> = match file {
-        Some(path) => Box::new(File::create(path).with_context(|| format!("{}", path.display()))?),
-        None => Box::new(Output::standard()),
-    };
-    let mut out = BufWriter::new(out);
-    while let Some(text) = next {
-        writeln!(out, "{text}")?;
-        next = lines.next_text().await?;
-    }
-    out.flush()?;
-    Ok(Outcome::Done)
 }

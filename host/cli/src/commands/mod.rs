@@ -6,6 +6,7 @@ mod contact;
 mod delivery;
 mod doctor;
 mod evidence;
+mod export;
 mod feedback;
 mod import;
 mod ledger;

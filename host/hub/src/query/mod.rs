@@ -58,8 +58,10 @@ impl From<mihwar_store::StoreError> for QueryError {
 pub struct FeedbackRecord {
     /// Its facts as they stand now.
     pub head: Head,
-    /// Its personal content; `None` when that is gone.
+    /// Its personal content; `None` when that is gone, or cannot be read.
     pub content: Option<Content>,
+    /// The content is there, and damage keeps it from being read. `mihwar ledger verify` tells more.
+    pub is_unreadable: bool,
 }
 
 /// An entry of the ledger.
@@ -105,19 +107,24 @@ async fn records(core: &Core, view: &dyn View, heads: Vec<Head>) -> Result<Vec<(
         .await?;
     let mut records = Vec::with_capacity(heads.len());
     for (head, row) in heads.into_iter().zip(rows) {
-        let opened = match row {
+        let (opened, is_unreadable) = match row {
             Some(row) => readable(core, &contacts, &head, &row.bytes).await?,
             // Withdrawn.
-            None => None,
+            None => (None, false),
         };
         let (content, bytes) = opened.map_or((None, 0), |opened| (Some(opened.content), opened.bytes));
-        records.push((FeedbackRecord { head, content }, bytes));
+        let record = FeedbackRecord {
+            head,
+            content,
+            is_unreadable,
+        };
+        records.push((record, bytes));
     }
     Ok(records)
 }
 
-/// A content, unless its contact was erased.
-async fn readable(core: &Core, keys: &ContactKeys, head: &Head, row: &[u8]) -> Result<Option<Opened>, Fault> {
+/// A content, unless its contact was erased, and whether damage hides it.
+async fn readable(core: &Core, keys: &ContactKeys, head: &Head, row: &[u8]) -> Result<(Option<Opened>, bool), Fault> {
     match core
         .open_with(keys, head.contact, head.feedback, head.revision, row)
         .await
@@ -125,9 +132,9 @@ async fn readable(core: &Core, keys: &ContactKeys, head: &Head, row: &[u8]) -> R
         // One damaged text must not hide the list it stands in; `mihwar ledger verify` names it.
         Err(error) if error.is_unreadable() => {
             tracing::error!(feedback = %head.feedback, "the content cannot be read: {error}");
-            Ok(None)
+            Ok((None, true))
         }
-        opened => opened,
+        opened => Ok((opened?, false)),
     }
 }
 

@@ -56,6 +56,10 @@ async fn one_damaged_text_stops_neither_the_pipeline_nor_a_list_and_is_found() {
     assert_eq!(step(&hub).await, 2);
     assert_eq!(step(&hub).await, 0);
     assert_eq!(readable(&hub).await, [true, false]);
+    let page = query::feedback_page(&hub.shared.core, &query::FeedbackFilter::default(), None, 10).await;
+    let records = page.unwrap().items;
+    let told: Vec<_> = records.iter().map(|record| record.is_unreadable).collect();
+    assert_eq!(told, [false, true], "damage is not told as erasure");
     let findings = verified(&hub).await;
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(findings[0].contains(&ids[0].to_string()), "{findings:?}");

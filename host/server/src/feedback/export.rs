@@ -1,23 +1,28 @@
-//! Everything that matches, line by line, in constant memory.
+//! Everything that matches, line by line, in constant memory. Tables are made of it by who wants them (`mihwar feedback
+//! export`): they cost the hub nothing.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
-use mihwar_hub::{Fault, FeedbackFilter, QueryError};
+use mihwar_hub::{Fault, FeedbackFilter, FeedbackPage, QueryError};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::filter::{FeedbackQuery, read_filter};
 use super::view::FeedbackView;
 use crate::http::overload::Place;
 use crate::http::problem::ProblemView;
 use crate::http::query::{PAGE_MAX, read_query};
-use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson};
+use crate::http::stream::{Lines, ReaderGone, Stopped, ndjson_to_the_end};
 use crate::http::{Allowed, Problem, Read, Sort};
 use crate::surface::Surface;
 
 /// Export feedback
 ///
 /// One record per line, newest first: all that was acknowledged before it was asked for, so it begins when the lists have
-/// caught up with that. A line with `problem` at the end says that the export is not whole.
+/// caught up with that. A line with `problem` at the end says that the export is not whole, and so does an answer that breaks
+/// off. A record with `content_unreadable` is damaged: it stops nothing.
 #[utoipa::path(
     get, path = "/api/v1/feedback:export", tag = "feedback",
     params(FeedbackQuery),
@@ -36,39 +41,55 @@ pub(crate) async fn export_feedback(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let filter = read_query(&uri, read_filter)?;
-    let (mut lines, response) = ndjson(place);
+    let (mut lines, response) = ndjson_to_the_end(place);
     tokio::spawn(async move {
-        if export(&surface, &filter, &mut lines).await.is_err() {
-            tracing::debug!("the reader of an export went away");
+        match export(&surface, &Arc::new(filter), &mut lines).await {
+            Ok(()) => lines.finish(),
+            Err(ReaderGone) => tracing::debug!("the reader of an export went away"),
         }
     });
     Ok(response)
 }
 
-async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -> Result<(), ReaderGone> {
+/// Ends well when the lines tell how it ended, be it with a problem.
+async fn export(surface: &Surface, filter: &Arc<FeedbackFilter>, lines: &mut Lines) -> Result<(), ReaderGone> {
     // A list may show a little less than everything while much comes in; an export may not.
     // Where nothing can be written any more, what is there is still told, and then that it is not all.
     let behind = surface.hub.catch_lists_up().await.err();
-    let mut cursor = None;
-    loop {
-        match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
-            Ok(page) => {
-                page.items
-                    .into_iter()
-                    .for_each(|record| lines.push(&FeedbackView::from(record)));
-                lines.flush().await?;
-                match page.next {
-                    Some(next) => cursor = Some(next),
-                    None => break,
-                }
+    let mut next = Some(fetch(surface, filter, None));
+    while let Some(coming) = next.take() {
+        let page = match coming.await {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => return stopped(error.into(), lines).await,
+            Err(error) => {
+                tracing::error!("a page of an export: {error}");
+                let detail = "a fault in the hub ended this export; its log says more";
+                return stopped(Problem::new(Sort::Internal, detail), lines).await;
             }
-            Err(error) => return stopped(error.into(), lines).await,
-        }
+        };
+        next = page.next.map(|cursor| fetch(surface, filter, Some(cursor)));
+        page.items
+            .into_iter()
+            .for_each(|record| lines.push(&FeedbackView::from(record)));
+        lines.flush().await?;
     }
     match behind {
         Some(error) => stopped(not_whole(error), lines).await,
         None => Ok(()),
     }
+}
+
+/// A page that is fetched while the one before it is written down and sent: contents are opened on another core than that on
+/// which JSON is written. There is never more than one, so a slow reader costs one page more.
+fn fetch(
+    surface: &Surface,
+    filter: &Arc<FeedbackFilter>,
+    cursor: Option<String>,
+) -> AbortOnDropHandle<Result<FeedbackPage, QueryError>> {
+    let (hub, filter) = (surface.hub.clone(), Arc::clone(filter));
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        hub.feedback_page(&filter, cursor.as_deref(), PAGE_MAX).await
+    }))
 }
 
 fn not_whole(error: QueryError) -> Problem {

@@ -64,6 +64,9 @@ pub struct FeedbackView {
     pub body_chars: u32,
     /// The personal part; null once it is erased.
     pub content: Option<ContentView>,
+    /// Only if so: the personal part is there, and damage keeps the hub from reading it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub content_unreadable: bool,
 }
 
 /// The personal part of feedback.
@@ -168,7 +171,12 @@ pub(crate) fn actor(actor: &Actor) -> String {
 }
 
 impl From<FeedbackRecord> for FeedbackView {
-    fn from(FeedbackRecord { head, content }: FeedbackRecord) -> Self {
+    fn from(record: FeedbackRecord) -> Self {
+        let FeedbackRecord {
+            head,
+            content,
+            is_unreadable,
+        } = record;
         let Head {
             feedback,
             contact,
@@ -205,6 +213,7 @@ impl From<FeedbackRecord> for FeedbackView {
             quarantine: head.quarantine.map(|reason| reason.to_string()),
             body_chars: head.body_chars,
             content: content.map(ContentView::from),
+            content_unreadable: is_unreadable,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Teller {
     }
 
     pub(super) fn heard(self, record: FeedbackRecord, deliveries: impl Iterator<Item = DeliveryView>) -> Heard {
-        let FeedbackRecord { head, content } = record;
+        let FeedbackRecord { head, content, .. } = record;
         let destinations = deliveries.map(|d| self.badge(&d.destination, &d.state)).collect();
         let score = |score: mihwar_model::Score| {
             let text = format!("{} {}/{}", score.metric, score.value, score.max);

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod export;
 mod intake;
 mod overload;
 mod rebuild;
@@ -44,12 +45,12 @@ async fn main() {
     }
     if wanted.iter().any(|word| word == "--help") {
         println!(
-            "bench [calls] [start] [mail] [bulk] [overload] [million] [rebuild]: without a name, all but `million` and `rebuild`"
+            "bench [calls] [start] [mail] [bulk] [overload] [export] [million] [rebuild]: without a name, all but the last three"
         );
         println!("bench store [OPTIONS]: durable intake beside PostgreSQL; `bench store --help` lists its options");
         return;
     }
-    let is_long = |name: &str| ["million", "rebuild"].contains(&name);
+    let is_long = |name: &str| ["export", "million", "rebuild"].contains(&name);
     let runs = |name: &str| wanted.is_empty() && !is_long(name) || wanted.iter().any(|word| word == name);
     if runs("calls") {
         calls::fresh_call().await;
@@ -69,6 +70,9 @@ async fn main() {
     } else {
         true
     };
+    if runs("export") {
+        export::export(200_000).await;
+    }
     if runs("million") {
         intake::bulk(1_000_000).await;
     }
