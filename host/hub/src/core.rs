@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::intake::Desk;
+use crate::passed_over::PassedOver;
 use crate::rebuild::SideStores;
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) side_stores: SideStores,
     pub(crate) tokens: KnownTokens,
     pub(crate) desk: Desk,
+    pub(crate) passed_over: PassedOver,
 }
 
 impl fmt::Debug for Core {
@@ -89,6 +91,7 @@ impl Core {
             side_stores: SideStores::in_memory(),
             tokens: KnownTokens::default(),
             desk: Desk::default(),
+            passed_over: PassedOver::default(),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
 use crate::intake::Desk;
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
+use crate::passed_over::PassedOver;
 use crate::rebuild::{self, SideStores};
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -405,6 +406,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
         side_stores: SideStores::in_folder(doors.disk.clone(), folder, config.storage.free_space_floor.0),
         tokens: KnownTokens::default(),
         desk: Desk::default(),
+        passed_over: PassedOver::default(),
     }))
 }
 
