@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::intake::{Desk, Redactors};
+use crate::passed_over::PassedOver;
 use crate::rebuild::SideStores;
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) desk: Desk,
     pub(crate) turns: Turns,
     pub(crate) redactors: Redactors,
+    pub(crate) passed_over: PassedOver,
 }
 
 impl fmt::Debug for Core {
@@ -100,6 +102,7 @@ impl Core {
             desk: Desk::default(),
             turns: Turns::default(),
             redactors: Redactors::default(),
+            passed_over: PassedOver::default(),
         }
     }
 

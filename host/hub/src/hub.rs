@@ -20,6 +20,7 @@ use crate::format::{self, FormatError, STORE_FILE, Standing};
 use crate::instances::{self, Instances};
 use crate::intake::{Desk, Redactors};
 use crate::master_key::{self, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
+use crate::passed_over::PassedOver;
 use crate::rebuild::{self, SideStores};
 use crate::right_of_way::RightOfWay;
 use crate::tokens::KnownTokens;
@@ -413,6 +414,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
         desk: Desk::default(),
         turns: Turns::default(),
         redactors: Redactors::default(),
+        passed_over: PassedOver::default(),
     }))
 }
 

@@ -36,6 +36,7 @@ mod lent;
 mod maintenance;
 mod master_key;
 mod packing;
+mod passed_over;
 mod pipeline;
 mod plugin_lock;
 mod poll;

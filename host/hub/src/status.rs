@@ -213,6 +213,12 @@ impl Hub {
     /// Looks at everything that must work, right now.
     pub async fn readiness(&self) -> Vec<Check> {
         let mut checks = vec![self.check_store().await, self.check_read_models().await];
+        checks.extend(self.shared.core.passed_over.told().map(|detail| Check {
+            name: "stored rows".into(),
+            ok: false,
+            vital: false,
+            detail,
+        }));
         let fallen = self.fallen_workers();
         let workers_ok = fallen.is_empty() && self.is_started();
         let detail = if workers_ok {

@@ -2,6 +2,7 @@
 //! the store; a restart changes nothing. Order is kept per contact and destination; a dead letter steps
 //! aside and the rest go on.
 
+mod damaged;
 mod outbox;
 mod outcome;
 mod replay;
@@ -19,6 +20,7 @@ use crate::instances::Running;
 use crate::lent;
 use crate::projection;
 
+pub(crate) use damaged::{dead_entry, waiting_entry};
 pub(crate) use outbox::{open_reference, reference};
 use outcome::judge;
 pub use replay::ReplaySelection;
@@ -80,7 +82,12 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>, stop: &Canc
     let view = core.store.view().await?;
     let now = core.clock.now();
     let longest = department.config.retry.most;
-    let (due, next) = outbox::due(&*view, &department.name, now, longest, department.config.batch).await?;
+    let most = department.config.batch;
+    let looked = outbox::due(&*view, &core.passed_over, &department.name, now, longest, most).await?;
+    if damaged::set_aside(core, &department.name, looked.damaged).await? > 0 {
+        return Ok(Step::Worked);
+    }
+    let (due, next) = (looked.due, looked.next);
     if due.is_empty() {
         let pause = next.map_or(IDLE, |next| {
             Duration::from_millis(u64::try_from(next.0 - now.0).unwrap_or(0))
@@ -100,6 +107,10 @@ pub(crate) async fn step(shared: &Shared, department: &Arc<Running>, stop: &Canc
     // What a department sees is the record with all that enrichers found: the read models must have seen that.
     projection::catch_up(core).await?;
     let prepared = outbox::prepare(core, &*core.store.view().await?, department, due).await?;
+    let aside = damaged::set_aside(core, &department.name, prepared.damaged).await?;
+    if prepared.due.is_empty() {
+        return Ok(if aside > 0 { Step::Worked } else { Step::Idle(IDLE) });
+    }
     let (due, mut outcomes, mut state) = (prepared.due, prepared.outcomes, Vec::new());
     if !prepared.batch.is_empty() {
         let attachments = lent::Attachments::new(core.clone(), prepared.owners);

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use mihwar_model::{ContactId, Content, DeliveryId, FeedbackId, InstanceName, Time};
 use mihwar_sandbox::contract::destination::{Delivery, Event as DeliveryEvent};
-use mihwar_store::{Order, View};
+use mihwar_store::{Key, Order, View};
 
+use super::damaged::{self, Damaged};
 use super::outcome::Outcome;
+use crate::content::Opened;
 use crate::convert;
 use crate::core::Core;
 use crate::fault::{Fault, UNREADABLE};
+use crate::head_row;
 use crate::instances::Running;
 use crate::keys;
-use crate::query;
+use crate::passed_over::PassedOver;
 use crate::rows::{self, ErasureNotice, Head, OutboxRow, ReferenceContent};
 use crate::vault::{ContactKey, VaultError};
 
@@ -21,6 +24,8 @@ use crate::vault::{ContactKey, VaultError};
 const PAGE: usize = 1000;
 /// Outbox rows looked at for one batch: that many may wait for a retry before the ones behind them wait, too.
 const LOOKED_AT_MAX: usize = 20_000;
+/// Damaged rows set aside in one go.
+const DAMAGED_AT_ONCE: usize = 100;
 /// Bytes of content brought into memory for one batch.
 const CONTENT_BYTES_MAX: usize = 16 << 20;
 
@@ -32,6 +37,17 @@ pub(super) struct Due {
     pub(super) row: OutboxRow,
 }
 
+/// What one look at the outbox found.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// What is due.
+    pub(super) due: Vec<Due>,
+    /// When the next one becomes due.
+    pub(super) next: Option<Time>,
+    /// Some of the rows that cannot be read, and that nobody has given up yet.
+    pub(super) damaged: Vec<Damaged>,
+}
+
 /// Whether a delivery must wait still. One that was never tried need not, and neither need one that is put off for
 /// longer than any pause: the clock has been put back since.
 fn waits(row: &OutboxRow, now: Time, longest: Duration) -> bool {
@@ -39,16 +55,17 @@ fn waits(row: &OutboxRow, now: Time, longest: Duration) -> bool {
     row.attempts > 0 && row.due > now && row.due <= now.plus_millis(longest)
 }
 
-/// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; and the
-/// time at which the next one becomes due. No pause is longer than `longest`.
+/// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; the time at which the next
+/// one becomes due; and rows that are damaged, which hold up nobody. No pause is longer than `longest`.
 pub(super) async fn due(
     view: &dyn View,
+    passed_over: &PassedOver,
     destination: &InstanceName,
     now: Time,
     longest: Duration,
     most: usize,
-) -> Result<(Vec<Due>, Option<Time>), Fault> {
-    let (mut due, mut next) = (Vec::new(), None::<Time>);
+) -> Result<Looked, Fault> {
+    let mut found = Looked::default();
     // Contacts with an earlier delivery that waits, or that is in this batch and not known to have arrived.
     let (mut held, mut looked) = (HashSet::new(), 0);
     let mut range = Some(keys::outbox_of(destination));
@@ -56,29 +73,45 @@ pub(super) async fn due(
         let page = view.scan(rest, Order::Ascending, PAGE).await?;
         looked += page.rows.len();
         for row in page.rows {
-            let outbox: OutboxRow = rows::decode("an outbox row", &row.value.bytes)?;
             let Some(id) = keys::last_id(&row.key) else {
                 continue;
+            };
+            if passed_over.holds(&row.key) {
+                continue;
+            }
+            let (delivery, version) = (DeliveryId::from_bytes(id), row.value.version);
+            let outbox = match damaged::waiting_entry(&row.value.bytes) {
+                Ok(outbox) => outbox,
+                Err(detail) => {
+                    if found.damaged.len() < DAMAGED_AT_ONCE {
+                        found.damaged.push(Damaged {
+                            delivery,
+                            version,
+                            detail,
+                        });
+                    }
+                    continue;
+                }
             };
             if !held.insert(outbox.contact) {
                 continue;
             }
             if waits(&outbox, now, longest) {
-                next = Some(next.map_or(outbox.due, |next| next.min(outbox.due)));
+                found.next = Some(found.next.map_or(outbox.due, |next| next.min(outbox.due)));
                 continue;
             }
-            due.push(Due {
-                delivery: DeliveryId::from_bytes(id),
-                version: row.value.version,
+            found.due.push(Due {
+                delivery,
+                version,
                 row: outbox,
             });
-            if due.len() >= most {
-                return Ok((due, next));
+            if found.due.len() >= most {
+                return Ok(found);
             }
         }
         range = page.next;
     }
-    Ok((due, next))
+    Ok(found)
 }
 
 /// A batch for a department's plugin.
@@ -91,6 +124,8 @@ pub(super) struct Prepared {
     pub(super) outcomes: HashMap<DeliveryId, Outcome>,
     /// Attachments that the plugin may read, and whose they are.
     pub(super) owners: HashMap<String, ContactId>,
+    /// Rows that say what cannot be: the record that they name is not there, or is somebody else's.
+    pub(super) damaged: Vec<Damaged>,
 }
 
 /// Opens what is due, up to a bound in bytes. A revision that was superseded meanwhile is sent as the newest: a
@@ -101,26 +136,36 @@ pub(super) async fn prepare(
     department: &Running,
     due: Vec<Due>,
 ) -> Result<Prepared, Fault> {
-    let heads = query::heads(view, due.iter().map(|due| due.row.feedback).collect()).await?;
+    let heads: Vec<Key> = due.iter().map(|due| keys::head(due.row.feedback)).collect();
+    let heads = view.get_many(&heads).await?;
     let (mut prepared, mut bytes) = (Prepared::default(), 0);
-    for due in due {
+    for (due, head) in due.into_iter().zip(heads) {
         let row = &due.row;
         if let Some(notice) = &row.erased {
             prepared.tell_erased(core, &due, notice);
             prepared.due.push(due);
             continue;
         }
-        let head = heads.get(&row.feedback).ok_or_else(|| Fault::Damaged {
-            what: "a read model",
-            detail: format!("feedback {} has a delivery but no facts", row.feedback),
-        })?;
-        let opened = match core.content(view, row.feedback, head.revision, row.contact).await {
-            Ok(Some(opened)) => {
+        let Some(head) = head else {
+            prepared.set_aside(&due, format!("feedback {}, which it names, is not there", row.feedback));
+            continue;
+        };
+        let head = head_row::decode(row.feedback, &head.bytes);
+        let whose = head.as_ref().ok().map(|head| head.contact);
+        if let Some(contact) = whose.filter(|contact| *contact != row.contact) {
+            prepared.set_aside(
+                &due,
+                format!("feedback {} is of contact {contact}, not {}", row.feedback, row.contact),
+            );
+            continue;
+        }
+        let opened = match open(core, view, row, head).await {
+            Ok(Some((head, opened))) => {
                 bytes += opened.bytes;
                 if bytes > CONTENT_BYTES_MAX && !prepared.batch.is_empty() {
                     return Ok(prepared);
                 }
-                let handed_over = prepared.hand_over(core, view, department, &due, head, &opened.content);
+                let handed_over = prepared.hand_over(core, view, department, &due, &head, &opened.content);
                 handed_over.await.map(|()| None)
             }
             Ok(None) => Ok(Some(Outcome::Gone)),
@@ -138,6 +183,18 @@ pub(super) async fn prepare(
         prepared.due.push(due);
     }
     Ok(prepared)
+}
+
+/// The newest text of what a delivery names, if its facts could be read; `None` when it is gone.
+async fn open(
+    core: &Core,
+    view: &dyn View,
+    row: &OutboxRow,
+    head: Result<Head, Fault>,
+) -> Result<Option<(Head, Opened)>, Fault> {
+    let head = head?;
+    let opened = core.content(view, row.feedback, head.revision, row.contact).await?;
+    Ok(opened.map(|opened| (head, opened)))
 }
 
 /// What becomes of a delivery whose text, contact's key or reference cannot be read. The others go on.
@@ -167,6 +224,15 @@ impl Prepared {
             attempt: due.row.attempts + 1,
             event: DeliveryEvent::Erased(due.row.feedback.to_string()),
             external_ref: reference,
+        });
+    }
+
+    /// Keeps a delivery out whose row cannot be what was written.
+    fn set_aside(&mut self, due: &Due, detail: String) {
+        self.damaged.push(Damaged {
+            delivery: due.delivery,
+            version: due.version,
+            detail,
         });
     }
 

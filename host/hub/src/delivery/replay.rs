@@ -3,10 +3,11 @@
 use mihwar_model::{Actor, DeliveryId, EventBody, InstanceName, Replayed, Time};
 use mihwar_store::{Batch, Edit, Guard, Order, Row};
 
+use super::damaged;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
-use crate::rows::{self, DeadRow, OutboxRow};
+use crate::rows::{self, DeadRow, DeliveryState, OutboxRow};
 
 /// Which dead letters are sent on their way again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,8 @@ pub enum ReplaySelection {
     All,
 }
 
-/// Puts dead letters back into the outbox; each that is there at the beginning once. Answers how many.
+/// Puts dead letters back into the outbox; each that is there at the beginning once. Answers how many. One whose row is
+/// damaged is made anew from the ledger; where that does not tell of it, it stays, and the others go.
 pub(crate) async fn replay(core: &Core, actor: &Actor, which: &ReplaySelection) -> Result<u64, Fault> {
     let mut replayed = 0;
     let mut range = Some(match which {
@@ -34,8 +36,12 @@ pub(crate) async fn replay(core: &Core, actor: &Actor, which: &ReplaySelection) 
                 && !matches!(which, ReplaySelection::Id(wanted) if *wanted != id)
                 && let Some(destination) = keys::dead_destination(&row.key)
             {
-                put_back(core, actor, id, destination, row, &mut batch)?;
-                replayed += 1;
+                match put_back(core, actor, id, destination, row, &mut batch).await {
+                    Ok(()) => replayed += 1,
+                    // Told whether one was asked for or all; who asked for this one hears why.
+                    Err(error) if error.is_damage() && !matches!(which, ReplaySelection::Id(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         if !batch.edits.is_empty() {
@@ -47,7 +53,7 @@ pub(crate) async fn replay(core: &Core, actor: &Actor, which: &ReplaySelection) 
     Ok(replayed)
 }
 
-fn put_back(
+async fn put_back(
     core: &Core,
     actor: &Actor,
     delivery: DeliveryId,
@@ -55,9 +61,22 @@ fn put_back(
     row: Row,
     batch: &mut Batch,
 ) -> Result<(), Fault> {
-    let dead: DeadRow = rows::decode("a dead letter", &row.value.bytes)?;
-    let feedback = dead.entry.feedback;
-    let entry = afresh(dead, core.clock.now());
+    let entry = match damaged::dead_entry(&row.value.bytes) {
+        Ok(dead) => afresh(dead, core.clock.now()),
+        Err(detail) => match damaged::as_told(core, &destination, delivery).await {
+            Ok(Some((entry, DeliveryState::Dead))) => {
+                tracing::error!(%delivery, %destination, "a dead letter's row is damaged, and made anew from the ledger: {detail}");
+                entry
+            }
+            Err(error) if !error.is_damage() => return Err(error),
+            _ => {
+                let what = "a dead letter";
+                core.passed_over.note(&row.key, what, &detail);
+                return Err(Fault::Damaged { what, detail });
+            }
+        },
+    };
+    let feedback = entry.feedback;
     batch.guards.push(Guard::At(row.key.clone(), row.value.version));
     batch.edits.push(Edit::Delete(row.key));
     batch

@@ -86,33 +86,54 @@ pub(super) async fn bury(core: &Core, guard: Guard, dead: &Dead<'_>) -> Result<(
     Ok(())
 }
 
-/// Dead letters, newest first.
+/// What lies there, for who is told of a damaged one.
+const WHAT: &str = "a dead letter of a stored request";
+
+/// Dead letters, newest first. One whose row is damaged is passed over: it costs itself, and not the list.
 pub(crate) async fn page(core: &Core, after: Option<InboundId>, limit: usize) -> Result<Vec<InboundRecord>, Fault> {
     let view = core.store.view().await?;
     let mut range = keys::all(keys::INBOX_DEAD);
     if let Some(after) = after {
         range = range.before(&keys::inbox_dead(after));
     }
-    let page = view.scan(range, Order::Descending, limit).await?;
-    page.rows.into_iter().map(|row| record(core, &row)).collect()
+    let (mut found, mut rest) = (Vec::new(), Some(range));
+    while let Some(range) = rest.filter(|_| found.len() < limit) {
+        let page = view.scan(range, Order::Descending, limit - found.len()).await?;
+        for row in page.rows {
+            match record(core, &row) {
+                Ok(record) => found.push(record),
+                Err(error) if error.is_damage() => core.passed_over.note(&row.key, WHAT, &error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        rest = page.next;
+    }
+    Ok(found)
 }
 
 fn record(core: &Core, row: &Row) -> Result<InboundRecord, Fault> {
     let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
     let id = keys::last_id(&row.key).unwrap_or_default();
-    let reason = core.vault.open_own(row.key.as_bytes(), &dead.reason)?;
+    let reason = match core.vault.open_own(row.key.as_bytes(), &dead.reason) {
+        Ok(reason) => String::from_utf8_lossy(&reason).into_owned(),
+        // The request may be whole, and can be replayed all the same.
+        Err(error) => {
+            core.passed_over.note(&row.key, WHAT, &error.to_string());
+            format!("what was said of it cannot be read: {error}")
+        }
+    };
     Ok(InboundRecord {
         inbound: InboundId::from_bytes(id),
         instance: dead.instance,
         endpoint: dead.endpoint,
         received_at: dead.received_at,
         code: dead.code,
-        reason: String::from_utf8_lossy(&reason).into_owned(),
+        reason,
     })
 }
 
 /// Puts one dead letter, or all that are there now, back into the inbox. Answers how many. The ids are those that
-/// lay there at the beginning: one that fails again meanwhile is not taken twice.
+/// lay there at the beginning: one that fails again meanwhile is not taken twice. Of all, one whose row is damaged stays.
 pub(crate) async fn replay(core: &Core, actor: &Actor, which: Option<InboundId>) -> Result<u64, Fault> {
     let mut replayed = 0;
     let mut range = Some(match which {
@@ -125,7 +146,16 @@ pub(crate) async fn replay(core: &Core, actor: &Actor, which: Option<InboundId>)
         drop(view);
         let mut batch = Batch::default();
         for row in page.rows {
-            let dead: InboxDeadRow = rows::decode("a dead letter", &row.value.bytes)?;
+            let dead = match rows::decode::<InboxDeadRow>("a dead letter", &row.value.bytes) {
+                Ok(dead) => dead,
+                Err(error) => {
+                    core.passed_over.note(&row.key, WHAT, &error.to_string());
+                    if which.is_some() {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
             let id = InboundId::from_bytes(keys::last_id(&row.key).unwrap_or_default());
             let inbox = keys::inbox(&dead.instance, id);
             let body = EventBody::InboundReplayed(InboundReplayed {

@@ -74,6 +74,10 @@ impl<'a> Stored<'a> {
             Ok(request) => request,
             Err(error) => {
                 tracing::error!(inbound = %self.id, "a stored request cannot be read: {error}");
+                if error.is_damage() {
+                    return self.bury_unread(&error.to_string()).await;
+                }
+                // The system did not give its file, and may give it later.
                 return self.put_off(UNREADABLE_PAUSE, self.attempts).await;
             }
         };
@@ -114,6 +118,31 @@ impl<'a> Stored<'a> {
             ..Batch::default()
         };
         core.apply_patiently(batch).await
+    }
+
+    /// Sets a request aside that is damaged, as it is: whoever puts right what is damaged can replay it.
+    async fn bury_unread(&self, reason: &str) -> Result<(), Fault> {
+        metrics::counter!("mihwar_damaged_rows_total").increment(1);
+        let unread = InboxRow {
+            instance: self.instance.clone(),
+            endpoint: String::new(),
+            method: String::new(),
+            path: String::new(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            verified: None,
+            received_at: self.id.made_at(),
+            item: None,
+        };
+        let dead = Dead {
+            id: self.id,
+            stored: &self.row.value.bytes,
+            request: &unread,
+            code: "damaged",
+            reason,
+        };
+        dead::bury(&self.shared.core, self.guard(), &dead).await
     }
 
     fn guard(&self) -> Guard {

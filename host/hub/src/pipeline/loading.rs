@@ -39,7 +39,7 @@ pub(super) async fn queued(view: &dyn View, most: usize, aside: &Aside) -> Resul
 /// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
 /// answer by its id.
 pub(super) async fn load(core: &Core, view: &dyn View, queued: Vec<Row>, aside: &mut Aside) -> Result<Loaded, Fault> {
-    let received = received(queued, aside)?;
+    let received = received(core, queued, aside)?;
     let mut loaded = Loaded {
         items: Vec::new(),
         batch: Batch::default(),
@@ -128,15 +128,18 @@ struct Entry {
 
 /// The events behind queue entries, each record once. Damaged entries stay where they are, for verification, and are passed
 /// over from now on.
-fn received(queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entry>, Fault> {
+fn received(core: &Core, queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entry>, Fault> {
     let mut received: Vec<Entry> = Vec::with_capacity(queued.len());
     for row in queued {
         let (at, body) = match entry_of(&row) {
             Ok(entry) => entry,
             Err(detail) => {
-                let entry = &row.key;
-                tracing::error!(%entry, "an entry of the queue is damaged, and what it stands for is routed to nobody: {detail}; run: mihwar ledger verify");
-                if aside.give_up(entry) {
+                core.passed_over.note(
+                    &row.key,
+                    "an entry of the queue, whose record is routed to nobody,",
+                    &detail,
+                );
+                if aside.give_up(&row.key) {
                     continue;
                 }
                 let what = "the queue";

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use mihwar_model::{AttachmentId, ContactId, Content, EventBody, FeedbackId, Received};
-use mihwar_store::{Key, MAX_PAGE_ROWS, Order, Versioned, View};
+use mihwar_model::{AttachmentId, ContactId, Content, DeliveryId, EventBody, FeedbackId, Received};
+use mihwar_store::{Key, MAX_PAGE_ROWS, Order, Row, Versioned, View};
 
 use super::Verification;
 use super::open::{Found, Open, OpenDeliveries, Place, Revision};
 use crate::contact_keys::ContactKeys;
 use crate::content::blob_of;
 use crate::core::Core;
+use crate::delivery;
 use crate::fault::Fault;
 use crate::keys;
 use crate::vault::{ContactKey, VaultError};
@@ -276,6 +277,7 @@ impl Verification<'_> {
                 for row in &page.rows {
                     if open.expect(&row.key, place) {
                         there += 1;
+                        self.waits(row, place);
                     } else {
                         self.report
                             .find(format!("a delivery waits that the ledger does not know ({})", row.key));
@@ -291,6 +293,31 @@ impl Verification<'_> {
                 .find(format!("{missing} deliveries are neither done nor waiting"));
         }
         Ok(())
+    }
+}
+
+impl Verification<'_> {
+    /// That the row of an open delivery says what is to be done.
+    fn waits(&mut self, row: &Row, place: Place) {
+        let id = DeliveryId::from_bytes(keys::last_id(&row.key).unwrap_or_default());
+        let bytes = &row.value.bytes;
+        let finding = match place {
+            Place::Outbox => delivery::waiting_entry(bytes).err().map(|detail| {
+                format!(
+                    "the row by which the delivery {id} waits is damaged: {detail}; a hub that runs makes a dead letter of it, \
+                     which can be sent again"
+                )
+            }),
+            Place::Dead => delivery::dead_entry(bytes).err().map(|detail| {
+                format!(
+                    "the dead letter {id} is damaged: {detail}; sent again (mihwar delivery replay {id}) it is made anew from the \
+                     ledger"
+                )
+            }),
+        };
+        if let Some(finding) = finding {
+            self.report.find(finding);
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use minicbor::Decode;
 
 use super::Verification;
 use crate::fault::Fault;
-use crate::keys;
 use crate::rows::SeenRow;
+use crate::{idempotency, keys};
 
 /// What a damaged row of an item means, and what to do.
 const OF_AN_ITEM: &str = "the row by which an item of a source is known again is damaged, and no revision or withdrawal of that \
@@ -16,19 +16,34 @@ const OF_AN_ITEM: &str = "the row by which an item of a source is known again is
 const OF_A_PERSON: &str = "the row by which a person is known again is damaged; what that person says next makes it anew, under \
                            another contact";
 
+/// What a damaged row of a request means.
+const OF_A_REQUEST: &str = "the row by which a repeated request is known again is or was damaged; its key is refused until the row \
+                            is forgotten";
+
+fn says<T: for<'b> Decode<'b, ()>>(row: &[u8]) -> Result<(), String> {
+    minicbor::decode::<T>(row).map(drop).map_err(|error| error.to_string())
+}
+
 impl Verification<'_> {
     pub(super) async fn known_again(&mut self) -> Result<(), Fault> {
-        self.each_says::<SeenRow>(keys::SEEN, OF_AN_ITEM).await?;
-        self.each_says::<ContactId>(keys::IDENTIFIER, OF_A_PERSON).await
+        self.each_says(keys::SEEN, OF_AN_ITEM, says::<SeenRow>).await?;
+        self.each_says(keys::IDENTIFIER, OF_A_PERSON, says::<ContactId>).await?;
+        self.each_says(keys::IDEMPOTENCY, OF_A_REQUEST, idempotency::check_row)
+            .await
     }
 
-    /// Finds the rows of a space that do not decode.
-    async fn each_says<T: for<'b> Decode<'b, ()>>(&mut self, space: Space, damaged: &str) -> Result<(), Fault> {
+    /// Finds the rows of a space that do not say what they should.
+    async fn each_says(
+        &mut self,
+        space: Space,
+        damaged: &str,
+        says: impl Fn(&[u8]) -> Result<(), String>,
+    ) -> Result<(), Fault> {
         let mut rest = Some(keys::all(space));
         while let Some(range) = rest {
             let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
             for row in &page.rows {
-                if let Err(error) = minicbor::decode::<T>(&row.value.bytes) {
+                if let Err(error) = says(&row.value.bytes) {
                     self.report.find(format!("{damaged} ({}: {error})", row.key));
                 }
             }

@@ -197,6 +197,11 @@ async fn idempotency(
             let detail = "this idempotency key came with another request in the last 24 hours";
             Err(Problem::new(Sort::IdempotencyMismatch, detail))
         }
+        IdempotencyState::Unreadable => {
+            let detail = "what was answered under this idempotency key is damaged; look whether the request was kept, and if not, \
+                          send it under another key";
+            Err(Problem::new(Sort::Damaged, detail))
+        }
     }
 }
 

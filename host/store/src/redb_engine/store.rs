@@ -11,7 +11,7 @@ use redb::StorageBackend;
 use tokio::sync::oneshot;
 
 use super::backend::CountingBackend;
-use super::compaction::{Compaction, Compactions, Home};
+use super::compaction::{Compaction, Compactions, Home, OpenedId};
 use super::containment::contained;
 use super::counters::{Counters, OpenView};
 use super::create;
@@ -87,6 +87,7 @@ impl RedbStore {
         let home = Home {
             files,
             path: path.to_owned(),
+            file: OpenedId::new(opened),
             cache_bytes: settings.cache_bytes,
             space,
             floor: settings.free_space_floor,

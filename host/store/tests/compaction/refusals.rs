@@ -191,6 +191,50 @@ async fn a_file_of_somebody_else_is_not_put_over_the_store() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_restored_in_the_place_of_ours_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let (ours, theirs) = (folder.path().join("لنا.redb"), folder.path().join("لهم.redb"));
+    let restored = open(&theirs);
+    restored.apply(rows(7, 0..3, 10)).await.unwrap();
+    restored.close().await.unwrap();
+    let bytes = std::fs::read(&theirs).unwrap();
+    let store = open(&path);
+    store.apply(rows(0, 0..8, 10)).await.unwrap();
+    let (name, aside, other) = (path.clone(), ours.clone(), theirs.clone());
+    let error = store
+        .compact(Box::new(move |now| {
+            if now.stage == CompactionStage::Switching {
+                std::fs::rename(&name, &aside).unwrap();
+                std::fs::rename(&other, &name).unwrap();
+            }
+        }))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is another file than the one that is open"),
+        "{error}"
+    );
+    assert!(std::fs::read(&path).unwrap() == bytes);
+    // It is found before anything beside it is touched, too.
+    let compacting = folder.path().join("store.redb.compacting");
+    std::fs::write(&compacting, "لغيرنا").unwrap();
+    assert!(store.compact(Box::new(|_| {})).await.is_err());
+    assert_eq!(std::fs::read(&compacting).unwrap(), "لغيرنا".as_bytes());
+    std::fs::remove_file(&compacting).unwrap();
+    // The one that is open is whole, and used as before; put back, it can be compacted, and again.
+    store.apply(rows(0, 8..9, 10)).await.unwrap();
+    std::fs::rename(&path, &theirs).unwrap();
+    std::fs::rename(&ours, &path).unwrap();
+    for _ in 0..2 {
+        store.compact(Box::new(|_| {})).await.unwrap();
+    }
+    store.close().await.unwrap();
+    assert_eq!(open(&path).view().await.unwrap().tree().size(), 9);
+    assert_eq!(open(&theirs).view().await.unwrap().tree().size(), 3);
+}
+
+#[tokio::test]
 async fn what_took_place_is_no_error_because_it_cannot_be_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");

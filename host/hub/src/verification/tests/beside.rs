@@ -7,10 +7,11 @@ use mihwar_model::{
 use mihwar_store::{Edit, Order, Row, Space, Store};
 
 use super::super::FINDINGS_MAX;
-use super::{House, draft, name, told, withdrawal};
+use super::{House, START, draft, name, told, withdrawal};
 use crate::content::blob_row;
 use crate::intake::Arrival;
 use crate::keys;
+use crate::rows::{DeadRow, OutboxRow, encode};
 use crate::withdrawal::{keep, keep_found};
 
 async fn rows(house: &House, space: Space) -> Vec<Row> {
@@ -34,6 +35,32 @@ fn routed(feedback: FeedbackId, numbers: impl IntoIterator<Item = u8>) -> EventB
         routes: numbers.into_iter().map(route).collect(),
         rules: 1,
     })
+}
+
+fn entry(feedback: FeedbackId) -> OutboxRow {
+    OutboxRow {
+        feedback,
+        revision: 1,
+        contact: ContactId::from_bytes([2; 16]),
+        attempts: 1,
+        due: START,
+        rule: "فاتورة invoice".into(),
+        attempts_before_replay: 0,
+    }
+}
+
+fn waiting(feedback: FeedbackId) -> Vec<u8> {
+    encode(&entry(feedback)).unwrap()
+}
+
+fn dead_letter(feedback: FeedbackId) -> Vec<u8> {
+    let dead = DeadRow {
+        entry: entry(feedback),
+        code: "refused".into(),
+        reason: Vec::new(),
+        at: START,
+    };
+    encode(&dead).unwrap()
 }
 
 fn dead_lettered(feedback: FeedbackId, number: u8) -> EventBody {
@@ -67,11 +94,11 @@ async fn record(house: &House, numbers: impl IntoIterator<Item = u8>) -> Feedbac
 #[tokio::test]
 async fn outbox_and_dead_letters_are_those_that_are_open() {
     let house = House::new();
-    let (outbox, dead) = (
-        |number| Edit::Put(keys::outbox(&name("billing"), delivery(number)), vec![1]),
-        |number| Edit::Put(keys::dead(&name("billing"), delivery(number)), vec![1]),
-    );
     let feedback = record(&house, 1..=4).await;
+    let (outbox, dead) = (
+        |number| Edit::Put(keys::outbox(&name("billing"), delivery(number)), waiting(feedback)),
+        |number| Edit::Put(keys::dead(&name("billing"), delivery(number)), dead_letter(feedback)),
+    );
     house
         .happen([dead_lettered(feedback, 3), dead_lettered(feedback, 4)])
         .await;
@@ -88,6 +115,34 @@ async fn outbox_and_dead_letters_are_those_that_are_open() {
         &[
             "2 deliveries are neither done nor waiting",
             "a delivery waits that the ledger does not know",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn rows_of_deliveries_and_requests_that_say_nothing_are_named() {
+    let house = House::new();
+    let feedback = record(&house, 1..=2).await;
+    house.happen([dead_lettered(feedback, 2)]).await;
+    let many = OutboxRow {
+        attempts: u32::MAX,
+        ..entry(feedback)
+    };
+    let outbox = keys::outbox(&name("billing"), delivery(1));
+    let dead = keys::dead(&name("billing"), delivery(2));
+    house
+        .put(vec![
+            Edit::Put(outbox, encode(&many).unwrap()),
+            Edit::Put(dead, "صف تالف".into()),
+            Edit::Put(keys::idempotency([3; 16]), "صف تالف".into()),
+        ])
+        .await;
+    told(
+        &house.verified().await,
+        &[
+            &format!("the delivery {} waits is damaged", delivery(1)),
+            &format!("the dead letter {} is damaged", delivery(2)),
+            "a repeated request is known again",
         ],
     );
 }

@@ -28,7 +28,7 @@ use super::schema::Head;
 use super::writer::{Job, Writer};
 use crate::file_system::remove_if_there;
 use crate::queue::Queue;
-use crate::{FileSystem, FreeSpace, StoreError};
+use crate::{FileId, FileSystem, FreeSpace, StoreError};
 
 /// The writer is asked to pause when no more keys than this are left to take over.
 const PAUSE_KEYS: u64 = 5_000;
@@ -127,12 +127,52 @@ fn reading_changes(error: io::Error) -> CompactError {
 pub(crate) struct Home {
     pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) path: PathBuf,
+    /// The file that is open. Another one after each compaction.
+    pub(crate) file: OpenedId,
     pub(crate) cache_bytes: usize,
     pub(crate) space: Arc<dyn FreeSpace>,
     pub(crate) floor: u64,
 }
 
+/// Which file a store has open.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenedId(Arc<Mutex<FileId>>);
+
+impl OpenedId {
+    pub(crate) fn new(id: FileId) -> Self {
+        Self(Arc::new(Mutex::new(id)))
+    }
+
+    fn get(&self) -> FileId {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, id: FileId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+}
+
 impl Home {
+    /// Makes sure that the name still leads to the file that is open. Somebody may have moved the folder away under a running
+    /// hub and restored another one in its place: that file, and what lies beside it, is theirs.
+    ///
+    /// # Errors
+    /// It leads to another file, to none, or the system does not say.
+    fn check_ours(&self) -> io::Result<()> {
+        let shown = self.path.display();
+        let found = match self.files.metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{shown}: {error}"))),
+        };
+        if found.id == self.file.get() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "{shown} is another file than the one that is open: something was put in its place meanwhile, and stays as it is; \
+             stop the hub, and find out which of the two is to be used before it starts again"
+        )))
+    }
+
     fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         name.push(ending);
@@ -212,6 +252,8 @@ impl Compaction {
     }
 
     fn rewrite(&self, tell: CompactionTell) -> Result<Compacted, CompactError> {
+        // Before anything beside it is touched.
+        self.home.check_ours().map_err(could_not("looking at the file"))?;
         let before = self.home.room()?;
         let room = Room {
             space: Arc::clone(&self.home.space),

@@ -31,7 +31,7 @@ pub(super) fn switch(
         Ok(complete(writer, changes, &mut target, entries))
     })??;
     target.report(CompactionStage::Switching);
-    let length = target.put_over(&home.path).map_err(could_not(PUTTING_IN_PLACE))?;
+    let length = target.put_over(home).map_err(could_not(PUTTING_IN_PLACE))?;
     target.report(CompactionStage::Renamed);
     let synced = home.files.sync_folder(&folder_of(&home.path));
     take_into_use(writer, &target.database, length, synced)

@@ -1,7 +1,7 @@
 //! The file that is to take the old one's place.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -120,8 +120,11 @@ impl Target {
         });
     }
 
-    /// Renames it over `old`, and tells its length. From then on dropping it removes nothing.
-    pub(crate) fn put_over(&mut self, old: &Path) -> io::Result<u64> {
+    /// Renames it over the file that is open, and tells its length. From then on dropping it removes nothing.
+    ///
+    /// # Errors
+    /// One of the two names leads to another file than it should; both files stay where they are.
+    pub(crate) fn put_over(&mut self, home: &Home) -> io::Result<u64> {
         let found = self.files.symlink_metadata(&self.path)?;
         if found.id != self.file {
             return Err(io::Error::other(format!(
@@ -129,8 +132,10 @@ impl Target {
                 self.path.display()
             )));
         }
-        self.files.rename(&self.path, old)?;
+        home.check_ours()?;
+        self.files.rename(&self.path, &home.path)?;
         self.in_place = true;
+        home.file.set(self.file);
         Ok(found.length)
     }
 }
