@@ -165,6 +165,7 @@ pub(super) async fn as_told(
             due: core.clock.now(),
             rule: told.rule,
             attempts_before_replay: told.attempts,
+            erased: None,
         };
         (entry, told.state)
     }))
