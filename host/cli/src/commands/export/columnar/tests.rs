@@ -32,9 +32,9 @@ fn numbered(number: u32) -> FeedbackView {
     given.id = format!("{number:032x}");
     // Lists of any length, also none, beside each other.
     given.tags = (0..number % 4).map(|tag| format!("وسم-{tag}")).collect();
-    given.content = (number % 5 != 0).then(|| ContentView {
+    given.content = (!number.is_multiple_of(5)).then(|| ContentView {
         body: format!("شكوى رقم {number}, \"هنا\"\r\nوسطر"),
-        subject: (number % 2 == 0).then(|| "=1+1".to_owned()),
+        subject: number.is_multiple_of(2).then(|| "=1+1".to_owned()),
         ..ContentView::default()
     });
     given
