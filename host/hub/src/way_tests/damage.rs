@@ -215,6 +215,61 @@ async fn what_cannot_be_read_now_is_routed_when_it_can_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn what_somebody_says_later_does_not_overtake_what_cannot_be_read_now() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let from_huda = |draft| Draft {
+        attachments: Vec::new(),
+        ..from_huda(draft)
+    };
+    let long = Draft {
+        body: "اتصلت ثلاث مرات ولم يرد أحد. ".repeat(3_000),
+        ..complaint("١", "a", Kind::Complaint)
+    };
+    let ids = accept(
+        &hub,
+        vec![from_huda(long), from_huda(complaint("2", "a", Kind::Defect))],
+    )
+    .await;
+    accept(
+        &hub,
+        vec![
+            from_huda(complaint("١", "b", Kind::Complaint)),
+            complaint("3", "a", Kind::Praise),
+        ],
+    )
+    .await;
+    let file = file_below(house.folder.path()).unwrap();
+    let elsewhere = house.folder.path().join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    fs::create_dir(&file).unwrap();
+    let mut aside = pipeline::Aside::default();
+    let mut left = 0;
+    for _ in 0..3 {
+        left += pipeline::step(&hub.shared, 256, &mut aside).await.unwrap().records;
+    }
+    assert_eq!(left, 1, "somebody else's");
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&elsewhere, &file).unwrap();
+    // Once more in its order, as after a start.
+    while step(&hub).await > 0 {}
+    let mut routed = Vec::new();
+    for id in ids {
+        for told in query::history(&hub.shared.core, id).await.unwrap() {
+            if let EventBody::Routed(event) = told.event.body {
+                routed.push((told.sequence, event.feedback, event.revision));
+            }
+        }
+    }
+    let [first, second, other] = routed[..] else {
+        panic!("{routed:?}");
+    };
+    assert_eq!([first.2, second.2], [1, 2], "in the order in which it was said");
+    assert!(first < other, "{routed:?}");
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_record_that_was_given_up_and_can_be_read_is_found() {
     let house = House::new();
     let hub = house.open("").await.unwrap();
