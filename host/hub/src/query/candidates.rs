@@ -7,7 +7,7 @@ use mihwar_model::FeedbackId;
 use mihwar_store::{Key, KeyRange, Order, Row, View};
 
 use super::{FeedbackFilter, QueryError, cursor_id, cursor_text};
-use crate::facets::{Passing, Wanted};
+use crate::facets::{self, Passing, Wanted};
 use crate::fault::Fault;
 use crate::head_row;
 use crate::keys::{self, Lookup};
@@ -194,18 +194,22 @@ impl FacetWalk {
                 break;
             }
             self.at_once = (self.at_once * 2).min(BLOCKS_MAX);
-            self.read(&rows)?;
+            self.read(view, &rows).await?;
         }
         let count = most.min(self.passing.len());
         Ok(self.passing.drain(..count).collect())
     }
 
-    fn read(&mut self, rows: &[Row]) -> Result<(), Fault> {
+    async fn read(&mut self, view: &dyn View, rows: &[Row]) -> Result<(), Fault> {
         for row in rows {
             let Some(first) = keys::last_id(&row.key) else {
                 continue;
             };
-            let found = Passing::read(&row.value.bytes, &self.wanted)?;
+            let found = match Passing::read(&row.value.bytes, &self.wanted) {
+                Ok(found) => found,
+                // It ends where the last one that was read begins.
+                Err(error) => facets::everything(view, first, self.reached.or(self.below), error).await?,
+            };
             self.looked_at += found.records;
             let (from, below) = (self.from, self.below);
             let is_within = |id: &Id| *id >= from && below.is_none_or(|below| *id < below);
