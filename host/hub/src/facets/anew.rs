@@ -4,14 +4,14 @@ use mihwar_model::FeedbackId;
 use mihwar_store::{Order, Row, View};
 
 use super::block::{Block, Passing, RECORDS_MAX};
-use super::{Id, codes};
+use super::{ANYTHING, Id, codes};
 use crate::fault::Fault;
 use crate::{head_row, keys};
 
 /// The block that begins with `first`, made anew: its row cannot be read because of `error`.
 ///
 /// # Errors
-/// That one, when the heads are not those of one block; or that of a head which is damaged, too.
+/// That one, when the heads are not those of one block.
 pub(super) async fn block(view: &dyn View, first: Id, error: Fault) -> Result<Block, Fault> {
     tell(first, &error);
     let next = view.scan(keys::facets_after(first), Order::Ascending, 1).await?;
@@ -23,8 +23,10 @@ pub(super) async fn block(view: &dyn View, first: Id, error: Fault) -> Result<Bl
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(id) = keys::last_id(&row.key) {
-            let head = head_row::decode(FeedbackId::from_bytes(id), &row.value.bytes)?;
-            records.push((id, codes(&head)));
+            let head = head_row::decode(FeedbackId::from_bytes(id), &row.value.bytes);
+            // Of a head that is damaged, too, nobody knows its values.
+            let codes = head.map_or_else(|_| vec![ANYTHING], |head| codes(&head));
+            records.push((id, codes));
         }
     }
     Ok(Block::of_all(&records))

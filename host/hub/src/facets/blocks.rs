@@ -7,7 +7,7 @@ use mihwar_store::{Edit, Order, View};
 
 use super::block::{Block, Insertion};
 use super::{Code, Id, anew};
-use crate::fault::Fault;
+use crate::fault::{Fault, OnDamage};
 use crate::keys;
 
 /// Where the first block begins: every id has a block.
@@ -36,8 +36,13 @@ impl Kept {
 
 impl Blocks {
     /// Gets the blocks of these records: from `recent`, where the fold before this one changed them, or from the view. One
-    /// whose row is damaged is made anew.
-    pub(crate) async fn load(view: &dyn View, recent: &Self, mut records: Vec<FeedbackId>) -> Result<Self, Fault> {
+    /// whose row is damaged is made anew, where damage is passed over.
+    pub(crate) async fn load(
+        view: &dyn View,
+        recent: &Self,
+        on_damage: OnDamage,
+        mut records: Vec<FeedbackId>,
+    ) -> Result<Self, Fault> {
         let mut blocks = Self::default();
         // The block that was found last; no block begins between that and the record that it was found for.
         let mut last: Option<Id> = None;
@@ -54,8 +59,7 @@ impl Blocks {
                 }
                 (Some((first, row)), _) => {
                     let kept = match Block::decode(&row.value.bytes) {
-                        // Heads that a rebuild has changed may not be written yet; its rows are thrown away all the same.
-                        Err(error) if recent.by_first.is_empty() => Kept {
+                        Err(error) if on_damage == OnDamage::PassOver => Kept {
                             block: anew::block(view, first, error).await?,
                             has_changed: true,
                         },
