@@ -211,6 +211,33 @@ async fn a_damaged_block_hides_nothing_from_a_list() {
 }
 
 #[tokio::test]
+async fn a_damaged_head_costs_a_list_itself_and_is_counted() {
+    let house = House::new().await;
+    let lost = record(1_234);
+    let batch = Batch {
+        edits: vec![Edit::Put(keys::head(lost), "صف تالف".into())],
+        ..Batch::default()
+    };
+    house.core.store.apply(batch).await.unwrap();
+    for filter in [FeedbackFilter::default(), with(|filter| filter.tag = Some(tag("شحن")))] {
+        let mut expected = house.expected(&filter);
+        assert!(expected.contains(&lost.to_bytes()));
+        expected.retain(|id| *id != lost.to_bytes());
+        assert_eq!(house.listed(&filter, None).await.0, expected);
+        let (mut cursor, mut damaged) = (None, 0);
+        loop {
+            let page = house.page(&filter, cursor.as_deref(), 200).await;
+            damaged += page.damaged;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(damaged, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_finds_nothing_within_its_bound_says_where_to_go_on() {
     let house = House::new().await;
     let nobody = with(|filter| filter.tag = Some(tag("لا-شيء")));

@@ -3,6 +3,7 @@
 use mihwar_store::Edit;
 
 use super::{House, happen, put, usual};
+use crate::query::{DeliveryFilter, delivery_page};
 use crate::{keys, projection};
 
 #[tokio::test]
@@ -20,4 +21,16 @@ async fn damaged_rows_stop_nothing_and_a_rebuild_puts_right_what_was_passed_over
     assert!(!house.is_right().await);
     house.rebuild().await.unwrap();
     assert!(house.is_right().await);
+}
+
+#[tokio::test]
+async fn a_damaged_row_hides_no_other_delivery() {
+    let house = House::after(usual()).await;
+    let deliveries = house.rows(keys::DELIVERY).await;
+    let head = house.rows(keys::HEAD).await.remove(0);
+    let damaged = [deliveries[1].key.clone(), head.key];
+    let damaged = damaged.map(|key| Edit::Put(key, "صف تالف".into()));
+    put(&*house.core.store, damaged.into()).await;
+    let page = delivery_page(&house.core, &DeliveryFilter::default(), None, 1_000).await;
+    assert_eq!(page.unwrap().items.len(), deliveries.len() - 1);
 }
