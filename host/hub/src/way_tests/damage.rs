@@ -168,6 +168,30 @@ async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_unread_leaves_no_file_however_often_it_was_revised() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let mut ids = Vec::new();
+    for revision in 0..30 {
+        let revised = from_huda(complaint("١", &revision.to_string(), Kind::Defect));
+        ids = accept(&hub, vec![revised]).await;
+        assert_eq!(step(&hub).await, 1);
+    }
+    let core = &hub.shared.core;
+    let told = query::history(core, ids[0]).await.unwrap();
+    assert!(told.len() < 60, "a reader is not told of all");
+    let contact = query::feedback(core, ids[0]).await.unwrap().unwrap().head.contact;
+    let damaged = Edit::Put(keys::contact_key(contact), vec![0; 60]);
+    house.put(vec![damaged]).await;
+    drop(hub);
+    let hub = house.open("").await.unwrap();
+    house.take_back(&hub, "١").await;
+    let view = house.store.view().await.unwrap();
+    let kept = view.scan(keys::all(keys::FILE), Order::Ascending, 100).await.unwrap();
+    assert!(kept.rows.is_empty(), "{} files are left", kept.rows.len());
+}
+
+#[tokio::test]
 async fn a_lost_queue_entry_is_found() {
     let house = House::new();
     let hub = house.open("").await.unwrap();
