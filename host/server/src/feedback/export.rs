@@ -49,10 +49,11 @@ async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -
     // A list may show a little less than everything while much comes in; an export may not.
     // Where nothing can be written any more, what is there is still told, and then that it is not all.
     let behind = surface.hub.catch_lists_up().await.err();
-    let mut cursor = None;
+    let (mut cursor, mut damaged) = (None, 0);
     loop {
         match surface.hub.feedback_page(filter, cursor.as_deref(), PAGE_MAX).await {
             Ok(page) => {
+                damaged += page.damaged;
                 page.items
                     .into_iter()
                     .for_each(|record| lines.push(&FeedbackView::from(record)));
@@ -65,9 +66,24 @@ async fn export(surface: &Surface, filter: &FeedbackFilter, lines: &mut Lines) -
             Err(error) => return stopped(error.into(), lines).await,
         }
     }
-    match behind {
-        Some(error) => stopped(not_whole(error), lines).await,
+    match lacks(behind, damaged) {
+        Some(problem) => stopped(problem, lines).await,
         None => Ok(()),
+    }
+}
+
+/// Why an export that came to its end is not whole, if it is not: the lists were `behind`, or so many records damaged.
+fn lacks(behind: Option<QueryError>, damaged: u64) -> Option<Problem> {
+    match (behind, damaged) {
+        (Some(error), _) => Some(not_whole(error)),
+        (None, 0) => None,
+        (None, _) => {
+            let detail = format!(
+                "{damaged} of the records that were looked at are damaged in the hub, and are not in this export; all others \
+                 are; whoever runs the hub learns which by: mihwar ledger verify"
+            );
+            Some(Problem::new(Sort::Damaged, detail))
+        }
     }
 }
 
@@ -85,4 +101,21 @@ fn not_whole(error: QueryError) -> Problem {
 async fn stopped(problem: Problem, lines: &mut Lines) -> Result<(), ReaderGone> {
     let problem = problem.into_view();
     lines.send(&Stopped { problem }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_hub::{Fault, QueryError};
+
+    use super::lacks;
+
+    #[test]
+    fn an_export_without_some_records_says_so_at_its_end() {
+        assert!(lacks(None, 0).is_none());
+        let told = lacks(None, 3).unwrap().into_view();
+        assert_eq!(told.kind, "/problems/damaged");
+        assert!(told.detail.starts_with("3 of the records"), "{told:?}");
+        let full = QueryError::Fault(Fault::NoSpace { free: 1, floor: 2 });
+        assert_eq!(lacks(Some(full), 3).unwrap().into_view().kind, "/problems/no-space");
+    }
 }
