@@ -105,6 +105,16 @@ impl Fault {
     }
 }
 
+/// What becomes of a row of a read model that is needed and cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDamage {
+    /// It is passed over, and so is what happened to it, until the read models are made anew: verification names it, and
+    /// nothing else stands still because of it.
+    PassOver,
+    /// The fold ends: what others are compared with has to be right.
+    End,
+}
+
 /// The code of events that tell of content that cannot be read.
 pub(crate) const UNREADABLE: &str = "content-unreadable";
 

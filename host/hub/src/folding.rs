@@ -8,7 +8,7 @@ use mihwar_model::{
 use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
 
 use crate::facets::{self, Blocks};
-use crate::fault::Fault;
+use crate::fault::{Fault, OnDamage};
 use crate::head_row;
 use crate::keys::{self, Lookup};
 use crate::rows::{self, DeliveryRow, DeliveryState, Head};
@@ -50,7 +50,7 @@ pub(crate) async fn fold(view: &dyn View, entries: &[JournalEntry]) -> Result<Ba
         let event = Event::from_bytes(&entry.bytes).map_err(|detail| no_event(entry.sequence, &detail))?;
         events.push((entry.sequence, event));
     }
-    let mut folding = Folding::load(view, &Touched::default(), &events).await?;
+    let mut folding = Folding::load(view, &Touched::default(), OnDamage::PassOver, &events).await?;
     for (sequence, event) in events {
         folding.apply(sequence, event);
     }
@@ -139,8 +139,9 @@ impl Wanted {
 async fn find<K: Ord + Clone, T: Clone>(
     view: &dyn View,
     recent: &BTreeMap<K, Option<T>>,
+    on_damage: OnDamage,
     wanted: BTreeSet<K>,
-    key: impl Fn(&K) -> Key,
+    key: fn(&K) -> Key,
     decode: fn(&K, &[u8]) -> Result<T, Fault>,
 ) -> Result<BTreeMap<K, Option<T>>, Fault> {
     let (known, unknown): (Vec<K>, Vec<K>) = wanted.into_iter().partition(|id| recent.contains_key(id));
@@ -154,7 +155,14 @@ async fn find<K: Ord + Clone, T: Clone>(
         .collect();
     if !lookups.is_empty() {
         for (id, row) in unknown.into_iter().zip(view.get_many(&lookups).await?) {
-            let row = row.map(|row| decode(&id, &row.bytes)).transpose()?;
+            let row = match row.map(|row| decode(&id, &row.bytes)).transpose() {
+                Err(error) if on_damage == OnDamage::PassOver => {
+                    let row = keys::describe(&key(&id));
+                    tracing::error!(%row, "{error}; it stays so; run: mihwar ledger verify");
+                    None
+                }
+                row => row?,
+            };
             found.insert(id, row);
         }
     }
@@ -171,13 +179,27 @@ fn read_delivery(_: &Key, row: &[u8]) -> Result<DeliveryRow, Fault> {
 
 impl Folding {
     /// Gets what `events` need: from `recent`, where the fold before these left it, or from the view.
-    pub(crate) async fn load(view: &dyn View, recent: &Touched, events: &[(u64, Event)]) -> Result<Self, Fault> {
+    pub(crate) async fn load(
+        view: &dyn View,
+        recent: &Touched,
+        on_damage: OnDamage,
+        events: &[(u64, Event)],
+    ) -> Result<Self, Fault> {
         let wanted = Wanted::of(events);
+        let (heads, deliveries) = (&recent.heads, &recent.deliveries);
         Ok(Self {
             rows: Touched {
-                heads: find(view, &recent.heads, wanted.heads, |id| keys::head(*id), read_head).await?,
-                deliveries: find(view, &recent.deliveries, wanted.deliveries, Key::clone, read_delivery).await?,
-                facets: Blocks::load(view, &recent.facets, wanted.records).await?,
+                heads: find(view, heads, on_damage, wanted.heads, |id| keys::head(*id), read_head).await?,
+                deliveries: find(
+                    view,
+                    deliveries,
+                    on_damage,
+                    wanted.deliveries,
+                    Key::clone,
+                    read_delivery,
+                )
+                .await?,
+                facets: Blocks::load(view, &recent.facets, on_damage, wanted.records).await?,
             },
             ..Self::default()
         })
@@ -267,14 +289,16 @@ impl Folding {
         let feedback = received.feedback;
         let earlier = self.rows.heads.remove(&feedback).flatten();
         let mut lookups = vec![received.thread.map(Lookup::Thread)];
-        if let Some(earlier) = &earlier {
-            self.count_kind(earlier.kind, -1);
-        } else {
+        if received.revision == 1 {
             self.new_rows += 1;
             self.count("instance", received.instance.as_str(), 1);
+            self.count_kind(received.kind, 1);
             lookups.push(Some(Lookup::Contact(received.contact)));
+        } else if let Some(earlier) = &earlier {
+            self.count_kind(earlier.kind, -1);
+            self.count_kind(received.kind, 1);
         }
-        self.count_kind(received.kind, 1);
+        // Else its head was damaged: it is counted already, and of which kind it was is not known.
         self.rows.facets.insert(feedback);
         for lookup in lookups.into_iter().flatten() {
             self.edits.push(Edit::Put(lookup.entry(feedback), Vec::new()));

@@ -315,6 +315,13 @@ pub(crate) fn heads_between(from: Option<Time>, to: Option<Time>) -> KeyRange {
     KeyRange::between(start, end)
 }
 
+/// Feedback with ids in `[first, end)`; to the very last without an end.
+pub(crate) fn heads_of(first: [u8; 16], end: Option<[u8; 16]>) -> KeyRange {
+    let head = |id| head(FeedbackId::from_bytes(id));
+    let end = end.map_or_else(|| Key::space(HEAD, ORG).id([0xFF; 16]).u8(0).finish(), head);
+    KeyRange::between(head(first), end)
+}
+
 /// An entry of the ledger that tells of a record and is not named in its head.
 pub(crate) fn history(feedback: FeedbackId, sequence: u64) -> Key {
     Key::space(HISTORY, ORG).id(feedback.to_bytes()).u64(sequence).finish()
@@ -339,6 +346,11 @@ pub(crate) fn facets_up_to(id: [u8; 16]) -> KeyRange {
         Key::space(FACETS, ORG).finish(),
         Key::space(FACETS, ORG).id(id).u8(0).finish(),
     )
+}
+
+/// The blocks of facets that begin behind `id`.
+pub(crate) fn facets_after(id: [u8; 16]) -> KeyRange {
+    all(FACETS).after(&facets(id))
 }
 
 /// What feedback can be looked up by.

@@ -47,8 +47,20 @@ pub(crate) fn missing_entry(sequence: u64) -> Fault {
     }
 }
 
-/// Folds what is new, up to `most` events and not beyond `until`. Answers how many events.
-pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<usize, Fault> {
+/// Folds what is new, up to `most` events and not beyond `until`. Answers how many events: fewer, where the rows that they
+/// change are more than a transaction takes.
+pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, mut most: usize) -> Result<usize, Fault> {
+    loop {
+        match fold_some(store, until, most).await {
+            // An event is small, but the rows that it changes are written whole: revisions of records from all over the
+            // past change as many blocks of facets. Tried again as it is, this would never go on.
+            Err(Fault::TooLarge(_)) if most > 1 => most = (most / 4).max(1),
+            done => return done,
+        }
+    }
+}
+
+async fn fold_some(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<usize, Fault> {
     let view = store.view().await?;
     let (from, version) = position(&*view).await?;
     let room = usize::try_from(until.min(view.tree().size()).saturating_sub(from))
@@ -163,9 +175,92 @@ pub(crate) async fn catch_up_for_readers(core: &Core) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use mihwar_store::JournalEntry;
+    use std::sync::Arc;
 
-    use super::first_missing;
+    use mihwar_model::{
+        ATTRIBUTES_MAX, Actor, Channel, ContactId, Enriched, Event, EventBody, FactValue, FeedbackId, InstanceName,
+        Language, Received, Tag, Time,
+    };
+    use mihwar_store::{Batch, JournalEntry, MAX_BATCH_BYTES, MemoryStore};
+
+    use super::{catch_up, first_missing};
+    use crate::core::Core;
+    use crate::enrichment::nothing;
+    use crate::{head_row, keys};
+
+    const START: Time = Time(1_790_000_000_000);
+
+    fn record(number: u16) -> FeedbackId {
+        let mut id = [7; 16];
+        id[14..].copy_from_slice(&number.to_be_bytes());
+        FeedbackId::from_bytes(id)
+    }
+
+    fn received(number: u16) -> EventBody {
+        EventBody::Received(Received {
+            feedback: record(number),
+            revision: 1,
+            contact: ContactId::from_bytes([3; 16]),
+            instance: InstanceName::new("form").unwrap(),
+            channel: Channel::new(Tag::new("form").unwrap()),
+            kind: None,
+            occurred_at: None,
+            thread: None,
+            language: None,
+            scores: Vec::new(),
+            tags: Vec::new(),
+            attachments: Vec::new(),
+            call: None,
+            body_chars: 9,
+            commitment: [1; 32],
+            masked: None,
+        })
+    }
+
+    /// What an enricher finds out about a record at most, or only its language.
+    fn enriched(number: u16, language: Option<Language>) -> EventBody {
+        let most = if language.is_none() { ATTRIBUTES_MAX } else { 0 };
+        let text = |number: usize| format!("{number:x>64}");
+        let attributes = (0..most).map(|number| (text(number), FactValue::Code(text(number))));
+        EventBody::Enriched(Enriched {
+            language,
+            attributes: attributes.collect(),
+            ..nothing(record(number), 1, InstanceName::new("reader").unwrap())
+        })
+    }
+
+    #[tokio::test]
+    async fn small_events_that_change_more_than_a_transaction_takes_are_folded_a_few_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), START);
+        let arabic = Language::new("ar").unwrap();
+        let told = |body| {
+            let actor = Actor::Hub;
+            Event { at: START, actor, body }.to_bytes().unwrap()
+        };
+        let all = 0..750_u16;
+        let mut journal: Vec<Vec<u8>> = all.clone().map(|number| told(received(number))).collect();
+        journal.extend(all.clone().map(|number| told(enriched(number, None))));
+        journal.extend(all.clone().map(|number| told(enriched(number, Some(arabic.clone())))));
+        for some in journal.chunks(400) {
+            let journal = some.to_vec();
+            let batch = Batch {
+                journal,
+                ..Batch::default()
+            };
+            core.store.apply(batch).await.unwrap();
+        }
+        catch_up(&core).await.unwrap();
+        let view = core.store.view().await.unwrap();
+        let mut bytes = 0;
+        for number in all {
+            let row = view.get(&keys::head(record(number))).await.unwrap().unwrap().bytes;
+            let head = head_row::decode(record(number), &row).unwrap();
+            assert_eq!(head.language.as_ref(), Some(&arabic));
+            bytes += row.len();
+        }
+        assert!(bytes > MAX_BATCH_BYTES, "{bytes} bytes: all of them would fit");
+    }
 
     #[test]
     fn a_hole_is_seen_wherever_it_is_in_a_page() {

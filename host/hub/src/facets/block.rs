@@ -45,6 +45,18 @@ impl Block {
         }
     }
 
+    /// A block of records, at most [`RECORDS_MAX`] of them, whose ids ascend and whose codes do.
+    pub(super) fn of_all(records: &[(Id, Vec<Code>)]) -> Self {
+        let mut block = Self {
+            ids: records.iter().map(|(id, _)| *id).collect(),
+            having: Vec::new(),
+        };
+        for (id, codes) in records {
+            block.set(*id, codes);
+        }
+        block
+    }
+
     /// Makes a place for a record, which has no codes there yet.
     pub(super) fn insert(&mut self, id: Id) -> Insertion {
         let Err(place) = self.ids.binary_search(&id) else {

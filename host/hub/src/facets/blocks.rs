@@ -6,8 +6,8 @@ use mihwar_model::FeedbackId;
 use mihwar_store::{Edit, Order, View};
 
 use super::block::{Block, Insertion};
-use super::{Code, Id};
-use crate::fault::Fault;
+use super::{Code, Id, anew};
+use crate::fault::{Fault, OnDamage};
 use crate::keys;
 
 /// Where the first block begins: every id has a block.
@@ -27,9 +27,22 @@ struct Kept {
     has_changed: bool,
 }
 
+impl Kept {
+    const fn as_it_is(block: Block) -> Self {
+        let has_changed = false;
+        Self { block, has_changed }
+    }
+}
+
 impl Blocks {
-    /// Gets the blocks of these records: from `recent`, where the fold before this one changed them, or from the view.
-    pub(crate) async fn load(view: &dyn View, recent: &Self, mut records: Vec<FeedbackId>) -> Result<Self, Fault> {
+    /// Gets the blocks of these records: from `recent`, where the fold before this one changed them, or from the view. One
+    /// whose row is damaged is made anew, where damage is passed over.
+    pub(crate) async fn load(
+        view: &dyn View,
+        recent: &Self,
+        on_damage: OnDamage,
+        mut records: Vec<FeedbackId>,
+    ) -> Result<Self, Fault> {
         let mut blocks = Self::default();
         // The block that was found last; no block begins between that and the record that it was found for.
         let mut last: Option<Id> = None;
@@ -40,16 +53,24 @@ impl Blocks {
             }
             let rows = view.scan(keys::facets_up_to(id), Order::Descending, 1).await?.rows;
             let stored = rows.first().and_then(|row| Some((keys::last_id(&row.key)?, row)));
-            let (first, block) = match (stored, recent.at(id)) {
+            let (first, kept) = match (stored, recent.at(id)) {
                 (stored, Some((first, kept))) if stored.is_none_or(|(stored, _)| stored <= *first) => {
-                    (*first, kept.block.clone())
+                    (*first, Kept::as_it_is(kept.block.clone()))
                 }
-                (Some((first, row)), _) => (first, Block::decode(&row.value.bytes)?),
+                (Some((first, row)), _) => {
+                    let kept = match Block::decode(&row.value.bytes) {
+                        Err(error) if on_damage == OnDamage::PassOver => Kept {
+                            block: anew::block(view, first, error).await?,
+                            has_changed: true,
+                        },
+                        block => Kept::as_it_is(block?),
+                    };
+                    (first, kept)
+                }
                 // None for any lower id either.
                 (None, _) => break,
             };
-            let has_changed = false;
-            blocks.by_first.insert(first, Kept { block, has_changed });
+            blocks.by_first.insert(first, kept);
             last = Some(first);
         }
         Ok(blocks)

@@ -5,6 +5,7 @@
 //! in blocks, and a block says for each code which of its records have it. Two values may have the same code, so facets
 //! let through too much now and then, never too little: the head decides.
 
+mod anew;
 mod block;
 mod blocks;
 mod places;
@@ -14,6 +15,7 @@ mod tests;
 use crate::query::{FeedbackFilter, ScoreFilter};
 use crate::rows::Head;
 
+pub(crate) use anew::everything;
 pub(crate) use block::Passing;
 pub(crate) use blocks::Blocks;
 use places::Places;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::block::{APPENDED_MAX, Block, Insertion, RECORDS_MAX};
 use super::{ANYTHING, Blocks, CHANNEL, CODES_MAX, Code, Id, Passing, TAG, Wanted, code, codes, score, step};
+use crate::fault::OnDamage;
 use crate::keys;
 use crate::query::{FeedbackFilter, ScoreFilter};
 use crate::rows::Head;
@@ -240,7 +241,9 @@ impl Folds {
     async fn fold(&mut self, told: &[(u64, Vec<Code>)]) {
         let view = self.store.view().await.unwrap();
         let records = told.iter().map(|(number, _)| record(*number)).collect();
-        let mut blocks = Blocks::load(&*view, &self.recent, records).await.unwrap();
+        let mut blocks = Blocks::load(&*view, &self.recent, OnDamage::End, records)
+            .await
+            .unwrap();
         drop(view);
         self.write().await;
         for (number, _) in told {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mihwar_model::{AttachmentBytes, EventBody, FieldProblem, InboundId, InstanceName};
+use mihwar_model::{AttachmentBytes, EventBody, FieldProblem, InboundId, InstanceName, Time};
 use mihwar_store::Edit;
 use minicbor::bytes::ByteVec;
 
@@ -18,6 +18,8 @@ use crate::rows::{InboxRow, Item};
 const POLLED: &str = "poll";
 /// Code of such dead letters.
 const CODE: &str = "damaged";
+/// The latest time that an id can begin with.
+const MILLIS_MAX: u64 = (1 << 48) - 1;
 
 /// A dead letter in the making.
 pub(crate) struct Letter {
@@ -28,11 +30,16 @@ pub(crate) struct Letter {
 }
 
 /// The id under which an item is set aside: the same whenever its source tells the same. It begins with the item's own
-/// time, and else names nothing.
+/// time, and else names nothing. Those of withdrawals lie behind all others: letters are replayed in the order of their ids,
+/// and what was taken back must not come in again behind its withdrawal.
 pub(crate) fn item_id(core: &Core, instance: &InstanceName, arrival: &Arrival) -> InboundId {
-    let (sort, revision, at) = match arrival {
-        Arrival::Draft { draft, .. } => (b"draft".as_slice(), draft.revision.as_deref(), draft.occurred_at),
-        Arrival::Withdrawal { .. } => (b"withdrawal".as_slice(), None, None),
+    let millis = |at: Time| u64::try_from(at.0).unwrap_or(0).min(MILLIS_MAX);
+    let (sort, revision, millis) = match arrival {
+        Arrival::Draft { draft, .. } => {
+            let at = draft.occurred_at.map_or(0, millis);
+            (b"draft".as_slice(), draft.revision.as_deref(), at)
+        }
+        Arrival::Withdrawal { .. } => (b"withdrawal".as_slice(), None, MILLIS_MAX),
     };
     let mut bytes = core.vault.name(&[
         b"item",
@@ -41,7 +48,6 @@ pub(crate) fn item_id(core: &Core, instance: &InstanceName, arrival: &Arrival) -
         arrival.external_id().unwrap_or_default().as_bytes(),
         revision.unwrap_or_default().as_bytes(),
     ]);
-    let millis = at.map_or(0, |at| u64::try_from(at.0).unwrap_or(0).min((1 << 48) - 1));
     bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
     bytes[6] = (bytes[6] & 0x0F) | 0x80; // UUID version 8: "custom"
     bytes[8] = (bytes[8] & 0x3F) | 0x80;

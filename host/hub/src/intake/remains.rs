@@ -128,7 +128,8 @@ async fn told_files(
     revisions: &[u32],
 ) -> Result<Vec<AttachmentId>, Fault> {
     let found = match followed(core, entries).await {
-        Ok(()) => query::history(core, feedback).await,
+        // All of them: what no reader is told of has files, too.
+        Ok(()) => query::events_of(core, feedback, usize::MAX).await,
         Err(error) => Err(error.into()),
     };
     let events = match found {

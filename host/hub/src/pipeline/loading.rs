@@ -1,5 +1,7 @@
 //! What one step works on: entries of the queue, and the contents that they stand for.
 
+use std::collections::HashSet;
+
 use mihwar_model::{Actor, EnrichmentFailed, Event, EventBody, Received, Time};
 use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, View};
 use tokio::time::Instant;
@@ -23,14 +25,17 @@ pub(super) struct Loaded {
     pub(super) oldest: Time,
 }
 
-/// The first entries of the queue that are not put aside, up to `most`.
+/// The first entries of the queue that are not put aside and wait for none that is, up to `most`.
 pub(super) async fn queued(view: &dyn View, most: usize, aside: &Aside) -> Result<Vec<Row>, Fault> {
     let now = Instant::now();
+    let waited_for = aside.waited_for(now);
+    let waits =
+        |row: &Row| !waited_for.is_empty() && entry_of(row).is_ok_and(|(_, body)| waited_for.contains(&body.contact));
     let (mut rows, mut rest) = (Vec::new(), Some(keys::all(keys::QUEUE)));
     while let Some(range) = rest.filter(|_| rows.is_empty()) {
         let page = view.scan(range, Order::Ascending, most).await?;
         rows = page.rows;
-        rows.retain(|row| !aside.holds(&row.key, now));
+        rows.retain(|row| !aside.holds(&row.key, now) && !waits(row));
         rest = page.next;
     }
     Ok(rows)
@@ -53,8 +58,11 @@ pub(super) async fn load(core: &Core, view: &dyn View, queued: Vec<Row>, aside: 
     let contents = view.get_many(&content_keys).await?;
     let contacts = received.iter().map(|entry| entry.body.contact).collect();
     let contact_keys = core.contact_keys(view, contacts).await?;
-    let mut bytes = 0;
+    let (mut bytes, mut waited_for) = (0, HashSet::new());
     for (entry, content) in received.into_iter().zip(contents) {
+        if waited_for.contains(&entry.body.contact) {
+            continue;
+        }
         let Some(content) = content else {
             // Withdrawn since: nothing is left to enrich or deliver.
             loaded.end(&entry.row, aside);
@@ -90,9 +98,10 @@ pub(super) async fn load(core: &Core, view: &dyn View, queued: Vec<Row>, aside: 
             // The system did not give its file, and may give it later.
             Err(error @ Fault::Blob(_)) => {
                 tracing::error!(%feedback, "cannot be enriched or routed now, and is tried again later: {error}");
-                if !aside.put_off(&entry.row.key, Instant::now()) {
+                if !aside.put_off(&entry.row.key, contact, Instant::now()) {
                     return Err(error);
                 }
+                waited_for = aside.waited_for(Instant::now());
             }
             Err(error) => return Err(error),
         }

@@ -7,7 +7,7 @@ use mihwar_model::FeedbackId;
 use mihwar_store::{Key, KeyRange, Order, Row, View};
 
 use super::{FeedbackFilter, QueryError, cursor_id, cursor_text};
-use crate::facets::{Passing, Wanted};
+use crate::facets::{self, Passing, Wanted};
 use crate::fault::Fault;
 use crate::head_row;
 use crate::keys::{self, Lookup};
@@ -23,7 +23,10 @@ const BLOCKS_MAX: usize = 128;
 
 type Id = [u8; 16];
 /// A record that is looked at; `None` when it was not received within the bounds.
-pub(super) type Candidate = (Id, Option<Head>);
+pub(super) type Candidate = (Id, Result<Option<Head>, Damaged>);
+
+/// That the head of a record cannot be read.
+pub(super) struct Damaged;
 
 /// A walk over the records that a filter may want.
 pub(super) struct Candidates {
@@ -78,7 +81,7 @@ impl Candidates {
             Walk::Heads(rest) => {
                 let rows = page(view, rest, most).await?;
                 self.has_ended = rest.is_none();
-                decoded(rows)?
+                decoded(rows)
             }
             Walk::Index(rest) => {
                 let rows = page(view, rest, most).await?;
@@ -131,15 +134,12 @@ async fn page(view: &dyn View, rest: &mut Option<KeyRange>, most: usize) -> Resu
     Ok(page.rows)
 }
 
-fn decoded(rows: Vec<Row>) -> Result<Vec<Candidate>, Fault> {
-    let mut candidates = Vec::with_capacity(rows.len());
-    for row in rows {
-        if let Some(id) = keys::last_id(&row.key) {
-            let head = head_row::decode(FeedbackId::from_bytes(id), &row.value.bytes)?;
-            candidates.push((id, Some(head)));
-        }
-    }
-    Ok(candidates)
+fn decoded(rows: Vec<Row>) -> Vec<Candidate> {
+    let candidate = |row: Row| {
+        let id = keys::last_id(&row.key)?;
+        Some((id, read_head(id, &row.value.bytes).map(Some)))
+    };
+    rows.into_iter().filter_map(candidate).collect()
 }
 
 async fn looked_up(view: &dyn View, ids: Vec<Id>, bounds: &KeyRange) -> Result<Vec<Candidate>, Fault> {
@@ -148,10 +148,19 @@ async fn looked_up(view: &dyn View, ids: Vec<Id>, bounds: &KeyRange) -> Result<V
     let mut candidates = Vec::with_capacity(ids.len());
     for ((id, key), row) in ids.into_iter().zip(&lookups).zip(found) {
         let row = row.filter(|_| bounds.contains(key));
-        let head = row.map(|row| head_row::decode(FeedbackId::from_bytes(id), &row.bytes));
-        candidates.push((id, head.transpose()?));
+        let head = row.map(|row| read_head(id, &row.bytes));
+        candidates.push((id, head.transpose()));
     }
     Ok(candidates)
+}
+
+/// One damaged head must not hide the list that it stands in.
+fn read_head(id: Id, row: &[u8]) -> Result<Head, Damaged> {
+    let feedback = FeedbackId::from_bytes(id);
+    head_row::decode(feedback, row).map_err(|error| {
+        tracing::error!(%feedback, "left out of a list: {error}; run: mihwar ledger verify");
+        Damaged
+    })
 }
 
 /// A walk over the blocks of facets.
@@ -194,18 +203,22 @@ impl FacetWalk {
                 break;
             }
             self.at_once = (self.at_once * 2).min(BLOCKS_MAX);
-            self.read(&rows)?;
+            self.read(view, &rows).await?;
         }
         let count = most.min(self.passing.len());
         Ok(self.passing.drain(..count).collect())
     }
 
-    fn read(&mut self, rows: &[Row]) -> Result<(), Fault> {
+    async fn read(&mut self, view: &dyn View, rows: &[Row]) -> Result<(), Fault> {
         for row in rows {
             let Some(first) = keys::last_id(&row.key) else {
                 continue;
             };
-            let found = Passing::read(&row.value.bytes, &self.wanted)?;
+            let found = match Passing::read(&row.value.bytes, &self.wanted) {
+                Ok(found) => found,
+                // It ends where the last one that was read begins.
+                Err(error) => facets::everything(view, first, self.reached.or(self.below), error).await?,
+            };
             self.looked_at += found.records;
             let (from, below) = (self.from, self.below);
             let is_within = |id: &Id| *id >= from && below.is_none_or(|below| *id < below);

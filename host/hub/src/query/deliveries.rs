@@ -55,7 +55,9 @@ pub(crate) async fn delivery_page(
             };
             looked += 1;
             reached = Some(cursor_text(id));
-            let delivery: DeliveryRow = rows::decode("a read model", &row.value.bytes)?;
+            let Some(delivery) = read_row(DeliveryId::from_bytes(id), &row.value.bytes) else {
+                continue;
+            };
             let fits = filter
                 .destination
                 .as_ref()
@@ -90,8 +92,8 @@ pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<Del
             _ => continue,
         };
         for route in routes {
-            if let Some(row) = view.get(&keys::delivery(route.delivery)).await? {
-                let row: DeliveryRow = rows::decode("a read model", &row.bytes)?;
+            let row = view.get(&keys::delivery(route.delivery)).await?;
+            if let Some(row) = row.and_then(|row| read_row(route.delivery, &row.bytes)) {
                 records.push(delivery_record(core, &*view, route.delivery, row).await?);
             }
         }
@@ -105,7 +107,8 @@ async fn delivery_record(
     delivery: DeliveryId,
     row: DeliveryRow,
 ) -> Result<DeliveryRecord, Fault> {
-    let head = heads(view, vec![row.feedback]).await?.remove(&row.feedback);
+    let head = heads(view, vec![row.feedback]).await;
+    let head = readable(delivery, head.map(|mut heads| heads.remove(&row.feedback)))?;
     let contact = head.as_ref().map(|head| head.contact);
     let reference = match contact {
         Some(contact) => {
@@ -136,11 +139,20 @@ async fn delivery_record(
     })
 }
 
+/// A delivery's row; none where that is damaged, which must not hide the list it stands in.
+fn read_row(delivery: DeliveryId, row: &[u8]) -> Option<DeliveryRow> {
+    let read = rows::decode("a read model", row);
+    let read = read.inspect_err(|error| {
+        tracing::error!(%delivery, "left out of a list: {error}; run: mihwar ledger verify");
+    });
+    read.ok()
+}
+
 /// What damage hides of one delivery must not hide the list it stands in.
 fn readable<T>(delivery: DeliveryId, read: Result<Option<T>, Fault>) -> Result<Option<T>, Fault> {
     match read {
         Err(error) if error.is_damage() => {
-            tracing::error!(%delivery, "what its department said cannot be read: {error}");
+            tracing::error!(%delivery, "what belongs to it cannot be read: {error}");
             Ok(None)
         }
         read => read,

@@ -69,6 +69,8 @@ pub struct FeedbackPage {
     pub next: Option<String>,
     /// How many records were looked at; those whose facets alone were, are not among them.
     pub scanned: u64,
+    /// How many of these were left out because what the hub has of them is damaged: `mihwar ledger verify` names them.
+    pub damaged: u64,
 }
 
 /// One page of feedback.
@@ -87,7 +89,7 @@ pub(crate) async fn feedback_page(
         .filter(|text| !text.is_empty());
     let looked_max = if search.is_some() { OPENED_MAX } else { LOOKED_AT_MAX };
     let mut candidates = Candidates::new(filter, cursor)?;
-    let (mut items, mut scanned, mut bytes) = (Vec::new(), 0, 0);
+    let (mut items, mut scanned, mut bytes, mut damaged) = (Vec::new(), 0, 0, 0);
     while items.len() < limit && scanned < looked_max {
         let lacking = limit - items.len();
         let most = lacking.max(64).min(looked_max - scanned);
@@ -95,14 +97,18 @@ pub(crate) async fn feedback_page(
             break;
         };
         for piece in heads.chunks(OPENED_TOGETHER) {
-            let fits = |(_, head): &Candidate| head.as_ref().is_some_and(|head| matches(filter, head));
+            let fits = |(_, head): &Candidate| matches!(head, Ok(Some(head)) if matches(filter, head));
             // Without a search, no more are opened than the page has room for.
             let room = search.as_ref().map_or(limit - items.len(), |_| OPENED_TOGETHER);
             let asked = piece.iter().filter(|&candidate| fits(candidate));
-            let asked = asked.take(room).filter_map(|(_, head)| head.clone()).collect();
+            let asked = asked
+                .take(room)
+                .filter_map(|(_, head)| head.as_ref().ok()?.clone())
+                .collect();
             let mut records = records(core, &*view, asked).await?.into_iter();
             for candidate in piece {
                 scanned += 1;
+                damaged += u64::from(candidate.1.is_err());
                 candidates.reach(candidate.0);
                 let Some((record, weight)) = fits(candidate).then(|| records.next()).flatten() else {
                     continue;
@@ -116,6 +122,7 @@ pub(crate) async fn feedback_page(
                         items,
                         next: candidates.after_full(),
                         scanned: scanned as u64,
+                        damaged,
                     });
                 }
             }
@@ -125,6 +132,7 @@ pub(crate) async fn feedback_page(
         items,
         next: candidates.after_all(),
         scanned: scanned as u64,
+        damaged,
     })
 }
 

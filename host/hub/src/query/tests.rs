@@ -6,7 +6,7 @@ mod story;
 use std::sync::Arc;
 
 use mihwar_model::{Actor, Channel, ContactId, Event, FeedbackId, Kind, Time};
-use mihwar_store::{Batch, MemoryStore, Order, Row};
+use mihwar_store::{Batch, Edit, MemoryStore, Order, Row};
 
 use super::feedback_list::matches;
 use super::{FeedbackFilter, FeedbackPage, ScoreFilter, cursor_text, feedback_page};
@@ -180,6 +180,60 @@ async fn a_cursor_of_any_list_goes_on_in_any_other() {
         }
         let (found, _) = house.listed(&filter, Some(reached.clone())).await;
         assert_eq!(found, below(house.heads[999].feedback.to_bytes()), "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_block_hides_nothing_from_a_list() {
+    let house = House::new().await;
+    let view = house.core.store.view().await.unwrap();
+    let blocks = view.scan(keys::all(keys::FACETS), Order::Ascending, 100).await;
+    drop(view);
+    let blocks = blocks.unwrap().rows;
+    let damaged = [0, 7, blocks.len() - 1].map(|at| Edit::Put(blocks[at].key.clone(), "فهرس تالف".into()));
+    let batch = Batch {
+        edits: damaged.into(),
+        ..Batch::default()
+    };
+    house.core.store.apply(batch).await.unwrap();
+    let within = keys::last_id(&blocks[8].key).unwrap();
+    for filter in filters() {
+        let expected = house.expected(&filter);
+        let (found, _) = house.listed(&filter, None).await;
+        assert_eq!(found, expected, "{filter:?}");
+        // Also from the middle of one on.
+        for id in [within, record(80).to_bytes(), record(RECORDS - 5).to_bytes()] {
+            let (found, _) = house.listed(&filter, Some(cursor_text(id))).await;
+            let below: Vec<Id> = expected.iter().copied().filter(|found| *found < id).collect();
+            assert_eq!(found, below, "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_head_costs_a_list_itself_and_is_counted() {
+    let house = House::new().await;
+    let lost = record(1_234);
+    let batch = Batch {
+        edits: vec![Edit::Put(keys::head(lost), "صف تالف".into())],
+        ..Batch::default()
+    };
+    house.core.store.apply(batch).await.unwrap();
+    for filter in [FeedbackFilter::default(), with(|filter| filter.tag = Some(tag("شحن")))] {
+        let mut expected = house.expected(&filter);
+        assert!(expected.contains(&lost.to_bytes()));
+        expected.retain(|id| *id != lost.to_bytes());
+        assert_eq!(house.listed(&filter, None).await.0, expected);
+        let (mut cursor, mut damaged) = (None, 0);
+        loop {
+            let page = house.page(&filter, cursor.as_deref(), 200).await;
+            damaged += page.damaged;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(damaged, 1);
     }
 }
 

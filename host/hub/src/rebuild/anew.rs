@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::core::Core;
 use crate::doors::Disk;
-use crate::fault::Fault;
+use crate::fault::{Fault, OnDamage};
 use crate::folding::{Folded, Folding, Touched, no_event};
 use crate::projection::missing_entry;
 use crate::walk::{self, Told, aside};
@@ -170,7 +170,7 @@ impl Work<'_> {
     async fn page(&mut self, events: Vec<(u64, Event)>) -> Result<(), Fault> {
         // Shows everything but the last page; that one is in `recent`.
         let view = self.store.view().await?;
-        let mut folding = Folding::load(&*view, &self.recent, &events).await?;
+        let mut folding = Folding::load(&*view, &self.recent, OnDamage::End, &events).await?;
         drop(view);
         let folded = aside(move || {
             for (sequence, event) in events {

@@ -1,6 +1,7 @@
 //! Rebuilding after damage, after being cut off, and beside the fold that goes along with the writes.
 
 mod facets;
+mod passed_over;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -172,6 +172,30 @@ async fn one_damaged_contact_key_costs_what_its_contact_said_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_unread_leaves_no_file_however_often_it_was_revised() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let mut ids = Vec::new();
+    for revision in 0..30 {
+        let revised = from_huda(complaint("١", &revision.to_string(), Kind::Defect));
+        ids = accept(&hub, vec![revised]).await;
+        assert_eq!(step(&hub).await, 1);
+    }
+    let core = &hub.shared.core;
+    let told = query::history(core, ids[0]).await.unwrap();
+    assert!(told.len() < 60, "a reader is not told of all");
+    let contact = query::feedback(core, ids[0]).await.unwrap().unwrap().head.contact;
+    let damaged = Edit::Put(keys::contact_key(contact), vec![0; 60]);
+    house.put(vec![damaged]).await;
+    drop(hub);
+    let hub = house.open("").await.unwrap();
+    house.take_back(&hub, "١").await;
+    let view = house.store.view().await.unwrap();
+    let kept = view.scan(keys::all(keys::FILE), Order::Ascending, 100).await.unwrap();
+    assert!(kept.rows.is_empty(), "{} files are left", kept.rows.len());
+}
+
+#[tokio::test]
 async fn a_lost_queue_entry_is_found() {
     let house = House::new();
     let hub = house.open("").await.unwrap();
@@ -215,6 +239,61 @@ async fn what_cannot_be_read_now_is_routed_when_it_can_and_holds_up_nobody() {
     fs::remove_dir(&file).unwrap();
     fs::rename(&elsewhere, &file).unwrap();
     assert_eq!(step(&hub).await, 1, "it has kept its place");
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_somebody_says_later_does_not_overtake_what_cannot_be_read_now() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let from_huda = |draft| Draft {
+        attachments: Vec::new(),
+        ..from_huda(draft)
+    };
+    let long = Draft {
+        body: "اتصلت ثلاث مرات ولم يرد أحد. ".repeat(3_000),
+        ..complaint("١", "a", Kind::Complaint)
+    };
+    let ids = accept(
+        &hub,
+        vec![from_huda(long), from_huda(complaint("2", "a", Kind::Defect))],
+    )
+    .await;
+    accept(
+        &hub,
+        vec![
+            from_huda(complaint("١", "b", Kind::Complaint)),
+            complaint("3", "a", Kind::Praise),
+        ],
+    )
+    .await;
+    let file = file_below(house.folder.path()).unwrap();
+    let elsewhere = house.folder.path().join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    fs::create_dir(&file).unwrap();
+    let mut aside = pipeline::Aside::default();
+    let mut left = 0;
+    for _ in 0..3 {
+        left += pipeline::step(&hub.shared, 256, &mut aside).await.unwrap().records;
+    }
+    assert_eq!(left, 1, "somebody else's");
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&elsewhere, &file).unwrap();
+    // Once more in its order, as after a start.
+    while step(&hub).await > 0 {}
+    let mut routed = Vec::new();
+    for id in ids {
+        for told in query::history(&hub.shared.core, id).await.unwrap() {
+            if let EventBody::Routed(event) = told.event.body {
+                routed.push((told.sequence, event.feedback, event.revision));
+            }
+        }
+    }
+    let [first, second, other] = routed[..] else {
+        panic!("{routed:?}");
+    };
+    assert_eq!([first.2, second.2], [1, 2], "in the order in which it was said");
+    assert!(first < other, "{routed:?}");
     assert_eq!(verified(&hub).await, Vec::<String>::new());
 }
 

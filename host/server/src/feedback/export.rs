@@ -56,7 +56,7 @@ async fn export(surface: &Surface, filter: &Arc<FeedbackFilter>, lines: &mut Lin
     // A list may show a little less than everything while much comes in; an export may not.
     // Where nothing can be written any more, what is there is still told, and then that it is not all.
     let behind = surface.hub.catch_lists_up().await.err();
-    let mut next = Some(fetch(surface, filter, None));
+    let (mut next, mut damaged) = (Some(fetch(surface, filter, None)), 0);
     while let Some(coming) = next.take() {
         let page = match coming.await {
             Ok(Ok(page)) => page,
@@ -67,14 +67,15 @@ async fn export(surface: &Surface, filter: &Arc<FeedbackFilter>, lines: &mut Lin
                 return stopped(Problem::new(Sort::Internal, detail), lines).await;
             }
         };
+        damaged += page.damaged;
         next = page.next.map(|cursor| fetch(surface, filter, Some(cursor)));
         page.items
             .into_iter()
             .for_each(|record| lines.push(&FeedbackView::from(record)));
         lines.flush().await?;
     }
-    match behind {
-        Some(error) => stopped(not_whole(error), lines).await,
+    match lacks(behind, damaged) {
+        Some(problem) => stopped(problem, lines).await,
         None => Ok(()),
     }
 }
@@ -92,6 +93,21 @@ fn fetch(
     }))
 }
 
+/// Why an export that came to its end is not whole, if it is not: the lists were `behind`, or so many records damaged.
+fn lacks(behind: Option<QueryError>, damaged: u64) -> Option<Problem> {
+    match (behind, damaged) {
+        (Some(error), _) => Some(not_whole(error)),
+        (None, 0) => None,
+        (None, _) => {
+            let detail = format!(
+                "{damaged} of the records that were looked at are damaged in the hub, and are not in this export; all others \
+                 are; whoever runs the hub learns which by: mihwar ledger verify"
+            );
+            Some(Problem::new(Sort::Damaged, detail))
+        }
+    }
+}
+
 fn not_whole(error: QueryError) -> Problem {
     match error {
         QueryError::Fault(Fault::NoSpace { .. }) => {
@@ -106,4 +122,21 @@ fn not_whole(error: QueryError) -> Problem {
 async fn stopped(problem: Problem, lines: &mut Lines) -> Result<(), ReaderGone> {
     let problem = problem.into_view();
     lines.send(&Stopped { problem }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_hub::{Fault, QueryError};
+
+    use super::lacks;
+
+    #[test]
+    fn an_export_without_some_records_says_so_at_its_end() {
+        assert!(lacks(None, 0).is_none());
+        let told = lacks(None, 3).unwrap().into_view();
+        assert_eq!(told.kind, "/problems/damaged");
+        assert!(told.detail.starts_with("3 of the records"), "{told:?}");
+        let full = QueryError::Fault(Fault::NoSpace { free: 1, floor: 2 });
+        assert_eq!(lacks(Some(full), 3).unwrap().into_view().kind, "/problems/no-space");
+    }
 }

@@ -247,3 +247,40 @@ async fn what_damage_kept_out_was_masked_before_and_its_record_says_so() {
     let record = query::feedback(core, received.feedback).await.unwrap().unwrap();
     assert_eq!(record.content.unwrap().body, "رقمي [secret]");
 }
+
+#[tokio::test]
+async fn a_replayed_withdrawal_comes_after_what_it_takes_back() {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let name = InstanceName::new("news").unwrap();
+    let hub = hub(&store, &folder, START).await;
+    let core = &hub.shared.core;
+    let tell = async |arrival: Arrival| {
+        let results = accept_or_set_aside(core, &Actor::Console, &name, &[arrival], &Rider::default()).await;
+        results.unwrap().pop().unwrap()
+    };
+    let said = |revision: &str| {
+        Arrival::from(Draft {
+            external_id: Some("١".to_owned()),
+            revision: Some(revision.to_owned()),
+            occurred_at: Some(Time(START)),
+            body: "لم يصل الطلب".to_owned(),
+            ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+        })
+    };
+    assert!(matches!(tell(said("a")).await, Some(Intake::New { .. })));
+    let seen = rows(&store, keys::SEEN).await.remove(0);
+    put(&store, Edit::Put(seen.key.clone(), "صف تالف".into())).await;
+    let taken_back = Arrival::Withdrawal {
+        external_id: "١".to_owned(),
+    };
+    for arrival in [said("b"), taken_back] {
+        assert!(matches!(tell(arrival).await, Some(Intake::Damaged { .. })));
+    }
+    put(&store, Edit::Put(seen.key, seen.value.bytes)).await;
+    assert_eq!(super::dead::replay(core, &Actor::Console, None).await.unwrap(), 2);
+    for waiting in rows(&store, keys::INBOX).await {
+        Stored::of(&hub.shared, waiting).unwrap().handle().await.unwrap();
+    }
+    assert!(rows(&store, keys::INBOX_DEAD).await.is_empty());
+    assert!(rows(&store, keys::CONTENT).await.is_empty(), "it came back");
+}

@@ -54,3 +54,25 @@ async fn blocks_do_not_depend_on_how_many_events_are_folded_at_once() {
     let (there, expected) = both(&house).await;
     assert_eq!(there, expected);
 }
+
+#[tokio::test]
+async fn a_damaged_block_is_made_anew_by_who_writes_into_it() {
+    let mut teller = Teller::default();
+    for number in 0..600_u16 {
+        let kind = number.is_multiple_of(3).then_some(Kind::Praise);
+        teller.received(usize::from(number), 1, kind, u8::try_from(number % 251).unwrap());
+    }
+    // One in each of the blocks that are closed by now.
+    teller.received(3, 2, Some(Kind::Defect), 1);
+    teller.received(200, 2, None, 2);
+    let later = teller.events.split_off(500);
+    let house = House::after(teller.events).await;
+    let blocks = house.rows(keys::FACETS).await;
+    assert_eq!(blocks.len(), 3);
+    let damaged = blocks.into_iter().map(|row| Edit::Put(row.key, "فهرس تالف".into()));
+    put(&*house.core.store, damaged.collect()).await;
+    happen(&*house.core.store, later).await;
+    projection::catch_up(&house.core).await.unwrap();
+    let (there, expected) = both(&house).await;
+    assert_eq!(there, expected);
+}
