@@ -96,6 +96,7 @@ impl House {
             due: START,
             rule: "فاتورة invoice".into(),
             attempts_before_replay: 0,
+            erased: None,
         };
         let batch = Batch {
             edits: vec![

@@ -46,6 +46,7 @@ fn entry(feedback: FeedbackId) -> OutboxRow {
         due: START,
         rule: "فاتورة invoice".into(),
         attempts_before_replay: 0,
+        erased: None,
     }
 }
 
