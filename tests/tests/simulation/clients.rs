@@ -186,6 +186,7 @@ async fn send(world: &World, hub: &Hub, post: &Post) -> Result<Vec<Result<(Feedb
             Ok(vec![Ok((feedback.parse().unwrap(), revision.parse().unwrap()))])
         }
         IdempotencyState::Mismatch => Ok(vec![Err(format!("the key {key} is said to be another request's"))]),
+        IdempotencyState::Unreadable => Ok(vec![Err(format!("what is kept of the key {key} is damaged"))]),
     }
 }
 
