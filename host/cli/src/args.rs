@@ -109,6 +109,13 @@ pub(crate) enum Command {
         /// Rewrite the store without the room that deleted and changed rows left in it. A running hub goes on meanwhile.
         #[arg(long)]
         compact: bool,
+        /// Say what is whole of a store whose log is damaged, and what is lost. Changes nothing without --yes. The hub must not
+        /// run meanwhile.
+        #[arg(long, conflicts_with_all = ["rebuild", "compact"])]
+        salvage_log: bool,
+        /// Do it: set the damaged log aside, and go on with what is whole. What lies behind the damage is lost.
+        #[arg(long, requires = "salvage_log")]
+        yes: bool,
     },
 }
 
@@ -379,6 +386,8 @@ mod tests {
             &["mihwar", "backup", "verify"],
             &["mihwar", "backup", "verify", "نسخة.mbk", "--master-key", "k"],
             &["mihwar", "restore"],
+            &["mihwar", "doctor", "--yes"],
+            &["mihwar", "doctor", "--salvage-log", "--rebuild"],
             &["mihwar", "delivery", "replay", "--all", "--department", "مبيعات"],
         ] {
             let error = Args::try_parse_from(words).unwrap_err();
@@ -389,6 +398,7 @@ mod tests {
             &["mihwar", "backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["mihwar", "backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
             &["mihwar", "restore", "أمس.mbk", "--without-tokens"],
+            &["mihwar", "doctor", "--salvage-log", "--yes", "--data", "بيانات"],
         ] {
             assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
         }

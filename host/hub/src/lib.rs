@@ -44,6 +44,7 @@ mod rebuild;
 mod right_of_way;
 mod routing;
 mod rows;
+mod salvage;
 mod status;
 mod text;
 mod tokens;
@@ -85,6 +86,7 @@ pub use query::{
 pub use rebuild::{ModelReport, RebuildReport};
 pub use routing::RuleSet;
 pub use rows::{DeliveryRecord, DeliveryState, Head};
+pub use salvage::{SalvageReport, salvage};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use tokens::{Caller, NewToken, Scope, TokenRecord};
 pub use vault::VaultError;

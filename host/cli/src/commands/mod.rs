@@ -10,6 +10,7 @@ mod ledger;
 mod pages;
 mod plugin;
 mod plugin_build;
+mod salvage;
 mod serve;
 mod stages;
 mod token;
@@ -42,7 +43,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
         Command::Upgrade => upgrade::run(&global).await,
-        Command::Doctor { rebuild, compact } => doctor::run(&global, rebuild, compact).await,
+        Command::Doctor {
+            salvage_log: true, yes, ..
+        } => salvage::run(&global, yes).await,
+        Command::Doctor { rebuild, compact, .. } => doctor::run(&global, rebuild, compact).await,
         Command::Backup {
             command:
                 Some(BackupCommand::Verify {
