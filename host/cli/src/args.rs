@@ -118,6 +118,13 @@ pub(crate) enum Command {
         /// Rewrite the store without the room that deleted and changed rows left in it. A running hub goes on meanwhile.
         #[arg(long)]
         compact: bool,
+        /// Say what is whole of a store whose log is damaged, and what is lost. Changes nothing without --yes. The hub must not
+        /// run meanwhile.
+        #[arg(long, conflicts_with_all = ["rebuild", "compact"])]
+        salvage_log: bool,
+        /// Do it: set the damaged log aside, and go on with what is whole. What lies behind the damage is lost.
+        #[arg(long, requires = "salvage_log")]
+        yes: bool,
     },
 }
 
@@ -335,6 +342,8 @@ mod tests {
             &["backup", "verify"],
             &["backup", "verify", "نسخة.mbk", "--master-key", "k"],
             &["restore"],
+            &["doctor", "--yes"],
+            &["doctor", "--salvage-log", "--rebuild"],
             &["delivery", "replay", "--all", "--department", "مبيعات"],
             &["contact", "erase", "tel:+966501234567"],
             &["contact", "export", "tel:+966501234567", "--language", "fr"],
@@ -350,6 +359,7 @@ mod tests {
             &["backup", "نسخة.mbk", "--since", "أمس.mbk"],
             &["backup", "verify", "أمس.mbk", "نسخة.mbk", "--deep"],
             &["restore", "أمس.mbk", "--without-tokens"],
+            &["doctor", "--salvage-log", "--yes", "--data", "بيانات"],
             &["contact", "erase", who, "--reason", why],
             &["contact", "export", who, "--language", "ar", "-o", "ملف"],
             &["feedback", "export", "--output", "شكاوى.csv", "--force"],

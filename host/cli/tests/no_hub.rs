@@ -42,6 +42,8 @@ fn reading_a_folder_without_a_hub_says_so_and_makes_none() {
         &["token", "create", "قارئ", "--scope", "feedback:read"],
         &["doctor", "--rebuild"],
         &["doctor", "--compact"],
+        &["doctor", "--salvage-log"],
+        &["doctor", "--salvage-log", "--yes"],
         &["upgrade"],
     ] {
         let output = site.run(arguments);

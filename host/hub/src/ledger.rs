@@ -58,7 +58,15 @@ pub(crate) async fn sign_head(core: &Core, signer: &Signer, origin: &str) -> Res
     let key = keys::checkpoint(tree.size());
     if let Some(known) = view.get(&key).await? {
         let note = String::from_utf8_lossy(&known.bytes).into_owned();
-        return Ok((view, note));
+        let signed = Checkpoint::open(&note, origin, &signer.verifying_key());
+        return match signed {
+            // Nobody may hold two signatures of one size. The next entry makes it another one.
+            Ok((signed, _)) if signed.root != tree.root() => Err(Fault::Damaged {
+                what: "the ledger",
+                detail: format!("it was signed at {} entries before, with another root", tree.size()),
+            }),
+            _ => Ok((view, note)),
+        };
     }
     let checkpoint = Checkpoint {
         origin: origin.to_owned(),

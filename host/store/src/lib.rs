@@ -43,7 +43,7 @@ pub use proof::{LedgerProofError, prove_consistency, prove_inclusions};
 pub use range::{KeyRange, Order};
 pub use redb_engine::{
     CompactError, Compacted, CompactionProgress, CompactionStage, CompactionTell, Execution, Held, Integrity,
-    RedbSettings, RedbStore, hold, peek, repair,
+    LogExamined, LostGroup, Reached, RedbSettings, RedbStore, examine_log, hold, peek, repair, salvage_log,
 };
 pub use simulated::{DiskFault, DiskImage, Recording, SimulatedDisk};
 pub use space::{FolderSpace, FreeSpace};

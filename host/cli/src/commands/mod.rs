@@ -14,6 +14,7 @@ mod pages;
 mod plugin;
 mod plugin_build;
 mod prove;
+mod salvage;
 mod serve;
 mod stages;
 mod token;
@@ -46,7 +47,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         Command::Serve { listen } => serve::run(&global, listen).await,
         Command::Config(command) => config::run(&global, &command).await,
         Command::Upgrade => upgrade::run(&global).await,
-        Command::Doctor { rebuild, compact } => doctor::run(&global, rebuild, compact).await,
+        Command::Doctor {
+            salvage_log: true, yes, ..
+        } => salvage::run(&global, yes).await,
+        Command::Doctor { rebuild, compact, .. } => doctor::run(&global, rebuild, compact).await,
         Command::Backup {
             command:
                 Some(BackupCommand::Verify {

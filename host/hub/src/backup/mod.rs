@@ -62,7 +62,7 @@ impl Hub {
         // So that a signed statement of about this state is in it.
         match self.checkpoint().await {
             // A backup is wanted most where nothing can be written any more.
-            Err(error) if error.is_write_refused() => {
+            Err(error) if error.is_write_refused() || error.is_damage() => {
                 tracing::warn!(
                     "a backup is made with the last checkpoint that there is, and without a new one: {error}"
                 );

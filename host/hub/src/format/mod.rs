@@ -46,6 +46,11 @@ pub(crate) async fn row(store: &dyn Store) -> Result<Option<u32>, Fault> {
     row.map(|row| decode_row(&row.bytes)).transpose()
 }
 
+/// Refuses a folder that a newer hub has marked as its own. All that can be told of one whose store does not open.
+pub(crate) fn refuse_newer(folder: &Path) -> Result<(), FormatError> {
+    Note::read(folder).map(drop)
+}
+
 /// Refuses a folder that is not of this hub's format.
 pub(crate) async fn require_current(folder: &Path) -> Result<(), OpenError> {
     let place = folder.to_owned();

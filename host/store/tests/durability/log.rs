@@ -9,11 +9,11 @@ use mihwar_store::{Batch, Edit, Key, RedbStore, Space, Store, StoreError, hold, 
 use crate::disk::settings;
 use crate::reopen::set_format;
 
-fn key(number: u32) -> Key {
+pub(crate) fn key(number: u32) -> Key {
     Key::space(Space(0x10), OrgId::FIRST).u32(number).finish()
 }
 
-async fn write(store: &RedbStore, number: u32) {
+pub(crate) async fn write(store: &RedbStore, number: u32) {
     let batch = Batch {
         edits: vec![Edit::Put(key(number), "شكوى".into())],
         journal: vec![number.to_be_bytes().to_vec()],
@@ -22,14 +22,14 @@ async fn write(store: &RedbStore, number: u32) {
     store.apply(batch).await.unwrap();
 }
 
-fn wal(store: &Path) -> PathBuf {
+pub(crate) fn wal(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".wal");
     PathBuf::from(name)
 }
 
 /// What a kill leaves of a store with so many batches, as `name` in a folder.
-async fn killed(folder: &Path, name: &str, batches: u32) -> PathBuf {
+pub(crate) async fn killed(folder: &Path, name: &str, batches: u32) -> PathBuf {
     let path = folder.join(format!("حي {name}"));
     let store = RedbStore::open(&path, settings()).unwrap();
     for number in 0..batches {
@@ -42,7 +42,7 @@ async fn killed(folder: &Path, name: &str, batches: u32) -> PathBuf {
     left
 }
 
-async fn rows(path: &Path) -> usize {
+pub(crate) async fn rows(path: &Path) -> usize {
     let store = RedbStore::open(path, settings()).unwrap();
     let view = store.view().await.unwrap();
     let rows = view.journal(0, 1_000).await.unwrap().len();

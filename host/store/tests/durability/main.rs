@@ -9,5 +9,6 @@ mod disk;
 mod group_commit;
 mod log;
 mod reopen;
+mod salvage;
 mod scratch;
 mod space;

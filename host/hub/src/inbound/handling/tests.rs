@@ -102,6 +102,38 @@ async fn what_only_the_intake_can_refuse_leaves_its_request_as_a_dead_letter() {
     assert!(matches!(last.body, EventBody::InboundDeadLettered(_)));
 }
 
+#[tokio::test]
+async fn a_damaged_request_becomes_a_dead_letter_and_a_damaged_dead_letter_costs_itself() {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let name = InstanceName::new("hooks").unwrap();
+    let id = |number: u8| InboundId::from_bytes([number; 16]);
+    let hub = hub(&store, &folder, START).await;
+    let core = &hub.shared.core;
+    for number in [1, 2] {
+        let sealed = inline_row("طلب تالف".as_bytes());
+        put(&store, Edit::Put(keys::inbox(&name, id(number)), sealed)).await;
+    }
+    for row in rows(&store, keys::INBOX).await {
+        let stored = Stored::of(&hub.shared, row).unwrap();
+        stored.handle().await.unwrap();
+    }
+    assert!(rows(&store, keys::INBOX).await.is_empty(), "nothing is tried for ever");
+    // The newer one is damaged once more: the list goes on behind it.
+    put(&store, Edit::Put(keys::inbox_dead(id(2)), "صف تالف".into())).await;
+    let listed = super::dead::page(core, None, 1).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].inbound, listed[0].code.as_str()), (id(1), "damaged"));
+    assert!(core.passed_over.holds(&keys::inbox_dead(id(2))));
+    // Who asks for it hears why; of all, the others are tried again, whole.
+    let refused = super::dead::replay(core, &Actor::Console, Some(id(2))).await;
+    assert!(refused.unwrap_err().is_damage());
+    assert_eq!(super::dead::replay(core, &Actor::Console, None).await.unwrap(), 1);
+    let again = rows(&store, keys::INBOX).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].value.bytes, inline_row("طلب تالف".as_bytes()));
+    assert_eq!(rows(&store, keys::INBOX_DEAD).await.len(), 1, "the damaged one stays");
+}
+
 /// A complaint with a photo, as a call hands both over.
 fn with_photo(revision: &str) -> Arrival {
     let photo = DraftAttachment {

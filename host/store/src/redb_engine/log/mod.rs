@@ -10,6 +10,7 @@ mod beginning;
 mod frame;
 mod place;
 mod recover;
+mod salvage;
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use self::frame::{ALIGNMENT, Head, LogName};
 pub(crate) use self::frame::{FrameBuilder, Origin};
 pub(crate) use self::place::{LogFile, LogNote, LogPlace};
 pub(crate) use self::recover::recover;
+pub use self::salvage::LostGroup;
+pub(crate) use self::salvage::{Taken, take_whole};
 use super::counters::Counters;
 use super::writer::Committed;
 

@@ -56,12 +56,17 @@ struct NamedFile {
 impl LogPlace {
     /// The log of the store in the file at `store`.
     pub(crate) fn beside(files: &Arc<dyn FileSystem>, store: &Path) -> Self {
-        let mut name = store.as_os_str().to_owned();
-        name.push(".wal");
         Self::Path {
             files: Arc::clone(files),
-            path: PathBuf::from(name),
+            path: Self::path_beside(store),
         }
+    }
+
+    /// Where that log lies.
+    pub(crate) fn path_beside(store: &Path) -> PathBuf {
+        let mut name = store.as_os_str().to_owned();
+        name.push(".wal");
+        PathBuf::from(name)
     }
 
     /// The log that must be there, because the store's file says so.
@@ -73,7 +78,7 @@ impl LogPlace {
         if found < noted.length {
             return Err(StoreError::corrupt(format!(
                 "the log is cut off: {found} bytes are there of at least {}. What was acknowledged last may \
-                 be missing",
+                 be missing (what is whole: mihwar doctor --salvage-log)",
                 noted.length
             )));
         }

@@ -42,7 +42,7 @@ pub(crate) fn recover(database: &SharedDatabase, log: &LogFile, noted: &LogNote)
     Ok(reached)
 }
 
-fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: &[u8]) -> Result<(), StoreError> {
     for batch in frame::batches(changes)? {
         if batch.version != reached.version + 1 {
             return Err(StoreError::corrupt(format!(
@@ -117,7 +117,7 @@ impl<'a> Frames<'a> {
                 if head.origin == self.origin && head.synced > self.at {
                     return Err(StoreError::corrupt(format!(
                         "the log is damaged at byte {}: what was acknowledged there cannot be read, and what followed it is \
-                         there at byte {at} (have the disk looked at first)",
+                         there at byte {at} (have the disk looked at first; what is whole: mihwar doctor --salvage-log)",
                         self.at
                     )));
                 }
