@@ -9,6 +9,7 @@ mod known;
 mod masking;
 mod redaction;
 mod remains;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -4,6 +4,7 @@
 use mihwar_model::{Author, Details, Draft, DraftAttachment, Scalar};
 use serde_json::Value;
 
+use super::shown;
 use crate::convert::GrantedFields;
 
 /// Where a text stands.
@@ -13,6 +14,8 @@ pub(super) enum Place {
     Body,
     /// The same as HTML.
     Html,
+    /// What readers see of that; it is kept nowhere.
+    Shown,
     /// Anywhere else.
     Other,
 }
@@ -45,6 +48,9 @@ pub(super) fn visit(draft: &mut Draft, granted: GrantedFields, each: &mut dyn Fn
         draft.raw.iter_mut().for_each(|raw| json(raw, other));
     }
     if granted.body {
+        if let Some(html) = &draft.body_html {
+            each(Place::Shown, &mut shown::text(html));
+        }
         each(Place::Body, &mut draft.body);
         draft.body_html.iter_mut().for_each(|html| each(Place::Html, html));
     }
@@ -192,6 +198,7 @@ mod tests {
                 "نص",
                 "b",
                 "2.5",
+                "\nنص\n",
                 "نص",
                 "<p>نص</p>"
             ]
