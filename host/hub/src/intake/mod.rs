@@ -7,6 +7,7 @@ mod desk;
 mod facts;
 mod known;
 mod masking;
+mod payload;
 mod redaction;
 mod remains;
 mod shown;
