@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use mihwar_ledger::{
-    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, VerifyingKey, connect,
-    document_format, notes_in,
+    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, SignedNote, VerifyingKey,
+    connect, document_format, notes_in,
 };
 use mihwar_model::{Event, EventBody, FeedbackId};
 use serde::Serialize;
@@ -175,6 +175,8 @@ fn growth(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
 /// What the entries of a receipt say; all of them have to tell of the feedback that it names.
 fn told(receipt: &Receipt) -> anyhow::Result<Vec<Told>> {
     let named: Option<FeedbackId> = receipt.feedback.parse().ok();
+    // An id has other writings, too, which nobody would know again.
+    let named = named.filter(|named| named.to_string() == receipt.feedback);
     let named = named.context("it is damaged: feedback: no id")?;
     let mut entries = Vec::with_capacity(receipt.entries.len());
     for entry in &receipt.entries {
@@ -212,7 +214,8 @@ pub(super) fn key(given: Option<&str>, own: &VerifyingKey) -> anyhow::Result<Ver
     words.find_map(|word| word.parse().ok()).with_context(wrong)
 }
 
-/// The checkpoint in a file, verified. Of several the one with a size that is wanted, else the last.
+/// The checkpoint in a file, verified. Of several the one with a size that is wanted, else the last; a second one of that
+/// size must be the same.
 fn held(path: &Path, key: &VerifyingKey, wanted: &[u64]) -> anyhow::Result<Checkpoint> {
     let text = read(path)?;
     let pieces = notes_in(&String::from_utf8_lossy(&text));
@@ -221,11 +224,30 @@ fn held(path: &Path, key: &VerifyingKey, wanted: &[u64]) -> anyhow::Result<Check
     let last = notes
         .last()
         .with_context(|| format!("{}: there is no signed checkpoint in it", shown(path)))?;
-    let mut good = notes.iter().filter_map(|note| open(note).ok());
-    if let Some(fitting) = good.find(|checkpoint| wanted.contains(&checkpoint.size)) {
-        return Ok(fitting);
+    // Signatures take their time, and such a file may be long.
+    let of_size = |sizes: &[u64]| -> Vec<Checkpoint> {
+        let fitting = notes
+            .iter()
+            .filter(|note| size_in(note).is_some_and(|size| sizes.contains(&size)));
+        fitting.filter_map(|note| open(note).ok()).collect()
+    };
+    let chosen = match of_size(wanted).into_iter().next() {
+        Some(fitting) => fitting,
+        None => open(last).with_context(|| format!("{}: the checkpoint does not verify", shown(path)))?,
+    };
+    // Whoever holds two histories should not be told of the one that fits.
+    for other in of_size(&[chosen.size]) {
+        connect(&chosen, &other, None).with_context(|| shown(path))?;
     }
-    open(last).with_context(|| format!("{}: the checkpoint does not verify", shown(path)))
+    Ok(chosen)
+}
+
+/// The size that a note speaks of, before anything of it is verified.
+fn size_in(note: &str) -> Option<u64> {
+    let note = SignedNote::parse(note).ok()?;
+    Checkpoint::from_text(note.text())
+        .ok()
+        .map(|checkpoint| checkpoint.size)
 }
 
 fn read_consistency(path: &Path) -> anyhow::Result<Consistency> {
