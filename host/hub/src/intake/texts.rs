@@ -32,8 +32,12 @@ pub(super) fn visit(draft: &mut Draft, granted: GrantedFields, each: &mut dyn Fn
         name.into_iter().for_each(&mut *other);
     }
     if granted.attachments {
-        for DraftAttachment { name, .. } in &mut draft.attachments {
+        for DraftAttachment { name, media_type, .. } in &mut draft.attachments {
             other(name);
+            // Behind the type the name may stand once more.
+            if media_type.contains(';') {
+                other(media_type);
+            }
         }
     }
     if granted.details {
@@ -132,7 +136,7 @@ mod tests {
             body_html: Some("<p>نص</p>".to_owned()),
             attachments: vec![DraftAttachment {
                 name: "صورة.png".to_owned(),
-                media_type: "image/png".to_owned(),
+                media_type: "image/png; name=صورة.png".to_owned(),
                 size: None,
                 bytes: AttachmentBytes::Inline(Vec::new()),
             }],
@@ -176,6 +180,7 @@ mod tests {
                 "موضوع",
                 "هدى",
                 "صورة.png",
+                "image/png; name=صورة.png",
                 "سؤال",
                 "500000001",
                 "4111111111111111",
