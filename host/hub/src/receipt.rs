@@ -1,5 +1,7 @@
 //! Receipts: proofs over the ledger that are handed out, for people who believe nobody.
 
+use std::time::Duration;
+
 use mihwar_ledger::{Consistency, Inclusion, MAX_RECEIPT_ENTRIES, Receipt, SignedNote, Signer};
 use mihwar_model::{Event, EventBody, FeedbackId};
 use mihwar_store::{LedgerProofError, Order, View, prove_consistency, prove_inclusions};
@@ -9,6 +11,9 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::folding::no_event;
 use crate::{keys, ledger, projection, query};
+
+/// When whoever asks for a receipt should come again, while the read models are behind.
+const BEHIND_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a proof is not made.
 #[derive(Debug, Error)]
@@ -87,9 +92,10 @@ pub(crate) async fn receipt(
     id: FeedbackId,
     size: Option<u64>,
 ) -> Result<Receipt, ProofRefusal> {
-    projection::catch_up_for_readers(core).await?;
-    let (view, note) = signed(core, signer, origin, size).await?;
-    let size = size.unwrap_or_else(|| view.tree().size());
+    let (head, note) = signed(core, signer, origin, size).await?;
+    let size = size.unwrap_or_else(|| head.tree().size());
+    drop(head);
+    let view = caught_up(core, size).await?;
     let Some(entries) = newest_revision_first(&*view, id, size, MAX_RECEIPT_ENTRIES).await? else {
         let is_known = query::heads(&*view, vec![id]).await?.contains_key(&id);
         return Err(if is_known {
@@ -114,6 +120,22 @@ pub(crate) async fn receipt(
     // What does not hold is not handed out.
     receipt.verify(&receipt.key).map_err(damaged)?;
     Ok(receipt)
+}
+
+/// A view whose read models know the first `size` entries: what they did not know of a record, its receipt would leave out.
+///
+/// # Errors
+/// [`Fault::Busy`] while they are behind.
+async fn caught_up(core: &Core, size: u64) -> Result<Box<dyn View>, Fault> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    let (position, _) = projection::position(&*view).await?;
+    if position < size {
+        return Err(Fault::Busy {
+            retry_after: BEHIND_PAUSE,
+        });
+    }
+    Ok(view)
 }
 
 /// That the checkpoint of `to` entries (left out: the ledger as it is now) only appended to the one of `from`.

@@ -6,7 +6,7 @@ use mihwar_ledger::{Checkpoint, Consistency, Receipt, Signer, VerifyingKey};
 use mihwar_model::{Actor, Channel, Draft, Event, EventBody, FeedbackId, InstanceName, Tag, Time};
 use mihwar_store::{Batch, Edit, MemoryStore, Store};
 
-use super::{ProofRefusal, consistency, newest_revision_first, receipt};
+use super::{ProofRefusal, caught_up, consistency, newest_revision_first, receipt};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::intake::{Arrival, Intake, Rider, accept};
@@ -202,4 +202,14 @@ async fn a_proof_that_would_not_hold_is_not_handed_out() {
         matches!(refused, ProofRefusal::Fault(Fault::Damaged { .. })),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn while_the_read_models_are_behind_there_is_no_receipt_with_half_of_it() {
+    let house = House::new();
+    house.say("١", "a").await;
+    let size = house.sign().await;
+    assert!(caught_up(&house.core, size).await.is_ok());
+    let behind = caught_up(&house.core, size + 1).await;
+    assert!(matches!(behind, Err(Fault::Busy { .. })), "they know {size} entries");
 }
