@@ -203,6 +203,10 @@ fn a_receipt_is_proved_with_nothing_but_files() {
         "{}",
         proved.said
     );
+    let json = bench.verify(&["--json", &receipt, "--checkpoint", &earlier, "--consistency", &bridge]);
+    let json: serde_json::Value = serde_json::from_str(&json.said).unwrap();
+    let later = |entry: usize| json["entries"][entry]["later"].as_bool();
+    assert_eq!((later(0), later(1)), (Some(false), Some(true)), "{json}");
     let json = bench.verify(&["--json", &receipt, "--checkpoint", &own]);
     let json: serde_json::Value = serde_json::from_str(&json.said).unwrap();
     assert_eq!(

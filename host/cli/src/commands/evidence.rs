@@ -57,6 +57,8 @@ struct Told {
     index: u64,
     at: String,
     event: String,
+    /// Whether none of the checkpoints that the asker brought covers it: the file's own does.
+    later: bool,
 }
 
 /// A checkpoint that the asker brought.
@@ -105,7 +107,7 @@ fn receipt(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
     let receipt = Receipt::from_json(text).with_context(|| shown(evidence.file))?;
     let key = key(evidence.key, &receipt.key)?;
     let own = receipt.verify(&key).with_context(|| shown(evidence.file))?;
-    let entries = told(&receipt).with_context(|| shown(evidence.file))?;
+    let mut entries = told(&receipt).with_context(|| shown(evidence.file))?;
     let bridge = evidence.consistency.map(read_consistency).transpose()?;
     let mut checkpoints = Vec::new();
     for path in evidence.checkpoints {
@@ -119,6 +121,10 @@ fn receipt(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
             size: held.size,
         });
     }
+    let covered = checkpoints.iter().map(|held| held.size).max().unwrap_or_default();
+    entries
+        .iter_mut()
+        .for_each(|entry| entry.later = entry.index >= covered);
     Ok(Proved {
         ok: true,
         format: RECEIPT_FORMAT,
@@ -193,6 +199,7 @@ fn told(receipt: &Receipt) -> anyhow::Result<Vec<Told>> {
             index: entry.index,
             at: event.at.to_rfc3339(),
             event: facts["type"].as_str().unwrap_or("event").to_owned(),
+            later: false,
         });
     }
     Ok(entries)
@@ -282,17 +289,17 @@ fn tell(proved: &Proved) -> anyhow::Result<()> {
         proved.ledger,
         counted(proved.size, "entry", "entries")
     )))?;
-    let newest = proved
-        .checkpoints
-        .iter()
-        .map(|held| held.size)
-        .max()
-        .unwrap_or_default();
-    for Told { index, at, event } in &proved.entries {
-        let later = if *index < newest {
-            ""
-        } else {
+    for Told {
+        index,
+        at,
+        event,
+        later,
+    } in &proved.entries
+    {
+        let later = if *later {
             "  (later than the checkpoint that you brought)"
+        } else {
+            ""
         };
         line(format_args!("  entry {index}  {at}  {event}{later}"))?;
     }
