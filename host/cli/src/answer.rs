@@ -71,6 +71,12 @@ impl Answer {
         }
     }
 
+    /// A header as text; nothing when it is not there or no UTF-8. What a hub says of itself need not be ASCII: its ledger may
+    /// have an Arabic name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()
+    }
+
     /// The whole answer as text.
     pub(crate) async fn text(self) -> anyhow::Result<String> {
         Ok(String::from_utf8(collect(self.body).await?.to_vec())?)
@@ -206,10 +212,11 @@ fn describe(status: StatusCode) -> String {
 mod tests {
     use bytes::Bytes;
     use futures_util::stream;
-    use http_body_util::{BodyExt, StreamBody};
+    use http::Response;
+    use http_body_util::{BodyExt, Empty, StreamBody};
     use hyper::body::Frame;
 
-    use super::{BoxError, Lines};
+    use super::{Answer, BoxError, Lines};
 
     fn lines(pieces: &'static [&'static str]) -> Lines {
         let frames = pieces
@@ -234,5 +241,15 @@ mod tests {
         assert_eq!(lines.next_text().await.unwrap().unwrap(), "{\"نص\":1}");
         let error = lines.next_text().await.unwrap_err().to_string();
         assert!(error.contains("in the middle of a line"), "{error}");
+    }
+
+    #[test]
+    fn a_header_may_be_arabic() {
+        let key = "محور.example/ledger+3508da81+AYVq";
+        let body = Empty::<Bytes>::new().map_err(BoxError::from).boxed_unsync();
+        let response = Response::builder().header("mihwar-verifier-key", key).body(body);
+        let answer = Answer::whatever(response.unwrap());
+        assert_eq!(answer.header("mihwar-verifier-key"), Some(key));
+        assert_eq!(answer.header("etag"), None);
     }
 }

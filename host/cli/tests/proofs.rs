@@ -203,6 +203,10 @@ fn a_receipt_is_proved_with_nothing_but_files() {
         "{}",
         proved.said
     );
+    let json = bench.verify(&["--json", &receipt, "--checkpoint", &earlier, "--consistency", &bridge]);
+    let json: serde_json::Value = serde_json::from_str(&json.said).unwrap();
+    let later = |entry: usize| json["entries"][entry]["later"].as_bool();
+    assert_eq!((later(0), later(1)), (Some(false), Some(true)), "{json}");
     let json = bench.verify(&["--json", &receipt, "--checkpoint", &own]);
     let json: serde_json::Value = serde_json::from_str(&json.said).unwrap();
     assert_eq!(
@@ -239,6 +243,7 @@ fn what_is_damaged_foreign_or_cut_off_is_refused_and_named() {
     let newer = text.replace("receipt/1", "receipt/9");
     let index = text.replace("\"index\": 2", "\"index\": 3");
     let leaf = text.replace("\"event\": \"", "\"event\": \"AAAA");
+    let written = text.replace(&id(2).to_string(), &format!("{{{}}}", id(2)));
     for (name, text, words) in [
         ("مقطوع.json", cut, "was cut short"),
         ("foreign.json", "{\"a\":1}", "not of the format mihwar-receipt/1"),
@@ -246,6 +251,7 @@ fn what_is_damaged_foreign_or_cut_off_is_refused_and_named() {
         ("newer.json", newer.as_str(), "use a newer one"),
         ("index.json", index.as_str(), "entry 3 is not in the ledger"),
         ("leaf.json", leaf.as_str(), "not the hash of this event"),
+        ("written.json", written.as_str(), "feedback: no id"),
         ("other.json", other_event.as_str(), "entry 3 does not tell of feedback"),
         (
             "withdrawn.json",
@@ -306,6 +312,14 @@ fn a_checkpoint_that_does_not_fit_is_refused_and_says_why() {
         &[&receipt, "--checkpoint", &later, "--consistency", &bridge],
         "the history was rewritten",
     );
+    // Whoever holds both histories learns it, whichever of them the receipt is of.
+    for both in [
+        [bench.note(11), rewritten.note(11)],
+        [rewritten.note(11), bench.note(11)],
+    ] {
+        let both = bench.file("both.txt", &both.join("\n"));
+        bench.refused(&[&receipt, "--checkpoint", &both], "the history was rewritten");
+    }
     let forged = Consistency {
         old: bench.consistency(11, 20).old,
         ..rewritten.consistency(11, 20)

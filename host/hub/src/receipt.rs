@@ -1,5 +1,7 @@
 //! Receipts: proofs over the ledger that are handed out, for people who believe nobody.
 
+use std::time::Duration;
+
 use mihwar_ledger::{Consistency, Inclusion, MAX_RECEIPT_ENTRIES, Receipt, SignedNote, Signer};
 use mihwar_model::{Event, EventBody, FeedbackId};
 use mihwar_store::{LedgerProofError, Order, View, prove_consistency, prove_inclusions};
@@ -9,6 +11,9 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::folding::no_event;
 use crate::{keys, ledger, projection, query};
+
+/// When whoever asks for a receipt should come again, while the read models are behind.
+const BEHIND_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a proof is not made.
 #[derive(Debug, Error)]
@@ -77,7 +82,8 @@ fn damaged(detail: impl std::fmt::Display) -> ProofRefusal {
     })
 }
 
-/// The receipt of a record: its newest revision that the checkpoint knows, then everything else that the ledger tells of it.
+/// The receipt of a record: its newest revision that the checkpoint knows, then everything else that the ledger tells of it,
+/// or the newest of that for which there is room.
 /// For the checkpoint of `size` entries if one is named, else for the ledger as it is now, which is signed for it.
 pub(crate) async fn receipt(
     core: &Core,
@@ -86,16 +92,18 @@ pub(crate) async fn receipt(
     id: FeedbackId,
     size: Option<u64>,
 ) -> Result<Receipt, ProofRefusal> {
-    projection::catch_up_for_readers(core).await?;
-    let (view, note) = signed(core, signer, origin, size).await?;
-    let size = size.unwrap_or_else(|| view.tree().size());
-    let sequences = query::sequences(&*view, id, MAX_RECEIPT_ENTRIES).await?;
-    if sequences.is_empty() {
-        return Err(ProofRefusal::NoFeedback);
-    }
-    let known = sequences.into_iter().filter(|sequence| *sequence < size);
-    let entries = newest_revision_first(&*view, known.collect()).await?;
-    let entries = entries.ok_or(ProofRefusal::TooOld { size })?;
+    let (head, note) = signed(core, signer, origin, size).await?;
+    let size = size.unwrap_or_else(|| head.tree().size());
+    drop(head);
+    let view = caught_up(core, size).await?;
+    let Some(entries) = newest_revision_first(&*view, id, size, MAX_RECEIPT_ENTRIES).await? else {
+        let is_known = query::heads(&*view, vec![id]).await?.contains_key(&id);
+        return Err(if is_known {
+            ProofRefusal::TooOld { size }
+        } else {
+            ProofRefusal::NoFeedback
+        });
+    };
     let indices: Vec<u64> = entries.iter().map(|(index, _)| *index).collect();
     let paths = prove_inclusions(&*view, &indices, size).await?;
     let inclusion = |((index, event), audit_path)| Inclusion {
@@ -112,6 +120,22 @@ pub(crate) async fn receipt(
     // What does not hold is not handed out.
     receipt.verify(&receipt.key).map_err(damaged)?;
     Ok(receipt)
+}
+
+/// A view whose read models know the first `size` entries: what they did not know of a record, its receipt would leave out.
+///
+/// # Errors
+/// [`Fault::Busy`] while they are behind.
+async fn caught_up(core: &Core, size: u64) -> Result<Box<dyn View>, Fault> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    let (position, _) = projection::position(&*view).await?;
+    if position < size {
+        return Err(Fault::Busy {
+            retry_after: BEHIND_PAUSE,
+        });
+    }
+    Ok(view)
 }
 
 /// That the checkpoint of `to` entries (left out: the ledger as it is now) only appended to the one of `from`.
@@ -174,196 +198,32 @@ async fn kept(view: &dyn View, size: u64) -> Result<SignedNote, ProofRefusal> {
     })
 }
 
-/// The entries of a record, of which the newest revision comes first; `None` when none of them is one.
-async fn newest_revision_first(view: &dyn View, sequences: Vec<u64>) -> Result<Option<Vec<(u64, Vec<u8>)>>, Fault> {
-    let mut entries = Vec::with_capacity(sequences.len());
-    let mut newest = None;
-    for sequence in sequences {
-        for entry in view.journal(sequence, 1).await? {
-            let event = Event::from_bytes(&entry.bytes).map_err(|detail| no_event(sequence, &detail))?;
-            if matches!(event.body, EventBody::Received(_)) {
-                newest = Some(entries.len());
+/// The entries of a record before `size`, at most `most`: its newest revision comes first, then the newest others, in their
+/// order. `None` when none of them is a revision.
+async fn newest_revision_first(
+    view: &dyn View,
+    id: FeedbackId,
+    size: u64,
+    most: usize,
+) -> Result<Option<Vec<(u64, Vec<u8>)>>, Fault> {
+    let (mut newest, mut others, mut before) = (None, Vec::new(), size);
+    while newest.is_none() || others.len() + 1 < most {
+        let sequences = query::sequences_before(view, id, before, most).await?;
+        let Some(last) = sequences.last() else { break };
+        before = *last;
+        for sequence in sequences {
+            for entry in view.journal(sequence, 1).await? {
+                let event = Event::from_bytes(&entry.bytes).map_err(|detail| no_event(sequence, &detail))?;
+                if newest.is_none() && matches!(event.body, EventBody::Received(_)) {
+                    newest = Some((entry.sequence, entry.bytes));
+                } else if others.len() + 1 < most {
+                    others.push((entry.sequence, entry.bytes));
+                }
             }
-            entries.push((entry.sequence, entry.bytes));
         }
     }
-    let Some(newest) = newest else { return Ok(None) };
-    let first = entries.remove(newest);
-    entries.insert(0, first);
-    Ok(Some(entries))
+    Ok(newest.map(|newest| std::iter::once(newest).chain(others.into_iter().rev()).collect()))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use mihwar_ledger::{Checkpoint, Consistency, Receipt, Signer, VerifyingKey};
-    use mihwar_model::{Actor, Channel, Draft, Event, EventBody, FeedbackId, InstanceName, Tag, Time};
-    use mihwar_store::{Batch, Edit, MemoryStore, Store};
-
-    use super::{ProofRefusal, consistency, receipt};
-    use crate::core::Core;
-    use crate::fault::Fault;
-    use crate::intake::{Intake, Rider, accept};
-    use crate::{keys, ledger};
-
-    const ORIGIN: &str = "محور.example/ledger";
-
-    struct House {
-        store: Arc<MemoryStore>,
-        core: Core,
-        _folder: tempfile::TempDir,
-    }
-
-    fn signer() -> Signer {
-        Signer::from_seed(ORIGIN, &[8; 32]).unwrap()
-    }
-
-    fn key() -> VerifyingKey {
-        signer().verifying_key()
-    }
-
-    impl House {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let store = Arc::new(MemoryStore::new());
-            let core = Core::for_tests(store.clone(), folder.path(), Time(1_790_000_000_000));
-            Self {
-                store,
-                core,
-                _folder: folder,
-            }
-        }
-
-        async fn say(&self, id: &str, revision: &str) -> FeedbackId {
-            let draft = Draft {
-                external_id: Some(id.to_owned()),
-                revision: Some(revision.to_owned()),
-                body: format!("التوصيل متأخر، revision {revision}"),
-                ..Draft::new(Channel::new(Tag::new("form").unwrap()))
-            };
-            let form = InstanceName::new("form").unwrap();
-            let taken = accept(&self.core, &Actor::Console, &form, &[draft.into()], &Rider::default()).await;
-            match taken.unwrap().first() {
-                Some(Some(Intake::New { feedback, .. } | Intake::Revised { feedback, .. })) => *feedback,
-                other => panic!("{other:?}"),
-            }
-        }
-
-        async fn sign(&self) -> u64 {
-            let note = ledger::checkpoint(&self.core, &signer(), ORIGIN).await.unwrap();
-            Checkpoint::open(&note, ORIGIN, &key()).unwrap().0.size
-        }
-
-        async fn receipt(&self, id: FeedbackId, size: Option<u64>) -> Result<Receipt, ProofRefusal> {
-            receipt(&self.core, &signer(), ORIGIN, id, size).await
-        }
-
-        async fn consistency(&self, from: u64, to: Option<u64>) -> Result<Consistency, ProofRefusal> {
-            consistency(&self.core, &signer(), ORIGIN, from, to).await
-        }
-    }
-
-    fn revisions(receipt: &Receipt) -> Vec<Option<u32>> {
-        let revision = |bytes: &[u8]| match Event::from_bytes(bytes).unwrap().body {
-            EventBody::Received(received) => Some(received.revision),
-            _ => None,
-        };
-        receipt.entries.iter().map(|entry| revision(&entry.event)).collect()
-    }
-
-    #[tokio::test]
-    async fn a_receipt_begins_with_the_newest_revision_and_holds_elsewhere() {
-        let house = House::new();
-        let id = house.say("١", "a").await;
-        house.say("٢", "a").await;
-        assert_eq!(house.say("١", "b").await, id);
-        let made = house.receipt(id, None).await.unwrap();
-        assert_eq!(revisions(&made), [Some(2), Some(1)]);
-        assert_eq!(made.feedback, id.to_string());
-        let read = Receipt::from_json(made.to_json().unwrap().as_bytes()).unwrap();
-        let checkpoint = read.verify(&key()).unwrap();
-        assert_eq!(checkpoint.size, house.store.view().await.unwrap().tree().size());
-        // Nothing that the person said or that names them is in it.
-        for entry in &made.entries {
-            assert!(!String::from_utf8_lossy(&entry.event).contains("التوصيل"));
-        }
-        // What was signed for it is kept, so that it can be connected with what is signed later.
-        house.say("٣", "a").await;
-        let bridge = house.consistency(checkpoint.size, None).await.unwrap();
-        let (_, later) = bridge.verify(&key()).unwrap();
-        read.verify_against(&key(), &later, Some(&bridge)).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_receipt_for_an_older_checkpoint_knows_what_was_there_then() {
-        let house = House::new();
-        house.say("١", "a").await;
-        let before = house.sign().await;
-        let id = house.say("٢", "a").await;
-        let then = house.sign().await;
-        house.say("٢", "b").await;
-        let now = house.sign().await;
-        assert_eq!(
-            revisions(&house.receipt(id, Some(now)).await.unwrap()),
-            [Some(2), Some(1)]
-        );
-        let older = house.receipt(id, Some(then)).await.unwrap();
-        assert_eq!(revisions(&older), [Some(1)]);
-        assert_eq!(older.verify(&key()).unwrap().size, then);
-        let refused = house.receipt(id, Some(before)).await.unwrap_err();
-        assert!(
-            matches!(refused, ProofRefusal::TooOld { size } if size == before),
-            "{refused}"
-        );
-    }
-
-    #[tokio::test]
-    async fn what_there_is_not_is_refused_with_what_there_is() {
-        let house = House::new();
-        let nothing = house.consistency(1, Some(2)).await.unwrap_err();
-        assert!(nothing.to_string().contains("there is none yet"), "{nothing}");
-        let id = house.say("١", "a").await;
-        let first = house.sign().await;
-        house.say("٢", "a").await;
-        house.say("٣", "a").await;
-        let second = house.sign().await;
-        let unknown = house.receipt(FeedbackId::from_bytes([1; 16]), None).await.unwrap_err();
-        assert!(matches!(unknown, ProofRefusal::NoFeedback), "{unknown}");
-        let unsigned = house.receipt(id, Some(first + 1)).await.unwrap_err().to_string();
-        assert!(
-            unsigned.contains(&format!("the nearest are of {first} and {second}")),
-            "{unsigned}"
-        );
-        let beyond = house.consistency(second + 1, Some(second)).await.unwrap_err();
-        assert!(matches!(beyond, ProofRefusal::Order { .. }), "{beyond}");
-        let unsigned = house.consistency(first + 1, None).await.unwrap_err();
-        assert!(matches!(unsigned, ProofRefusal::NoCheckpoint { .. }), "{unsigned}");
-        assert!(house.consistency(first, Some(first)).await.is_ok());
-        assert!(house.consistency(first, Some(second)).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_proof_that_would_not_hold_is_not_handed_out() {
-        let house = House::new();
-        let id = house.say("١", "a").await;
-        let size = house.sign().await;
-        let forged = Checkpoint {
-            origin: ORIGIN.to_owned(),
-            size,
-            root: mihwar_ledger::Hash::of_empty_tree(),
-            extensions: Vec::new(),
-        };
-        let note = forged.sign(&signer()).unwrap().to_string();
-        let batch = Batch {
-            edits: vec![Edit::Put(keys::checkpoint(size), note.into_bytes())],
-            ..Batch::default()
-        };
-        house.store.apply(batch).await.unwrap();
-        let refused = house.receipt(id, Some(size)).await.unwrap_err();
-        assert!(
-            matches!(refused, ProofRefusal::Fault(Fault::Damaged { .. })),
-            "{refused}"
-        );
-    }
-}
+mod tests;

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::hub::Shared;
 use crate::ledger;
 
+/// How long the file system may take.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
 /// Keeps the ledger's head in the file again and again, and at once.
 pub(crate) async fn run(shared: Arc<Shared>, file: PathBuf, every: Duration, stop: CancellationToken) {
     loop {
@@ -40,8 +43,15 @@ async fn signed_and_kept(shared: &Shared, file: &Path) -> Result<(), String> {
     let origin = shared.config().ledger.origin.clone();
     let note = ledger::checkpoint(&shared.core, &shared.signer, &origin).await;
     let note = note.map_err(|error| error.to_string())?;
-    let kept = shared.disk.keep(file, &note).await;
-    kept.map_err(|error| error.to_string())
+    in_time(ANSWER_WAIT, shared.disk.keep(file, &note)).await
+}
+
+/// A disk of another machine that is gone answers never: neither the next attempt nor the end of the hub may wait for it.
+async fn in_time(wait: Duration, kept: impl Future<Output = io::Result<()>>) -> Result<(), String> {
+    match tokio::time::timeout(wait, kept).await {
+        Ok(kept) => kept.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {wait:?}")),
+    }
 }
 
 /// Adds a note at the end of a file, unless it is the last one there. Behind what was cut off an empty line comes first, so
@@ -70,7 +80,7 @@ pub(crate) fn append(file: &Path, note: &str) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::append;
+    use super::{Duration, append, in_time};
 
     const NOTES: [&str; 2] = [
         "محور/سجل\n3\nroot\n\n\u{2014} محور/سجل AAAA\n",
@@ -114,5 +124,13 @@ mod tests {
         let file = folder.path().join("not-mounted").join("witness.txt");
         assert!(append(&file, NOTES[0]).is_err());
         assert!(!folder.path().join("not-mounted").exists());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_a_failure() {
+        let silent = in_time(Duration::from_millis(1), std::future::pending()).await;
+        assert_eq!(silent, Err("no answer within 1ms".to_owned()));
+        let kept = in_time(Duration::from_secs(60), std::future::ready(Ok(()))).await;
+        assert_eq!(kept, Ok(()));
     }
 }

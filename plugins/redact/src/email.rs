@@ -29,20 +29,29 @@ pub(crate) fn find(line: &Line) -> Vec<Range<usize>> {
 
 /// Where the part before the `@` begins, not before `earliest`.
 fn local(line: &Line, at: usize, earliest: usize) -> Option<usize> {
-    // In Arabic a word may stand right before an address: `إلىsara@example.com`.
-    let is_latin = line.free_before(at)?.is_ascii();
-    let fits = |sign: char| {
-        let letter = if is_latin {
-            sign.is_ascii_alphanumeric()
-        } else {
-            sign.is_alphanumeric()
-        };
-        letter || matches!(sign, '.' | '_' | '%' | '+' | '-' | '\'')
-    };
+    let is_latin = is_latin(line, at, earliest);
+    let fits = |sign: &char| belongs(*sign) && (!is_latin || sign.is_ascii());
     let places = (earliest..at).rev().take(LOCAL_MAX);
-    let start = places.take_while(|place| line.free(*place).is_some_and(fits)).last()?;
+    let start = places
+        .take_while(|place| line.free(*place).filter(fits).is_some())
+        .last()?;
     // Neither a full stop nor a quotation mark begins an address.
     (start..at).find(|place| line.sign(*place).is_some_and(char::is_alphanumeric))
+}
+
+/// Whether the part before the `@` is of Latin letters only: in Arabic a word may stand right before an address, as in
+/// `إلىsara@example.com`. Digits are of either script, as their domain is.
+fn is_latin(line: &Line, at: usize, earliest: usize) -> bool {
+    let places = (earliest..at).rev().take(LOCAL_MAX);
+    let mut signs = places.map_while(|place| line.free(place).filter(|sign| belongs(*sign)));
+    let nearest = signs.find(|sign| sign.is_alphabetic());
+    let is_ascii = |sign: Option<char>| sign.is_some_and(|sign| sign.is_ascii());
+    nearest.is_none_or(|letter| letter.is_ascii()) || (is_ascii(line.free_before(at)) && is_ascii(line.free(at + 1)))
+}
+
+/// Whether a letter or sign may stand in the part before the `@`.
+fn belongs(sign: char) -> bool {
+    sign.is_alphanumeric() || matches!(sign, '.' | '_' | '%' | '+' | '-' | '\'')
 }
 
 /// The end of a domain that begins here: two names or more with dots between, the last of letters only.
@@ -71,10 +80,14 @@ fn domain(line: &Line, start: usize) -> Option<usize> {
     end
 }
 
-/// Whether a domain may end so.
+/// Whether a domain may end so; `xn--` is how mail programs write an ending in other letters.
 fn is_top(line: &Line, name: &Range<usize>) -> bool {
     let text = line.text(name);
-    text.chars().count() > 1 && text.chars().all(char::is_alphabetic) && !FILES.contains(&text.as_str())
+    text.strip_prefix("xn--").is_some_and(|coded| !coded.is_empty()) || is_word(&text)
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().count() > 1 && text.chars().all(char::is_alphabetic) && !FILES.contains(&text)
 }
 
 #[cfg(test)]
@@ -101,6 +114,13 @@ mod tests {
             ("sara\u{200f}@\u{200e}example.com", "sara@example.com"),
             ("sara٩٩@example.com", "sara99@example.com"),
             ("'o'neil@example.com'", "o'neil@example.com"),
+            ("سارة.علي٩٩@مثال.السعودية", "سارة.علي99@مثال.السعودية"),
+            ("إلى99@example.com", "99@example.com"),
+            ("sara@mail.xn--mgberp4a5d4ar", "sara@mail.xn--mgberp4a5d4ar"),
+            (
+                "info@xn--mgbh0fb.xn--mgberp4a5d4ar.",
+                "info@xn--mgbh0fb.xn--mgberp4a5d4ar",
+            ),
         ] {
             assert_eq!(found(text), [address], "{text}");
         }

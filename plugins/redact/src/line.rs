@@ -94,10 +94,16 @@ impl Line {
         Some(first.at..last.at + u32::from(last.bytes))
     }
 
-    /// Whether no Latin letter and no digit touches a range: it is no part of a longer word or number.
+    /// Whether no Latin letter and no digit touches a range: it is no part of a longer word or number. An underscore joins
+    /// what stands on both sides of it, and else stresses what it stands around.
     pub(crate) fn stands_alone(&self, range: &Range<usize>) -> bool {
-        let belongs = |sign: Option<char>| sign.is_some_and(|sign| sign.is_ascii_alphanumeric() || sign == '_');
-        !belongs(self.free_before(range.start)) && !belongs(self.free(range.end))
+        let before = |far: usize| range.start.checked_sub(far).and_then(|place| self.free(place));
+        let after = |far: usize| self.free(range.end + far);
+        let belongs = |near: [Option<char>; 3]| {
+            let nearest = near.into_iter().find(|sign| *sign != Some('_')).flatten();
+            nearest.is_some_and(|sign| sign.is_ascii_alphanumeric())
+        };
+        !belongs([1, 2, 3].map(before)) && !belongs([0, 1, 2].map(after))
     }
 
     /// Whether a range is a part of a decimal, of a sum with thousands, or of a code such as `ORD-1012345678`.
@@ -115,29 +121,45 @@ impl Line {
     }
 }
 
+/// The zeros of the scripts in which people write numbers; the other digits follow each.
+const ZEROS: [char; 17] = [
+    '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}',
+    '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{1040}', '\u{17e0}', '\u{ff10}',
+];
+
 /// What a letter counts as; nothing for what shows nothing.
 fn sign(letter: char) -> Option<char> {
-    let digit = |zero: u32| char::from_digit(u32::from(letter) - zero, 10);
     match letter {
-        // Marks of direction, joiners, breaks without width, and the stroke that stretches Arabic words.
+        // Marks of direction, joiners, breaks without width, the stroke that stretches Arabic words, and what makes another
+        // picture of the letter before, as of the digits on keys.
         '\u{ad}'
+        | '\u{34f}'
         | '\u{61c}'
         | '\u{640}'
+        | '\u{180e}'
         | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => None,
-        '\u{660}'..='\u{669}' => digit(0x660),
-        '\u{6f0}'..='\u{6f9}' => digit(0x6f0),
-        '\u{ff10}'..='\u{ff19}' => digit(0xff10),
+        | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}'
+        | '\u{20e3}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}' => None,
         '\t' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{3000}' => Some(' '),
         '\u{2010}'..='\u{2015}' | '\u{2212}' => Some('-'),
         '\u{ff0b}' => Some('+'),
         '\u{ff0e}' => Some('.'),
         '\u{ff20}' => Some('@'),
+        // In five styles for formulas.
+        '\u{1d7ce}'..='\u{1d7ff}' => char::from_digit((u32::from(letter) - 0x1d7ce) % 10, 10),
+        '\u{660}'.. => Some(digit(letter).unwrap_or(letter)),
         other => Some(other),
     }
+}
+
+fn digit(letter: char) -> Option<char> {
+    let from = |zero: &char| char::from_digit(u32::from(letter).checked_sub(u32::from(*zero))?, 10);
+    ZEROS.iter().find_map(from)
 }
 
 #[cfg(test)]
@@ -155,6 +177,44 @@ mod tests {
         let text = format!("{}{}", "x".repeat(10), "رقم \u{200f}٤١\u{200e}1۱ـ٢ن");
         let covered = text.get(bytes.start as usize..bytes.end as usize).unwrap();
         assert_eq!(covered, "٤١\u{200e}1۱ـ٢");
+    }
+
+    #[test]
+    fn a_number_is_the_same_in_the_script_of_whoever_writes_it() {
+        for number in [
+            "٤١٢",
+            "۴۱۲",
+            "४१२",
+            "৪১২",
+            "௪௧௨",
+            "４１２",
+            "𝟒𝟏𝟐",
+            "𝟺𝟷𝟸",
+            "4\u{fe0f}\u{20e3}1\u{fe0f}\u{20e3}2\u{fe0f}\u{20e3}",
+        ] {
+            let mut line = Line::default();
+            line.read(number, 0);
+            assert_eq!(
+                (line.code(&(0..line.len())).as_str(), line.len()),
+                ("412", 3),
+                "{number}"
+            );
+        }
+        let mut line = Line::default();
+        line.read("ٱلهوية ௰", 0);
+        assert_eq!(line.text(&(0..line.len())), "ٱلهوية ௰");
+    }
+
+    #[test]
+    fn underscores_join_two_sides_and_stress_one() {
+        let alone = |text: &str| {
+            let mut line = Line::default();
+            line.read(text, 0);
+            let place = |digit: char| (0..line.len()).find(|place| line.sign(*place) == Some(digit)).unwrap();
+            line.stands_alone(&(place('7')..place('9') + 1))
+        };
+        assert!(alone("_789_") && alone("__789__") && alone("هو _789_، شكراً") && alone("789"));
+        assert!(!alone("A_789") && !alone("789_a") && !alone("1__789") && !alone("x789"));
     }
 
     #[test]

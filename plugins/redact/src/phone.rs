@@ -136,7 +136,7 @@ fn is_phone(line: &Line, part: &[Group], plus: Option<usize>) -> bool {
     }
     match context::before(line, range.start) {
         Some(Said::Phone) => is_domestic(&number) || is_regional(&number) || is_without_zero(&number),
-        Some(Said::Thing) => is_mobile(&number) && part.len() == 1,
+        Some(Said::Thing) => is_mobile(&number) && is_written_as_mobile(part),
         _ => (is_domestic(&number) || is_regional(&number)) && !context::is_amount(line, range.start, range.end),
     }
 }
@@ -192,6 +192,15 @@ fn is_written_so(part: &[Group]) -> bool {
     part.len() == 1 || length(0) >= 3 || (length(0) == 2 && length(1) >= 4) || (are_pairs && is_even)
 }
 
+/// Whether mobile telephones are written in such groups, and hardly anything else: `050 123 4567`, `05 0123 4567`.
+fn is_written_as_mobile(part: &[Group]) -> bool {
+    let lengths: Vec<usize> = part.iter().map(Group::len).collect();
+    matches!(
+        lengths.as_slice(),
+        [10] | [3, 7] | [3, 3, 4] | [3, 4, 3] | [4, 3, 3] | [2, 4, 4]
+    )
+}
+
 /// The digits behind a code.
 fn after<'a>(number: &'a [u8], code: &str) -> Option<&'a [u8]> {
     let head = code.bytes().map(|digit| digit - b'0');
@@ -240,6 +249,8 @@ mod tests {
             assert_eq!(found(&format!("({text})")).len(), 1, "({text})");
         }
         assert_eq!(found("اتصلوا على جوالي 501234567"), ["501234567"]);
+        assert_eq!(found("أرجو الاتصال بخصوص طلبي على 050 123 4567").len(), 1);
+        assert_eq!(found("for my order write to _0501234567_").len(), 1);
         assert_eq!(found("0501234567/0551234567"), ["0501234567", "0551234567"]);
         assert_eq!(found("بـ+966501234567"), ["+966501234567"]);
     }
@@ -256,6 +267,7 @@ mod tests {
             "1,050,123,456.00",
             "رقم الطلب 966501234567",
             "order 0112345678",
+            "invoice 0512-2026-11",
             "v0.5.0123456789",
             "C++11",
             "+15",

@@ -14,6 +14,10 @@ const ROUNDS_MAX: usize = 8;
 /// nothing but addresses does not go over the hub's limit.
 const SPANS_MAX: usize = 2_000;
 
+/// Longest piece of a line that is looked at as a whole. Of one line of megabytes the letters alone would take more memory
+/// than the plugin has, and the item would be held back for ever.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
 /// Where in a line something of one kind stands.
 type Find = fn(&Line) -> Vec<Range<usize>>;
 
@@ -49,7 +53,7 @@ impl<'a> Scanner<'a> {
     /// What to mask in a text: in order, without overlaps, each with the kind as its label.
     pub(crate) fn spans(&self, text: &str) -> Vec<Span> {
         let (mut spans, mut line, mut start): (Vec<Span>, Line, usize) = (Vec::new(), Line::default(), 0);
-        for part in text.split_inclusive('\n') {
+        for part in text.split_inclusive('\n').flat_map(pieces) {
             line.read(part, start);
             start += part.len();
             let mut found = self.found(&mut line);
@@ -134,6 +138,33 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A line in pieces, cut where neither a number nor an address goes on, if there is such a place.
+fn pieces(mut line: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = line.split_at_checked(cut(line))?;
+        line = rest;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
+/// Where the first piece of a line ends.
+fn cut(line: &str) -> usize {
+    if line.len() <= PIECE_BYTES_MAX {
+        return line.len();
+    }
+    let most = line.floor_char_boundary(PIECE_BYTES_MAX);
+    let ends = |sign: char| {
+        matches!(
+            sign,
+            ',' | ';' | '!' | '?' | '"' | '{' | '}' | '<' | '>' | '،' | '؛' | '؟'
+        )
+    };
+    let head = line.get(..most).unwrap_or_default();
+    // Right behind the last of these signs.
+    let tail = head.rsplit(ends).next().map_or(0, str::len);
+    if tail < most { most - tail } else { most }
+}
+
 /// The end of up to so many digits that were left to be seen behind a mask.
 fn seen_after(line: &Line, start: usize, visible: usize) -> Option<usize> {
     let (mut seen, mut end) = (0, None);
@@ -212,4 +243,36 @@ fn is_same_telephone(one: &str, other: &str) -> bool {
         number.get(start..).map(str::to_owned)
     };
     one == other || tail(one).is_some_and(|end| Some(end) == tail(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIECE_BYTES_MAX, pieces};
+
+    #[test]
+    fn a_long_line_is_cut_between_what_is_looked_for() {
+        let said = "جوالي 050 123 4567، وبريدي sara@example.com؛ ".repeat(9_000);
+        let cut: Vec<&str> = pieces(&said).collect();
+        assert!(cut.len() > 5 && cut.iter().all(|piece| piece.len() <= PIECE_BYTES_MAX));
+        assert_eq!(cut.concat(), said);
+        for wanted in ["050 123 4567", "sara@example.com"] {
+            let found: usize = cut.iter().map(|piece| piece.matches(wanted).count()).sum();
+            assert_eq!(found, 9_000, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_such_a_place_is_cut_between_two_letters() {
+        for line in [
+            "1 ".repeat(1 << 20),
+            "ط".repeat(100_000),
+            format!(",{}", "٤".repeat(200_000)),
+        ] {
+            let cut: Vec<&str> = pieces(&line).collect();
+            assert!(cut.iter().all(|piece| (1..=PIECE_BYTES_MAX).contains(&piece.len())));
+            assert!(cut.concat() == line && cut.len() < line.len() / 30_000);
+        }
+        assert_eq!(pieces("شكراً\n").collect::<Vec<_>>(), ["شكراً\n"]);
+        assert_eq!(pieces("").count(), 0);
+    }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use mihwar_ledger::{
-    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, VerifyingKey, connect,
-    document_format, notes_in,
+    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, SignedNote, VerifyingKey,
+    connect, document_format, notes_in,
 };
 use mihwar_model::{Event, EventBody, FeedbackId};
 use serde::Serialize;
@@ -57,6 +57,8 @@ struct Told {
     index: u64,
     at: String,
     event: String,
+    /// Whether none of the checkpoints that the asker brought covers it: the file's own does.
+    later: bool,
 }
 
 /// A checkpoint that the asker brought.
@@ -105,7 +107,7 @@ fn receipt(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
     let receipt = Receipt::from_json(text).with_context(|| shown(evidence.file))?;
     let key = key(evidence.key, &receipt.key)?;
     let own = receipt.verify(&key).with_context(|| shown(evidence.file))?;
-    let entries = told(&receipt).with_context(|| shown(evidence.file))?;
+    let mut entries = told(&receipt).with_context(|| shown(evidence.file))?;
     let bridge = evidence.consistency.map(read_consistency).transpose()?;
     let mut checkpoints = Vec::new();
     for path in evidence.checkpoints {
@@ -119,6 +121,10 @@ fn receipt(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
             size: held.size,
         });
     }
+    let covered = checkpoints.iter().map(|held| held.size).max().unwrap_or_default();
+    entries
+        .iter_mut()
+        .for_each(|entry| entry.later = entry.index >= covered);
     Ok(Proved {
         ok: true,
         format: RECEIPT_FORMAT,
@@ -175,6 +181,8 @@ fn growth(evidence: &Evidence<'_>, text: &[u8]) -> anyhow::Result<Proved> {
 /// What the entries of a receipt say; all of them have to tell of the feedback that it names.
 fn told(receipt: &Receipt) -> anyhow::Result<Vec<Told>> {
     let named: Option<FeedbackId> = receipt.feedback.parse().ok();
+    // An id has other writings, too, which nobody would know again.
+    let named = named.filter(|named| named.to_string() == receipt.feedback);
     let named = named.context("it is damaged: feedback: no id")?;
     let mut entries = Vec::with_capacity(receipt.entries.len());
     for entry in &receipt.entries {
@@ -191,6 +199,7 @@ fn told(receipt: &Receipt) -> anyhow::Result<Vec<Told>> {
             index: entry.index,
             at: event.at.to_rfc3339(),
             event: facts["type"].as_str().unwrap_or("event").to_owned(),
+            later: false,
         });
     }
     Ok(entries)
@@ -212,7 +221,8 @@ pub(super) fn key(given: Option<&str>, own: &VerifyingKey) -> anyhow::Result<Ver
     words.find_map(|word| word.parse().ok()).with_context(wrong)
 }
 
-/// The checkpoint in a file, verified. Of several the one with a size that is wanted, else the last.
+/// The checkpoint in a file, verified. Of several the one with a size that is wanted, else the last; a second one of that
+/// size must be the same.
 fn held(path: &Path, key: &VerifyingKey, wanted: &[u64]) -> anyhow::Result<Checkpoint> {
     let text = read(path)?;
     let pieces = notes_in(&String::from_utf8_lossy(&text));
@@ -221,11 +231,30 @@ fn held(path: &Path, key: &VerifyingKey, wanted: &[u64]) -> anyhow::Result<Check
     let last = notes
         .last()
         .with_context(|| format!("{}: there is no signed checkpoint in it", shown(path)))?;
-    let mut good = notes.iter().filter_map(|note| open(note).ok());
-    if let Some(fitting) = good.find(|checkpoint| wanted.contains(&checkpoint.size)) {
-        return Ok(fitting);
+    // Signatures take their time, and such a file may be long.
+    let of_size = |sizes: &[u64]| -> Vec<Checkpoint> {
+        let fitting = notes
+            .iter()
+            .filter(|note| size_in(note).is_some_and(|size| sizes.contains(&size)));
+        fitting.filter_map(|note| open(note).ok()).collect()
+    };
+    let chosen = match of_size(wanted).into_iter().next() {
+        Some(fitting) => fitting,
+        None => open(last).with_context(|| format!("{}: the checkpoint does not verify", shown(path)))?,
+    };
+    // Whoever holds two histories should not be told of the one that fits.
+    for other in of_size(&[chosen.size]) {
+        connect(&chosen, &other, None).with_context(|| shown(path))?;
     }
-    open(last).with_context(|| format!("{}: the checkpoint does not verify", shown(path)))
+    Ok(chosen)
+}
+
+/// The size that a note speaks of, before anything of it is verified.
+fn size_in(note: &str) -> Option<u64> {
+    let note = SignedNote::parse(note).ok()?;
+    Checkpoint::from_text(note.text())
+        .ok()
+        .map(|checkpoint| checkpoint.size)
 }
 
 fn read_consistency(path: &Path) -> anyhow::Result<Consistency> {
@@ -260,17 +289,17 @@ fn tell(proved: &Proved) -> anyhow::Result<()> {
         proved.ledger,
         counted(proved.size, "entry", "entries")
     )))?;
-    let newest = proved
-        .checkpoints
-        .iter()
-        .map(|held| held.size)
-        .max()
-        .unwrap_or_default();
-    for Told { index, at, event } in &proved.entries {
-        let later = if *index < newest {
-            ""
-        } else {
+    for Told {
+        index,
+        at,
+        event,
+        later,
+    } in &proved.entries
+    {
+        let later = if *later {
             "  (later than the checkpoint that you brought)"
+        } else {
+            ""
         };
         line(format_args!("  entry {index}  {at}  {event}{later}"))?;
     }

@@ -36,6 +36,9 @@ pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> any
     }
 }
 
+/// The header in which the hub names its key.
+const VERIFIER_KEY: &str = "mihwar-verifier-key";
+
 /// Checkpoints that are compared in one verification: as many as fit the body of a request.
 const HEADS_MAX: usize = 40_000;
 
@@ -50,12 +53,7 @@ struct Head {
 
 async fn head(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
     let answer = client.get("/api/v1/ledger/checkpoint").await?;
-    let key = answer
-        .headers
-        .get("mihwar-verifier-key")
-        .and_then(|key| key.to_str().ok())
-        .unwrap_or_default();
-    let verifier_key = key.to_owned();
+    let verifier_key = answer.header(VERIFIER_KEY).unwrap_or_default().to_owned();
     let checkpoint = answer.text().await?;
     if as_json {
         json(&Head {
@@ -115,13 +113,13 @@ impl Witnessed {
     /// Reads the file and verifies every checkpoint in it: by the asker's key, else by the hub's own.
     async fn read(client: &Client, file: &Path, key: Option<&str>) -> anyhow::Result<Self> {
         let answer = client.get("/ledger/checkpoint").await?;
-        let own = answer.headers.get("mihwar-verifier-key");
-        let own: Option<VerifyingKey> = own.and_then(|key| key.to_str().ok()?.parse().ok());
+        let own: Option<VerifyingKey> = answer.header(VERIFIER_KEY).and_then(|key| key.parse().ok());
         let own = own.context("the hub names no verifier key")?;
         let key = evidence::key(key, &own)?;
         let text = evidence::read(file)?;
         let shown = file.display().to_string();
-        let witnessed = Self::of(&String::from_utf8_lossy(&text), &key, &shown);
+        let mut witnessed = Self::of(&String::from_utf8_lossy(&text), &key, &shown);
+        witnessed.findings.extend(other_key(&own, &key));
         anyhow::ensure!(
             witnessed.heads.len() <= HEADS_MAX,
             "{shown} has {} checkpoints, and at most {HEADS_MAX} are compared at once; split it between two of them",
@@ -161,6 +159,12 @@ impl Witnessed {
         }
         witnessed
     }
+}
+
+/// What is wrong when a hub signs with another key than the one that the asker trusts: its own checkpoints, which are
+/// verified with its own key, say nothing then.
+fn other_key(own: &VerifyingKey, trusted: &VerifyingKey) -> Option<String> {
+    (own != trusted).then(|| format!("this hub signs with {own}, and not with {trusted}, which you trust"))
 }
 
 /// How a command ends that verified: what was not compared is not known to be good.
@@ -218,7 +222,7 @@ mod tests {
     use mihwar_hub::VerifyReport;
     use mihwar_ledger::{Checkpoint, Hash, Signer};
 
-    use super::{Witnessed, outcome};
+    use super::{Witnessed, other_key, outcome};
     use crate::output::Outcome;
 
     const ORIGIN: &str = "محور.example/ledger";
@@ -247,6 +251,14 @@ mod tests {
         assert!(bad.findings[0].contains("line 7") && bad.findings[0].contains("no signed checkpoint"));
         assert!(bad.findings[1].contains("line 9") && bad.findings[1].contains("no signature by"));
         assert_eq!(of("").findings.len(), 1);
+    }
+
+    #[test]
+    fn a_hub_that_signs_with_another_key_is_told() {
+        let key = |seed: u8| Signer::from_seed(ORIGIN, &[seed; 32]).unwrap().verifying_key();
+        assert_eq!(other_key(&key(7), &key(7)), None);
+        let told = other_key(&key(8), &key(7)).unwrap();
+        assert!(told.contains(&key(8).to_string()) && told.contains(ORIGIN), "{told}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Masking: labels in the place of what spans cover.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mihwar_model::{Draft, Tag};
 use mihwar_sandbox::contract::processor::Span;
 
+use super::shown;
 use super::texts::{self, Place};
 use crate::convert::GrantedFields;
 
@@ -23,26 +24,44 @@ pub(super) type Kept = (String, Vec<Tag>);
 pub(super) fn mask(draft: &mut Draft, fields: GrantedFields, kept: Vec<Kept>) -> BTreeMap<Tag, u32> {
     let mut kept = kept.into_iter();
     let (mut all, mut in_body, mut in_html) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut seen = Kept::default();
     texts::visit(draft, fields, &mut |place, text| {
         let Some((masked, labels)) = is_worth_it(text).then(|| kept.next()).flatten() else {
             return;
         };
+        if place == Place::Shown {
+            seen = (masked, labels);
+            return;
+        }
         *text = masked;
         for label in labels {
             *all.entry(label.clone()).or_insert(0) += 1;
             match place {
                 Place::Body => *in_body.entry(label).or_insert(0) += 1,
                 Place::Html => *in_html.entry(label).or_insert(0) += 1,
-                Place::Other => {}
+                Place::Shown | Place::Other => {}
             }
         }
     });
     // Mark-up may hide from the redactor what it shows to readers: `4111<b>1111</b>`.
     let is_hidden = |(label, count): (&Tag, &u32)| in_html.get(label).is_none_or(|shown| shown < count);
-    if in_body.iter().any(is_hidden) {
+    if in_body.iter().any(is_hidden) || draft.body_html.as_deref().is_some_and(|html| hides(html, &seen)) {
         draft.body_html = None;
     }
     all
+}
+
+/// Whether mark-up hid something: readers see fewer masks in this masked page than they would in its masked text.
+fn hides(page: &str, (seen, labels): &Kept) -> bool {
+    if labels.is_empty() {
+        return false;
+    }
+    let page = shown::text(page);
+    let labels: BTreeSet<&Tag> = labels.iter().collect();
+    labels.into_iter().any(|label| {
+        let mask = format!("[{label}]");
+        page.matches(&mask).count() < seen.matches(&mask).count()
+    })
 }
 
 /// A text with labels in the place of what its spans cover, and each label as often as it stands there. None when a span
@@ -131,16 +150,53 @@ mod tests {
             body_html: Some("<p>0501</p>".to_owned()),
             ..Draft::new(Channel::new(Tag::new("form").unwrap()))
         };
-        let both = vec![("[phone]".to_owned(), phone()), ("<p>[phone]</p>".to_owned(), phone())];
+        let both = vec![
+            ("\n[phone]\n".to_owned(), phone()),
+            ("[phone]".to_owned(), phone()),
+            ("<p>[phone]</p>".to_owned(), phone()),
+        ];
         assert_eq!(mask(&mut draft, fields, both), BTreeMap::from([(phone().remove(0), 2)]));
         assert_eq!(draft.body_html.as_deref(), Some("<p>[phone]</p>"));
         draft.body_html = Some("<p>05<b>01</b></p>".to_owned());
         let one = vec![
+            ("\n0501\n".to_owned(), Vec::new()),
             ("[phone]".to_owned(), phone()),
             ("<p>05<b>01</b></p>".to_owned(), Vec::new()),
         ];
         mask(&mut draft, fields, one);
         assert_eq!((draft.body.as_str(), draft.body_html), ("[phone]", None));
+    }
+
+    #[test]
+    fn a_form_that_says_more_than_the_text_is_held_against_what_it_shows() {
+        let fields = GrantedFields::read(&["body".to_owned()]).unwrap();
+        let phone = || vec![Tag::new("phone").unwrap()];
+        let kept = |html: &str, masked: &str, labels: Vec<Tag>| {
+            let mut draft = Draft {
+                body: "انظر الصفحة".to_owned(),
+                body_html: Some(html.to_owned()),
+                ..Draft::new(Channel::new(Tag::new("mail").unwrap()))
+            };
+            let texts = vec![
+                (shown::text(html).replace("0501", "[phone]"), phone()),
+                ("انظر الصفحة".to_owned(), Vec::new()),
+                (masked.to_owned(), labels),
+            ];
+            let counts = mask(&mut draft, fields, texts);
+            assert!(
+                counts.values().sum::<u32>() < 2,
+                "what is shown is no text of its own: {counts:?}"
+            );
+            draft.body_html
+        };
+        let whole = kept("<p>0501</p>", "<p>[phone]</p>", phone());
+        assert_eq!(whole.as_deref(), Some("<p>[phone]</p>"));
+        for html in ["<p>05<b>01</b></p>", "<p>05&#48;1</p>"] {
+            assert_eq!(kept(html, html, Vec::new()), None, "{html}");
+        }
+        // A number in an address of the page stands for no number that it shows.
+        let linked = "<a href=\"tel:0501\">05<i>01</i></a>";
+        assert_eq!(kept(linked, "<a href=\"tel:[phone]\">05<i>01</i></a>", phone()), None);
     }
 
     proptest! {

@@ -7,8 +7,10 @@ mod desk;
 mod facts;
 mod known;
 mod masking;
+mod payload;
 mod redaction;
 mod remains;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -188,36 +188,41 @@ pub(super) async fn redacted_alone(core: &Core, instance: &InstanceName, arrival
 struct Looking<'a> {
     core: &'a Core,
     redactor: &'a dyn Redactor,
+    /// What stands beside the texts of each arrival.
+    facts: BTreeMap<usize, StoredFeedback>,
     texts: Vec<Text>,
 }
 
-/// A text on its way to a redactor and back.
+/// A text on its way to a redactor and back. It is no item yet: the payload of one draft may hold a million short texts.
 struct Text {
     /// Which arrival it belongs to.
     of: usize,
-    item: StoredFeedback,
+    text: String,
     answer: Option<Result<Vec<Span>, String>>,
 }
 
 impl<'a> Looking<'a> {
     /// Collects what there is to look at: the texts of what could be stored, and was not looked at before.
     fn at(core: &'a Core, redactor: &'a dyn Redactor, instance: &InstanceName, arrivals: &mut [Arrival]) -> Self {
-        let (now, mut texts) = (core.clock.now(), Vec::new());
+        let (now, mut facts, mut texts) = (core.clock.now(), BTreeMap::new(), Vec::new());
         for (of, arrival) in arrivals.iter_mut().enumerate() {
             let Some((draft, _)) = arrival.unredacted() else {
                 continue;
             };
-            let item = convert::lone_text(draft, instance, now);
+            facts.insert(of, convert::lone_text(draft, instance, now));
             texts::visit(draft, redactor.fields(), &mut |_, text| {
                 if is_worth_it(text) {
-                    let mut item = item.clone();
-                    item.id = texts.len().to_string();
-                    item.feedback.body.clone_from(text);
-                    texts.push(Text { of, item, answer: None });
+                    let text = text.clone();
+                    texts.push(Text { of, text, answer: None });
                 }
             });
         }
-        Self { core, redactor, texts }
+        Self {
+            core,
+            redactor,
+            facts,
+            texts,
+        }
     }
 
     /// Lets the redactor look at everything, and masks what it points at.
@@ -249,7 +254,7 @@ impl<'a> Looking<'a> {
     fn portion(&self, start: usize) -> usize {
         let (mut end, mut bytes) = (start, 0);
         while let Some(text) = self.texts.get(end).filter(|_| end < start + TEXTS_MAX) {
-            bytes += text.item.feedback.body.len();
+            bytes += text.text.len();
             if bytes > BYTES_MAX && end > start {
                 break;
             }
@@ -258,15 +263,27 @@ impl<'a> Looking<'a> {
         end
     }
 
+    /// Some texts as the redactor gets them.
+    fn items(&self, range: &Range<usize>) -> Vec<StoredFeedback> {
+        let texts = self.texts.get(range.clone()).unwrap_or_default();
+        let item = |(number, text): (usize, &Text)| {
+            let mut item = self.facts.get(&text.of)?.clone();
+            item.id = number.to_string();
+            item.feedback.body.clone_from(&text.text);
+            Some(item)
+        };
+        (range.start..).zip(texts).filter_map(item).collect()
+    }
+
     /// Lets the redactor look at some texts; if the call as a whole fails, at halves of them, so that one that it cannot
     /// digest costs only itself.
     async fn look(&mut self, range: Range<usize>) -> Result<(), Fault> {
         let mut parts = vec![range];
         while let Some(part) = parts.pop() {
+            let seen = self.redactor.look(self.core.clock.now(), self.items(&part)).await;
             let texts = self.texts.get_mut(part.clone()).unwrap_or_default();
-            let items = texts.iter().map(|text| text.item.clone()).collect();
-            match self.redactor.look(self.core.clock.now(), items).await {
-                Ok(verdicts) => take(texts, verdicts),
+            match seen {
+                Ok(verdicts) => take(part.start, texts, verdicts),
                 Err(unseen) if unseen.is_ours => return Err(held_back(self.redactor, &unseen.code)),
                 Err(_) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
@@ -289,12 +306,12 @@ impl Text {
     /// What is kept of it, or the code of why that is not known. A text without a verdict was not looked at.
     fn kept(self) -> Result<Kept, String> {
         let spans = self.answer.unwrap_or_else(|| Err("no-verdict".to_owned()))?;
-        masked(&self.item.feedback.body, spans).ok_or_else(|| "edit-refused".to_owned())
+        masked(&self.text, spans).ok_or_else(|| "edit-refused".to_owned())
     }
 }
 
-/// Gives each text its verdict.
-fn take(texts: &mut [Text], verdicts: Vec<Verdict>) {
+/// Gives each text its verdict; the first of them had this number.
+fn take(first: usize, texts: &mut [Text], verdicts: Vec<Verdict>) {
     let mut by_id: BTreeMap<String, Result<Vec<Span>, String>> = BTreeMap::new();
     for verdict in verdicts {
         let (id, answer) = match verdict {
@@ -308,8 +325,8 @@ fn take(texts: &mut [Text], verdicts: Vec<Verdict>) {
             (Err(_), Ok(_)) => {}
         }
     }
-    for text in texts {
-        text.answer = by_id.remove(&text.item.id);
+    for (number, text) in (first..).zip(texts) {
+        text.answer = by_id.remove(&number.to_string());
     }
 }
 
@@ -352,5 +369,15 @@ fn held_back(redactor: &dyn Redactor, code: &str) -> Fault {
         instance,
         code: event_code(code),
         retry_after: HELD_PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn of_a_million_short_texts_each_takes_little_room() {
+        assert!(size_of::<Text>() <= 80, "{}", size_of::<Text>());
     }
 }

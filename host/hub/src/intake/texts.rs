@@ -2,8 +2,9 @@
 //! item or its author again.
 
 use mihwar_model::{Author, Details, Draft, DraftAttachment, Scalar};
-use serde_json::Value;
 
+use super::payload::Payload;
+use super::shown;
 use crate::convert::GrantedFields;
 
 /// Where a text stands.
@@ -13,6 +14,8 @@ pub(super) enum Place {
     Body,
     /// The same as HTML.
     Html,
+    /// What readers see of that; it is kept nowhere.
+    Shown,
     /// Anywhere else.
     Other,
 }
@@ -29,8 +32,12 @@ pub(super) fn visit(draft: &mut Draft, granted: GrantedFields, each: &mut dyn Fn
         name.into_iter().for_each(&mut *other);
     }
     if granted.attachments {
-        for DraftAttachment { name, .. } in &mut draft.attachments {
+        for DraftAttachment { name, media_type, .. } in &mut draft.attachments {
             other(name);
+            // Behind the type the name may stand once more.
+            if media_type.contains(';') {
+                other(media_type);
+            }
         }
     }
     if granted.details {
@@ -45,6 +52,9 @@ pub(super) fn visit(draft: &mut Draft, granted: GrantedFields, each: &mut dyn Fn
         draft.raw.iter_mut().for_each(|raw| json(raw, other));
     }
     if granted.body {
+        if let Some(html) = &draft.body_html {
+            each(Place::Shown, &mut shown::text(html));
+        }
         each(Place::Body, &mut draft.body);
         draft.body_html.iter_mut().for_each(|html| each(Place::Html, html));
     }
@@ -67,52 +77,31 @@ fn details(details: &mut Details, each: &mut dyn FnMut(&mut String)) {
 
 /// A number may be that of a telephone. If it is changed it becomes a text.
 fn scalar(value: &mut Scalar, each: &mut dyn FnMut(&mut String)) {
-    match value {
-        Scalar::Text(text) => each(text),
-        Scalar::Integer(number) => {
-            let mut text = number.to_string();
-            each(&mut text);
-            if text != number.to_string() {
-                *value = Scalar::Text(text);
-            }
-        }
-        Scalar::Boolean(_) | Scalar::Decimal(_) => {}
+    let before = match value {
+        Scalar::Text(text) => return each(text),
+        Scalar::Integer(number) => number.to_string(),
+        // Of a source that knows no other numbers, a whole one comes so.
+        Scalar::Decimal(number) => number.to_string(),
+        Scalar::Boolean(_) => return,
+    };
+    let mut text = before.clone();
+    each(&mut text);
+    if text != before {
+        *value = Scalar::Text(text);
     }
 }
 
 /// What is in a JSON text, unescaped. The text is written anew only if something in it was changed; one that is no JSON
 /// is taken as it stands.
 fn json(text: &mut String, each: &mut dyn FnMut(&mut String)) {
-    let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+    let Ok(mut payload) = serde_json::from_str::<Payload>(text) else {
         return each(text);
     };
-    let before = value.clone();
-    json_value(&mut value, each);
-    if value != before {
-        *text = value.to_string();
-    }
-}
-
-fn json_value(value: &mut Value, each: &mut dyn FnMut(&mut String)) {
-    match value {
-        Value::Null | Value::Bool(_) => {}
-        Value::String(text) => each(text),
-        Value::Number(number) => {
-            let before = number.to_string();
-            let mut text = before.clone();
-            each(&mut text);
-            if text != before {
-                *value = Value::String(text);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| json_value(item, each)),
-        Value::Object(fields) => {
-            for (mut name, mut field) in std::mem::take(fields) {
-                each(&mut name);
-                json_value(&mut field, each);
-                fields.insert(name, field);
-            }
-        }
+    let before = payload.clone();
+    payload.visit(each);
+    if payload != before {
+        // It cannot fail. If it did, nothing would be better than what should have been masked.
+        *text = serde_json::to_string(&payload).unwrap_or_default();
     }
 }
 
@@ -147,17 +136,24 @@ mod tests {
             body_html: Some("<p>نص</p>".to_owned()),
             attachments: vec![DraftAttachment {
                 name: "صورة.png".to_owned(),
-                media_type: "image/png".to_owned(),
+                media_type: "image/png; name=صورة.png".to_owned(),
                 size: None,
                 bytes: AttachmentBytes::Inline(Vec::new()),
             }],
             details: Details::Survey(SurveyContent {
                 survey_id: "s".to_owned(),
-                answers: vec![Answer {
-                    question_id: "q".to_owned(),
-                    question: Some("سؤال".to_owned()),
-                    value: Scalar::Integer(500_000_001),
-                }],
+                answers: vec![
+                    Answer {
+                        question_id: "q".to_owned(),
+                        question: Some("سؤال".to_owned()),
+                        value: Scalar::Integer(500_000_001),
+                    },
+                    Answer {
+                        question_id: "card".to_owned(),
+                        question: None,
+                        value: Scalar::Decimal(4_111_111_111_111_111.0),
+                    },
+                ],
             }),
             attributes: vec![Attribute {
                 name: "branch".to_owned(),
@@ -184,14 +180,17 @@ mod tests {
                 "موضوع",
                 "هدى",
                 "صورة.png",
+                "image/png; name=صورة.png",
                 "سؤال",
                 "500000001",
+                "4111111111111111",
                 "العليا",
                 "a",
                 "1",
                 "نص",
                 "b",
                 "2.5",
+                "\nنص\n",
                 "نص",
                 "<p>نص</p>"
             ]
@@ -215,6 +214,7 @@ mod tests {
             panic!("{:?}", draft.details)
         };
         assert_eq!(survey.answers[0].value, Scalar::Text("[x]".to_owned()));
+        assert_eq!(survey.answers[1].value, Scalar::Text("[x]".to_owned()));
         assert_eq!(draft.author, full().author);
     }
 

@@ -8,6 +8,7 @@ mod feedback_list;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use base64::Engine;
@@ -183,6 +184,24 @@ pub(crate) async fn sequences(view: &dyn View, id: FeedbackId, most: usize) -> R
         rest = page.next;
     }
     sequences.sort_unstable();
+    sequences.truncate(most);
+    Ok(sequences)
+}
+
+/// As [`sequences`], of what lies before a place in the ledger, the newest first.
+pub(crate) async fn sequences_before(
+    view: &dyn View,
+    id: FeedbackId,
+    before: u64,
+    most: usize,
+) -> Result<Vec<u64>, Fault> {
+    let head = heads(view, vec![id]).await?.remove(&id);
+    let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
+    sequences.retain(|sequence| *sequence < before);
+    let range = keys::history_of(id).before(&keys::history(id, before));
+    let page = view.scan(range, Order::Descending, most).await?;
+    sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+    sequences.sort_unstable_by_key(|sequence| Reverse(*sequence));
     sequences.truncate(most);
     Ok(sequences)
 }

@@ -44,12 +44,19 @@ impl Event {
         minicbor::to_vec(self).map_err(|error| error.to_string())
     }
 
-    /// Reads an entry of the ledger.
+    /// Reads an entry of the ledger, all of it.
     ///
     /// # Errors
-    /// Says where the bytes are no event.
+    /// Says where the bytes are no event, or how many follow one: they would be signed and proved, and nobody would see them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        minicbor::decode(bytes).map_err(|error| error.to_string())
+        let mut decoder = minicbor::Decoder::new(bytes);
+        let event: Self = decoder
+            .decode()
+            .map_err(|error: minicbor::decode::Error| error.to_string())?;
+        match bytes.len().saturating_sub(decoder.position()) {
+            0 => Ok(event),
+            rest => Err(format!("{rest} bytes follow the event")),
+        }
     }
 }
 
@@ -222,6 +229,8 @@ mod tests {
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
         assert!(bytes.len() < 220, "{} bytes", bytes.len());
         assert!(Event::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        let hidden = [bytes.as_slice(), "هدى".as_bytes()].concat();
+        assert_eq!(Event::from_bytes(&hidden).unwrap_err(), "6 bytes follow the event");
     }
 
     #[test]
