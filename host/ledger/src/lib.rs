@@ -4,11 +4,12 @@
 //! Read in this order: [`struct@Hash`], [`Frontier`] (what an appender keeps), [`Nodes`] and [`TileSet`] (where a prover finds
 //! hashes), [`inclusion_proof`] and [`consistency_proof`], [`verify_inclusion`] and [`verify_consistency`] (what an
 //! outsider runs; they share no code with the provers), [`Checkpoint`] (what is signed), [`Receipt`] and [`Consistency`]
-//! (what is handed out, as JSON).
+//! (what is handed out, as JSON), [`FigureReceipt`] (figures that can be made again).
 
 mod checkpoint;
 mod consistency;
 mod document;
+mod figure;
 mod frontier;
 mod hash;
 mod key;
@@ -23,6 +24,10 @@ mod witness;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};
 pub use document::{DocumentError, document_format};
+pub use figure::{
+    FIGURE_FORMAT, FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt,
+    FigureSelection, MAX_FIGURE_GROUPS,
+};
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{Hash, HashTextError, leaf_hash, node_hash};
 pub use key::{KeyError, Signer, VerifyingKey};

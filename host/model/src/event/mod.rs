@@ -51,6 +51,36 @@ impl Event {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         minicbor::decode(bytes).map_err(|error| error.to_string())
     }
+
+    /// Reads an entry if it tells of the facts of feedback: received, enriched, withdrawn or erased. Any other is passed over
+    /// unread, which costs a tenth, and is `None`.
+    ///
+    /// # Errors
+    /// As [`Event::from_bytes`].
+    pub fn feedback_facts(bytes: &[u8]) -> Result<Option<Self>, String> {
+        match variant(bytes) {
+            Ok(RECEIVED | ENRICHED | WITHDRAWN | RECORD_ERASED) => Self::from_bytes(bytes).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Numbers of variants of [`EventBody`], which never change.
+const RECEIVED: u32 = 1;
+const ENRICHED: u32 = 2;
+const WITHDRAWN: u32 = 10;
+const RECORD_ERASED: u32 = 17;
+
+/// Which variant of [`EventBody`] an entry is: the event is a list of time, actor and body, the body one of number and
+/// fields.
+fn variant(bytes: &[u8]) -> Result<u32, minicbor::decode::Error> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    decoder.array()?;
+    decoder.skip()?;
+    decoder.skip()?;
+    decoder.array()?;
+    decoder.u32()
 }
 
 /// Who or what caused an event.

@@ -228,6 +228,12 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         };
         let bytes = event.to_bytes().unwrap();
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
+        let tells_of_facts = matches!(
+            event.body,
+            EventBody::Received(_) | EventBody::Enriched(_) | EventBody::Withdrawn(_) | EventBody::RecordErased(_)
+        );
+        let facts = Event::feedback_facts(&bytes).unwrap();
+        assert_eq!(facts, tells_of_facts.then(|| event.clone()));
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(Some(hex.as_str()), released.next(), "{event:?}");
     }
