@@ -35,6 +35,7 @@ mod ledger;
 mod lent;
 mod maintenance;
 mod master_key;
+mod metric;
 mod packing;
 mod pipeline;
 mod plugin_lock;
@@ -82,6 +83,9 @@ pub use instances::Role;
 pub use intake::Intake;
 pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
+pub use metric::{
+    CheckedFigure, FigureEntry, FigureFilter, FigureGrouping, FigureMismatch, FigureRefusal, check_figure,
+};
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
