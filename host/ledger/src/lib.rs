@@ -23,12 +23,14 @@ mod tiling;
 mod verify;
 mod witness;
 
-pub use bundle::{BUNDLE_FORMAT, Bundle, BundleError, BundleWriter, Events, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, Piece};
+pub use bundle::{
+    BUNDLE_FORMAT, Bundle, BundleError, BundleWriter, ContentLine, Events, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, Piece,
+};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};
 pub use document::{DocumentError, document_format};
 pub use frontier::{Frontier, FrontierError};
-pub use hash::{Hash, HashTextError, leaf_hash, node_hash};
+pub use hash::{Hash, HashTextError, commitment, leaf_hash, node_hash};
 pub use key::{KeyError, Signer, VerifyingKey};
 pub use note::{NoteError, NoteSignature, SignedNote};
 pub use prove::{Node, Nodes, ProveError, consistency_proof, inclusion_proof, subtree_root};

@@ -26,6 +26,12 @@ pub enum BundleError {
         /// Name of the file within the bundle.
         file: String,
     },
+    /// Whoever wrote it could not go on, and said so.
+    #[error("it is not whole, since the hub could not go on: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
     /// A file within it is not what it should be.
     #[error("it is damaged: {file}: {what}")]
     Damaged {

@@ -3,10 +3,12 @@
 use std::io::{self, BufReader, Read};
 
 use super::tar::{BLOCK_BYTES, END_BYTES, Member};
-use super::{BUNDLE_FORMAT, BundleError, MARK};
+use super::{BUNDLE_FORMAT, BundleError, MARK, STOPPED};
 
 /// Bytes of the first file.
 const MARK_BYTES_MAX: u64 = 1_000;
+/// Bytes of a reason.
+const STOPPED_BYTES_MAX: u64 = 100_000;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +110,25 @@ impl<R: Read> Files<R> {
                 })?;
                 Ahead::File(member)
             };
+            self.expect_going_on()?;
         }
         Ok(&self.ahead)
+    }
+
+    fn expect_going_on(&mut self) -> Result<(), BundleError> {
+        let member = match &self.ahead {
+            Ahead::File(member) if member.name == STOPPED => member.clone(),
+            _ => return Ok(()),
+        };
+        let reason = self.body(&member, STOPPED_BYTES_MAX)?;
+        Err(BundleError::Stopped {
+            reason: String::from_utf8_lossy(&reason).into_owned(),
+        })
+    }
+
+    /// What reads the bundle.
+    pub(super) fn into_input(self) -> R {
+        self.input.into_inner()
     }
 
     fn body(&mut self, member: &Member, bytes_max: u64) -> Result<Vec<u8>, BundleError> {

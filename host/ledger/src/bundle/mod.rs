@@ -4,12 +4,14 @@
 //! A bundle is written and read from its beginning to its end, and neither side keeps more of it than one group of 256
 //! entries. Nothing is opened here: whoever has a file hands over what reads it.
 
+mod content;
 mod error;
 mod files;
 mod read;
 mod tar;
 mod write;
 
+pub use content::ContentLine;
 pub use error::BundleError;
 pub use read::{Bundle, Events, Piece};
 pub use write::BundleWriter;
@@ -31,6 +33,8 @@ const VERIFIER_TEXT: &str = include_str!("verify.py");
 const MARK: &str = "mihwar-bundle";
 const KEY: &str = "key";
 const CHECKPOINT: &str = "checkpoint";
+/// Stands where something else should be: why there is no more.
+const STOPPED: &str = "stopped";
 /// Files for people, between the mark and the key. They are passed over when a bundle is read.
 const TEXTS: [(&str, &str); 2] = [("FORMAT.md", FORMAT_TEXT), ("verify.py", VERIFIER_TEXT)];
 

@@ -149,6 +149,12 @@ impl<R: Read> Bundle<R> {
         }
     }
 
+    /// What the bundle was read from.
+    #[must_use]
+    pub fn into_input(self) -> R {
+        self.files.into_input()
+    }
+
     /// The next piece; `None` at the end.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use super::tar::{END_BYTES, Member};
 use super::{
-    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, TEXTS, checkpoints_name,
-    content_name, entries_name, long_entries_name, tile_name,
+    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, STOPPED, TEXTS,
+    checkpoints_name, content_name, entries_name, long_entries_name, tile_name,
 };
 use crate::{Checkpoint, Frontier, SignedNote, TILE_WIDTH, TileId, Tiling, VerifyingKey, consistency, leaf_hash};
 
@@ -126,6 +126,17 @@ impl BundleWriter {
         put(&mut out, &content_name(last, self.contents), lines)?;
         self.contents += 1;
         Ok(out)
+    }
+
+    /// The last bytes of a bundle that cannot be finished: they say why, and whoever reads it is told.
+    #[must_use]
+    pub fn stopped(reason: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        // A reason is short. Without it the bundle would be one that was cut short.
+        if put(&mut out, STOPPED, reason.as_bytes()).is_err() {
+            out.clear();
+        }
+        out
     }
 
     /// The last bytes.
