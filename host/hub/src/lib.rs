@@ -83,9 +83,7 @@ pub use instances::Role;
 pub use intake::Intake;
 pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
-pub use metric::{
-    CheckedFigure, FigureEntry, FigureFilter, FigureGrouping, FigureMismatch, FigureRefusal, check_figure,
-};
+pub use metric::{CheckedFigure, FigureFilter, FigureGrouping, FigureMismatch, FigureRefusal, check_figure};
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,

@@ -1,10 +1,9 @@
-//! A figure that a stranger makes again: from a receipt, the ledger's entries and the module alone, without a hub.
+//! A figure that a stranger makes again: from a receipt, a bundle of the ledger and the module alone, without a hub.
 
-use std::fmt::Display;
+use std::io::Read;
 
 use mihwar_ledger::{
-    Checkpoint, EvidenceError, FigureDefinition, FigureGroup, FigureInterval, FigureReceipt, Frontier, VerifyingKey,
-    leaf_hash,
+    Bundle, BundleError, Checkpoint, EvidenceError, FigureDefinition, FigureGroup, FigureInterval, FigureReceipt,
 };
 use mihwar_sandbox::manifest::Span;
 use mihwar_sandbox::{
@@ -17,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::measuring::{Measured, measure, tell};
 use super::selection::{Selected, Selecting};
-use super::{FigureEntry, FigureFilter, FigureRefusal, shown};
+use super::{FigureFilter, FigureRefusal};
 use crate::walk::{StageProgress, aside};
 
 /// How long the module may take for one group; the stranger's machine may be slow.
@@ -39,9 +38,12 @@ pub struct CheckedFigure {
 /// Why a figure is not what its receipt says, or cannot be made again.
 #[derive(Debug, Error)]
 pub enum FigureMismatch {
-    /// The receipt's checkpoint is not signed by the key.
-    #[error(transparent)]
+    /// The receipt's checkpoint is not signed by the bundle's key.
+    #[error("the receipt: {0}")]
     Checkpoint(#[from] EvidenceError),
+    /// The bundle is damaged, or its ledger is not the receipt's: another one, a shorter one, another history.
+    #[error("the bundle: {0}")]
+    Bundle(#[from] BundleError),
     /// The file is another module than the one that made the figure.
     #[error(
         "the module is another one: the receipt names {named}, and this file is {found}; get the plugin {plugin} {version} from whoever made the figure"
@@ -68,31 +70,6 @@ pub enum FigureMismatch {
     /// What was chosen cannot be read from the receipt.
     #[error("the receipt's filter is none: from, to or by is not what this version writes")]
     Filter,
-    /// The entries cannot be read, or are not what they are said to be.
-    #[error("{0}")]
-    Entries(String),
-    /// The entries end before the receipt's ledger does.
-    #[error(
-        "the receipt is of a ledger of {size} entries, and here are only {found}; get a bundle that was exported after the figure was made"
-    )]
-    Shorter {
-        /// Entries that the receipt's checkpoint speaks of.
-        size: u64,
-        /// Entries that are there.
-        found: u64,
-    },
-    /// The entries are another history than the one that the receipt's checkpoint was signed for.
-    #[error(
-        "another history: the first {size} entries here have the root {found}, and the receipt's checkpoint says {named}"
-    )]
-    Root {
-        /// Entries of the checkpoint.
-        size: u64,
-        /// Root in the checkpoint, base64.
-        named: String,
-        /// Root of the entries, base64.
-        found: String,
-    },
     /// The figure cannot be made again.
     #[error("the figure cannot be made again: {0}")]
     Refusal(#[from] FigureRefusal),
@@ -111,29 +88,24 @@ fn listed(differences: &[String]) -> String {
     text
 }
 
-/// Makes the figure of a receipt again and compares: the checkpoint's signature by `key`, the module's hash, the entries'
-/// root at the receipt's size, what is chosen from them, and every digit. `entries` are all entries of a ledger from
-/// its first one, in order; they are read to their end, so that whoever hands them out can compare them with
-/// their own root there.
+/// Makes the figure of a receipt again and compares: the signature of its checkpoint by the bundle's key, the module's hash,
+/// the root of the bundle's entries at the receipt's size, what is chosen from them, and every digit. The bundle is read to
+/// its end, so that it is known to be whole; nothing may have been read of it before.
 ///
 /// # Errors
 /// [`FigureMismatch`] names the first thing that does not fit, and of the figure all that differs.
-pub async fn check_figure<E, I>(
+pub async fn check_figure<R: Read + Send + 'static>(
     receipt: &FigureReceipt,
-    key: &VerifyingKey,
+    mut bundle: Bundle<R>,
     module: &[u8],
-    entries: I,
     progress: mpsc::Sender<StageProgress>,
-) -> Result<CheckedFigure, FigureMismatch>
-where
-    E: Display + 'static,
-    I: Iterator<Item = Result<FigureEntry, E>> + Send + 'static,
-{
-    let checkpoint = receipt.verify(key)?;
-    let selection = FigureFilter::of(&receipt.selection).ok_or(FigureMismatch::Filter)?;
+) -> Result<CheckedFigure, FigureMismatch> {
+    let checkpoint = receipt.verify(bundle.key())?;
+    let filter = FigureFilter::of(&receipt.selection).ok_or(FigureMismatch::Filter)?;
+    bundle.compare_with(checkpoint.clone())?;
     let instance = instance(receipt, module).await?;
-    let (head, listener) = (checkpoint.clone(), progress.clone());
-    let reading = aside(move || read(&head, selection, entries, &listener)).await;
+    let (size, listener) = (checkpoint.size, progress.clone());
+    let reading = aside(move || read(bundle, size, filter, &listener)).await;
     let (selected, entries) = reading.map_err(FigureRefusal::Fault)??;
     let told = selected.told.clone();
     let measured = measure(&instance, selected, &progress).await?;
@@ -184,41 +156,24 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
     Ok(instance)
 }
 
-/// Reads all entries: the first of them, up to the receipt's size, are hashed and folded.
-fn read<E: Display>(
-    head: &Checkpoint,
-    selection: FigureFilter,
-    entries: impl Iterator<Item = Result<FigureEntry, E>>,
+/// Reads the whole bundle; its first `size` entries are the ledger that the figure is of. Answers how many there are.
+fn read<R: Read>(
+    mut bundle: Bundle<R>,
+    size: u64,
+    filter: FigureFilter,
     progress: &mpsc::Sender<StageProgress>,
 ) -> Result<(Selected, u64), FigureMismatch> {
-    let (mut frontier, mut selecting) = (Frontier::new(), Selecting::new(selection));
-    let mut found = 0_u64;
-    for entry in entries {
-        let (index, bytes) = entry.map_err(|error| FigureMismatch::Entries(error.to_string()))?;
-        if index != found {
-            let gap = format!("entry {index} stands where entry {found} should be");
-            return Err(FigureMismatch::Entries(gap));
-        }
-        found += 1;
-        if frontier.size() < head.size {
-            frontier.append(leaf_hash(&bytes));
+    let (mut selecting, total) = (Selecting::new(filter), bundle.checkpoint().size);
+    for entry in bundle.events() {
+        let (index, bytes) = entry?;
+        if index < size {
             selecting.take(index, &bytes)?;
         }
-        if found.is_multiple_of(TELL_EVERY) {
-            tell(progress, "reading the ledger", found.min(head.size), head.size);
+        if index.is_multiple_of(TELL_EVERY) {
+            tell(progress, "reading the bundle", index, total);
         }
     }
-    if found < head.size {
-        return Err(FigureMismatch::Shorter { size: head.size, found });
-    }
-    if frontier.root() != head.root {
-        return Err(FigureMismatch::Root {
-            size: head.size,
-            named: shown(&head.root),
-            found: shown(&frontier.root()),
-        });
-    }
-    Ok((selecting.finish()?, found))
+    Ok((selecting.finish()?, total))
 }
 
 /// Notes a difference: what the receipt says, and what came out here.

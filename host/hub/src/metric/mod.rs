@@ -10,7 +10,7 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
-use mihwar_ledger::{Hash, MAX_FIGURE_GROUPS};
+use mihwar_ledger::MAX_FIGURE_GROUPS;
 use mihwar_model::Time;
 use mihwar_sandbox::CallError;
 use thiserror::Error;
@@ -64,12 +64,4 @@ pub enum FigureRefusal {
     /// Something at rest failed.
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-/// An entry of a ledger, wherever it is read from: its place and its bytes as they were hashed.
-pub type FigureEntry = (u64, Vec<u8>);
-
-/// A root as it is shown.
-fn shown(root: &Hash) -> String {
-    root.to_base64()
 }
