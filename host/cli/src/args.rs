@@ -1,6 +1,7 @@
 //! The command line.
 
 mod contact;
+mod metric;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use mihwar_server::wire::{DeliveryQuery, FeedbackQuery};
 
 pub(crate) use contact::{Contact, PageLanguage};
+pub(crate) use metric::{FigureEvidence, FigureWanted, Metric};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
 #[derive(Debug, Parser)]
@@ -76,6 +78,9 @@ pub(crate) enum Command {
     /// The proof of it all.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Figures with a receipt, which others can make again.
+    #[command(subcommand)]
+    Metric(Metric),
     /// Write a consistent copy of the hub into a file, while it runs. The master key is not in it.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Backup {
@@ -452,6 +457,37 @@ mod tests {
         ] {
             is_right_use(words);
         }
+    }
+
+    #[test]
+    fn a_figure_is_asked_for_with_its_period() {
+        let period = ["--from", "2026-01-01", "--to", "2026-02-01"];
+        for words in [
+            &["run", "رضا"][..],
+            &["run", "رضا", "--from", "2026-01-01"],
+            &["run", "رضا", "--from", "أمس", "--to", "2026-02-01"],
+            &["verify", "إيصال.json"],
+            &["verify", "--bundle", "سجل.tar"],
+        ] {
+            is_wrong_use(&[&["metric"][..], words].concat());
+        }
+        is_wrong_use(&[&["metric", "run", "رضا", "--by", "person"][..], &period].concat());
+        is_right_use(
+            &[
+                &["metric", "run", "رضا", "--by", "kind", "--receipt", "r.json"][..],
+                &period,
+            ]
+            .concat(),
+        );
+        is_right_use(&[
+            "metric",
+            "verify",
+            "إيصال.json",
+            "--bundle",
+            "سجل.tar",
+            "--module",
+            "m.wasm",
+        ]);
     }
 
     #[test]

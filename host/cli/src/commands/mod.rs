@@ -9,6 +9,7 @@ mod evidence;
 mod feedback;
 mod import;
 mod ledger;
+mod metric;
 mod pages;
 mod plugin;
 mod plugin_build;
@@ -27,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Plugin};
+use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Metric, Plugin};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
@@ -75,6 +76,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
             };
             evidence::verify(&evidence, global.json)
         }
+        Command::Metric(Metric::Verify(evidence)) => metric::verify(&evidence, global.json).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }
@@ -96,7 +98,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
 /// or tells of them, loads them.
 const fn opening(command: &Command) -> Opening {
     match command {
-        Command::Import { .. } | Command::Plugin(_) | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
+        Command::Import { .. }
+        | Command::Plugin(_)
+        | Command::Metric(_)
+        | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
         _ => Opening::Existing,
     }
 }
@@ -113,6 +118,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         Command::Contact(command) => contact::run(client, command, json).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
+        Command::Metric(Metric::Run(wanted)) => metric::run(client, &wanted, json).await,
         Command::Backup {
             file: Some(file),
             since,
@@ -124,6 +130,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         | Command::Config(_)
         | Command::Upgrade
         | Command::Doctor { .. }
+        | Command::Metric(Metric::Verify(_))
         | Command::Backup { .. }
         | Command::Restore { .. } => {
             anyhow::bail!("this command asks no hub")
@@ -186,6 +193,7 @@ mod tests {
             "mihwar import forms ملف.csv",
             "mihwar plugin list",
             "mihwar delivery replay --all",
+            "mihwar metric run رضا --from 2026-01-01 --to 2026-02-01",
         ] {
             assert_eq!(of(words), Opening::Whole, "{words}");
         }
