@@ -79,7 +79,7 @@ impl Engine {
             .await
             .map_err(|error| LoadError::Compile(error.to_string()))??;
         let pre = link(&self.inner, &component, &inspection)?;
-        let exports = exports(&pre)?;
+        let exports = exports(&pre, &inspection)?;
         let from_cache = schema.is_some();
         let has_settings = exports.lifecycle.is_some();
         let mut plugin = Plugin {
@@ -173,8 +173,10 @@ fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Resul
     })
 }
 
-fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
-    if let Ok(figure) = figure::GuestIndices::new(pre) {
+fn exports(pre: &InstancePre<CallState>, inspection: &Inspection) -> Result<Exports, LoadError> {
+    if inspection.is_metric() {
+        let figure = figure::GuestIndices::new(pre)
+            .map_err(|error| LoadError::Shape(format!("its `figure` is not the contract's: {error:#}")))?;
         return Ok(Exports {
             figure: Some(figure),
             ..Exports::default()

@@ -22,10 +22,10 @@ pub struct FigureInput {
     /// The instance of a metric plugin.
     pub metric: String,
     /// Records of this time or later (RFC 3339).
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub from: String,
     /// … and of before this time.
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime)]
     pub to: String,
     /// `channel` or `kind`: one figure for each; left out: one over all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +40,7 @@ pub enum FigureLine {
     #[schema(value_type = Object)]
     Progress(StageProgress),
     /// The last line: the figures with all that is needed to make them again, in the format `mihwar-figure/1`.
+    #[schema(value_type = Object)]
     Receipt(Value),
     /// The last line of one that was not made.
     Problem(ProblemView),
