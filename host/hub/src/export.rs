@@ -27,8 +27,6 @@ const CONTENT_FILE_BYTES: usize = 1 << 20;
 pub struct RunningExport {
     /// Its bytes. They hold it up while nobody takes them, and end it when this is dropped.
     pub chunks: mpsc::Receiver<Vec<u8>>,
-    /// Entries that will be in it.
-    pub entries: u64,
 }
 
 /// Why no export was begun.
@@ -56,13 +54,12 @@ impl Hub {
         };
         let origin = shared.config().ledger.origin.clone();
         let begun = Export::begin(&shared.core, &shared.signer, &origin, with_content).await?;
-        let entries = begun.writer.entries();
         let (chunks, work) = begun.split();
         tokio::spawn(async move {
             work.await;
             drop(only);
         });
-        Ok(RunningExport { chunks, entries })
+        Ok(RunningExport { chunks })
     }
 }
 

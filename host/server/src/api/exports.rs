@@ -25,9 +25,6 @@ pub struct LedgerExportQuery {
     pub content: Option<bool>,
 }
 
-/// Stands among the headers of an export: how many entries it will have.
-pub const LEDGER_ENTRIES: &str = "mihwar-ledger-entries";
-
 /// Export the ledger
 ///
 /// Streams a bundle: every entry, the tree over them, a checkpoint that is signed for it, those that were kept, the public key,
@@ -38,8 +35,7 @@ pub const LEDGER_ENTRIES: &str = "mihwar-ledger-entries";
     get, path = "/api/v1/ledger:export", tag = "ledger",
     params(LedgerExportQuery),
     responses(
-        (status = OK, body = Vec<u8>, content_type = "application/x-tar", description = "The bundle.",
-            headers(("mihwar-ledger-entries" = u64, description = "How many entries it will have."))),
+        (status = OK, body = Vec<u8>, content_type = "application/x-tar", description = "The bundle."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
         (status = CONFLICT, body = ProblemView, content_type = "application/problem+json", description = "The ledger is being exported already."),
     ),
@@ -59,16 +55,12 @@ pub(crate) async fn export_ledger(
         let detail = format!("what people said needs a token with the scope {}", Scope::Admin);
         return Err(Problem::new(Sort::Forbidden, detail));
     }
-    let RunningExport { chunks, entries } = surface.hub.export_ledger(with_content).await?;
+    let RunningExport { chunks } = surface.hub.export_ledger(with_content).await?;
     let stream = stream::unfold((chunks, place), |(mut chunks, place)| async {
         let chunk = chunks.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), (chunks, place)))
     });
-    let headers = [
-        (header::CONTENT_TYPE, "application/x-tar".to_owned()),
-        (header::HeaderName::from_static(LEDGER_ENTRIES), entries.to_string()),
-    ];
-    Ok((headers, Body::from_stream(stream)).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], Body::from_stream(stream)).into_response())
 }
 
 impl From<ExportRefusal> for Problem {
