@@ -9,6 +9,7 @@ use mihwar_server::wire::{HeadInput, VerifyInput, VerifyLine};
 use serde::Serialize;
 
 use super::evidence;
+use super::export;
 use super::prove;
 use super::stages::{StageBar, tell_times};
 use crate::args::Ledger;
@@ -23,6 +24,11 @@ pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> any
         Ledger::Verify {
             quick, witness, key, ..
         } => verify(client, *quick, witness.as_deref(), key.as_deref(), as_json).await,
+        Ledger::Export {
+            file,
+            with_content,
+            force,
+        } => export::run(client, file, *with_content, *force, as_json).await,
         Ledger::Prove {
             feedback: Some(id),
             size,

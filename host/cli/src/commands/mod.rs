@@ -1,11 +1,13 @@
 //! The commands. Each is written once, against the API.
 
 mod backup;
+mod bundle;
 mod config;
 mod contact;
 mod delivery;
 mod doctor;
 mod evidence;
+mod export;
 mod feedback;
 mod import;
 mod ledger;
@@ -16,6 +18,7 @@ mod plugin_build;
 mod prove;
 mod serve;
 mod stages;
+mod tally;
 mod token;
 mod trial;
 mod upgrade;
@@ -201,6 +204,7 @@ mod tests {
             "mihwar feedback list",
             "mihwar delivery list --inbound",
             "mihwar ledger verify",
+            "mihwar ledger export دفتر.tar",
             "mihwar backup نسخة.mbk",
             "mihwar token list",
             "mihwar contact erase tel:+966501234567 --reason طلب",

@@ -7,6 +7,8 @@ use super::{BUNDLE_FORMAT, BundleError, MARK, STOPPED};
 
 /// Bytes of the first file.
 const MARK_BYTES_MAX: u64 = 1_000;
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 1 << 16;
 /// Bytes of a reason.
 const STOPPED_BYTES_MAX: u64 = 100_000;
 
@@ -31,7 +33,7 @@ impl<R: Read> Files<R> {
     /// Begins with the file that says what this is.
     pub(super) fn begin(input: R) -> Result<Self, BundleError> {
         let mut files = Self {
-            input: BufReader::new(input),
+            input: BufReader::with_capacity(BUFFER_BYTES, input),
             ahead: Ahead::Unread,
             last: "its beginning".to_owned(),
         };

@@ -40,6 +40,12 @@ impl BundleWriter {
         Ok((writer, out))
     }
 
+    /// Entries that the bundle will have.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.checkpoint.size
+    }
+
     /// Entries that were written until now.
     #[must_use]
     pub fn size(&self) -> u64 {

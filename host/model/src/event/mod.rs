@@ -163,6 +163,31 @@ pub enum EventBody {
 }
 
 impl EventBody {
+    /// What sort of event it is: the `type` in its JSON form.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ContactCreated(_) => "contact_created",
+            Self::Received(_) => "received",
+            Self::Enriched(_) => "enriched",
+            Self::EnrichmentFailed(_) => "enrichment_failed",
+            Self::Routed(_) => "routed",
+            Self::Delivered(_) => "delivered",
+            Self::DeliveryFailed(_) => "delivery_failed",
+            Self::DeliverySkipped(_) => "delivery_skipped",
+            Self::DeliveryDeadLettered(_) => "delivery_dead_lettered",
+            Self::DeliveryReplayed(_) => "delivery_replayed",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::InboundDeadLettered(_) => "inbound_dead_lettered",
+            Self::InstanceConfigured(_) => "instance_configured",
+            Self::TokenCreated(_) => "token_created",
+            Self::TokenRevoked(_) => "token_revoked",
+            Self::InboundReplayed(_) => "inbound_replayed",
+            Self::ContactErased(_) => "contact_erased",
+            Self::RecordErased(_) => "record_erased",
+        }
+    }
+
     /// The piece of feedback that it tells of, if it tells of one.
     #[must_use]
     pub const fn feedback(&self) -> Option<FeedbackId> {

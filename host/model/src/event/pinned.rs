@@ -204,6 +204,22 @@ fn of_erasure() -> Vec<EventBody> {
 }
 
 #[test]
+fn every_event_has_the_name_that_its_json_says() {
+    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure()]
+        .concat()
+        .iter()
+        .map(|body| {
+            let json = serde_json::to_value(body).unwrap();
+            assert_eq!(json["type"], body.name());
+            body.name()
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 18, "one of each");
+}
+
+#[test]
 fn the_bytes_of_every_event_stay_as_they_were_released() {
     let actors = [
         Actor::Hub,

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod configuration;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
+pub(crate) mod exports;
 pub(crate) mod figures;
 pub(crate) mod health;
 pub(crate) mod hooks;
@@ -67,6 +68,7 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
 pub(crate) fn lasting() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(ledger::verify_ledger))
+        .routes(routes!(exports::export_ledger))
         .routes(routes!(figures::make_figure))
         .routes(routes!(store::compact_store))
         .routes(routes!(imports::start_import))

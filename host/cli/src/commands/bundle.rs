@@ -1,0 +1,308 @@
+//! `mihwar ledger verify BUNDLE`: a whole ledger that is checked right here, entry by entry, and counted.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use mihwar_hub::StageProgress;
+use mihwar_ledger::{BUNDLE_FORMAT, Bundle, Checkpoint, ContentLine, Piece, notes_in};
+use mihwar_model::{Content, Event, EventBody, Received};
+use serde::Serialize;
+
+use super::evidence::{Evidence, given_key, read, shown};
+use super::stages::StageBar;
+use super::tally::{Counts, Tally};
+use crate::output::{line, one_line};
+use crate::words::counted;
+
+/// What a tar file has at [`MAGIC_AT`].
+const MAGIC: &[u8] = b"ustar";
+const MAGIC_AT: usize = 257;
+
+/// What was found.
+#[derive(Serialize)]
+pub(super) struct Verified {
+    ok: bool,
+    format: &'static str,
+    ledger: String,
+    /// Entries.
+    size: u64,
+    root: String,
+    verifier_key: String,
+    /// Whether the asker brought the key; else it is the bundle's own.
+    key_given: bool,
+    /// Checkpoints in it that the hub had kept.
+    kept_checkpoints: u64,
+    checkpoints: Vec<Held>,
+    /// How many revisions it tells the words of.
+    contents: u64,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// Checkpoints that the asker brought in a file.
+#[derive(Serialize)]
+struct Held {
+    file: String,
+    /// How many of them were compared.
+    compared: u64,
+    /// Entries of the largest of these.
+    size: u64,
+    /// How many speak of more entries than the bundle has.
+    later: u64,
+}
+
+/// Whether the file can be nothing but a bundle.
+pub(super) fn is_one(path: &Path) -> anyhow::Result<bool> {
+    let mut beginning = Vec::new();
+    let most = (MAGIC_AT + MAGIC.len()) as u64;
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut beginning));
+    read.with_context(|| shown(path))?;
+    Ok(beginning.get(MAGIC_AT..) == Some(MAGIC))
+}
+
+/// Reads a bundle from its beginning to its end, and believes nothing in it.
+pub(super) fn judge(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Verified> {
+    let file = || shown(evidence.file);
+    ensure!(
+        evidence.consistency.is_none(),
+        "{} is a bundle: it has every entry, so that --consistency is not needed",
+        file()
+    );
+    let given = evidence.key.map(given_key).transpose()?;
+    let input = File::open(evidence.file).with_context(file)?;
+    let mut bundle = Bundle::begin(input, given.as_ref()).with_context(file)?;
+    let mut checkpoints = Vec::new();
+    for path in evidence.checkpoints {
+        checkpoints.push(compare(&mut bundle, path)?);
+    }
+    let mut reading = Reading::default();
+    reading.all(&mut bundle, StageBar::new(as_json)).with_context(file)?;
+    let checkpoint = bundle.checkpoint();
+    Ok(Verified {
+        ok: true,
+        format: BUNDLE_FORMAT,
+        ledger: checkpoint.origin.clone(),
+        size: checkpoint.size,
+        root: checkpoint.root.to_base64(),
+        verifier_key: bundle.key().to_string(),
+        key_given: given.is_some(),
+        kept_checkpoints: bundle.kept_checkpoints(),
+        checkpoints,
+        contents: reading.contents,
+        counts: reading.tally.counts(),
+    })
+}
+
+/// Has the bundle compared with every checkpoint in a file.
+fn compare<R: Read>(bundle: &mut Bundle<R>, path: &Path) -> anyhow::Result<Held> {
+    let text = read(path)?;
+    let mut held = Held {
+        file: shown(path),
+        compared: 0,
+        size: 0,
+        later: 0,
+    };
+    let mut beyond = None;
+    for piece in notes_in(&String::from_utf8_lossy(&text)) {
+        let Some(note) = piece.note else { continue };
+        let place = || format!("{}, line {}", shown(path), piece.line);
+        let key = bundle.key();
+        let opened = Checkpoint::open(&note, key.name(), key);
+        let (checkpoint, _) = opened.with_context(|| format!("{}: the checkpoint does not verify", place()))?;
+        let size = checkpoint.size;
+        if size > bundle.checkpoint().size {
+            held.later += 1;
+            beyond = Some(checkpoint);
+            continue;
+        }
+        bundle.compare_with(checkpoint).with_context(place)?;
+        held.compared += 1;
+        held.size = held.size.max(size);
+    }
+    match beyond {
+        _ if held.compared > 0 => Ok(held),
+        Some(checkpoint) => {
+            bundle.compare_with(checkpoint).with_context(|| shown(path))?;
+            Ok(held)
+        }
+        None => bail!("{}: there is no signed checkpoint in it", shown(path)),
+    }
+}
+
+/// What an entry says of content that lies elsewhere.
+struct Commitment {
+    feedback: String,
+    revision: u32,
+    hash: [u8; 32],
+}
+
+impl Commitment {
+    fn of(received: &Received) -> Self {
+        Self {
+            feedback: received.feedback.to_string(),
+            revision: received.revision,
+            hash: received.commitment,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    tally: Tally,
+    /// Entries of the last group.
+    last: Vec<(u64, Received)>,
+    /// What those commit to; made when there is content.
+    commitments: HashMap<u64, Commitment>,
+    contents: u64,
+}
+
+impl Reading {
+    fn all<R: Read>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
+        let total = bundle.checkpoint().size;
+        while let Some(piece) = bundle.next_piece()? {
+            match piece {
+                Piece::Entries { first, entries } => self.entries(first, &entries)?,
+                Piece::Content(lines) => self.content(&lines)?,
+            }
+            bar.step(StageProgress {
+                stage: "checking".to_owned(),
+                done: bundle.size(),
+                total,
+            });
+        }
+        bar.finish();
+        Ok(())
+    }
+
+    fn entries(&mut self, first: u64, entries: &[Vec<u8>]) -> anyhow::Result<()> {
+        self.last.clear();
+        self.commitments.clear();
+        for (index, entry) in (first..).zip(entries) {
+            let event = Event::from_bytes(entry)
+                .map_err(|error| anyhow!("entry {index} is no event of this ledger's format: {error}"))?;
+            self.tally.add(&event.body);
+            if let EventBody::Received(received) = event.body {
+                self.last.push((index, received));
+            }
+        }
+        Ok(())
+    }
+
+    /// Content belongs to the group before it, each to one entry, and is what that commits to.
+    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+        let received = self.last.drain(..);
+        let known = received.map(|(index, received)| (index, Commitment::of(&received)));
+        self.commitments.extend(known);
+        for line in ContentLine::read_all(lines) {
+            let line = line.context("what people said")?;
+            let entry = line.entry;
+            let Some(commitment) = self.commitments.remove(&entry) else {
+                bail!("what is told as said by entry {entry} belongs to no entry there, or is told twice");
+            };
+            let Commitment {
+                feedback,
+                revision,
+                hash,
+            } = commitment;
+            ensure!(
+                line.feedback == feedback && line.revision == revision && line.commitment() == hash,
+                "what is told of feedback {feedback}, revision {revision}, is not what entry {entry} commits to"
+            );
+            let content = Content::from_bytes(&line.content)
+                .map_err(|error| anyhow!("what entry {entry} commits to is no content: {error}"))?;
+            ensure!(
+                content.says() == line.says,
+                "what people are shown of feedback {feedback}, revision {revision}, is not what was said"
+            );
+            self.contents += 1;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
+    let Verified {
+        ledger,
+        size,
+        root,
+        verifier_key,
+        kept_checkpoints,
+        ..
+    } = verified;
+    let entries = counted(*size, "entry", "entries");
+    line(one_line(&format!("ledger {ledger}, {entries}, root {root}")))?;
+    line(format_args!(
+        "{} that the hub had kept: of the same history",
+        counted(*kept_checkpoints, "checkpoint", "checkpoints")
+    ))?;
+    for held in &verified.checkpoints {
+        tell_held(held, *size)?;
+    }
+    if verified.key_given {
+        line(one_line(&format!("signed by {verifier_key}")))?;
+    } else {
+        line(one_line(&format!(
+            "signed by the key that the file itself names; compare it with one that you trust: {verifier_key}"
+        )))?;
+    }
+    tell_counts(&verified.counts)?;
+    if verified.contents > 0 {
+        line(format_args!(
+            "It tells what people said, {}, each as its entry commits to it.",
+            counted(verified.contents, "time", "times")
+        ))?;
+    } else {
+        line("It tells nothing that people said.")?;
+    }
+    line(format_args!(
+        "Proved: these are the {entries} that were signed, and no other."
+    ))
+}
+
+fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
+    let Held {
+        file, compared, later, ..
+    } = held;
+    let many = counted(*compared, "checkpoint", "checkpoints");
+    line(one_line(&format!(
+        "{file}: {many}, the largest of {}, of the same history",
+        counted(held.size, "entry", "entries")
+    )))?;
+    if held.size < size {
+        line(format_args!(
+            "  what came after these {} rests on the bundle's own checkpoint",
+            held.size
+        ))?;
+    }
+    if *later > 0 {
+        line(format_args!(
+            "  {later} of a longer history than the bundle's: not compared"
+        ))?;
+    }
+    Ok(())
+}
+
+fn tell_counts(counts: &Counts) -> anyhow::Result<()> {
+    for (name, count) in &counts.events {
+        line(format_args!("  {count:>9}  {name}"))?;
+    }
+    line(format_args!(
+        "{} pieces of feedback, {} of them withdrawn and {} erased; {} later revisions",
+        counts.feedback, counts.withdrawn, counts.erased, counts.revisions
+    ))?;
+    for of in &counts.kinds {
+        let text = format!("  {:>9}  {}, {}", of.count, of.kind, of.channel);
+        line(one_line(&text))?;
+    }
+    for of in &counts.scores {
+        let text = format!(
+            "  {:>9}  {} from {} to {}: mean {:.4}",
+            of.count, of.metric, of.min, of.max, of.mean
+        );
+        line(one_line(&text))?;
+    }
+    Ok(())
+}
