@@ -44,4 +44,4 @@ pub use tile::{TILE_WIDTH, TileId, TileSet};
 pub use tile_address::TileAddress;
 pub use tiling::Tiling;
 pub use verify::{VerifyError, verify_consistency, verify_inclusion};
-pub use witness::{Piece, notes_in};
+pub use witness::{Piece as NotesPiece, notes_in};
