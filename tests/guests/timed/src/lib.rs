@@ -1,23 +1,13 @@
 //! A metric plugin that asks for a clock: its figure would be another one each time. For tests of the sandbox only.
 
-use std::time::Instant;
-
 use mihwar_sdk::Metric;
+use mihwar_sdk::bindings::host::mihwar::plugin::clock;
 use mihwar_sdk::figure::{Definition, Fact, Outcome, Part};
 
 /// The guest.
+#[derive(Default)]
 pub struct Timed {
-    started: Instant,
     n: u64,
-}
-
-impl Default for Timed {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            n: 0,
-        }
-    }
 }
 
 impl Metric for Timed {
@@ -25,8 +15,8 @@ impl Metric for Timed {
         Definition {
             id: "timed".into(),
             version: "1".into(),
-            statement: "how long it took".into(),
-            unit: "seconds".into(),
+            statement: "what time it is".into(),
+            unit: "milliseconds".into(),
         }
     }
 
@@ -39,7 +29,7 @@ impl Metric for Timed {
             n: self.n,
             value: None,
             interval: None,
-            parts: vec![Part::count("seconds", self.started.elapsed().as_secs())],
+            parts: vec![Part::count("now", clock::now().unsigned_abs())],
         }
     }
 }
