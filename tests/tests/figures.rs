@@ -203,7 +203,7 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         said(&refused)
     };
     let whole = fs::read_to_string(&receipt).unwrap();
-    fs::write(&cut, whole.get(..whole.len() / 2).unwrap()).unwrap();
+    fs::write(&cut, whole.get(..whole.floor_char_boundary(whole.len() / 2)).unwrap()).unwrap();
     let digest = whole
         .split("\"sha256\": \"")
         .nth(1)

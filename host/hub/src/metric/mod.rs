@@ -56,7 +56,7 @@ pub enum FigureRefusal {
         detail: String,
     },
     /// The plugin failed.
-    #[error("the metric's plugin failed: {0}")]
+    #[error("the metric's plugin failed: {0}{}", last_words(.0))]
     Call(Box<CallError>),
     /// What the plugin handed over is no figure.
     #[error("the metric's plugin handed over no figure: {0}")]
@@ -64,4 +64,17 @@ pub enum FigureRefusal {
     /// Something at rest failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Letters of what a plugin wrote before it broke off that are told.
+const LAST_WORDS: usize = 500;
+
+/// What a plugin wrote to its standard error: it has no other way to say why it panicked, and knows nothing but facts.
+fn last_words(error: &CallError) -> String {
+    let words: Vec<&str> = error.stderr.split_whitespace().collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    let words: String = words.join(" ").chars().take(LAST_WORDS).collect();
+    format!("; it wrote: {words}")
 }
