@@ -65,7 +65,7 @@ impl Source {
             let kept = self
                 .kept
                 .iter()
-                .filter(|size| (first..=end).contains(size) && (**size > first || first == 0));
+                .filter(|size| (first..=end).contains(*size) && (**size > first || first == 0));
             let kept: Vec<String> = kept
                 .map(|size| self.checkpoint(*size).sign(&self.signer).unwrap().to_string())
                 .collect();
@@ -154,15 +154,15 @@ fn without(bytes: &[u8], name: &str) -> Vec<u8> {
 #[test]
 fn bundles_of_every_shape_are_read_as_they_were_written() {
     for (size, kept) in [
-        (0, &[][..]),
-        (0, &[0]),
-        (1, &[0, 1]),
-        (255, &[3]),
-        (256, &[1, 256]),
-        (257, &[0, 256, 257]),
-        (700, &[5, 300, 512, 513, 600]),
+        (0, vec![]),
+        (0, vec![0]),
+        (1, vec![0, 1]),
+        (255, vec![3]),
+        (256, vec![1, 256]),
+        (257, vec![0, 256, 257]),
+        (700, vec![5, 300, 512, 513, 600]),
     ] {
-        let source = Source::of(numbered(size), kept);
+        let source = Source::of(numbered(size), &kept);
         let bytes = source.bundle();
         assert_eq!(read(&bytes).unwrap(), source.entries, "{size}");
         let mut bundle = Bundle::begin(&bytes[..], None).unwrap();
@@ -184,10 +184,8 @@ fn entries_that_are_too_long_for_the_usual_form_have_another() {
     assert_eq!(read(&bytes).unwrap(), source.entries);
     let names: Vec<String> = places(&bytes).into_iter().map(|place| place.name).collect();
     assert!(names.contains(&"tile/entries/000".to_owned()) && names.contains(&"long-entries/001.p/44".to_owned()));
-    let (mut writer, _) = {
-        let long = checkpoint(&[vec![0; 100_001]]).sign(&signer()).unwrap();
-        BundleWriter::begin(&signer().verifying_key(), &long).unwrap()
-    };
+    let long = checkpoint(&[vec![0; 100_001]]).sign(&signer()).unwrap();
+    let (mut writer, _) = BundleWriter::begin(&signer().verifying_key(), &long).unwrap();
     assert!(writer.group(&[], &[vec![0; 100_001]]).is_err());
 }
 
@@ -251,7 +249,7 @@ fn what_is_no_bundle_is_told_from_one_that_was_cut_short() {
     let bytes = Source::of(numbered(300), &[5, 280]).bundle();
     let text = "ليس حزمة".repeat(100);
     let tar = without(&bytes, "mihwar-bundle");
-    for foreign in [&b""[..], text.as_bytes(), &[0; 2_000], &tar] {
+    for foreign in [&b""[..], text.as_bytes(), &[0; 2_000][..], &tar[..]] {
         assert!(matches!(refused(foreign), BundleError::Foreign), "{}", foreign.len());
     }
     let newer = flipped(&bytes, "mihwar-bundle", "mihwar-bundle/".len());
@@ -296,11 +294,14 @@ fn a_changed_byte_is_found_wherever_it_is() {
             bytes[at] ^= 1;
             assert!(read(&bytes).is_err(), "{}", place.name);
         }
-        let error = refused(&without(&bytes, &place.name));
-        if place.name != "checkpoints/000" && place.name != "checkpoints/001" && place.name != "mihwar-bundle" {
+        // Whether a hub kept all of its checkpoints, nobody can tell from what it hands out.
+        if !place.name.starts_with("checkpoints/") {
+            let error = refused(&without(&bytes, &place.name));
+            let is_named = matches!(&error, BundleError::Order { expected, .. } if *expected == place.name);
             assert!(
-                matches!(&error, BundleError::Order { expected, .. } if *expected == place.name),
-                "{error}"
+                is_named || matches!(error, BundleError::Foreign),
+                "{}: {error}",
+                place.name
             );
         }
     }
@@ -479,7 +480,7 @@ proptest! {
         lengths in proptest::collection::vec(0..40_usize, 0..600),
         kept in proptest::collection::btree_set(0..600_usize, 0..8),
     ) {
-        let entries: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(number, length)| vec![number as u8; *length]).collect();
+        let entries: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(number, length)| number.to_string().repeat(*length).into_bytes()).collect();
         let kept: Vec<usize> = kept.into_iter().filter(|size| *size <= entries.len()).collect();
         let source = Source::of(entries, &kept);
         prop_assert_eq!(read(&source.bundle()).unwrap(), source.entries);
