@@ -40,6 +40,7 @@ impl<R: Read> Files<R> {
         let mark = match files.take_if(MARK, MARK_BYTES_MAX) {
             Ok(Some(mark)) => one_line(&String::from_utf8_lossy(&mark)).to_owned(),
             Err(BundleError::Input(error)) => return Err(error.into()),
+            Err(BundleError::Cut { file }) if file == MARK => return Err(cut(MARK)),
             Ok(None) | Err(_) => return Err(BundleError::Foreign),
         };
         let sort = |text: &str| text.split('/').next().map(ToOwned::to_owned);
