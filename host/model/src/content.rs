@@ -71,6 +71,14 @@ impl Content {
         Value::Object(says)
     }
 
+    /// The bytes that an event commits to.
+    ///
+    /// # Errors
+    /// Cannot fail in practice: writing to memory does not, and every field has an encoding.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        minicbor::to_vec(self).map_err(|error| error.to_string())
+    }
+
     /// Reads the bytes that an event commits to.
     ///
     /// # Errors
@@ -304,7 +312,7 @@ mod tests {
         };
         let said = json!({"author": "هدى", "identifiers": ["tel:+966501234567"], "body": "فاتورتي خاطئة"});
         assert_eq!(content.says(), said);
-        let bytes = minicbor::to_vec(&content).unwrap();
+        let bytes = content.to_bytes().unwrap();
         assert_eq!(Content::from_bytes(&bytes), Ok(content));
         assert!(Content::from_bytes(&bytes[..9]).is_err());
         assert_eq!(Content::default().says(), json!({"body": ""}));

@@ -38,8 +38,9 @@ impl<R: Read> Files<R> {
             last: "its beginning".to_owned(),
         };
         let mark = match files.take_if(MARK, MARK_BYTES_MAX) {
-            Ok(Some(mark)) => String::from_utf8_lossy(&mark).trim_end().to_owned(),
+            Ok(Some(mark)) => one_line(&String::from_utf8_lossy(&mark)).to_owned(),
             Err(BundleError::Input(error)) => return Err(error.into()),
+            Err(BundleError::Cut { file }) if file == MARK => return Err(cut(MARK)),
             Ok(None) | Err(_) => return Err(BundleError::Foreign),
         };
         let sort = |text: &str| text.split('/').next().map(ToOwned::to_owned);
@@ -179,4 +180,9 @@ fn failed(error: io::Error, place: &str) -> BundleError {
 
 fn cut(place: &str) -> BundleError {
     BundleError::Cut { file: place.to_owned() }
+}
+
+/// The text of a file that has one line.
+pub(super) fn one_line(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
-use super::files::Files;
+use super::files::{Files, one_line};
 use super::{
     BundleError, CHECKPOINT, KEY, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, TEXTS, checkpoints_name, content_name,
     entries_name, long_entries_name, tile_name,
@@ -66,11 +66,17 @@ impl<R: Read> Bundle<R> {
             files.expect(name, HEAD_FILE_BYTES_MAX)?;
         }
         let own = files.expect_text(KEY, HEAD_FILE_BYTES_MAX)?;
-        let own: VerifyingKey = own.trim_end().parse().map_err(BundleError::Key)?;
-        let key = key.cloned().unwrap_or(own);
+        let own: VerifyingKey = one_line(&own).parse().map_err(BundleError::Key)?;
+        let key = key.unwrap_or(&own).clone();
         let text = files.expect_text(CHECKPOINT, HEAD_FILE_BYTES_MAX)?;
         let note = SignedNote::parse(&text).map_err(|error| BundleError::damaged(CHECKPOINT, error.to_string()))?;
         let checkpoint = consistency::open("bundle's", &note, &key)?;
+        if key != own {
+            return Err(BundleError::damaged(
+                KEY,
+                "it is another one than that which signed the bundle",
+            ));
+        }
         Ok(Self {
             files,
             key,
