@@ -246,6 +246,9 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         assert!(refused.contains(word), "{word}: {refused}");
     }
 
+    let wrong_command = ["ledger", "verify", text(&receipt), "--checkpoint", text(&receipt)];
+    assert!(ends_with(&stranger, 1, &wrong_command).contains("mihwar metric verify"));
+
     // What a hub refuses.
     let ask = |words: &[&str]| ends_with(&site, 1, &[&["metric", "run"][..], words].concat());
     let unknown = ask(&["رضا", "--from", "2026-01-01", "--to", "2026-02-01"]);

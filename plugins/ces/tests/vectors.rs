@@ -1,5 +1,4 @@
 //! The share and the mean, Wilson's interval, and the older score kept out.
-#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use mihwar_sdk::figure::Outcome;
 use mihwar_sdk::testing::{Given, measure};

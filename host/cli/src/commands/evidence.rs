@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use mihwar_ledger::{
-    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, VerifyingKey, connect,
-    document_format, notes_in,
+    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, FIGURE_FORMAT, RECEIPT_FORMAT, Receipt, VerifyingKey,
+    connect, document_format, notes_in,
 };
 use mihwar_model::{Event, EventBody, FeedbackId};
 use serde::Serialize;
@@ -104,13 +104,17 @@ fn conclude<T: Serialize>(
 }
 
 fn judge(evidence: &Evidence<'_>) -> anyhow::Result<Proved> {
-    if evidence.checkpoints.is_empty() {
-        bail!("a receipt or proof is worth what the checkpoint is that you trust: name one with --checkpoint");
-    }
     let text = read(evidence.file)?;
     let format = document_format(&text).with_context(|| shown(evidence.file))?;
     let sort = |format: &str| format.split('/').next().unwrap_or_default().to_owned();
-    if format.is_some_and(|format| sort(&format) == sort(CONSISTENCY_FORMAT)) {
+    let is_of = |wanted: &str| format.as_deref().is_some_and(|format| sort(format) == sort(wanted));
+    if is_of(FIGURE_FORMAT) {
+        bail!("this is the receipt of a figure: check it with mihwar metric verify RECEIPT --bundle FILE");
+    }
+    if evidence.checkpoints.is_empty() {
+        bail!("a receipt or proof is worth what the checkpoint is that you trust: name one with --checkpoint");
+    }
+    if is_of(CONSISTENCY_FORMAT) {
         growth(evidence, &text)
     } else {
         receipt(evidence, &text)
