@@ -169,87 +169,87 @@ async fn a_stranger_gets_the_same_digits_from_the_bundle_alone() {
     assert_eq!(figures[0], figures[1]);
 }
 
+/// What was handed out: by a hub, by the same one when its ledger was longer, and by another hub.
+struct HandedOut {
+    folder: tempfile::TempDir,
+    stranger: Site,
+    module: PathBuf,
+}
+
+impl HandedOut {
+    async fn new() -> Self {
+        let receiver = Receiver::start(0).await.unwrap();
+        let handed = Self {
+            folder: tempfile::tempdir().unwrap(),
+            stranger: stranger(&receiver),
+            module: plugin_file("nps"),
+        };
+        for (receipt, bundle, longer) in [("r.json", "r.bundle", true), ("f.json", "f.bundle", false)] {
+            let site = site(&receiver);
+            let hub = site.serve().unwrap();
+            post(&site, &vector()).await;
+            run(&site, "nps", &[], &handed.path(receipt));
+            ends_with(&site, 0, &["ledger", "export", text(&handed.path(bundle))]);
+            if longer {
+                post(&site, &[record(101, 0.0, "survey", "2026-01-20")]).await;
+                run(&site, "nps", &[], &handed.path("longer.json"));
+            }
+            assert!(hub.stop(), "{}", site.log());
+        }
+        handed
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What the stranger is told of these files, who must refuse them.
+    fn refused(&self, receipt: &Path, bundle: &str, module: &Path) -> String {
+        let bundle = self.path(bundle);
+        let files = ["--bundle", text(&bundle), "--module", text(module)];
+        let arguments = [&["metric", "verify", text(receipt)][..], &files].concat();
+        ends_with(&self.stranger, 1, &arguments)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_refused_and_says_what() {
-    let receiver = Receiver::start(0).await.unwrap();
-    let (site, other, stranger) = (site(&receiver), site(&receiver), stranger(&receiver));
-    let outside = tempfile::tempdir().unwrap();
-    let [receipt, longer, foreign, bundle, foreign_bundle, cut] =
-        ["r.json", "l.json", "f.json", "r.bundle", "f.bundle", "cut.json"].map(|name| outside.path().join(name));
-    for (site, receipt, bundle) in [(&site, &receipt, &bundle), (&other, &foreign, &foreign_bundle)] {
-        let hub = site.serve().unwrap();
-        post(site, &vector()).await;
-        run(site, "nps", &[], receipt);
-        ends_with(site, 0, &["ledger", "export", text(bundle)]);
-        if bundle.ends_with("r.bundle") {
-            post(site, &[record(101, 0.0, "survey", "2026-01-20")]).await;
-            run(site, "nps", &[], &longer);
-        }
-        assert!(hub.stop(), "{}", site.log());
-    }
-    let module = plugin_file("nps");
-    let verify = |receipt: &Path, bundle: &Path, module: &Path| {
-        let arguments = [
-            "metric",
-            "verify",
-            text(receipt),
-            "--bundle",
-            text(bundle),
-            "--module",
-            text(module),
-        ];
-        let refused = stranger.run(&arguments).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-        said(&refused)
-    };
+    let handed = HandedOut::new().await;
+    let receipt = handed.path("r.json");
     let whole = fs::read_to_string(&receipt).unwrap();
-    fs::write(&cut, whole.get(..whole.floor_char_boundary(whole.len() / 2)).unwrap()).unwrap();
-    let digest = whole
-        .split("\"sha256\": \"")
-        .nth(1)
-        .unwrap()
-        .get(..64)
-        .unwrap()
-        .to_owned();
-    for (refused, word) in [
-        (
-            verify(&doctored(&receipt, "30.000", "31.000"), &bundle, &module),
-            "the receipt says 31.000, here it is 30.000",
-        ),
-        (
-            verify(&doctored(&receipt, "2026-01-01T", "2026-01-16T"), &bundle, &module),
-            "records that the filter chooses",
-        ),
-        (
-            verify(
-                &doctored(&receipt, "\"by\": null", "\"by\": \"person\""),
-                &bundle,
-                &module,
-            ),
-            "filter",
-        ),
-        (
-            verify(&doctored(&receipt, &digest, &"0".repeat(64)), &bundle, &module),
-            "the module is another one",
-        ),
-        (
-            verify(&receipt, &bundle, &plugin_file("csat")),
-            "the module is another one",
-        ),
-        (verify(&receipt, &bundle, Path::new("nowhere.wasm")), "--module"),
-        (verify(&longer, &bundle, &module), "shorter history"),
-        (verify(&receipt, &foreign_bundle, &module), "no signature by"),
-        (verify(&cut, &bundle, &module), "cut short"),
-        (verify(&bundle, &bundle, &module), "no JSON"),
-        (verify(&receipt, &receipt, &module), "no bundle"),
+    let digest = whole.split("\"sha256\": \"").nth(1).unwrap().get(..64).unwrap();
+    for (from, to, word) in [
+        ("30.000", "31.000", "the receipt says 31.000, here it is 30.000"),
+        ("2026-01-01T", "2026-01-16T", "records that the filter chooses"),
+        ("\"by\": null", "\"by\": \"person\"", "filter"),
+        (digest, &"0".repeat(64), "the module is another one"),
     ] {
+        let refused = handed.refused(&doctored(&receipt, from, to), "r.bundle", &handed.module);
         assert!(refused.contains(word), "{word}: {refused}");
     }
-
+    let cut = handed.path("cut.json");
+    fs::write(&cut, whole.get(..whole.floor_char_boundary(whole.len() / 2)).unwrap()).unwrap();
+    let (module, longer) = (&handed.module, handed.path("longer.json"));
+    for (receipt, bundle, module, word) in [
+        (&receipt, "r.bundle", &plugin_file("csat"), "the module is another one"),
+        (&receipt, "r.bundle", &handed.path("nowhere.wasm"), "--module"),
+        (&longer, "r.bundle", module, "shorter history"),
+        (&receipt, "f.bundle", module, "no signature by"),
+        (&cut, "r.bundle", module, "cut short"),
+        (&handed.path("r.bundle"), "r.bundle", module, "no JSON"),
+        (&receipt, "r.json", module, "no bundle"),
+    ] {
+        let refused = handed.refused(receipt, bundle, module);
+        assert!(refused.contains(word), "{word}: {refused}");
+    }
     let wrong_command = ["ledger", "verify", text(&receipt), "--checkpoint", text(&receipt)];
-    assert!(ends_with(&stranger, 1, &wrong_command).contains("mihwar metric verify"));
+    assert!(ends_with(&handed.stranger, 1, &wrong_command).contains("mihwar metric verify"));
+}
 
-    // What a hub refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_figure_is_refused_and_a_metric_with_a_clock_is_not_loaded() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let site = site(&receiver);
     let ask = |words: &[&str]| ends_with(&site, 1, &[&["metric", "run"][..], words].concat());
     let unknown = ask(&["رضا", "--from", "2026-01-01", "--to", "2026-02-01"]);
     assert!(unknown.contains("there are: csat, nps"), "{unknown}");
