@@ -222,7 +222,7 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         ("30.000", "31.000", "the receipt says 31.000, here it is 30.000"),
         ("2026-01-01T", "2026-01-16T", "records that the filter chooses"),
         ("\"by\": null", "\"by\": \"person\"", "filter"),
-        (digest, &"0".repeat(64), "the module is another one"),
+        (digest, "0".repeat(64).as_str(), "the module is another one"),
     ] {
         let refused = handed.refused(&doctored(&receipt, from, to), "r.bundle", &handed.module);
         assert!(refused.contains(word), "{word}: {refused}");
