@@ -125,7 +125,10 @@ async fn a_metric_that_asks_for_a_clock_is_refused_before_it_runs() {
         engine().load(&file).await.unwrap_err(),
     ] {
         assert!(matches!(error, LoadError::Forbidden(_)), "{error}");
-        assert!(error.to_string().contains("asks for a clock (mihwar:plugin/clock@"), "{error}");
+        assert!(
+            error.to_string().contains("asks for a clock (mihwar:plugin/clock@"),
+            "{error}"
+        );
     }
 }
 
