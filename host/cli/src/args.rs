@@ -2,6 +2,7 @@
 
 mod contact;
 mod feedback;
+mod metric;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use mihwar_server::wire::DeliveryQuery;
 
 pub(crate) use contact::{Contact, PageLanguage};
 pub(crate) use feedback::{Export, Feedback, Format, Separator};
+pub(crate) use metric::{FigureEvidence, FigureWanted, Metric};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
 #[derive(Debug, Parser)]
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// The proof of it all.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Figures with a receipt, which others can make again.
+    #[command(subcommand)]
+    Metric(Metric),
     /// Write a consistent copy of the hub into a file, while it runs. The master key is not in it.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Backup {
@@ -216,18 +221,20 @@ pub(crate) enum Ledger {
     /// Sign the present head and print it: a C2SP checkpoint.
     Head,
     /// Hash everything again, check every checkpoint and content, make the read models anew and compare. With a FILE: check
-    /// that receipt or consistency proof, for which neither the hub nor its data or configuration are needed.
+    /// that bundle, receipt or consistency proof, for which neither the hub nor its data or configuration are needed.
     #[command(group = clap::ArgGroup::new("outside"))]
+    #[command(group = clap::ArgGroup::new("trusted").multiple(true))]
     Verify {
-        /// A receipt, or a consistency proof, instead of this hub's ledger.
-        #[arg(group = "outside", requires = "checkpoint")]
+        /// A bundle of `mihwar ledger export`, a receipt, or a consistency proof, instead of this hub's ledger.
+        #[arg(group = "outside", requires = "trusted")]
         file: Option<PathBuf>,
-        /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times.
-        #[arg(long, value_name = "FILE", requires = "file")]
+        /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times. A bundle is
+        /// compared with every checkpoint in the file.
+        #[arg(long, value_name = "FILE", requires = "file", group = "trusted")]
         checkpoint: Vec<PathBuf>,
         /// The ledger's verifier key, or a file that holds it, from a source that you trust. Left out, the file's (or this
         /// hub's) own word is taken for it.
-        #[arg(long, value_name = "KEY", requires = "outside")]
+        #[arg(long, value_name = "KEY", requires = "outside", group = "trusted")]
         key: Option<String>,
         /// What connects the receipt's checkpoint with the one that you trust.
         #[arg(long, value_name = "FILE", requires = "file")]
@@ -238,6 +245,18 @@ pub(crate) enum Ledger {
         /// Only the ledger: entries, tree, tiles, checkpoints.
         #[arg(long, conflicts_with = "file")]
         quick: bool,
+    },
+    /// Write the whole ledger into one file, from which a stranger checks the history and counts without the hub, with
+    /// `mihwar ledger verify FILE` or the program that is in it. It holds facts and nothing personal.
+    Export {
+        /// The file; one that is there already is not touched.
+        file: PathBuf,
+        /// Also what people said, with the salts that let it be checked: names, words and all.
+        #[arg(long)]
+        with_content: bool,
+        /// Replace a file that is there already.
+        #[arg(long)]
+        force: bool,
     },
     /// Write a receipt, which proves that a piece of feedback is in the ledger: receipt.json and, for people, receipt.html.
     /// With --from: consistency.json, which proves that a later checkpoint only appended to an earlier one.
@@ -387,6 +406,37 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_is_asked_for_with_its_period() {
+        let period = ["--from", "2026-01-01", "--to", "2026-02-01"];
+        for words in [
+            &["run", "رضا"][..],
+            &["run", "رضا", "--from", "2026-01-01"],
+            &["run", "رضا", "--from", "أمس", "--to", "2026-02-01"],
+            &["verify", "إيصال.json"],
+            &["verify", "--bundle", "سجل.tar"],
+        ] {
+            is_wrong_use(&[&["metric"][..], words].concat());
+        }
+        is_wrong_use(&[&["metric", "run", "رضا", "--by", "person"][..], &period].concat());
+        is_right_use(
+            &[
+                &["metric", "run", "رضا", "--by", "kind", "--receipt", "r.json"][..],
+                &period,
+            ]
+            .concat(),
+        );
+        is_right_use(&[
+            "metric",
+            "verify",
+            "إيصال.json",
+            "--bundle",
+            "سجل.tar",
+            "--module",
+            "m.wasm",
+        ]);
+    }
+
+    #[test]
     fn a_proof_is_asked_for_in_one_way_at_a_time() {
         let file = "إيصال.json";
         for words in [
@@ -399,6 +449,8 @@ mod tests {
             &["verify", "--key", "k"],
             &["verify", "r.json", "--checkpoint", "c", "--witness", "w"],
             &["verify", "r.json", "--checkpoint", "c", "--quick"],
+            &["export"],
+            &["export", "دفتر.tar", "another.tar"],
         ] {
             is_wrong_use(&[&["ledger"][..], words].concat());
         }
@@ -407,6 +459,9 @@ mod tests {
             &["prove", "--from", "3", "--to", "4"],
             &["verify", "--quick", "--witness", "شاهد.txt", "--key", "k"],
             &["verify", file, "--checkpoint", "a", "--checkpoint", "b"],
+            &["verify", "دفتر.tar", "--key", "k"],
+            &["verify", "دفتر.tar", "--checkpoint", "a", "--key", "k"],
+            &["export", "دفتر.tar", "--with-content", "--force", "--json"],
         ] {
             is_right_use(&[&["ledger"][..], words].concat());
         }

@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::keys;
 use crate::packing;
 use crate::rows;
-use crate::vault::{ContactKey, ContentNonce, Vault, VaultError, commitment};
+use crate::vault::{ContactKey, ContentNonce, SALT_BYTES, Vault, VaultError, commitment};
 
 /// Sealed bytes with their nonce. A content has its salt before it in the seal.
 const INLINE: u8 = 0;
@@ -139,6 +139,18 @@ impl Core {
         revision: u32,
         row: &[u8],
     ) -> Result<Opened, Fault> {
+        let (salt, bytes) = self.open_salted(key, feedback, revision, row).await?;
+        Opened::of(&salt, &bytes)
+    }
+
+    /// The salt of a content and its bytes, as its entry commits to them.
+    pub(crate) async fn open_salted(
+        &self,
+        key: &ContactKey,
+        feedback: FeedbackId,
+        revision: u32,
+        row: &[u8],
+    ) -> Result<([u8; SALT_BYTES], Vec<u8>), Fault> {
         let place = place(feedback, revision);
         if let Some((nonce, sealed)) = packed_in(row) {
             let packed = self.vault.open_content(key, &place, nonce, sealed)?;
@@ -146,7 +158,7 @@ impl Core {
                 what: "content",
                 detail: "not as it is packed".into(),
             })?;
-            return Opened::of(&self.vault.content_salt(key, &place, nonce), &plain);
+            return Ok((self.vault.content_salt(key, &place, nonce), plain));
         }
         let from_file;
         let sealed = match blob_of(row) {
@@ -157,11 +169,11 @@ impl Core {
             None => row.get(1..).unwrap_or_default(),
         };
         let plain = self.vault.open_for(key, &place, sealed)?;
-        let (salt, bytes) = plain.split_first_chunk::<32>().ok_or_else(|| Fault::Damaged {
+        let (salt, bytes) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(|| Fault::Damaged {
             what: "content",
             detail: "shorter than its salt".into(),
         })?;
-        Opened::of(salt, bytes)
+        Ok((*salt, bytes.to_vec()))
     }
 }
 

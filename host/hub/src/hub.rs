@@ -110,6 +110,8 @@ pub(crate) struct Shared {
     pub(crate) unwitnessed: Mutex<Option<String>>,
     /// Taken while a backup is made: one at a time, since each keeps the store from using space again.
     pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
+    /// Taken while the ledger is exported, likewise.
+    pub(crate) exports: Arc<tokio::sync::Mutex<()>>,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -216,6 +218,7 @@ impl Hub {
             signer,
             unwitnessed: Mutex::default(),
             backups: Arc::default(),
+            exports: Arc::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };

@@ -32,6 +32,8 @@ pub enum Role {
     Enricher,
     /// Receives it.
     Department,
+    /// Makes figures of it.
+    Metric,
 }
 
 /// A running instance.
@@ -143,6 +145,8 @@ impl Running {
             Role::Department
         } else if self.can(Capability::Process) {
             Role::Enricher
+        } else if self.can(Capability::Measure) {
+            Role::Metric
         } else {
             Role::Channel
         }

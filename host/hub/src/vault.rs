@@ -9,8 +9,9 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
+pub(crate) use mihwar_ledger::commitment;
 use mihwar_model::{ContactId, Identifier, InstanceName, Randomness, ThreadId};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -260,14 +261,6 @@ impl Vault {
         short.copy_from_slice(&full[..16]);
         short
     }
-}
-
-/// SHA-256 over salt and content: what an event says of content.
-pub(crate) fn commitment(salt: &[u8; 32], content: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(salt);
-    hash.update(content);
-    hash.finalize().into()
 }
 
 fn open(key: &[u8; 32], place: &[u8], sealed: &[u8], what: &'static str) -> Result<Vec<u8>, VaultError> {

@@ -65,7 +65,7 @@ impl DocumentError {
         }
     }
 
-    fn of(error: &serde_json::Error) -> Self {
+    pub(crate) fn of(error: &serde_json::Error) -> Self {
         match error.classify() {
             Category::Eof => Self::Cut { line: error.line() },
             Category::Data => Self::Field {

@@ -107,6 +107,16 @@ pub fn leaf_hash(bytes: &[u8]) -> Hash {
     Hash(hasher.finalize().into())
 }
 
+/// What an entry says of personal content that lies elsewhere: SHA-256 over a salt and the content. It shows that the content
+/// is the one, and without the salt nobody can find the content by guessing.
+#[must_use]
+pub fn commitment(salt: &[u8; 32], content: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(salt);
+    hasher.update(content);
+    hasher.finalize().into()
+}
+
 /// Hash of an inner node over its two children.
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {

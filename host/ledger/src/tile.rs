@@ -87,7 +87,7 @@ impl Nodes for TileSet {
 }
 
 /// Root over hashes whose number is a power of two.
-fn complete_root(hashes: &[Hash]) -> Hash {
+pub(crate) fn complete_root(hashes: &[Hash]) -> Hash {
     match hashes {
         [] => Hash::of_empty_tree(),
         [hash] => *hash,

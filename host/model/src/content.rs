@@ -3,6 +3,7 @@
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::AttachmentId;
 
@@ -45,6 +46,46 @@ pub struct Content {
     /// The source's own payload, as JSON text, for re-normalising later.
     #[n(11)]
     pub raw: Option<String>,
+}
+
+impl Content {
+    /// What a person reads in it, as JSON for people: `author`, `identifiers` (each `scheme:handle`), `subject` and `body`.
+    /// What is not there is left out.
+    #[must_use]
+    pub fn says(&self) -> Value {
+        let mut says = Map::new();
+        if let Some(author) = &self.author {
+            if let Some(name) = &author.name {
+                says.insert("author".to_owned(), Value::from(name.as_str()));
+            }
+            let handles = author.identifiers.iter();
+            let handles: Vec<String> = handles.map(|one| format!("{}:{}", one.scheme, one.id)).collect();
+            if !handles.is_empty() {
+                says.insert("identifiers".to_owned(), Value::from(handles));
+            }
+        }
+        if let Some(subject) = &self.subject {
+            says.insert("subject".to_owned(), Value::from(subject.as_str()));
+        }
+        says.insert("body".to_owned(), Value::from(self.body.as_str()));
+        Value::Object(says)
+    }
+
+    /// The bytes that an event commits to.
+    ///
+    /// # Errors
+    /// Cannot fail in practice: writing to memory does not, and every field has an encoding.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        minicbor::to_vec(self).map_err(|error| error.to_string())
+    }
+
+    /// Reads the bytes that an event commits to.
+    ///
+    /// # Errors
+    /// Says where the bytes are no content.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        minicbor::decode(bytes).map_err(|error| error.to_string())
+    }
 }
 
 /// The person as the source knows them.
@@ -248,4 +289,32 @@ pub struct SocialContent {
     /// How many people it reached.
     #[n(2)]
     pub audience: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Author, Content, Identifier};
+    use serde_json::json;
+
+    #[test]
+    fn people_read_who_said_what_and_nothing_that_is_not_there() {
+        let content = Content {
+            author: Some(Author {
+                name: Some("هدى".into()),
+                identifiers: vec![Identifier {
+                    scheme: "tel".into(),
+                    id: "+966501234567".into(),
+                }],
+                locale: None,
+            }),
+            body: "فاتورتي خاطئة".into(),
+            ..Content::default()
+        };
+        let said = json!({"author": "هدى", "identifiers": ["tel:+966501234567"], "body": "فاتورتي خاطئة"});
+        assert_eq!(content.says(), said);
+        let bytes = content.to_bytes().unwrap();
+        assert_eq!(Content::from_bytes(&bytes), Ok(content));
+        assert!(Content::from_bytes(&bytes[..9]).is_err());
+        assert_eq!(Content::default().says(), json!({"body": ""}));
+    }
 }

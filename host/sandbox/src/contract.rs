@@ -20,6 +20,7 @@ wasmtime::component::bindgen!({
             export mihwar:plugin/webhook@0.1.0;
             export mihwar:plugin/processor@0.1.0;
             export mihwar:plugin/destination@0.1.0;
+            export mihwar:plugin/figure@0.1.0;
         }
     ",
     world: "mihwar:host/everything",
@@ -32,7 +33,7 @@ wasmtime::component::bindgen!({
     additional_derives: [PartialEq],
 });
 
-pub use exports::mihwar::plugin::{destination, importer, lifecycle, processor, puller, webhook};
+pub use exports::mihwar::plugin::{destination, figure, importer, lifecycle, processor, puller, webhook};
 pub use mihwar::plugin::{blobs, clock, config, http, log, metrics, random, secrets, state, types};
 
 /// The contract version this build serves, as it stands in a manifest (`contract = "0.1"`).

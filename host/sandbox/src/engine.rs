@@ -15,6 +15,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use crate::cache::Cache;
 use crate::contract::Everything;
 use crate::egress::{CheckedNetwork, Transport};
+use crate::figures;
 use crate::host::CallState;
 use crate::limits::Ceiling;
 use crate::plugin::Plugin;
@@ -83,6 +84,8 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) wasm: wasmtime::Engine,
     pub(crate) linker: Linker<CallState>,
+    /// What metric plugins are linked with, and nothing else.
+    pub(crate) figures: Linker<CallState>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) slot_count: usize,
     pub(crate) slot_wait: Duration,
@@ -129,6 +132,7 @@ impl Engine {
         let mut linker = Linker::new(&wasm);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fault)?;
         Everything::add_to_linker::<CallState, HasSelf<CallState>>(&mut linker, |state| state).map_err(fault)?;
+        let figures = figures::linker(&wasm).map_err(fault)?;
         start_ticking(&wasm, settings.tick)?;
         let slot_count = usize::try_from(settings.concurrent_calls.max(1)).unwrap_or(1);
         Ok(Self {
@@ -138,6 +142,7 @@ impl Engine {
                     .map(|folder| Cache::new(folder, settings.cache_key, &wasm)),
                 wasm,
                 linker,
+                figures,
                 slots: Arc::new(Semaphore::new(slot_count)),
                 slot_count,
                 slot_wait: settings.slot_wait,
@@ -162,8 +167,10 @@ fn common() -> Config {
         .wasm_component_model(true)
         .epoch_interruption(true)
         .memory_init_cow(true)
-        // Figures must be the same digits on every machine.
+        // Figures must be the same digits on every machine. Both hold for the whole engine, and one engine is enough:
+        // plugins that compute no figures hardly feel them, and a second one would reserve every pool again.
         .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
         .max_wasm_stack(512 << 10)
         .async_stack_size(1 << 20)
         .wasm_backtrace_max_frames(NonZeroUsize::new(24));

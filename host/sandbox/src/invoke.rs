@@ -3,15 +3,20 @@
 use crate::call::{Call, Done};
 use crate::contract::types::ConfigProblem;
 use crate::contract::{destination, importer, lifecycle, processor, puller, webhook};
+use crate::effects::{Cost, Effects};
 use crate::error::{CallError, CallFailure};
 use crate::host::Admission;
 use crate::instance::Instance;
 use crate::run::bare;
 
 impl Instance {
+    fn lifecycle(&self) -> Result<lifecycle::GuestIndices, CallError> {
+        offered(self.bound.plugin.exports.lifecycle.as_ref(), "lifecycle")
+    }
+
     /// The JSON Schema of the plugin's settings, as text.
     pub(crate) async fn settings_schema(&self, call: Call) -> Result<Done<String>, CallError> {
-        let guest = self.bound.plugin.exports.lifecycle.clone();
+        let guest = self.lifecycle()?;
         self.run("settings-schema", call, Admission::Offline, move |store, component| {
             Box::pin(async move {
                 let guest = guest.load(&mut *store, component)?;
@@ -21,12 +26,18 @@ impl Instance {
         .await
     }
 
-    /// Asks the plugin whether it is content with its settings. No network.
+    /// Asks the plugin whether it is content with its settings. No network. One that has nothing to set is not asked.
     ///
     /// # Errors
     /// See [`CallFailure`].
     pub async fn validate(&self, call: Call) -> Result<Done<Vec<ConfigProblem>>, CallError> {
-        let guest = self.bound.plugin.exports.lifecycle.clone();
+        let Ok(guest) = self.lifecycle() else {
+            return Ok(Done {
+                value: Vec::new(),
+                effects: Effects::default(),
+                cost: Cost::default(),
+            });
+        };
         self.run("validate", call, Admission::Offline, move |store, component| {
             Box::pin(async move {
                 let guest = guest.load(&mut *store, component)?;
@@ -41,7 +52,7 @@ impl Instance {
     /// # Errors
     /// See [`CallFailure`].
     pub async fn check(&self, call: Call) -> Result<Done<lifecycle::Health>, CallError> {
-        let guest = self.bound.plugin.exports.lifecycle.clone();
+        let guest = self.lifecycle()?;
         self.run("check", call, Admission::Online, move |store, component| {
             Box::pin(async move {
                 let guest = guest.load(&mut *store, component)?;
@@ -56,7 +67,7 @@ impl Instance {
     /// # Errors
     /// See [`CallFailure`].
     pub async fn migrate(&self, previous_version: String, call: Call) -> Result<Done<()>, CallError> {
-        let guest = self.bound.plugin.exports.lifecycle.clone();
+        let guest = self.lifecycle()?;
         self.run("migrate", call, Admission::Online, move |store, component| {
             Box::pin(async move {
                 let guest = guest.load(&mut *store, component)?;
@@ -179,6 +190,6 @@ impl Instance {
     }
 }
 
-fn offered<I: Clone>(indices: Option<&I>, interface: &'static str) -> Result<I, CallError> {
+pub(crate) fn offered<I: Clone>(indices: Option<&I>, interface: &'static str) -> Result<I, CallError> {
     indices.cloned().ok_or_else(|| bare(CallFailure::NotOffered(interface)))
 }

@@ -18,6 +18,7 @@ mod egress;
 mod engine;
 mod error;
 mod failure;
+mod figures;
 mod fitness;
 mod grants;
 mod host;
@@ -45,6 +46,7 @@ pub use effects::{Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind
 pub use egress::{CheckedNetwork, Incoming, Outgoing, Transport};
 pub use engine::{Engine, EngineError, EngineSettings};
 pub use error::{CallError, CallFailure};
+pub use figures::Batches;
 pub use grants::{Grants, HttpGrant};
 pub use inspect::{Inspection, NotAPlugin};
 pub use instance::{Instance, InstanceSettings};

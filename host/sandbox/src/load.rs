@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::Cached;
 use crate::call::Call;
-use crate::contract::{destination, importer, lifecycle, processor, puller, webhook};
+use crate::contract::{destination, figure, importer, lifecycle, processor, puller, webhook};
 use crate::engine::{Engine, Inner};
 use crate::error::CallError;
 use crate::host::CallState;
 use crate::inspect::{Inspection, NotAPlugin};
 use crate::instance::Instance;
 use crate::offered;
-use crate::plugin::{Exports, Plugin};
+use crate::plugin::{Capability, Exports, Plugin};
 
 /// Longest settings schema that is taken.
 const SCHEMA_BYTES: usize = 512 * 1024;
@@ -41,6 +41,11 @@ pub enum LoadError {
     /// The plugin wants functions that this hub does not have.
     #[error("the plugin needs what this hub does not offer: {}", .0.join(", "))]
     MissingImports(Vec<String>),
+    /// A metric plugin wants more than the facts.
+    #[error(
+        "a metric plugin gets facts and nothing else, so that everybody gets the same digits from it; this one asks for {}", .0.join(", ")
+    )]
+    Forbidden(Vec<String>),
     /// The plugin lacks an export or has one of another shape.
     #[error("the plugin does not fit the contract: {0}")]
     Shape(String),
@@ -74,8 +79,9 @@ impl Engine {
             .await
             .map_err(|error| LoadError::Compile(error.to_string()))??;
         let pre = link(&self.inner, &component, &inspection)?;
-        let exports = exports(&pre)?;
+        let exports = exports(&pre, &inspection)?;
         let from_cache = schema.is_some();
+        let has_settings = exports.lifecycle.is_some();
         let mut plugin = Plugin {
             engine: Arc::clone(&self.inner),
             pre,
@@ -90,9 +96,14 @@ impl Engine {
             self.inner.remember(hash, &plugin);
             return Ok(plugin);
         }
-        let plugin = Arc::new(plugin);
-        let text = ask_for_schema(&plugin).await?;
-        let mut plugin = Arc::into_inner(plugin).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
+        let text = if has_settings {
+            let asked = Arc::new(plugin);
+            let text = ask_for_schema(&asked).await?;
+            plugin = Arc::into_inner(asked).ok_or_else(|| LoadError::Compile("still in use".to_owned()))?;
+            text
+        } else {
+            no_settings()
+        };
         plugin.schema = read_schema(&text)?;
         self.keep(hash, text, component).await;
         let plugin = Arc::new(plugin);
@@ -147,7 +158,12 @@ fn revive(engine: &Inner, cached: &Cached) -> Option<Component> {
 }
 
 fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Result<InstancePre<CallState>, LoadError> {
-    engine.linker.instantiate_pre(component).map_err(|error| {
+    let linker = if inspection.is_metric() {
+        &engine.figures
+    } else {
+        &engine.linker
+    };
+    linker.instantiate_pre(component).map_err(|error| {
         let missing = offered::missing_functions(&engine.wasm, component);
         if missing.is_empty() {
             LoadError::Shape(format!("{error:#} (plugin {})", inspection.manifest.plugin.id))
@@ -157,26 +173,35 @@ fn link(engine: &Inner, component: &Component, inspection: &Inspection) -> Resul
     })
 }
 
-fn exports(pre: &InstancePre<CallState>) -> Result<Exports, LoadError> {
+fn exports(pre: &InstancePre<CallState>, inspection: &Inspection) -> Result<Exports, LoadError> {
+    if inspection.is_metric() {
+        let figure = figure::GuestIndices::new(pre)
+            .map_err(|error| LoadError::Shape(format!("its `figure` is not the contract's: {error:#}")))?;
+        return Ok(Exports {
+            figure: Some(figure),
+            ..Exports::default()
+        });
+    }
     let lifecycle = lifecycle::GuestIndices::new(pre)
         .map_err(|error| LoadError::Shape(format!("every plugin exports `lifecycle`: {error:#}")))?;
     let exports = Exports {
-        lifecycle,
+        lifecycle: Some(lifecycle),
         importer: importer::GuestIndices::new(pre).ok(),
         puller: puller::GuestIndices::new(pre).ok(),
         webhook: webhook::GuestIndices::new(pre).ok(),
         processor: processor::GuestIndices::new(pre).ok(),
         destination: destination::GuestIndices::new(pre).ok(),
+        figure: None,
     };
-    let none = exports.importer.is_none()
-        && exports.puller.is_none()
-        && exports.webhook.is_none()
-        && exports.processor.is_none()
-        && exports.destination.is_none();
-    if none {
+    if !Capability::ALL.iter().any(|capability| exports.can(*capability)) {
         return Err(LoadError::Shape(crate::fitness::OFFERS_NOTHING.to_owned()));
     }
     Ok(exports)
+}
+
+/// The schema of a plugin that has nothing to set.
+fn no_settings() -> String {
+    json!({ "type": "object", "additionalProperties": false }).to_string()
 }
 
 async fn ask_for_schema(plugin: &Arc<Plugin>) -> Result<String, LoadError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::InstancePre;
 
-use crate::contract::{destination, importer, lifecycle, processor, puller, webhook};
+use crate::contract::{destination, figure, importer, lifecycle, processor, puller, webhook};
 use crate::engine::Inner;
 use crate::host::CallState;
 use crate::inspect::Inspection;
@@ -24,11 +24,20 @@ pub enum Capability {
     Process,
     /// Takes deliveries (`destination`).
     Deliver,
+    /// Makes a figure (`figure`).
+    Measure,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 5] = [Self::Import, Self::Pull, Self::Webhook, Self::Process, Self::Deliver];
+    pub const ALL: [Self; 6] = [
+        Self::Import,
+        Self::Pull,
+        Self::Webhook,
+        Self::Process,
+        Self::Deliver,
+        Self::Measure,
+    ];
 
     /// The exported interface's name.
     #[must_use]
@@ -39,18 +48,36 @@ impl Capability {
             Self::Webhook => "webhook",
             Self::Process => "processor",
             Self::Deliver => "destination",
+            Self::Measure => "figure",
         }
     }
 }
 
 /// Where a component's exports are. Found once per plugin, so that a call looks nothing up by name.
+#[derive(Default)]
 pub(crate) struct Exports {
-    pub(crate) lifecycle: lifecycle::GuestIndices,
+    /// Every plugin has it but those that make figures, which have nothing to set.
+    pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
     pub(crate) importer: Option<importer::GuestIndices>,
     pub(crate) puller: Option<puller::GuestIndices>,
     pub(crate) webhook: Option<webhook::GuestIndices>,
     pub(crate) processor: Option<processor::GuestIndices>,
     pub(crate) destination: Option<destination::GuestIndices>,
+    pub(crate) figure: Option<figure::GuestIndices>,
+}
+
+impl Exports {
+    /// Whether they hold what that takes.
+    pub(crate) fn can(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Import => self.importer.is_some(),
+            Capability::Pull => self.puller.is_some(),
+            Capability::Webhook => self.webhook.is_some(),
+            Capability::Process => self.processor.is_some(),
+            Capability::Deliver => self.destination.is_some(),
+            Capability::Measure => self.figure.is_some(),
+        }
+    }
 }
 
 /// A plugin that can be configured and called.
@@ -90,13 +117,7 @@ impl Plugin {
     /// Whether it can do that.
     #[must_use]
     pub fn can(&self, capability: Capability) -> bool {
-        match capability {
-            Capability::Import => self.exports.importer.is_some(),
-            Capability::Pull => self.exports.puller.is_some(),
-            Capability::Webhook => self.exports.webhook.is_some(),
-            Capability::Process => self.exports.processor.is_some(),
-            Capability::Deliver => self.exports.destination.is_some(),
-        }
+        self.exports.can(capability)
     }
 
     /// Whether its compiled code came from the cache.

@@ -27,6 +27,7 @@ use crate::http::problem::PROBLEM_JSON;
         (name = "plugins", description = "What runs in the hub."),
         (name = "imports", description = "Files on the hub's machine."),
         (name = "ledger", description = "The proof of it all."),
+        (name = "figures", description = "What it comes to, with a receipt."),
         (name = "store", description = "Looking after the hub's own file."),
         (name = "tokens", description = "Who may do what."),
         (name = "hub", description = "The hub itself."),

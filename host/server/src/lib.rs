@@ -29,6 +29,8 @@ pub mod wire {
         ErasureView, ReaderView, RevisionView,
     };
     pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
+    pub use crate::api::exports::LedgerExportQuery;
+    pub use crate::api::figures::{FigureInput, FigureLine};
     pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::hooks::InboundAccepted;
     pub use crate::api::imports::{ImportInput, ImportLine};

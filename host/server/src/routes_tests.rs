@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 32] = [
+const AUTHORITY: [(&str, Demand); 34] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -42,7 +42,9 @@ const AUTHORITY: [(&str, Demand); 32] = [
     ("get_receipt", Demand::Token(Scope::FeedbackRead)),
     ("get_receipt_page", Demand::Token(Scope::FeedbackRead)),
     ("get_consistency", Demand::Token(Scope::FeedbackRead)),
+    ("export_ledger", Demand::Token(Scope::FeedbackRead)),
     ("verify_ledger", Demand::Token(Scope::Admin)),
+    ("make_figure", Demand::Token(Scope::FeedbackRead)),
     ("compact_store", Demand::Token(Scope::Admin)),
     ("start_import", Demand::Console),
     ("get_backup", Demand::Token(Scope::Admin)),

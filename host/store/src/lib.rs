@@ -21,6 +21,7 @@ mod file_system;
 mod key;
 mod memory;
 mod nature;
+mod new_file;
 mod page;
 mod plan;
 mod proof;
@@ -39,6 +40,7 @@ pub use file_system::{FileId, FileMetadata, FileSystem, OpenedFile, Opening};
 pub use key::{Key, KeyBuilder, KeyReadError, KeyReader, Space};
 pub use memory::MemoryStore;
 pub use nature::{Nature, Natures};
+pub use new_file::{NewFile, Tee};
 pub use proof::{LedgerProofError, prove_consistency, prove_inclusions};
 pub use range::{KeyRange, Order};
 pub use redb_engine::{

@@ -85,3 +85,16 @@ capability!(
     destination, "only-destination",
     "package mihwar:sdk; world only-destination { export mihwar:plugin/destination@0.1.0; }"
 );
+
+/// Metric plugins. Borrows nothing from the host's bindings: such a component has no imports.
+pub mod figure {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package mihwar:sdk; world only-figure { export mihwar:plugin/figure@0.1.0; }",
+        world: "only-figure",
+        generate_all,
+        generate_unused_types: true,
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+    });
+}

@@ -1,12 +1,23 @@
 //! From the author's traits to the component's exports.
 
 /// Makes the component: `export!(MyChannel: Importer)`, or several capabilities as in `export!(X: Puller, Webhook)`.
+/// `export!(MyFigure: Metric)` stands alone: a metric plugin does nothing else.
 ///
-/// The component exports exactly the named capabilities and `lifecycle`. The file `plugin.toml` beside the crate's
+/// The component exports exactly the named capabilities and, except for a metric, `lifecycle`. The file `plugin.toml` beside the crate's
 /// `Cargo.toml` goes into the custom section `mihwar:manifest`, the SDK's version into `mihwar:sdk`. A native build
 /// only checks that the traits are implemented.
 #[macro_export]
 macro_rules! export {
+    ($plugin:ident : Metric $(,)?) => {
+        const _: () = {
+            const fn implements<T: $crate::Metric>() {}
+            implements::<$plugin>();
+        };
+
+        $crate::__embed!();
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::figure::export!($plugin with_types_in $crate::bindings::figure);
+    };
     ($plugin:ident : $($capability:ident),+ $(,)?) => {
         $(
             const _: () = {
@@ -15,11 +26,24 @@ macro_rules! export {
             };
         )+
 
+        $crate::__embed!();
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::lifecycle::export!($plugin with_types_in $crate::bindings::lifecycle);
+        $( $crate::__export_capability!($capability $plugin); )+
+    };
+}
+
+/// What [`export!`] embeds in each component.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __embed {
+    () => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.toml"));
             #[unsafe(link_section = "mihwar:manifest")]
-            pub static SECTION: [u8; MANIFEST.len()] = *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.toml"));
+            pub static SECTION: [u8; MANIFEST.len()] =
+                *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.toml"));
         };
 
         #[cfg(target_arch = "wasm32")]
@@ -27,10 +51,6 @@ macro_rules! export {
             #[unsafe(link_section = "mihwar:sdk")]
             pub static SECTION: [u8; $crate::STAMP.len()] = $crate::STAMP;
         };
-
-        #[cfg(target_arch = "wasm32")]
-        $crate::bindings::lifecycle::export!($plugin with_types_in $crate::bindings::lifecycle);
-        $( $crate::__export_capability!($capability $plugin); )+
     };
 }
 
@@ -58,9 +78,12 @@ macro_rules! __export_capability {
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::destination::export!($plugin with_types_in $crate::bindings::destination);
     };
+    (Metric $plugin:ident) => {
+        compile_error!("a `Metric` gets facts and nothing else: it cannot have other capabilities besides");
+    };
     ($other:ident $plugin:ident) => {
         compile_error!(concat!(
-            "`", stringify!($other), "` is no capability: use Importer, Puller, Webhook, Processor or Destination"
+            "`", stringify!($other), "` is no capability: use Importer, Puller, Webhook, Processor, Destination or Metric"
         ));
     };
 }
@@ -153,6 +176,46 @@ mod guests {
     impl<P: Destination> destination::exports::mihwar::plugin::destination::Guest for P {
         fn deliver(batch: Vec<Delivery>) -> Result<Vec<Ack>, PluginError> {
             P::deliver(&enter(), &settings::<P>()?, batch)
+        }
+    }
+}
+
+/// The exported functions of a metric plugin. What it counts lives in its instance, which is made for one figure.
+#[cfg(target_arch = "wasm32")]
+mod figures {
+    use std::any::Any;
+    use std::cell::RefCell;
+
+    use crate::Metric;
+    use crate::bindings::figure::exports::mihwar::plugin::figure::{Batch, Definition, Guest, Outcome};
+    use crate::figure::feed;
+
+    thread_local! {
+        static COUNTING: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+    }
+
+    fn with<M: Metric, T>(work: impl FnOnce(&mut M) -> T) -> T {
+        COUNTING.with_borrow_mut(|counting| {
+            let metric = counting.get_or_insert_with(|| -> Box<dyn Any> { Box::new(M::default()) });
+            match metric.downcast_mut::<M>() {
+                Some(metric) => work(metric),
+                // A component has one metric: this is never reached.
+                None => work(&mut M::default()),
+            }
+        })
+    }
+
+    impl<M: Metric> Guest for M {
+        fn define() -> Definition {
+            M::definition()
+        }
+
+        fn add(batch: Batch) {
+            with(|metric: &mut M| feed(metric, &batch));
+        }
+
+        fn finish() -> Outcome {
+            with(|metric: &mut M| metric.finish())
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Write plugins for Mihwar in Rust.
 //!
 //! A plugin is a type that implements [`Plugin`] and one or more capabilities: [`Importer`], [`Puller`] and
-//! [`Webhook`] bring feedback in, [`Processor`] enriches it, [`Destination`] hands it to a department.
+//! [`Webhook`] bring feedback in, [`Processor`] enriches it, [`Destination`] hands it to a department. A [`Metric`] is
+//! another sort of plugin: it makes a figure of facts, and has nothing but these.
 //! [`export!`] makes the component of it and embeds the manifest `plugin.toml`. Whatever a plugin may touch
 //! comes through the [`Host`] that each call gets; natively, `testing::FakeHost` stands in for it, so
 //! that a plugin's tests need no WebAssembly at all.
@@ -13,6 +14,7 @@ mod capability;
 mod error;
 mod export;
 mod feedback;
+pub mod figure;
 mod host;
 mod http;
 mod json;
@@ -27,6 +29,7 @@ mod door;
 pub mod testing;
 
 pub use capability::{Destination, Importer, Plugin, Processor, Puller, Webhook};
+pub use figure::Metric;
 pub use host::Host;
 pub use settings::{parse_settings, settings_schema};
 pub use types::*;

@@ -9,7 +9,7 @@ use crate::run::Options;
 use crate::run::hub::Hub;
 use crate::shell::output;
 
-/// Prints five things to try, with a token and an id that work.
+/// Prints six things to try, with a token and an id that work.
 pub(super) fn print(hub: &Hub, options: &Options) -> Result<()> {
     let url = format!("http://{}", options.listen);
     let token = output(
@@ -21,7 +21,7 @@ pub(super) fn print(hub: &Hub, options: &Options) -> Result<()> {
     let mihwar = command(&options.data);
     println!(
         "
-Five things to try, in another terminal:
+Six things to try, in another terminal:
 
   1. Look: what came in last, what went out, which plugins run.
        {url}/
@@ -34,6 +34,8 @@ Five things to try, in another terminal:
        {mihwar} feedback show {id}
   5. Prove that nothing was changed or lost since it came in:
        {mihwar} ledger verify
+  6. Make a figure that others can make again, on each channel, with a receipt:
+       {mihwar} metric run nps --from 2000-01-01 --to 2100-01-01 --by channel --receipt nps.json
 
 The API is documented on {url}/api/docs . Stop with Ctrl-C.
 ",

@@ -21,7 +21,7 @@ use crate::output::{Outcome, json, line, one_line};
 use crate::words::{bytes, counted};
 
 /// Pieces that may wait for a slow disk before the hub waits for it.
-const PIECES_WAITING_MAX: usize = 4;
+pub(super) const PIECES_WAITING_MAX: usize = 4;
 
 /// A backup that was made, for programs.
 #[derive(Serialize)]
@@ -68,11 +68,7 @@ pub(super) async fn make(
     let shown = file.clone();
     let bar = Bar::new(as_json);
     let writing = tokio::task::spawn_blocking(move || {
-        let incoming = Incoming {
-            pieces: incoming,
-            current: Bytes::new(),
-        };
-        let received = backup::receive(incoming, &file, |came| bar.came(came));
+        let received = backup::receive(Incoming::new(incoming), &file, |came| bar.came(came));
         bar.finish();
         received
     });
@@ -89,7 +85,7 @@ pub(super) async fn make(
 }
 
 /// Hands the hub's answer over to whoever writes it; ends early when nobody does any more.
-async fn pump(mut pieces: Pieces, sender: mpsc::Sender<Bytes>) -> anyhow::Result<()> {
+pub(super) async fn pump(mut pieces: Pieces, sender: mpsc::Sender<Bytes>) -> anyhow::Result<()> {
     while let Some(piece) = pieces.next().await? {
         if sender.send(piece).await.is_err() {
             return Ok(());
@@ -99,9 +95,18 @@ async fn pump(mut pieces: Pieces, sender: mpsc::Sender<Bytes>) -> anyhow::Result
 }
 
 /// The hub's answer as something that is read from, on a thread that may wait.
-struct Incoming {
+pub(super) struct Incoming {
     pieces: mpsc::Receiver<Bytes>,
     current: Bytes,
+}
+
+impl Incoming {
+    pub(super) fn new(pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            pieces,
+            current: Bytes::new(),
+        }
+    }
 }
 
 impl Read for Incoming {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use mihwar_ledger::{
-    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, RECEIPT_FORMAT, Receipt, SignedNote, VerifyingKey,
-    connect, document_format, notes_in,
+    CONSISTENCY_FORMAT, Checkpoint, Consistency, EvidenceError, FIGURE_FORMAT, RECEIPT_FORMAT, Receipt, SignedNote,
+    VerifyingKey, connect, document_format, notes_in,
 };
 use mihwar_model::{Event, EventBody, FeedbackId};
 use serde::Serialize;
 
+use super::bundle;
 use crate::output::{Outcome, json, line, one_line};
 use crate::words::counted;
 
@@ -21,7 +22,7 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// What is to be checked, against what.
 pub(super) struct Evidence<'a> {
-    /// A receipt or a consistency proof.
+    /// A bundle, a receipt or a consistency proof.
     pub(super) file: &'a Path,
     /// Checkpoints that the asker trusts.
     pub(super) checkpoints: &'a [PathBuf],
@@ -77,7 +78,19 @@ struct Refused {
 
 /// Checks a file and says what it proves.
 pub(super) fn verify(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Outcome> {
-    match judge(evidence) {
+    match bundle::is_one(evidence.file) {
+        Ok(true) => conclude(bundle::judge(evidence, as_json), as_json, bundle::tell),
+        Ok(false) => conclude(judge(evidence), as_json, tell),
+        Err(error) => conclude(Err::<Proved, _>(error), as_json, tell),
+    }
+}
+
+fn conclude<T: Serialize>(
+    judged: anyhow::Result<T>,
+    as_json: bool,
+    tell: impl FnOnce(&T) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    match judged {
         Ok(proved) if as_json => json(&proved)?,
         Ok(proved) => tell(&proved)?,
         Err(error) if as_json => {
@@ -96,7 +109,14 @@ fn judge(evidence: &Evidence<'_>) -> anyhow::Result<Proved> {
     let text = read(evidence.file)?;
     let format = document_format(&text).with_context(|| shown(evidence.file))?;
     let sort = |format: &str| format.split('/').next().unwrap_or_default().to_owned();
-    if format.is_some_and(|format| sort(&format) == sort(CONSISTENCY_FORMAT)) {
+    let is_of = |wanted: &str| format.as_deref().is_some_and(|format| sort(format) == sort(wanted));
+    if is_of(FIGURE_FORMAT) {
+        bail!("this is the receipt of a figure: check it with mihwar metric verify RECEIPT --bundle FILE");
+    }
+    if evidence.checkpoints.is_empty() {
+        bail!("a receipt or proof is worth what the checkpoint is that you trust: name one with --checkpoint");
+    }
+    if is_of(CONSISTENCY_FORMAT) {
         growth(evidence, &text)
     } else {
         receipt(evidence, &text)
@@ -207,9 +227,11 @@ fn told(receipt: &Receipt) -> anyhow::Result<Vec<Told>> {
 
 /// The key to check with: the asker's, else the file's own.
 pub(super) fn key(given: Option<&str>, own: &VerifyingKey) -> anyhow::Result<VerifyingKey> {
-    let Some(given) = given else {
-        return Ok(own.clone());
-    };
+    given.map_or_else(|| Ok(own.clone()), given_key)
+}
+
+/// The key that the asker brought.
+pub(super) fn given_key(given: &str) -> anyhow::Result<VerifyingKey> {
     if let Ok(key) = given.parse() {
         return Ok(key);
     }
@@ -279,7 +301,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 

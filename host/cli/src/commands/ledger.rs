@@ -8,6 +8,7 @@ use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
 use mihwar_server::wire::{HeadInput, VerifyInput, VerifyLine};
 use serde::Serialize;
 
+use super::bundle;
 use super::evidence;
 use super::prove;
 use super::stages::{StageBar, tell_times};
@@ -23,6 +24,11 @@ pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> any
         Ledger::Verify {
             quick, witness, key, ..
         } => verify(client, *quick, witness.as_deref(), key.as_deref(), as_json).await,
+        Ledger::Export {
+            file,
+            with_content,
+            force,
+        } => bundle::run(client, file, *with_content, *force, as_json).await,
         Ledger::Prove {
             feedback: Some(id),
             size,

@@ -1,6 +1,7 @@
 //! The commands. Each is written once, against the API.
 
 mod backup;
+mod bundle;
 mod config;
 mod contact;
 mod delivery;
@@ -10,6 +11,7 @@ mod export;
 mod feedback;
 mod import;
 mod ledger;
+mod metric;
 mod pages;
 mod plugin;
 mod plugin_build;
@@ -17,6 +19,7 @@ mod prove;
 mod salvage;
 mod serve;
 mod stages;
+mod tally;
 mod token;
 mod trial;
 mod upgrade;
@@ -29,7 +32,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Plugin};
+use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Metric, Plugin};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
@@ -80,6 +83,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
             };
             evidence::verify(&evidence, global.json)
         }
+        Command::Metric(Metric::Verify(evidence)) => metric::verify(&evidence, global.json).await,
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }
@@ -101,7 +105,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
 /// or tells of them, loads them.
 const fn opening(command: &Command) -> Opening {
     match command {
-        Command::Import { .. } | Command::Plugin(_) | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
+        Command::Import { .. }
+        | Command::Plugin(_)
+        | Command::Metric(_)
+        | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
         _ => Opening::Existing,
     }
 }
@@ -118,6 +125,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         Command::Contact(command) => contact::run(client, command, json).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
+        Command::Metric(Metric::Run(wanted)) => metric::run(client, &wanted, json).await,
         Command::Backup {
             file: Some(file),
             since,
@@ -129,6 +137,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         | Command::Config(_)
         | Command::Upgrade
         | Command::Doctor { .. }
+        | Command::Metric(Metric::Verify(_))
         | Command::Backup { .. }
         | Command::Restore { .. } => {
             anyhow::bail!("this command asks no hub")
@@ -191,6 +200,7 @@ mod tests {
             "mihwar import forms ملف.csv",
             "mihwar plugin list",
             "mihwar delivery replay --all",
+            "mihwar metric run رضا --from 2026-01-01 --to 2026-02-01",
         ] {
             assert_eq!(of(words), Opening::Whole, "{words}");
         }
@@ -198,6 +208,7 @@ mod tests {
             "mihwar feedback list",
             "mihwar delivery list --inbound",
             "mihwar ledger verify",
+            "mihwar ledger export دفتر.tar",
             "mihwar backup نسخة.mbk",
             "mihwar token list",
             "mihwar contact erase tel:+966501234567 --reason طلب",

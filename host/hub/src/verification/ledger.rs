@@ -6,16 +6,13 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use futures_util::future::join_all;
-use mihwar_ledger::{Checkpoint, Frontier, Hash, Signer, TILE_WIDTH, TileId, VerifyingKey, leaf_hash};
-use mihwar_store::{JournalEntry, KeyRange, MAX_PAGE_ROWS, Order, Row, StoreError, View};
+use mihwar_ledger::{Checkpoint, Frontier, Hash, Signer, TileId, Tiling, VerifyingKey, leaf_hash};
+use mihwar_store::{JournalEntry, StoreError, View};
 
 use super::{Verification, WitnessedHead};
 use crate::fault::Fault;
-use crate::keys;
+use crate::kept::{Note, Notes};
 use crate::walk::{self, aside};
-
-/// Levels of tiles: enough for any ledger, since a tile of the last one stands for 2^56 entries.
-const TILE_LEVELS: u8 = 7;
 
 impl Verification<'_> {
     pub(super) async fn ledger(
@@ -97,64 +94,6 @@ impl Verification<'_> {
     }
 }
 
-/// A signed checkpoint as it is kept, and the size under which it is.
-type Note = (u64, String);
-
-/// The kept checkpoints, from the smallest to the largest.
-struct Notes<'a> {
-    view: &'a dyn View,
-    rest: Option<KeyRange>,
-    page: Peekable<IntoIter<Row>>,
-}
-
-impl<'a> Notes<'a> {
-    fn new(view: &'a dyn View) -> Self {
-        Self {
-            view,
-            rest: Some(keys::all(keys::CHECKPOINT)),
-            page: Vec::new().into_iter().peekable(),
-        }
-    }
-
-    /// Those that come next and lie under a size of at most `size`.
-    async fn until(&mut self, size: u64) -> Result<Vec<Note>, Fault> {
-        let mut due = Vec::new();
-        loop {
-            self.fill().await?;
-            let Some(row) = self
-                .page
-                .next_if(|row| keys::last_number(&row.key).is_none_or(|at| at <= size))
-            else {
-                return Ok(due);
-            };
-            due.push(note(&row));
-        }
-    }
-
-    /// A page of those that come next, whatever they speak of; none at the end.
-    async fn some(&mut self) -> Result<Vec<Note>, Fault> {
-        self.fill().await?;
-        Ok(self.page.by_ref().map(|row| note(&row)).collect())
-    }
-
-    async fn fill(&mut self) -> Result<(), Fault> {
-        while self.page.peek().is_none() {
-            let Some(range) = self.rest.take() else {
-                return Ok(());
-            };
-            let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
-            self.rest = page.next;
-            self.page = page.rows.into_iter().peekable();
-        }
-        Ok(())
-    }
-}
-
-fn note(row: &Row) -> Note {
-    let text = String::from_utf8_lossy(&row.value.bytes).into_owned();
-    (keys::last_number(&row.key).unwrap_or_default(), text)
-}
-
 /// A full tile as the entries give it.
 type Tile = (TileId, Vec<Hash>);
 
@@ -165,8 +104,7 @@ struct Hashing {
     frontier: Frontier,
     /// The number that the next entry must have.
     next: u64,
-    /// Of each level of tiles, the hashes of the last one.
-    edges: Vec<Vec<Hash>>,
+    tiling: Tiling,
     /// Tiles above level 0 that have become full.
     tiles: Vec<Tile>,
     checkpoints: u64,
@@ -184,7 +122,7 @@ impl Hashing {
             key,
             frontier: Frontier::new(),
             next: 0,
-            edges: vec![Vec::new(); usize::from(TILE_LEVELS)],
+            tiling: Tiling::new(),
             tiles: Vec::new(),
             checkpoints: 0,
             witnessed: witnessed.into_iter().peekable(),
@@ -211,30 +149,20 @@ impl Hashing {
 
     fn append(&mut self, leaf: Hash) {
         self.frontier.append(leaf);
-        let mut hash = leaf;
-        for (level, edge) in (0..TILE_LEVELS).zip(&mut self.edges) {
-            edge.push(hash);
-            if edge.len() < TILE_WIDTH {
-                return;
-            }
-            let hashes = std::mem::replace(edge, Vec::with_capacity(TILE_WIDTH));
-            let mut subtree = Frontier::new();
-            hashes.iter().for_each(|hash| subtree.append(*hash));
-            hash = subtree.root();
-            let index = (self.frontier.size() >> (8 * (u32::from(level) + 1))) - 1;
-            // A tile of level 0 holds the hashes of the entries, which the store makes as this does when it is asked. What it
-            // keeps of one is its root, a hash of the tile above.
-            if level > 0 {
-                self.tiles.push((TileId { level, index }, hashes));
-            }
+        let before = self.tiles.len();
+        self.tiling.append(leaf, &mut self.tiles);
+        // A tile of level 0 holds the hashes of the entries, which the store makes as this does when it is asked. What it
+        // keeps of one is its root, a hash of the tile above.
+        if self.tiles.get(before).is_some_and(|(id, _)| id.level == 0) {
+            self.tiles.remove(before);
         }
     }
 
     /// The last tile of level 1, if it is begun.
     fn begun_tile(&self) -> Option<Tile> {
-        let hashes = self.edges.get(1).filter(|hashes| !hashes.is_empty())?.clone();
-        let index = self.frontier.size() >> 16;
-        Some((TileId { level: 1, index }, hashes))
+        let mut begun = self.tiling.begun();
+        let (id, hashes) = begun.find(|(id, _)| id.level == 1)?;
+        Some((id, hashes.to_vec()))
     }
 
     /// Judges the checkpoints of the tree as it is now.

@@ -204,6 +204,22 @@ fn of_erasure() -> Vec<EventBody> {
 }
 
 #[test]
+fn every_event_has_the_name_that_its_json_says() {
+    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure()]
+        .concat()
+        .iter()
+        .map(|body| {
+            let json = serde_json::to_value(body).unwrap();
+            assert_eq!(json["type"], body.name());
+            body.name()
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 18, "one of each");
+}
+
+#[test]
 fn the_bytes_of_every_event_stay_as_they_were_released() {
     let actors = [
         Actor::Hub,
@@ -228,6 +244,12 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         };
         let bytes = event.to_bytes().unwrap();
         assert_eq!(Event::from_bytes(&bytes).unwrap(), event);
+        let tells_of_facts = matches!(
+            event.body,
+            EventBody::Received(_) | EventBody::Enriched(_) | EventBody::Withdrawn(_) | EventBody::RecordErased(_)
+        );
+        let facts = Event::feedback_facts(&bytes).unwrap();
+        assert_eq!(facts, tells_of_facts.then(|| event.clone()));
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(Some(hex.as_str()), released.next(), "{event:?}");
     }

@@ -1,5 +1,7 @@
-//! Real components in the sandbox: a decent guest, and one that misbehaves in every way it can.
+//! Real components in the sandbox: a decent guest, one that misbehaves in every way it can, and those that make figures.
 
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -20,10 +20,11 @@ pub(crate) fn hostile() -> &'static [u8] {
     })
 }
 
-/// One engine for a test: small, without a cache.
+/// One engine for a test: small. What was compiled is shared with the others, each of which may be a process of its own.
 pub(crate) fn engine() -> Engine {
     Engine::new(EngineSettings {
         concurrent_calls: 8,
+        cache_folder: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")),
         ..EngineSettings::default()
     })
     .unwrap()

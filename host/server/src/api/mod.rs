@@ -1,9 +1,11 @@
-//! The rest of the API: contacts, deliveries, inbound requests, plugins, ledger, imports, backups, tokens, configuration, health.
+//! The rest of the API: contacts, deliveries, inbound requests, plugins, ledger, figures, imports, backups, tokens, configuration, health.
 
 pub(crate) mod backup;
 pub(crate) mod configuration;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
+pub(crate) mod exports;
+pub(crate) mod figures;
 pub(crate) mod health;
 pub(crate) mod hooks;
 pub(crate) mod imports;
@@ -66,6 +68,8 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
 pub(crate) fn lasting() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(ledger::verify_ledger))
+        .routes(routes!(exports::export_ledger))
+        .routes(routes!(figures::make_figure))
         .routes(routes!(store::compact_store))
         .routes(routes!(imports::start_import))
         .routes(routes!(backup::get_backup))

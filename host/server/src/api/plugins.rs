@@ -24,7 +24,7 @@ pub struct InstanceView {
     pub title_ar: String,
     /// The plugin's version.
     pub version: String,
-    /// `channel`, `enricher` or `department`.
+    /// `channel`, `enricher`, `department` or `metric`.
     pub role: String,
     /// `running` or `paused`.
     pub state: String,
@@ -59,6 +59,7 @@ impl From<InstanceStatus> for InstanceView {
             Role::Channel => "channel",
             Role::Enricher => "enricher",
             Role::Department => "department",
+            Role::Metric => "metric",
         };
         let (last_error_at, last_error) = status.last_error.map(|error| (error.at, error.message)).unzip();
         Self {

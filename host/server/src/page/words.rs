@@ -173,7 +173,7 @@ static ARABIC: Words = Words {
     just_now: "الآن",
 };
 
-const TERMS: [(&str, &str, &str); 24] = [
+const TERMS: [(&str, &str, &str); 25] = [
     ("complaint", "complaint", "شكوى"),
     ("suggestion", "suggestion", "اقتراح"),
     ("enquiry", "enquiry", "استفسار"),
@@ -188,6 +188,7 @@ const TERMS: [(&str, &str, &str); 24] = [
     ("channel", "channel", "قناة"),
     ("enricher", "enricher", "إثراء"),
     ("department", "department", "إدارة"),
+    ("metric", "metric", "مقياس"),
     ("running", "running", "تعمل"),
     ("paused", "paused", "متوقفة مؤقتًا"),
     ("failed", "failed", "معطّلة"),

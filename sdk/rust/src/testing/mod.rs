@@ -22,6 +22,7 @@ mod drive;
 mod fake_host;
 mod lent;
 mod limits;
+mod measure;
 mod names;
 mod record;
 mod script;
@@ -35,5 +36,6 @@ pub use drive::{
     check, deliver, handle, import_file, import_file_by, import_page, process, pull, source_file, stored, validate,
 };
 pub use fake_host::{FakeHost, LogRecord, MetricRecord};
+pub use measure::{Given, figure_problems, measure};
 pub use record::record_problems;
 pub use script::Answer;

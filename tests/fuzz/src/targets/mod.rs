@@ -2,6 +2,7 @@
 
 mod api;
 mod backup;
+mod bundle;
 mod host;
 mod plain;
 mod plugins;
@@ -50,6 +51,7 @@ pub static TARGETS: &[Target] = &[
     api::API,
     backup::BACKUP,
     backup::MARK,
+    bundle::BUNDLE,
 ];
 
 /// The target of that name.

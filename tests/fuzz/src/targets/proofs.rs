@@ -1,8 +1,9 @@
-//! What is handed out to outsiders and comes back from them: receipts, consistency proofs, files of checkpoints, addresses of
-//! tiles.
+//! What is handed out to outsiders and comes back from them: receipts, also of figures, consistency proofs, files of
+//! checkpoints, addresses of tiles.
 
 use mihwar_ledger::{
-    Checkpoint, Consistency, Inclusion, Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
+    Checkpoint, Consistency, FigureDefinition, FigureGroup, FigureModule, FigureReceipt, FigureSelection, Inclusion,
+    Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
 };
 
 use super::{Target, same};
@@ -19,6 +20,7 @@ pub(super) const PROOF: Target = Target {
         "\"index\":",
         "mihwar-receipt/1",
         "mihwar-consistency/1",
+        "mihwar-figure/1",
         "\n\n\u{2014} ",
         "x001/",
         ".p/8",
@@ -44,6 +46,41 @@ fn signed(signer: &Signer, size: u64) -> Option<SignedNote> {
     checkpoint.sign(signer).ok()
 }
 
+/// A figure of the ledger that a checkpoint speaks of.
+fn figure(signer: &Signer, checkpoint: SignedNote) -> FigureReceipt {
+    FigureReceipt {
+        metric: "stars".into(),
+        module: FigureModule {
+            plugin: "stars".into(),
+            version: "1.0.0".into(),
+            sha256: "0f".repeat(32),
+        },
+        definition: FigureDefinition {
+            id: "stars".into(),
+            version: "1".into(),
+            statement: "متوسط النجوم".into(),
+            unit: "stars".into(),
+        },
+        key: signer.verifying_key(),
+        checkpoint,
+        selection: FigureSelection {
+            from: "2026-01-01T00:00:00.000Z".into(),
+            to: "2026-02-01T00:00:00.000Z".into(),
+            by: Some("channel".into()),
+            records: 1,
+            withdrawn: 0,
+        },
+        groups: vec![FigureGroup {
+            name: "form".into(),
+            records: 1,
+            n: 1,
+            value: Some("4.00".into()),
+            interval: None,
+            parts: Vec::new(),
+        }],
+    }
+}
+
 fn seed_texts() -> Option<Vec<String>> {
     let signer = signer()?;
     let second = leaf_hash(EVENTS[1].as_bytes());
@@ -59,6 +96,7 @@ fn seed_texts() -> Option<Vec<String>> {
         }],
     };
     let witness = format!("{old}\n{new}\nverifier key: {}\n", signer.verifying_key());
+    let figure = figure(&signer, new.clone()).to_json().ok()?;
     let consistency = Consistency {
         key: signer.verifying_key(),
         old,
@@ -69,6 +107,7 @@ fn seed_texts() -> Option<Vec<String>> {
         receipt.to_short_json().ok()?,
         consistency.to_json().ok()?,
         witness,
+        figure,
         "x001/x234/067.p/8".into(),
     ])
 }
@@ -100,6 +139,15 @@ fn proof(input: &[u8]) -> Result<String, String> {
             let again = Consistency::from_json(written.as_bytes()).map_err(|error| error.to_string())?;
             same("a consistency proof after reading it", &again, &proof)?;
             told.push(format!("consistency {}", proof.verify(&key).is_ok()));
+        }
+        Err(error) => told.push(error.to_string()),
+    }
+    match FigureReceipt::from_json(input) {
+        Ok(figure) => {
+            let written = figure.to_json().map_err(|error| error.to_string())?;
+            let again = FigureReceipt::from_json(written.as_bytes()).map_err(|error| error.to_string())?;
+            same("a figure's receipt after reading it", &again, &figure)?;
+            told.push(format!("figure {}", figure.verify(&key).is_ok()));
         }
         Err(error) => told.push(error.to_string()),
     }

@@ -1,9 +1,9 @@
-//! How fast everything is made again from the ledger, and how fast the ledger is verified: by the real commands, on a hub
-//! that was filled through the API and stopped.
+//! How fast everything is made again from the ledger, how fast the ledger is verified, and how long a figure of it takes: by the
+//! real commands, on a hub that was filled through the API and stopped.
 
 use std::time::{Duration, Instant};
 
-use mihwar_tests::Site;
+use mihwar_tests::{Site, plugin_file};
 use serde_json::Value;
 
 use crate::figure;
@@ -46,6 +46,37 @@ pub(crate) async fn rebuild(records: u64) {
         "60 s for 1 000 000",
     );
     stages(&rebuilt["rebuild"]);
+    figure_of(&site, events);
+}
+
+/// A figure over the whole ledger, from the start of the process to its end. The plugin is compiled before.
+fn figure_of(site: &Site, events: u64) {
+    let file = plugin_file("nps");
+    let metric = format!(
+        "[[plugin]]\nid = \"nps\"\nfile = \"{}\"\n[[instance]]\nname = \"nps\"\nplugin = \"nps\"\n",
+        file.display()
+    );
+    site.configure_also(&metric).unwrap();
+    let run = [
+        "metric",
+        "run",
+        "nps",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2027-01-01",
+        "--by",
+        "channel",
+    ];
+    timed(site, &run);
+    let (receipt, took) = timed(site, &run);
+    let records = receipt["selection"]["records"].as_u64().unwrap();
+    assert!(records > 0, "{receipt}");
+    figure(
+        &format!("metric run, {events} events, {records} answers"),
+        &format!("{took:.1?}"),
+        "2 s for 1 000 000 events",
+    );
 }
 
 /// A command's answer, and how long it took from the start of its process to its end.

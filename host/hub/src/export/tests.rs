@@ -1,0 +1,191 @@
+//! Exports of a ledger in memory, read as a stranger reads them.
+
+use std::sync::Arc;
+
+use mihwar_ledger::{Bundle, BundleError, ContentLine, Piece, Signer};
+use mihwar_model::{
+    Actor, Author, Channel, ContactCreated, ContactId, Draft, Event, EventBody, FeedbackId, Identifier, InstanceName,
+    Tag, Time,
+};
+use mihwar_store::{Batch, Edit, MemoryStore, Store};
+
+use super::Export;
+use crate::core::Core;
+use crate::intake::{Intake, Rider, accept};
+use crate::{keys, ledger};
+
+const ORIGIN: &str = "محور.example/ledger";
+const WORDS: [&str; 5] = ["فاتورتي خاطئة", "wrong invoice", "هدى", "+966501234567", "INV-2026"];
+
+fn signer() -> Signer {
+    Signer::from_seed(ORIGIN, &[8; 32]).unwrap()
+}
+
+struct House {
+    store: Arc<MemoryStore>,
+    core: Arc<Core>,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let core = Core::for_tests(store.clone(), folder.path(), Time(1_790_000_000_000));
+        Self {
+            store,
+            core: Arc::new(core),
+            _folder: folder,
+        }
+    }
+
+    /// So many entries that nobody said anything by.
+    async fn happen(&self, count: u32) {
+        let event = |number| {
+            let body = EventBody::ContactCreated(ContactCreated {
+                contact: ContactId::from_bytes([9; 16]),
+                identifiers: number,
+            });
+            self.core.event(Actor::Hub, body).unwrap()
+        };
+        let journal = (0..count).map(event).collect();
+        let batch = Batch {
+            journal,
+            ..Batch::default()
+        };
+        self.store.apply(batch).await.unwrap();
+    }
+
+    async fn say(&self, id: &str) -> FeedbackId {
+        let draft = Draft {
+            external_id: Some(format!("INV-2026-{id}")),
+            body: "فاتورتي خاطئة. It is the wrong invoice.".to_owned(),
+            author: Some(Author {
+                name: Some("هدى".to_owned()),
+                identifiers: vec![Identifier {
+                    scheme: "tel".to_owned(),
+                    id: "+966501234567".to_owned(),
+                }],
+                locale: None,
+            }),
+            ..Draft::new(Channel::new(Tag::new("form").unwrap()))
+        };
+        let form = InstanceName::new("form").unwrap();
+        let taken = accept(&self.core, &Actor::Console, &form, &[draft.into()], &Rider::default()).await;
+        match taken.unwrap().first() {
+            Some(Some(Intake::New { feedback, .. })) => *feedback,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn exported(&self, with_content: bool) -> Vec<u8> {
+        let begun = Export::begin(&self.core, &signer(), ORIGIN, with_content)
+            .await
+            .unwrap();
+        let (mut chunks, work) = begun.split();
+        tokio::spawn(work);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.recv().await {
+            bytes.extend(chunk);
+        }
+        bytes
+    }
+
+    async fn entries(&self) -> Vec<Vec<u8>> {
+        ledger::entries(&self.core, 0, usize::MAX).await.unwrap()
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BundleError> {
+    let mut bundle = Bundle::begin(bytes, Some(&signer().verifying_key()))?;
+    let events = bundle.events().map(|event| event.map(|(_, entry)| entry));
+    events.collect()
+}
+
+fn holds(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+fn contents(bytes: &[u8]) -> Vec<ContentLine> {
+    let mut bundle = Bundle::begin(bytes, None).unwrap();
+    let mut lines = Vec::new();
+    while let Some(piece) = bundle.next_piece().unwrap() {
+        if let Piece::Content(content) = piece {
+            lines.extend(ContentLine::read_all(&content).map(Result::unwrap));
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn an_export_holds_every_entry_and_every_checkpoint() {
+    let house = House::new();
+    for (more, kept) in [(0, 1), (3, 2), (253, 3), (400, 4)] {
+        house.happen(more).await;
+        let bytes = house.exported(false).await;
+        assert_eq!(read(&bytes).unwrap(), house.entries().await, "{more} more");
+        let mut bundle = Bundle::begin(&bytes[..], None).unwrap();
+        assert_eq!(bundle.events().count() as u64, bundle.checkpoint().size);
+        // Those of the exports before, and its own.
+        assert_eq!(bundle.kept_checkpoints(), kept, "{more} more");
+        assert_eq!(house.exported(false).await, bytes, "the same ledger twice");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_people_said_is_exported_unless_it_is_wanted() {
+    let house = House::new();
+    let id = house.say("١").await;
+    house.happen(300).await;
+    house.say("٢").await;
+    let bytes = house.exported(false).await;
+    assert_eq!(read(&bytes).unwrap(), house.entries().await);
+    for word in WORDS {
+        assert!(!holds(&bytes, word), "{word}");
+    }
+    assert!(contents(&bytes).is_empty());
+
+    let bytes = house.exported(true).await;
+    let entries = read(&bytes).unwrap();
+    let lines = contents(&bytes);
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        let entry = &entries[usize::try_from(line.entry).unwrap()];
+        let EventBody::Received(received) = Event::from_bytes(entry).unwrap().body else {
+            panic!("another entry")
+        };
+        assert_eq!(line.commitment(), received.commitment);
+        assert_eq!(line.feedback, received.feedback.to_string());
+        assert_eq!(line.says["body"], "فاتورتي خاطئة. It is the wrong invoice.");
+        assert_eq!(line.says["identifiers"][0], "tel:+966501234567");
+    }
+    // What is gone is not there, and the rest is.
+    let gone = Batch {
+        edits: vec![Edit::Delete(keys::content(id, 1))],
+        ..Batch::default()
+    };
+    house.store.apply(gone).await.unwrap();
+    let lines = contents(&house.exported(true).await);
+    assert_eq!(lines.len(), 1);
+    assert_ne!(lines[0].feedback, id.to_string());
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_go_on_says_why() {
+    let house = House::new();
+    let id = house.say("١").await;
+    let damaged = Batch {
+        edits: vec![Edit::Put(keys::content(id, 1), vec![0; 60])],
+        ..Batch::default()
+    };
+    house.store.apply(damaged).await.unwrap();
+    let bytes = house.exported(true).await;
+    let mut bundle = Bundle::begin(&bytes[..], None).unwrap();
+    let stopped = bundle.events().find_map(Result::err).unwrap();
+    assert!(
+        matches!(&stopped, BundleError::Stopped { reason } if reason.contains("content")),
+        "{stopped}"
+    );
+    // Without what people said, it can.
+    assert_eq!(read(&house.exported(false).await).unwrap(), house.entries().await);
+}

@@ -1,0 +1,112 @@
+//! Personal content in a bundle, which is there only where it was exported on purpose.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::commitment;
+use crate::document::{self, DocumentError};
+
+/// What one revision said: what its entry commits to, and the salt with which that can be checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContentLine {
+    /// Place of the entry that commits to it, from 0.
+    pub entry: u64,
+    /// The piece of feedback: its id.
+    pub feedback: String,
+    /// 1 for the first.
+    pub revision: u32,
+    /// What was hashed before the content.
+    pub salt: [u8; 32],
+    /// The content, as it was hashed.
+    pub content: Vec<u8>,
+    /// The same for people, as far as it is text. Whoever checks compares it with the content.
+    pub says: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    entry: u64,
+    feedback: String,
+    revision: u32,
+    salt: String,
+    content: String,
+    says: Value,
+}
+
+impl ContentLine {
+    /// The line, with its line feed.
+    ///
+    /// # Errors
+    /// Cannot fail in practice: every part has a JSON form.
+    pub fn to_line(&self) -> Result<String, DocumentError> {
+        let wire = Wire {
+            entry: self.entry,
+            feedback: self.feedback.clone(),
+            revision: self.revision,
+            salt: document::to_base64(&self.salt),
+            content: document::to_base64(&self.content),
+            says: self.says.clone(),
+        };
+        Ok(document::write(&wire, true)? + "\n")
+    }
+
+    /// Reads the lines of a [`crate::Piece::Content`]. Nothing is verified yet: compare [`ContentLine::commitment`] with what the
+    /// entry says.
+    pub fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Self, DocumentError>> {
+        let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+        lines.split(|byte| *byte == b'\n').map(Self::read)
+    }
+
+    fn read(line: &[u8]) -> Result<Self, DocumentError> {
+        let wire: Wire = serde_json::from_slice(line).map_err(|error| DocumentError::of(&error))?;
+        let salt = document::bytes("salt", &wire.salt)?;
+        let salt = salt
+            .try_into()
+            .map_err(|_| DocumentError::field("salt", "not 32 bytes"))?;
+        Ok(Self {
+            entry: wire.entry,
+            feedback: wire.feedback,
+            revision: wire.revision,
+            salt,
+            content: document::bytes("content", &wire.content)?,
+            says: wire.says,
+        })
+    }
+
+    /// What the entry must say of it.
+    #[must_use]
+    pub fn commitment(&self) -> [u8; 32] {
+        commitment(&self.salt, &self.content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ContentLine;
+    use serde_json::json;
+
+    #[test]
+    fn lines_are_read_as_they_were_written() {
+        let line = ContentLine {
+            entry: 7,
+            feedback: "0199f0c2-6c1e-7c55-8f3e-6e2a4c1d9b10".into(),
+            revision: 2,
+            salt: [3; 32],
+            content: "لم يصلني المبلغ\nبعد".into(),
+            says: json!({"body": "لم يصلني المبلغ\nبعد"}),
+        };
+        let text = line.to_line().unwrap();
+        assert_eq!(text.matches('\n').count(), 1);
+        let read: Vec<_> = ContentLine::read_all(text.repeat(2).as_bytes()).collect();
+        assert_eq!(read, [Ok(line.clone()), Ok(line)]);
+        for (right, wrong) in [("\"entry\"", "\"entri\""), ("AwMD", "Aw"), ("}\n", "\n"), ("{", "x{")] {
+            let wrong = text.replacen(right, wrong, 1);
+            assert!(
+                ContentLine::read_all(wrong.as_bytes()).any(|line| line.is_err()),
+                "{wrong}"
+            );
+        }
+        assert!(ContentLine::read_all(b"").any(|line| line.is_err()));
+    }
+}

@@ -1,0 +1,165 @@
+//! The ledger is exported while the hub serves, checked where there is no hub, and holds nothing that people said unless that
+//! was wanted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test reports by panic, its helpers too"
+)]
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mihwar_tests::{Receiver, Site};
+
+/// What people said, and what names them.
+const THEIRS: [&str; 8] = [
+    "هدى العلي",
+    "Huda Al-Ali",
+    "huda@example.com",
+    "الخدمة سيئة جدا",
+    "The service is very bad",
+    "شكوى من الفرع",
+    "m1@example.com",
+    "صورة الفاتورة",
+];
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+fn ends_with(site: &Site, status: i32, arguments: &[&str]) -> String {
+    let output = site.run(arguments).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
+    said(&output)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn import(site: &Site, number: usize) {
+    let path = site.path().join(format!("رسالة-{number}.eml"));
+    let mail = format!(
+        "From: هدى العلي <huda@example.com>\r\nSubject: شكوى من الفرع\r\nMessage-ID: <m{number}@example.com>\r\n\
+         Date: Sun, 22 Nov 2026 09:00:00 +0300\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+         الخدمة سيئة جدا. The service is very bad. Huda Al-Ali, صورة الفاتورة {number}\r\n"
+    );
+    fs::write(&path, mail).unwrap();
+    ends_with(site, 0, &["import", "mail", text(&path)]);
+}
+
+fn theirs_in(bytes: &[u8]) -> Vec<&'static str> {
+    let is_there = |word: &&str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
+    THEIRS.into_iter().filter(|word| is_there(word)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_checks_the_whole_history_with_one_file() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let site = Site::new(receiver.address).unwrap();
+    let running = site.serve().unwrap();
+    for number in 0..3 {
+        import(&site, number);
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let bundle = outside.path().join("دفتر.tar");
+    let exported = site.json(&["ledger", "export", text(&bundle)]);
+    let head = outside.path().join("head.txt");
+    fs::write(&head, ends_with(&site, 0, &["ledger", "head"])).unwrap();
+    let bytes = fs::read(&bundle).unwrap();
+    assert_eq!(theirs_in(&bytes), [""; 0]);
+    assert_eq!(
+        (&exported["contents"], &exported["bytes"]),
+        (&0.into(), &bytes.len().into())
+    );
+    // Nothing is overwritten unasked, and nothing else was left there.
+    let again = ends_with(&site, 1, &["ledger", "export", text(&bundle)]);
+    assert!(again.contains("exists already"), "{again}");
+    ends_with(&site, 0, &["ledger", "export", text(&bundle), "--force"]);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
+
+    // On another machine: nothing but the binary and the files.
+    let key = exported["verifier_key"].as_str().unwrap();
+    let checked = ["ledger", "verify", text(&bundle), "--key", key];
+    let checked = site.json(&checked);
+    assert_eq!(
+        (&checked["ok"], &checked["feedback"]),
+        (&true.into(), &3.into()),
+        "{checked}"
+    );
+    assert_eq!(checked["events"]["received"], 3);
+    let told = ends_with(&site, 0, &["ledger", "verify", text(&bundle), "--key", key]);
+    assert!(
+        told.contains("Proved: these are the") && told.contains("nothing that people said"),
+        "{told}"
+    );
+    by_its_own_program(&bundle, key);
+
+    // What people said, where that is wanted: each content as its entry commits to it.
+    let whole = outside.path().join("مع-المحتوى.tar");
+    ends_with(&site, 0, &["ledger", "export", text(&whole), "--with-content"]);
+    let found = theirs_in(&fs::read(&whole).unwrap());
+    assert!(
+        found.contains(&"الخدمة سيئة جدا") && found.contains(&"huda@example.com"),
+        "{found:?}"
+    );
+    let checked = site.json(&["ledger", "verify", text(&whole), "--key", key]);
+    assert_eq!(checked["contents"], 3, "{checked}");
+    by_its_own_program(&whole, key);
+
+    // Without a hub that serves, the same; and what was signed while it served is still its history.
+    assert!(running.stop(), "{}", site.log());
+    import(&site, 3);
+    let later = outside.path().join("لاحق.tar");
+    ends_with(&site, 0, &["ledger", "export", text(&later)]);
+    let told = ends_with(
+        &site,
+        0,
+        &[
+            "ledger",
+            "verify",
+            text(&later),
+            "--checkpoint",
+            text(&head),
+            "--key",
+            text(&head),
+        ],
+    );
+    assert!(
+        told.contains("of the same history") && told.contains("rests on the bundle's own checkpoint"),
+        "{told}"
+    );
+    let told = ends_with(
+        &site,
+        1,
+        &["ledger", "verify", text(&bundle), "--checkpoint", text(&later)],
+    );
+    assert!(told.contains("NOT proved"), "{told}");
+}
+
+/// Runs the program that is in the bundle, where there is something to run it with.
+fn by_its_own_program(bundle: &Path, key: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = Command::new("tar")
+        .args(["xf", text(bundle), "verify.py"])
+        .current_dir(folder.path())
+        .output();
+    let checked = Command::new("python3")
+        .args(["verify.py", text(bundle), key])
+        .current_dir(folder.path())
+        .output();
+    match (unpacked, checked) {
+        (Ok(unpacked), Ok(checked)) => {
+            assert!(unpacked.status.success(), "{}", said(&unpacked));
+            assert!(checked.status.success(), "{}", said(&checked));
+            assert!(said(&checked).contains("Proved: these are the"), "{}", said(&checked));
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+            eprintln!("the program in the bundle was not tried: tar or python3 is not there");
+        }
+    }
+}
