@@ -93,6 +93,17 @@ pub enum BundleError {
         /// Which checkpoint.
         whose: String,
     },
+    /// It holds more than its checkpoint speaks of.
+    #[error(
+        "its checkpoint is of a shorter history, of {size} entries, than what it holds ({file}): nothing shows that the rest \
+         was ever signed"
+    )]
+    Beyond {
+        /// Entries that the checkpoint speaks of.
+        size: u64,
+        /// Name of the first file within the bundle that goes beyond.
+        file: String,
+    },
     /// A checkpoint from elsewhere that is of a longer history.
     #[error(
         "the bundle is of a shorter history: it has {size} entries, and the checkpoint speaks of {held}; have a newer one \

@@ -9,8 +9,8 @@ use super::{
     entries_name, long_entries_name, tile_name,
 };
 use crate::{
-    Checkpoint, Frontier, Hash, SignedNote, TILE_WIDTH, TileId, Tiling, VerifyingKey, connect, consistency, leaf_hash,
-    notes_in,
+    Checkpoint, Frontier, Hash, SignedNote, TILE_WIDTH, TileAddress, TileId, Tiling, VerifyingKey, connect,
+    consistency, leaf_hash, notes_in,
 };
 
 /// Bytes of the files at the beginning: texts, key and checkpoint.
@@ -183,14 +183,12 @@ impl<R: Read> Bundle<R> {
                 return Ok(Some(Piece::Content(content)));
             }
         }
-        if done == size && size > 0 {
-            self.files.end()?;
-            return Ok(None);
+        if done < size || size == 0 {
+            self.read_kept(done)?;
+            self.judge()?;
         }
-        self.read_kept(done)?;
-        self.judge()?;
-        if size == 0 {
-            self.files.end()?;
+        if done == size {
+            self.files.end().map_err(|error| self.or_beyond(error))?;
             return Ok(None);
         }
         self.contents = 0;
@@ -216,6 +214,12 @@ impl<R: Read> Bundle<R> {
                 why,
             })?;
             let size = checkpoint.size;
+            if size > self.checkpoint.size {
+                return Err(BundleError::Beyond {
+                    size: self.checkpoint.size,
+                    file: format!("{name}, {place}"),
+                });
+            }
             if !(least..=last).contains(&size) {
                 let what = format!("{place}: a checkpoint of {size} entries does not belong there");
                 return Err(BundleError::damaged(&name, what));
@@ -239,7 +243,10 @@ impl<R: Read> Bundle<R> {
         let bytes_max = (width * (MAX_ENTRY_BYTES + size_of::<u32>())) as u64;
         let entries = match self.files.take_if(&long, bytes_max)? {
             Some(bytes) => split(&long, &bytes, width, true)?,
-            None => split(&short, &self.files.expect(&short, bytes_max)?, width, false)?,
+            None => {
+                let bytes = self.files.expect(&short, bytes_max);
+                split(&short, &bytes.map_err(|error| self.or_beyond(error))?, width, false)?
+            }
         };
         let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let mut tiles = Vec::new();
@@ -262,9 +269,30 @@ impl<R: Read> Bundle<R> {
         Ok(Piece::Entries { first, entries })
     }
 
+    /// What is there in place of what the checkpoint asks for may be what it knows nothing of.
+    fn or_beyond(&self, error: BundleError) -> BundleError {
+        let BundleError::Order { found, .. } = &error else {
+            return error;
+        };
+        let size = self.checkpoint.size;
+        let address = ["tile/entries/", "long-entries/"]
+            .into_iter()
+            .find_map(|folder| TileAddress::parse(found.strip_prefix(folder)?));
+        let end = address.map_or(0, |TileAddress { index, width }| {
+            let first = index.saturating_mul(TILE_WIDTH as u64);
+            first.saturating_add(width as u64)
+        });
+        if end > size {
+            let file = found.clone();
+            return BundleError::Beyond { size, file };
+        }
+        error
+    }
+
     fn compare_tile(&mut self, id: TileId, hashes: &[Hash]) -> Result<(), BundleError> {
         let file = tile_name(id, hashes.len());
-        let bytes = self.files.expect(&file, (hashes.len() * Hash::LENGTH) as u64)?;
+        let bytes = self.files.expect(&file, (hashes.len() * Hash::LENGTH) as u64);
+        let bytes = bytes.map_err(|error| self.or_beyond(error))?;
         let (stored, rest) = bytes.as_chunks::<{ Hash::LENGTH }>();
         if stored.len() != hashes.len() || !rest.is_empty() {
             let what = format!(
