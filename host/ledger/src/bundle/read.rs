@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 
 use super::files::{Files, one_line};
+use super::group::split;
 use super::{
     BundleError, CHECKPOINT, KEY, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, TEXTS, checkpoints_name, content_name,
     entries_name, long_entries_name, tile_name,
@@ -340,47 +341,6 @@ impl<R: Read> Bundle<R> {
             signed: signed.root,
             whose: whose.to_owned(),
         })
-    }
-}
-
-/// Takes a group of entries apart, each of which stands behind its length in two bytes, or in four where one is long.
-fn split(file: &str, bytes: &[u8], width: usize, is_long: bool) -> Result<Vec<Vec<u8>>, BundleError> {
-    let mut entries = Vec::with_capacity(width);
-    let mut rest = bytes;
-    while !rest.is_empty() && entries.len() < width {
-        let taken = split_first(rest, is_long).ok_or_else(|| {
-            let what = format!("the {}th entry in it is longer than what is there", entries.len() + 1);
-            BundleError::damaged(file, what)
-        });
-        let (entry, after) = taken?;
-        entries.push(entry.to_vec());
-        rest = after;
-    }
-    if entries.len() != width || !rest.is_empty() {
-        let found = if rest.is_empty() { "fewer" } else { "more" };
-        let what = format!("it has {found} entries than the {width} that belong in it");
-        return Err(BundleError::damaged(file, what));
-    }
-    if entries.iter().any(|entry| entry.len() > MAX_ENTRY_BYTES) {
-        let what = format!("an entry in it has more than {MAX_ENTRY_BYTES} bytes");
-        return Err(BundleError::damaged(file, what));
-    }
-    if is_long && entries.iter().all(|entry| entry.len() <= usize::from(u16::MAX)) {
-        return Err(BundleError::damaged(
-            file,
-            "none of its entries is too long for tile/entries",
-        ));
-    }
-    Ok(entries)
-}
-
-fn split_first(bytes: &[u8], is_long: bool) -> Option<(&[u8], &[u8])> {
-    if is_long {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-    } else {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
     }
 }
 
