@@ -212,7 +212,7 @@ impl<R: Read> Bundle<R> {
                 note.ok_or_else(|| BundleError::damaged(&name, format!("{place}: this is no signed checkpoint")))?;
             let checkpoint = consistency::open("kept", &note, &self.key).map_err(|why| BundleError::Checkpoint {
                 file: format!("{name}, {place}"),
-                why,
+                why: Box::new(why),
             })?;
             let size = checkpoint.size;
             if size > self.checkpoint.size {
