@@ -444,6 +444,31 @@ fn a_checkpoint_of_another_key_ledger_or_length_is_refused() {
     ));
 }
 
+/// Its own checkpoint put in place of a newer one, with the right signature.
+#[test]
+fn entries_that_its_checkpoint_knows_nothing_of_are_refused() {
+    let checkpoints = [5, 256];
+    for (size, kept) in checkpoints
+        .into_iter()
+        .flat_map(|size| [(size, vec![]), (size, vec![280])])
+    {
+        let source = Source::of(numbered(300), &kept);
+        let older = source.checkpoint(size).sign(&signer()).unwrap();
+        let (_, beginning) = BundleWriter::begin(&signer().verifying_key(), &older).unwrap();
+        let whole = source.bundle();
+        let rest = place(&whole, "checkpoint").whole().end;
+        let bytes = [beginning.as_slice(), &whole[rest..]].concat();
+        let error = refused(&bytes);
+        let is_named = error.to_string().contains("of a shorter history") || matches!(error, BundleError::Order { .. });
+        assert!(is_named, "{size}: {error}");
+        assert_eq!(
+            matches!(error, BundleError::Beyond { .. }),
+            kept.is_empty() || size == 5,
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn a_bundle_that_could_not_be_finished_says_why() {
     let source = Source::of(numbered(300), &[]);

@@ -121,7 +121,9 @@ fn contents(bytes: &[u8]) -> Vec<ContentLine> {
 async fn an_export_holds_every_entry_and_every_checkpoint() {
     let house = House::new();
     for (more, kept) in [(0, 1), (3, 2), (253, 3), (400, 4)] {
-        house.happen(more).await;
+        if more > 0 {
+            house.happen(more).await;
+        }
         let bytes = house.exported(false).await;
         assert_eq!(read(&bytes).unwrap(), house.entries().await, "{more} more");
         let mut bundle = Bundle::begin(&bytes[..], None).unwrap();

@@ -53,13 +53,13 @@ pub enum BundleError {
     /// The key that it names is none.
     #[error("it is damaged: key: {0}")]
     Key(KeyError),
-    /// Its checkpoint, or one that was kept before, is not signed by the key.
+    /// A checkpoint that was kept before is not signed by the key.
     #[error("{file}: {why}")]
     Checkpoint {
-        /// Name of the file within the bundle.
+        /// Name of the file within the bundle, and the line.
         file: String,
         /// What is wrong with it.
-        why: EvidenceError,
+        why: Box<EvidenceError>,
     },
     /// An entry is not the one that its tile speaks of.
     #[error(
@@ -93,6 +93,17 @@ pub enum BundleError {
         /// Which checkpoint.
         whose: String,
     },
+    /// It holds more than its checkpoint speaks of.
+    #[error(
+        "its checkpoint is of a shorter history, of {size} entries, than what it holds ({file}): nothing shows that the rest \
+         was ever signed"
+    )]
+    Beyond {
+        /// Entries that the checkpoint speaks of.
+        size: u64,
+        /// Name of the first file within the bundle that goes beyond.
+        file: String,
+    },
     /// A checkpoint from elsewhere that is of a longer history.
     #[error(
         "the bundle is of a shorter history: it has {size} entries, and the checkpoint speaks of {held}; have a newer one \
@@ -104,7 +115,7 @@ pub enum BundleError {
         /// Entries that the checkpoint speaks of.
         held: u64,
     },
-    /// A checkpoint from elsewhere that does not go with the bundle's.
+    /// The bundle's checkpoint is not signed by the key, or one from elsewhere does not go with it.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
     /// Something that a bundle has no place for.

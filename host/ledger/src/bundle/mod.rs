@@ -7,6 +7,7 @@
 mod content;
 mod error;
 mod files;
+mod group;
 mod read;
 mod tar;
 mod write;

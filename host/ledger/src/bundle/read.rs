@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::io::Read;
 
 use super::files::{Files, one_line};
+use super::group::split;
 use super::{
     BundleError, CHECKPOINT, KEY, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, TEXTS, checkpoints_name, content_name,
     entries_name, long_entries_name, tile_name,
 };
 use crate::{
-    Checkpoint, Frontier, Hash, SignedNote, TILE_WIDTH, TileId, Tiling, VerifyingKey, connect, consistency, leaf_hash,
-    notes_in,
+    Checkpoint, Frontier, Hash, SignedNote, TILE_WIDTH, TileAddress, TileId, Tiling, VerifyingKey, connect,
+    consistency, leaf_hash, notes_in,
 };
 
 /// Bytes of the files at the beginning: texts, key and checkpoint.
@@ -183,14 +184,12 @@ impl<R: Read> Bundle<R> {
                 return Ok(Some(Piece::Content(content)));
             }
         }
-        if done == size && size > 0 {
-            self.files.end()?;
-            return Ok(None);
+        if done < size || size == 0 {
+            self.read_kept(done)?;
+            self.judge()?;
         }
-        self.read_kept(done)?;
-        self.judge()?;
-        if size == 0 {
-            self.files.end()?;
+        if done == size {
+            self.files.end().map_err(|error| self.or_beyond(error))?;
             return Ok(None);
         }
         self.contents = 0;
@@ -213,9 +212,15 @@ impl<R: Read> Bundle<R> {
                 note.ok_or_else(|| BundleError::damaged(&name, format!("{place}: this is no signed checkpoint")))?;
             let checkpoint = consistency::open("kept", &note, &self.key).map_err(|why| BundleError::Checkpoint {
                 file: format!("{name}, {place}"),
-                why,
+                why: Box::new(why),
             })?;
             let size = checkpoint.size;
+            if size > self.checkpoint.size {
+                return Err(BundleError::Beyond {
+                    size: self.checkpoint.size,
+                    file: format!("{name}, {place}"),
+                });
+            }
             if !(least..=last).contains(&size) {
                 let what = format!("{place}: a checkpoint of {size} entries does not belong there");
                 return Err(BundleError::damaged(&name, what));
@@ -239,7 +244,10 @@ impl<R: Read> Bundle<R> {
         let bytes_max = (width * (MAX_ENTRY_BYTES + size_of::<u32>())) as u64;
         let entries = match self.files.take_if(&long, bytes_max)? {
             Some(bytes) => split(&long, &bytes, width, true)?,
-            None => split(&short, &self.files.expect(&short, bytes_max)?, width, false)?,
+            None => {
+                let bytes = self.files.expect(&short, bytes_max);
+                split(&short, &bytes.map_err(|error| self.or_beyond(error))?, width, false)?
+            }
         };
         let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let mut tiles = Vec::new();
@@ -262,9 +270,30 @@ impl<R: Read> Bundle<R> {
         Ok(Piece::Entries { first, entries })
     }
 
+    /// What is there in place of what the checkpoint asks for may be what it knows nothing of.
+    fn or_beyond(&self, error: BundleError) -> BundleError {
+        let BundleError::Order { found, .. } = &error else {
+            return error;
+        };
+        let size = self.checkpoint.size;
+        let address = ["tile/entries/", "long-entries/"]
+            .into_iter()
+            .find_map(|folder| TileAddress::parse(found.strip_prefix(folder)?));
+        let end = address.map_or(0, |TileAddress { index, width }| {
+            let first = index.saturating_mul(TILE_WIDTH as u64);
+            first.saturating_add(width as u64)
+        });
+        if end > size {
+            let file = found.clone();
+            return BundleError::Beyond { size, file };
+        }
+        error
+    }
+
     fn compare_tile(&mut self, id: TileId, hashes: &[Hash]) -> Result<(), BundleError> {
         let file = tile_name(id, hashes.len());
-        let bytes = self.files.expect(&file, (hashes.len() * Hash::LENGTH) as u64)?;
+        let bytes = self.files.expect(&file, (hashes.len() * Hash::LENGTH) as u64);
+        let bytes = bytes.map_err(|error| self.or_beyond(error))?;
         let (stored, rest) = bytes.as_chunks::<{ Hash::LENGTH }>();
         if stored.len() != hashes.len() || !rest.is_empty() {
             let what = format!(
@@ -312,47 +341,6 @@ impl<R: Read> Bundle<R> {
             signed: signed.root,
             whose: whose.to_owned(),
         })
-    }
-}
-
-/// Takes a group of entries apart, each of which stands behind its length in two bytes, or in four where one is long.
-fn split(file: &str, bytes: &[u8], width: usize, is_long: bool) -> Result<Vec<Vec<u8>>, BundleError> {
-    let mut entries = Vec::with_capacity(width);
-    let mut rest = bytes;
-    while !rest.is_empty() && entries.len() < width {
-        let taken = split_first(rest, is_long).ok_or_else(|| {
-            let what = format!("the {}th entry in it is longer than what is there", entries.len() + 1);
-            BundleError::damaged(file, what)
-        });
-        let (entry, after) = taken?;
-        entries.push(entry.to_vec());
-        rest = after;
-    }
-    if entries.len() != width || !rest.is_empty() {
-        let found = if rest.is_empty() { "fewer" } else { "more" };
-        let what = format!("it has {found} entries than the {width} that belong in it");
-        return Err(BundleError::damaged(file, what));
-    }
-    if entries.iter().any(|entry| entry.len() > MAX_ENTRY_BYTES) {
-        let what = format!("an entry in it has more than {MAX_ENTRY_BYTES} bytes");
-        return Err(BundleError::damaged(file, what));
-    }
-    if is_long && entries.iter().all(|entry| entry.len() <= usize::from(u16::MAX)) {
-        return Err(BundleError::damaged(
-            file,
-            "none of its entries is too long for tile/entries",
-        ));
-    }
-    Ok(entries)
-}
-
-fn split_first(bytes: &[u8], is_long: bool) -> Option<(&[u8], &[u8])> {
-    if is_long {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-    } else {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
     }
 }
 

@@ -29,7 +29,7 @@ impl Member {
             return None;
         }
         let (size, modified) = (format!("{:011o}", self.size), format!("{MODIFIED:011o}"));
-        let mut block = [0; BLOCK_BYTES];
+        let mut block: Block = [0; BLOCK_BYTES];
         let mut put = |at: usize, bytes: &[u8]| {
             let place = block.get_mut(at..at + bytes.len());
             place.into_iter().for_each(|place| place.copy_from_slice(bytes));

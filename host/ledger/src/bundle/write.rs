@@ -1,9 +1,10 @@
 //! Writing a bundle, group by group.
 
+use super::group::join;
 use super::tar::{END_BYTES, Member};
 use super::{
-    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, STOPPED, TEXTS,
-    checkpoints_name, content_name, entries_name, long_entries_name, tile_name,
+    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, STOPPED, TEXTS, checkpoints_name,
+    content_name, entries_name, long_entries_name, tile_name,
 };
 use crate::{Checkpoint, Frontier, SignedNote, TILE_WIDTH, TileId, Tiling, VerifyingKey, consistency, leaf_hash};
 
@@ -85,11 +86,7 @@ impl BundleWriter {
             return Ok(out);
         }
         let is_long = entries.iter().any(|entry| entry.len() > usize::from(u16::MAX));
-        let mut bytes = Vec::new();
-        for (index, entry) in (first..).zip(entries) {
-            put_length(&mut bytes, index, entry.len(), is_long)?;
-            bytes.extend_from_slice(entry);
-        }
+        let bytes = join(first, entries, is_long)?;
         let name = if is_long {
             long_entries_name(first, width)
         } else {
@@ -168,23 +165,6 @@ impl BundleWriter {
         }
         Ok(vec![0; END_BYTES])
     }
-}
-
-fn put_length(out: &mut Vec<u8>, index: u64, length: usize, is_long: bool) -> Result<(), BundleError> {
-    let too_long = || BundleError::Unfit {
-        what: format!("entry {index} has {length} bytes, and at most {MAX_ENTRY_BYTES} fit a bundle"),
-    };
-    if length > MAX_ENTRY_BYTES {
-        return Err(too_long());
-    }
-    if is_long {
-        let length = u32::try_from(length).map_err(|_| too_long())?;
-        out.extend_from_slice(&length.to_be_bytes());
-    } else {
-        let length = u16::try_from(length).map_err(|_| too_long())?;
-        out.extend_from_slice(&length.to_be_bytes());
-    }
-    Ok(())
 }
 
 /// Adds a file.
