@@ -41,7 +41,8 @@ pub enum FigureRefusal {
     },
     /// More groups than a receipt may have.
     #[error(
-        "the period has {groups} groups, and a figure has at most {MAX_FIGURE_GROUPS}; take a shorter period, or group otherwise"
+        "the period has {groups} groups, and a figure has at most {most}; take a shorter period, or group otherwise",
+        most = MAX_FIGURE_GROUPS
     )]
     TooManyGroups {
         /// So many.
@@ -56,7 +57,7 @@ pub enum FigureRefusal {
         detail: String,
     },
     /// The plugin failed.
-    #[error("the metric's plugin failed: {0}{}", last_words(.0))]
+    #[error("the metric's plugin failed: {error}{words}", error = .0, words = last_words(.0))]
     Call(Box<CallError>),
     /// What the plugin handed over is no figure.
     #[error("the metric's plugin handed over no figure: {0}")]
