@@ -222,8 +222,8 @@ mod tests {
         let frames = pieces
             .iter()
             .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::from_static(piece.as_bytes()))));
-        let response = http::Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
-        super::Answer::whatever(response).lines()
+        let response = Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+        Answer::whatever(response).lines()
     }
 
     #[tokio::test]

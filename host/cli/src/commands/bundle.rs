@@ -1,130 +1,308 @@
-//! `mihwar ledger export`: the ledger in one file, whole and checked, or not at all.
+//! `mihwar ledger verify BUNDLE`: a whole ledger that is checked right here, entry by entry, and counted.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail, ensure};
 use mihwar_hub::StageProgress;
-use mihwar_ledger::{Bundle, Piece};
-use mihwar_server::wire::LedgerExportQuery;
-use mihwar_store::{NewFile, Tee};
+use mihwar_ledger::{BUNDLE_FORMAT, Bundle, Checkpoint, ContentLine, Piece, notes_in};
+use mihwar_model::{Content, Event, EventBody, Received};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
-use super::backup::{Incoming, PIECES_WAITING_MAX, pump};
+use super::evidence::{Evidence, given_key, read, shown};
 use super::stages::StageBar;
-use super::text_of;
-use crate::client::Client;
-use crate::output::{Outcome, json, line, one_line};
-use crate::words::{bytes, counted};
+use super::tally::{Counts, Tally};
+use crate::output::{line, one_line};
+use crate::words::counted;
 
-/// An export that was made, for programs.
+/// What a tar file has at [`MAGIC_AT`].
+const MAGIC: &[u8] = b"ustar";
+const MAGIC_AT: usize = 257;
+
+/// What was found.
 #[derive(Serialize)]
-struct Exported {
-    file: String,
+pub(super) struct Verified {
+    ok: bool,
+    format: &'static str,
     ledger: String,
-    /// Entries in it.
+    /// Entries.
     size: u64,
     root: String,
     verifier_key: String,
+    /// Whether the asker brought the key; else it is the bundle's own.
+    key_given: bool,
     /// Checkpoints in it that the hub had kept.
     kept_checkpoints: u64,
+    checkpoints: Vec<Held>,
     /// How many revisions it tells the words of.
     contents: u64,
-    bytes: u64,
+    #[serde(flatten)]
+    counts: Counts,
 }
 
-/// Fetches the ledger from the hub into `file`.
-pub(super) async fn run(
-    client: &Client,
-    file: &Path,
-    with_content: bool,
-    force: bool,
-    as_json: bool,
-) -> anyhow::Result<Outcome> {
-    // Said before the hub does its part; without --force nothing takes the name from then on unnoticed either.
-    anyhow::ensure!(
-        force || fs::symlink_metadata(file).is_err(),
-        "{} exists already and is not overwritten; give another name, or replace it with --force",
-        file.display()
+/// Checkpoints that the asker brought in a file.
+#[derive(Serialize)]
+struct Held {
+    file: String,
+    /// How many of them were compared.
+    compared: u64,
+    /// Entries of the largest of these.
+    size: u64,
+    /// How many speak of more entries than the bundle has.
+    later: u64,
+}
+
+/// Whether the file can be nothing but a bundle.
+pub(super) fn is_one(path: &Path) -> anyhow::Result<bool> {
+    let mut beginning = Vec::new();
+    let most = (MAGIC_AT + MAGIC.len()) as u64;
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut beginning));
+    read.with_context(|| shown(path))?;
+    Ok(beginning.get(MAGIC_AT..) == Some(MAGIC))
+}
+
+/// Reads a bundle from its beginning to its end, and believes nothing in it.
+pub(super) fn judge(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Verified> {
+    let file = || shown(evidence.file);
+    ensure!(
+        evidence.consistency.is_none(),
+        "{} is a bundle: it has every entry, so that --consistency is not needed",
+        file()
     );
-    let query = LedgerExportQuery {
-        content: with_content.then_some(true),
-    };
-    let pieces = client.get_with("/api/v1/ledger:export", &query).await?.pieces();
-    let (sender, incoming) = mpsc::channel(PIECES_WAITING_MAX);
-    let target = file.to_owned();
-    let writing =
-        tokio::task::spawn_blocking(move || receive(Incoming::new(incoming), &target, force, StageBar::new(as_json)));
-    let broke_off = pump(pieces, sender).await.err();
-    let received = writing.await.context("writing the export")?;
-    // That the hub went away says more than that the file is cut short.
-    let exported = match (received, broke_off) {
-        (Ok(exported), _) => exported,
-        (Err(_), Some(error)) | (Err(error), None) => return Err(error),
-    };
-    if as_json {
-        json(&exported)?;
-    } else {
-        tell(&exported)?;
+    let given = evidence.key.map(given_key).transpose()?;
+    let input = File::open(evidence.file).with_context(file)?;
+    let mut bundle = Bundle::begin(input, given.as_ref()).with_context(file)?;
+    let mut checkpoints = Vec::new();
+    for path in evidence.checkpoints {
+        checkpoints.push(compare(&mut bundle, path)?);
     }
-    Ok(Outcome::Done)
-}
-
-/// Writes a bundle beside its name, reading it as a stranger would; then it gets the name. Blocks.
-fn receive(input: impl Read, path: &Path, force: bool, mut bar: StageBar) -> anyhow::Result<Exported> {
-    let shown = || path.display().to_string();
-    let file = NewFile::create(path).with_context(shown)?;
-    let mut bundle = Bundle::begin(Tee::new(input, file), None).context("what the hub exports")?;
-    let total = bundle.checkpoint().size;
-    let mut contents = 0;
-    while let Some(piece) = bundle.next_piece().context("what the hub exports")? {
-        if let Piece::Content(lines) = piece {
-            contents += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-        }
-        bar.step(StageProgress {
-            stage: "exporting".to_owned(),
-            done: bundle.size(),
-            total,
-        });
-    }
-    bar.finish();
-    let mut exported = Exported {
-        file: text_of(path)?,
-        ledger: bundle.checkpoint().origin.clone(),
-        size: total,
-        root: bundle.checkpoint().root.to_base64(),
+    let mut reading = Reading::default();
+    reading.all(&mut bundle, StageBar::new(as_json)).with_context(file)?;
+    let checkpoint = bundle.checkpoint();
+    Ok(Verified {
+        ok: true,
+        format: BUNDLE_FORMAT,
+        ledger: checkpoint.origin.clone(),
+        size: checkpoint.size,
+        root: checkpoint.root.to_base64(),
         verifier_key: bundle.key().to_string(),
+        key_given: given.is_some(),
         kept_checkpoints: bundle.kept_checkpoints(),
-        contents,
-        bytes: 0,
-    };
-    bundle.into_input().into_file().finish(force).with_context(shown)?;
-    exported.bytes = fs::metadata(path).with_context(shown)?.len();
-    Ok(exported)
+        checkpoints,
+        contents: reading.contents,
+        counts: reading.tally.counts(),
+    })
 }
 
-fn tell(exported: &Exported) -> anyhow::Result<()> {
-    line(one_line(&format!("{}: {}", exported.file, bytes(exported.bytes))))?;
-    line(one_line(&format!(
-        "ledger {}, {}, {} that were kept",
-        exported.ledger,
-        counted(exported.size, "entry", "entries"),
-        counted(exported.kept_checkpoints, "checkpoint", "checkpoints")
-    )))?;
-    line(one_line(&format!("verifier key: {}", exported.verifier_key)))?;
-    if exported.contents > 0 {
+/// Has the bundle compared with every checkpoint in a file.
+fn compare<R: Read>(bundle: &mut Bundle<R>, path: &Path) -> anyhow::Result<Held> {
+    let text = read(path)?;
+    let mut held = Held {
+        file: shown(path),
+        compared: 0,
+        size: 0,
+        later: 0,
+    };
+    let mut beyond = None;
+    for piece in notes_in(&String::from_utf8_lossy(&text)) {
+        let Some(note) = piece.note else { continue };
+        let place = || format!("{}, line {}", shown(path), piece.line);
+        let key = bundle.key();
+        let opened = Checkpoint::open(&note, key.name(), key);
+        let (checkpoint, _) = opened.with_context(|| format!("{}: the checkpoint does not verify", place()))?;
+        let size = checkpoint.size;
+        if size > bundle.checkpoint().size {
+            held.later += 1;
+            beyond = Some(checkpoint);
+            continue;
+        }
+        bundle.compare_with(checkpoint).with_context(place)?;
+        held.compared += 1;
+        held.size = held.size.max(size);
+    }
+    match beyond {
+        _ if held.compared > 0 => Ok(held),
+        Some(checkpoint) => {
+            bundle.compare_with(checkpoint).with_context(|| shown(path))?;
+            Ok(held)
+        }
+        None => bail!("{}: there is no signed checkpoint in it", shown(path)),
+    }
+}
+
+/// What an entry says of content that lies elsewhere.
+struct Commitment {
+    feedback: String,
+    revision: u32,
+    hash: [u8; 32],
+}
+
+impl Commitment {
+    fn of(received: &Received) -> Self {
+        Self {
+            feedback: received.feedback.to_string(),
+            revision: received.revision,
+            hash: received.commitment,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    tally: Tally,
+    /// Entries of the last group.
+    last: Vec<(u64, Received)>,
+    /// What those commit to; made when there is content.
+    commitments: HashMap<u64, Commitment>,
+    contents: u64,
+}
+
+impl Reading {
+    fn all<R: Read>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
+        let total = bundle.checkpoint().size;
+        while let Some(piece) = bundle.next_piece()? {
+            match piece {
+                Piece::Entries { first, entries } => self.entries(first, &entries)?,
+                Piece::Content(lines) => self.content(&lines)?,
+            }
+            bar.step(StageProgress {
+                stage: "checking".to_owned(),
+                done: bundle.size(),
+                total,
+            });
+        }
+        bar.finish();
+        Ok(())
+    }
+
+    fn entries(&mut self, first: u64, entries: &[Vec<u8>]) -> anyhow::Result<()> {
+        self.last.clear();
+        self.commitments.clear();
+        for (index, entry) in (first..).zip(entries) {
+            let event = Event::from_bytes(entry)
+                .map_err(|error| anyhow!("entry {index} is no event of this ledger's format: {error}"))?;
+            self.tally.add(&event.body);
+            if let EventBody::Received(received) = event.body {
+                self.last.push((index, received));
+            }
+        }
+        Ok(())
+    }
+
+    /// Content belongs to the group before it, each to one entry, and is what that commits to.
+    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+        let received = self.last.drain(..);
+        let known = received.map(|(index, received)| (index, Commitment::of(&received)));
+        self.commitments.extend(known);
+        for line in ContentLine::read_all(lines) {
+            let line = line.context("what people said")?;
+            let entry = line.entry;
+            let Some(commitment) = self.commitments.remove(&entry) else {
+                bail!("what is told as said by entry {entry} belongs to no entry there, or is told twice");
+            };
+            let Commitment {
+                feedback,
+                revision,
+                hash,
+            } = commitment;
+            ensure!(
+                line.feedback == feedback && line.revision == revision && line.commitment() == hash,
+                "what is told of feedback {feedback}, revision {revision}, is not what entry {entry} commits to"
+            );
+            let content = Content::from_bytes(&line.content)
+                .map_err(|error| anyhow!("what entry {entry} commits to is no content: {error}"))?;
+            ensure!(
+                content.says() == line.says,
+                "what people are shown of feedback {feedback}, revision {revision}, is not what was said"
+            );
+            self.contents += 1;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
+    let Verified {
+        ledger,
+        size,
+        root,
+        verifier_key,
+        kept_checkpoints,
+        ..
+    } = verified;
+    let entries = counted(*size, "entry", "entries");
+    line(one_line(&format!("ledger {ledger}, {entries}, root {root}")))?;
+    line(format_args!(
+        "{} that the hub had kept: of the same history",
+        counted(*kept_checkpoints, "checkpoint", "checkpoints")
+    ))?;
+    for held in &verified.checkpoints {
+        tell_held(held, *size)?;
+    }
+    if verified.key_given {
+        line(one_line(&format!("signed by {verifier_key}")))?;
+    } else {
+        line(one_line(&format!(
+            "signed by the key that the file itself names; compare it with one that you trust: {verifier_key}"
+        )))?;
+    }
+    tell_counts(&verified.counts)?;
+    if verified.contents > 0 {
         line(format_args!(
-            "It holds what people said, {}: give it to nobody who may not read that.",
-            counted(exported.contents, "content", "contents")
+            "It tells what people said, {}, each as its entry commits to it.",
+            counted(verified.contents, "time", "times")
         ))?;
     } else {
-        line("Nothing that people said is in it. Its ids are pseudonyms: many laws take them for personal data.")?;
+        line("It tells nothing that people said.")?;
     }
-    line("Whoever checks it takes checkpoint and key from elsewhere than from this hub, and runs:")?;
+    line(format_args!(
+        "Proved: these are the {entries} that were signed, and no other."
+    ))
+}
+
+fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
+    let Held {
+        file, compared, later, ..
+    } = held;
+    let many = counted(*compared, "checkpoint", "checkpoints");
     line(one_line(&format!(
-        "  mihwar ledger verify {} --checkpoint FILE --key KEY",
-        exported.file
-    )))
+        "{file}: {many}, the largest of {}, of the same history",
+        counted(held.size, "entry", "entries")
+    )))?;
+    if held.size < size {
+        line(format_args!(
+            "  what came after these {} rests on the bundle's own checkpoint",
+            held.size
+        ))?;
+    }
+    if *later > 0 {
+        line(format_args!(
+            "  {later} of a longer history than the bundle's: not compared"
+        ))?;
+    }
+    Ok(())
+}
+
+fn tell_counts(counts: &Counts) -> anyhow::Result<()> {
+    for (name, count) in &counts.events {
+        line(format_args!("  {count:>9}  {name}"))?;
+    }
+    line(format_args!(
+        "{} pieces of feedback, {} of them withdrawn and {} erased; {} later revisions",
+        counts.feedback, counts.withdrawn, counts.erased, counts.revisions
+    ))?;
+    for of in &counts.kinds {
+        let text = format!("  {:>9}  {}, {}", of.count, of.kind, of.channel);
+        line(one_line(&text))?;
+    }
+    for of in &counts.scores {
+        let text = format!(
+            "  {:>9}  {} from {} to {}: mean {:.4}",
+            of.count, of.metric, of.min, of.max, of.mean
+        );
+        line(one_line(&text))?;
+    }
+    Ok(())
 }

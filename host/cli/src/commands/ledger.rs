@@ -8,8 +8,8 @@ use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
 use mihwar_server::wire::{HeadInput, VerifyInput, VerifyLine};
 use serde::Serialize;
 
-use super::bundle;
 use super::evidence;
+use super::ledger_export;
 use super::prove;
 use super::stages::{StageBar, tell_times};
 use crate::args::Ledger;
@@ -28,7 +28,7 @@ pub(super) async fn run(client: &Client, command: &Ledger, as_json: bool) -> any
             file,
             with_content,
             force,
-        } => bundle::run(client, file, *with_content, *force, as_json).await,
+        } => ledger_export::run(client, file, *with_content, *force, as_json).await,
         Ledger::Prove {
             feedback: Some(id),
             size,

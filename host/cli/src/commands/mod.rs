@@ -11,6 +11,7 @@ mod export;
 mod feedback;
 mod import;
 mod ledger;
+mod ledger_export;
 mod metric;
 mod pages;
 mod plugin;
