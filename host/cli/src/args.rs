@@ -266,13 +266,13 @@ pub(crate) enum Ledger {
         #[arg(group = "what")]
         feedback: Option<String>,
         /// Prove it for the checkpoint of so many entries; left out: for the ledger as it is now.
-        #[arg(long, value_name = "ENTRIES", requires = "feedback")]
+        #[arg(long, value_name = "ENTRIES", requires = "feedback", conflicts_with = "from")]
         size: Option<u64>,
         /// Connect two checkpoints instead: entries of the older one.
         #[arg(long, value_name = "ENTRIES", group = "what")]
         from: Option<u64>,
         /// … and of the newer one; left out: the ledger as it is now.
-        #[arg(long, value_name = "ENTRIES", requires = "from")]
+        #[arg(long, value_name = "ENTRIES", requires = "from", conflicts_with = "feedback")]
         to: Option<u64>,
         /// The folder to write to. Files that are there already are not touched.
         #[arg(long, value_name = "DIR", default_value = ".")]

@@ -315,7 +315,7 @@ fn every_address_counts_as_what_it_is() {
         assert_eq!(kind, Kind::Stream, "{operation}");
     }
     for (kind, operation) in kinds(exchanges) {
-        let expected = if operation.starts_with("GET") {
+        let expected = if operation.starts_with("GET") || operation.ends_with(":find") {
             Kind::Read
         } else {
             Kind::Write
