@@ -58,6 +58,10 @@ fn cargo(project: &Path, arguments: &[&str]) {
         .args(arguments)
         .current_dir(project)
         .env("CARGO_TARGET_DIR", project.join("target"))
+        // Nobody will debug or hurry what is built here once.
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_INCREMENTAL", "0")
         .output()
         .unwrap();
     let (out, err) = (

@@ -6,7 +6,7 @@ use mihwar_fuzz::{Budget, TARGETS, run, tidy_up};
 #[test]
 fn no_target_finds_anything_in_its_bounded_run() {
     for target in TARGETS {
-        let inputs = target.bounded_inputs / 8;
+        let inputs = target.bounded_inputs / 12;
         let report = run(target, 20_261_122, Budget::Inputs(inputs));
         assert_eq!(report.executions, inputs, "{}: {:?}", target.name, report.findings);
         if let Some(finding) = report.findings.first() {
