@@ -6,6 +6,8 @@ mod house;
 mod on_disk;
 mod over_time;
 
+use std::time::Duration;
+
 use mihwar_model::{Actor, ContactId, Draft, EventBody};
 
 use super::{EraseRefusal, erase, find};
@@ -121,6 +123,19 @@ async fn who_is_held_worked_with_unknown_or_erased_is_refused_and_nothing_change
         Err(EraseRefusal::Already { at: START, .. })
     ));
     assert_eq!(house.core.store.view().await.unwrap().version(), version);
+}
+
+#[tokio::test]
+async fn who_is_being_written_to_is_erased_as_soon_as_that_has_ended() {
+    let house = House::new();
+    let (_, contact) = story(&house).await;
+    let working = house.core.turns.work_with([contact]);
+    let delivers = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(working);
+    };
+    let (erased, ()) = tokio::join!(house.erase(contact), delivers);
+    assert_eq!(erased.unwrap().records, 2);
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use mihwar_model::{EventBody, FeedbackId};
-use mihwar_store::{ApplyError, Batch, Commit, MemoryStore, Statistics, Store, StoreError, View};
+use mihwar_model::{Actor, ContactId, EventBody, FeedbackId};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 
-use super::{House, huda, said, story};
-use crate::erasure::{EraseRefusal, finish};
+use super::{House, huda, said, story, tag};
+use crate::erasure::{EraseRefusal, PATIENCE, finish};
 use crate::fault::Fault;
+use crate::rows::{self, ErasingRow};
 use crate::{keys, projection};
 
 /// A store whose disk fails at one write, and at all that follow.
@@ -97,4 +98,29 @@ async fn an_erasure_that_is_cut_off_at_any_write_is_carried_to_its_end() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_cut_off_waits_for_what_is_on_its_way_and_holds_up_no_other() {
+    let house = House::new();
+    let (_, contact) = story(&house).await;
+    let begun = ErasingRow {
+        by: Actor::Console,
+        reason: tag("request"),
+    };
+    let damaged = keys::erasing(ContactId::from_bytes([0; 16]));
+    let edits = vec![
+        Edit::Put(damaged, "تالف".into()),
+        Edit::Put(keys::erasing(contact), rows::encode(&begun).unwrap()),
+    ];
+    house.write(edits, Vec::new()).await;
+    let working = house.core.turns.work_with([contact]);
+    let delivers = async {
+        tokio::time::sleep(PATIENCE * 2).await;
+        drop(working);
+    };
+    let (finished, ()) = tokio::join!(finish(&house.core, &[]), delivers);
+    assert_eq!(finished.unwrap(), 1);
+    assert_eq!(house.rows(keys::CONTENT).await.len(), 1);
+    assert_eq!(house.rows(keys::ERASING).await.len(), 1, "the damaged one");
 }
