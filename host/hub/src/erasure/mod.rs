@@ -10,7 +10,6 @@ pub(crate) mod retention;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mihwar_model::{Actor, ContactErased, ContactId, Event, EventBody, FeedbackId, Tag, Time};
@@ -352,9 +351,4 @@ async fn has_nothing_left(view: &dyn View, contact: ContactId) -> Result<bool, F
         range = page.next;
     }
     Ok(true)
-}
-
-/// Contacts of these records.
-fn contacts(condemned: &[Condemned]) -> BTreeSet<ContactId> {
-    condemned.iter().map(|one| one.head.contact).collect()
 }

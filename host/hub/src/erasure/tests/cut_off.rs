@@ -15,10 +15,19 @@ use crate::rows::{self, ErasingRow};
 use crate::{keys, projection};
 
 /// A store whose disk fails at one write, and at all that follow.
-struct Failing {
+pub(super) struct Failing {
     inner: Arc<MemoryStore>,
     /// Writes before that.
     left: AtomicUsize,
+}
+
+impl Failing {
+    pub(super) fn after(writes: usize, inner: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            left: AtomicUsize::new(writes),
+        })
+    }
 }
 
 #[async_trait]
@@ -56,11 +65,7 @@ async fn an_erasure_that_is_cut_off_at_any_write_is_carried_to_its_end() {
         let more = (10..15).map(|number| said(&huda(), &number.to_string(), "وما زلت أنتظر"));
         house.accept(more.collect()).await;
         projection::catch_up(&house.core).await.unwrap();
-        let failing = Failing {
-            inner: store.clone(),
-            left: AtomicUsize::new(writes),
-        };
-        let house = house.restarted(Arc::new(failing), 1_000);
+        let house = house.restarted(Failing::after(writes, store.clone()), 1_000);
         let is_done = match house.erase(contact).await {
             Ok(_) => true,
             Err(error) => {
