@@ -237,7 +237,8 @@ impl Work<'_> {
     ) -> Result<Vec<Route>, Fault> {
         let mut routes = Vec::new();
         for to in &head.destinations {
-            let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried();
+            let opened_at = self.core.opened_at;
+            let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried(opened_at);
             if open.iter().any(has_nothing) {
                 continue;
             }

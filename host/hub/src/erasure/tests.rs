@@ -9,6 +9,7 @@ mod over_time;
 use std::time::Duration;
 
 use mihwar_model::{Actor, ContactId, Draft, EventBody};
+use mihwar_store::Order;
 
 use super::{EraseRefusal, erase, find};
 use crate::config::Hold;
@@ -71,6 +72,20 @@ async fn nothing_of_a_person_is_left_departments_are_told_and_every_proof_holds(
         states,
         [("delivered", "فاتورة"), ("skipped", "فاتورة"), ("waiting", "erasure")]
     );
+}
+
+#[tokio::test]
+async fn a_department_that_may_have_got_something_from_a_process_that_ended_is_told() {
+    let mut house = House::new();
+    let (ids, contact) = story(&house).await;
+    // The service's first delivery waits as if it had never been tried, but it is from before the start.
+    house.core.opened_at = house.core.store.view().await.unwrap().version();
+    assert_eq!(house.erase(contact).await.unwrap().told, 3);
+    let service = keys::outbox_of(&name("service"));
+    let view = house.core.store.view().await.unwrap();
+    let told = view.scan(service, Order::Ascending, 10).await.unwrap().rows;
+    let told: OutboxRow = rows::decode("an outbox row", &told[0].value.bytes).unwrap();
+    assert!(told.feedback == ids[0] && told.erased.is_some());
 }
 
 #[tokio::test]
