@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::cut_off::Failing;
 use super::{House, START, huda, id, person, said, tag};
 use crate::config::{Hold, RetentionRule};
-use crate::erasure::find;
 use crate::erasure::open::Open;
 use crate::erasure::records::{self, Condemned, Destroyed};
 use crate::erasure::retention::{Found, InForce, Sweep, destroy, is_clock_believed, sweep};
+use crate::erasure::{find, identifiers};
 use crate::fault::Fault;
 use crate::{keys, projection, query};
 
@@ -232,6 +232,20 @@ async fn a_run_that_is_cut_off_at_any_write_leaves_nothing_that_the_next_does_no
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn whom_somebody_with_much_behind_them_is_known_as_is_told_by_what_they_said_last() {
+    let store = Arc::new(MemoryStore::new());
+    let house = House::over(store.clone());
+    let old = (0..10).map(|number| said(&huda(), &number.to_string(), "قديم"));
+    house.accept(old.collect()).await;
+    let house = house.restarted(store, 9 * DAY);
+    let taken = house.accept(vec![said(&huda(), "new", "جديد")]).await;
+    assert_eq!(run(&house, week).await.records, 10);
+    let contact = house.contact_of(id(&taken[0])).await;
+    let told = identifiers::told(&house.core, contact).await.unwrap();
+    assert_eq!(told.map(|places| places.len()), Some(1));
 }
 
 #[tokio::test]
