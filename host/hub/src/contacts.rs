@@ -53,7 +53,7 @@ pub struct ContactRecord {
     pub record: FeedbackRecord,
     /// What every revision said, from the first; `None` where that is gone or cannot be read.
     pub revisions: Vec<(u32, Option<Content>)>,
-    /// Every event that tells of it, oldest first, at most 1000.
+    /// Every event that tells of it, oldest first.
     pub events: Vec<LedgerEvent>,
     /// Where it went.
     pub deliveries: Vec<DeliveryRecord>,
@@ -123,10 +123,11 @@ impl Hub {
         let mut items = Vec::with_capacity(page.items.len());
         for record in page.items {
             let feedback = record.head.feedback;
+            let events = query::whole_history(core, feedback).await?;
             items.push(ContactRecord {
                 revisions: revisions(core, &record).await?,
-                events: query::history(core, feedback).await?,
-                deliveries: query::deliveries_of(core, feedback).await?,
+                deliveries: query::deliveries_told(core, &events).await?,
+                events,
                 record,
             });
         }

@@ -27,7 +27,7 @@ use crate::projection;
 use crate::rows::Head;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
+pub(crate) use deliveries::{deliveries_of, deliveries_told, delivery_page, waiting};
 pub(crate) use feedback_list::feedback_page;
 pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
 
@@ -143,9 +143,18 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
 
 /// Everything that happened to a record, oldest first, at most 1000 events.
 pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+    events(core, id, HISTORY_MAX).await
+}
+
+/// As [`history`], without an end: for whoever is to see all that is held about a person.
+pub(crate) async fn whole_history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+    events(core, id, usize::MAX).await
+}
+
+async fn events(core: &Core, id: FeedbackId, most: usize) -> Result<Vec<LedgerEvent>, QueryError> {
     projection::catch_up_for_readers(core).await?;
     let view = core.store.view().await?;
-    let sequences = sequences(&*view, id, HISTORY_MAX).await?;
+    let sequences = sequences(&*view, id, most).await?;
     let mut events = Vec::with_capacity(sequences.len());
     for sequence in sequences {
         for entry in view.journal(sequence, 1).await? {
@@ -163,8 +172,13 @@ pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEve
 pub(crate) async fn sequences(view: &dyn View, id: FeedbackId, most: usize) -> Result<Vec<u64>, Fault> {
     let head = heads(view, vec![id]).await?.remove(&id);
     let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
-    let page = view.scan(keys::history_of(id), Order::Ascending, most).await?;
-    sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+    let (mut rows, mut range) = (0, Some(keys::history_of(id)));
+    while let Some(next) = range.filter(|_| rows < most) {
+        let page = view.scan(next, Order::Ascending, most - rows).await?;
+        sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
+        rows += page.rows.len();
+        range = page.next;
+    }
     sequences.sort_unstable();
     sequences.truncate(most);
     Ok(sequences)
