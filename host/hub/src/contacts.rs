@@ -1,5 +1,7 @@
 //! What the hub holds about one contact, for whoever asks in a person's name; and its erasure.
 
+use std::path::PathBuf;
+
 use mihwar_model::{Actor, AttachmentId, ContactId, Content, Identifier, InstanceName, Tag, Time};
 use mihwar_store::{BlobError, Order, Space, View};
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use crate::core::Core;
 use crate::erasure::{self, EraseRefusal, ErasureReport};
 use crate::fault::Fault;
+use crate::format;
 use crate::hub::Hub;
 use crate::keys::{self, Lookup};
 use crate::query::{self, FeedbackFilter, FeedbackRecord, LedgerEvent, QueryError};
@@ -150,6 +153,19 @@ impl Hub {
             Err(BlobError::Missing(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Copies of the store that upgrades left in the data folder. Whoever was erased since can still be read in them by
+    /// whoever has the master key, until a person deletes them.
+    ///
+    /// # Errors
+    /// When the data folder cannot be listed.
+    pub fn copies_before_upgrades(&self) -> Result<Vec<PathBuf>, Fault> {
+        if !self.shared.disk.is_folder() {
+            return Ok(Vec::new());
+        }
+        let data = self.shared.config().data.clone();
+        format::backups_left_in(&data).map_err(|error| Fault::Blob(format!("{}: {error}", data.display())))
     }
 
     /// Erases a contact with all that it said: contents, files, what departments call them, the rows by which it is known,

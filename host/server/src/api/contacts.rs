@@ -227,5 +227,10 @@ pub(crate) async fn erase_contact(
     });
     let (contact, reason) = read.map_err(Problem::fields)?;
     let report = surface.hub.contact_erase(&caller.actor, contact, &reason).await?;
-    Ok(Json(report.into()))
+    // It is erased, whether that can be told or not.
+    let copies = surface.hub.copies_before_upgrades().unwrap_or_else(|error| {
+        tracing::warn!("whether an upgrade left a copy of the store is not known: {error}");
+        Vec::new()
+    });
+    Ok(Json(ErasureView::new(&report, &copies)))
 }

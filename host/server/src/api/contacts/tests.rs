@@ -40,6 +40,8 @@ async fn a_person_is_found_exported_erased_and_then_unknown() {
         (200, "\u{0}\u{1}\u{2}")
     );
 
+    let copy = bench.hub.config().data.join("backup-before-format-2");
+    std::fs::create_dir(&copy).unwrap();
     let erase = "/api/v1/contacts:erase";
     let why = json!({ "contact": contact, "reason": "subject-request" }).to_string();
     let erased = bench.post(erase, why.clone()).await;
@@ -47,6 +49,7 @@ async fn a_person_is_found_exported_erased_and_then_unknown() {
     let erased = erased.json();
     assert_eq!((&erased["records"], &erased["files"]), (&json!(1), &json!(1)));
     assert_eq!(erased["by"], "console");
+    assert_eq!(erased["copies"], json!([copy]), "she can be read there still");
     assert_eq!(bench.get(&file).await.status, 404);
     assert_eq!(bench.post("/api/v1/contacts:find", question).await.status, 404);
     let again = bench.post(erase, why).await;

@@ -1,5 +1,7 @@
 //! The forms in which a person crosses the wire.
 
+use std::path::PathBuf;
+
 use mihwar_hub::{ContactFacts, ContactRecord, ErasureReport};
 use mihwar_model::Time;
 use serde::{Deserialize, Serialize};
@@ -136,6 +138,10 @@ pub struct ErasureView {
     pub told: u64,
     /// Where the ledger has the certificate.
     pub sequence: u64,
+    /// Copies of the store that upgrades left in the data folder: the person can still be read in them by whoever has the
+    /// master key. Delete them.
+    #[serde(default)]
+    pub copies: Vec<String>,
 }
 
 impl From<ContactFacts> for ContactView {
@@ -173,8 +179,9 @@ impl From<ContactRecord> for ContactRecordView {
     }
 }
 
-impl From<ErasureReport> for ErasureView {
-    fn from(report: ErasureReport) -> Self {
+impl ErasureView {
+    /// What was done, and where it could not reach.
+    pub(super) fn new(report: &ErasureReport, copies: &[PathBuf]) -> Self {
         Self {
             contact: report.contact.to_string(),
             at: report.at,
@@ -186,6 +193,7 @@ impl From<ErasureReport> for ErasureView {
             withheld: report.withheld,
             told: report.told,
             sequence: report.sequence,
+            copies: copies.iter().map(|copy| copy.display().to_string()).collect(),
         }
     }
 }
