@@ -1,5 +1,7 @@
 //! What the hub holds about one contact, for whoever asks in a person's name; and its erasure.
 
+use std::path::PathBuf;
+
 use mihwar_model::{Actor, AttachmentId, ContactId, Content, Identifier, InstanceName, Tag, Time};
 use mihwar_store::{BlobError, Order, Space, View};
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use crate::core::Core;
 use crate::erasure::{self, EraseRefusal, ErasureReport};
 use crate::fault::Fault;
+use crate::format;
 use crate::hub::Hub;
 use crate::keys::{self, Lookup};
 use crate::query::{self, FeedbackFilter, FeedbackRecord, LedgerEvent, QueryError};
@@ -53,7 +56,7 @@ pub struct ContactRecord {
     pub record: FeedbackRecord,
     /// What every revision said, from the first; `None` where that is gone or cannot be read.
     pub revisions: Vec<(u32, Option<Content>)>,
-    /// Every event that tells of it, oldest first, at most 1000.
+    /// Every event that tells of it, oldest first.
     pub events: Vec<LedgerEvent>,
     /// Where it went.
     pub deliveries: Vec<DeliveryRecord>,
@@ -123,10 +126,11 @@ impl Hub {
         let mut items = Vec::with_capacity(page.items.len());
         for record in page.items {
             let feedback = record.head.feedback;
+            let events = query::whole_history(core, feedback).await?;
             items.push(ContactRecord {
                 revisions: revisions(core, &record).await?,
-                events: query::history(core, feedback).await?,
-                deliveries: query::deliveries_of(core, feedback).await?,
+                deliveries: query::deliveries_told(core, &events).await?,
+                events,
                 record,
             });
         }
@@ -149,6 +153,19 @@ impl Hub {
             Err(BlobError::Missing(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Copies of the store that upgrades left in the data folder. Whoever was erased since can still be read in them by
+    /// whoever has the master key, until a person deletes them.
+    ///
+    /// # Errors
+    /// When the data folder cannot be listed.
+    pub fn copies_before_upgrades(&self) -> Result<Vec<PathBuf>, Fault> {
+        if !self.shared.disk.is_folder() {
+            return Ok(Vec::new());
+        }
+        let data = self.shared.config().data.clone();
+        format::backups_left_in(&data).map_err(|error| Fault::Blob(format!("{}: {error}", data.display())))
     }
 
     /// Erases a contact with all that it said: contents, files, what departments call them, the rows by which it is known,

@@ -23,6 +23,9 @@ const PATIENCE: u32 = 500;
 /// Shared by all parts of a hub.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
+    /// The last commit that was there when the store was opened. Of what it or an earlier one wrote an earlier process may
+    /// have done more than it could write down.
+    pub(crate) opened_at: u64,
     pub(crate) blobs: BlobFolder,
     pub(crate) vault: Vault,
     pub(crate) ids: Ids,
@@ -91,6 +94,7 @@ impl Core {
         let randomness = Arc::new(mihwar_model::SeededRandomness::new(3));
         Self {
             store,
+            opened_at: 0,
             blobs: BlobFolder::open(folder).expect("a folder for files"),
             vault: Vault::new(&[5; 32], randomness.clone()),
             ids: Ids::new(clock.clone(), randomness),

@@ -396,6 +396,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
     // A start that was cut off before its first row left nothing that a key would be missed for.
     let is_new = format::row(&*store).await?.is_none();
     let newest = newest_moment(&*store, &*doors.clock).await;
+    let opened_at = store.view().await.map_err(Fault::from)?.version();
     let master = match key {
         Some(key) => key.bytes(),
         None => {
@@ -406,6 +407,7 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
     format::settle(&*store, &folder, is_new, doors.disk.is_folder()).await?;
     Ok(Arc::new(Core {
         store,
+        opened_at,
         blobs: doors.disk.blobs(&folder.join(FILES))?,
         vault: Vault::new(&master, doors.randomness.clone()),
         ids: Ids::new(doors.clock.clone(), doors.randomness.clone()).after(newest),

@@ -194,6 +194,9 @@ pub(crate) struct ImportRow {
     /// Bytes of the file behind the cursor, as its plugin says; an interrupted import shows its progress from there.
     #[n(6)]
     pub(crate) position: u64,
+    /// The cursor as it lies in the store; in memory it is in `cursor`, where older versions left it.
+    #[n(7)]
+    pub(crate) sealed_cursor: Option<ByteVec>,
 }
 
 /// The reference another system gave, sealed for the contact.

@@ -4,8 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mihwar_model::ContactId;
+
+/// How often whoever wants to erase looks whether the others have ended.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -59,6 +63,25 @@ impl Turns {
             turns: self,
             contacts: taken,
         }
+    }
+
+    /// Begins to erase a contact once those who work with it have ended: from now on nobody else begins to, so that a contact
+    /// of whom much is on its way has its turn, too. One with which somebody works still after `patience` is not covered,
+    /// and neither is one that somebody else erases.
+    pub(crate) async fn erase_in_turn(&self, contact: ContactId, patience: Duration) -> Erasing<'_> {
+        let mut waited = Duration::ZERO;
+        let announced = Erasing {
+            turns: self,
+            contacts: BTreeSet::from_iter(self.state().erasing.insert(contact).then_some(contact)),
+        };
+        while announced.covers(contact) && self.state().working.contains_key(&contact) {
+            if waited >= patience {
+                return self.erase([]);
+            }
+            tokio::time::sleep(LOOK).await;
+            waited += LOOK;
+        }
+        announced
     }
 
     /// How many erasures have ended: what was read before the last of them may be gone.
@@ -125,9 +148,11 @@ impl Drop for Erasing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use mihwar_model::ContactId;
 
-    use super::Turns;
+    use super::{LOOK, Turns};
 
     fn contact(number: u8) -> ContactId {
         ContactId::from_bytes([number; 16])
@@ -160,5 +185,32 @@ mod tests {
         assert!(turns.erase([contact(2)]).covers(contact(2)));
         drop(erasing);
         assert!(turns.erase([contact(1)]).covers(contact(1)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_erase_comes_next_however_much_is_on_its_way() {
+        let turns = Turns::default();
+        let mut working = Some(turns.work_with([contact(1)]));
+        let erase = turns.erase_in_turn(contact(1), Duration::from_mins(1));
+        let work = async {
+            tokio::time::sleep(LOOK).await;
+            assert!(
+                !turns.work_with([contact(1)]).covers(contact(1)),
+                "nobody begins meanwhile"
+            );
+            drop(working.take());
+        };
+        let (erasing, ()) = tokio::join!(erase, work);
+        assert!(erasing.covers(contact(1)));
+        let second = turns.erase_in_turn(contact(1), Duration::from_mins(1)).await;
+        assert!(!second.covers(contact(1)), "one at a time");
+        drop((second, erasing));
+        let working = turns.work_with([contact(1)]);
+        assert!(working.covers(contact(1)));
+        assert!(!turns.erase_in_turn(contact(1), LOOK).await.covers(contact(1)));
+        assert!(
+            turns.work_with([contact(1)]).covers(contact(1)),
+            "whoever lost patience holds nobody up"
+        );
     }
 }

@@ -48,10 +48,10 @@ impl Hub {
             self.spawn("witness file", witness::run(shared.clone(), file, every, stop.clone()));
         }
         self.spawn("configuration", watch(self.clone(), stop.clone()));
-        self.spawn("deliveries and polling", dispatch(shared.clone(), stop.clone()));
+        self.spawn("deliveries and polling", deliver(shared.clone(), stop.clone()));
         self.spawn("idempotency", sweep(core, stop.clone()));
         self.spawn("retention", erasure::retention::run(shared.clone(), stop.clone()));
-        tokio::spawn(finish_destroying(shared.clone()));
+        tokio::spawn(finish_destroying(shared.core.clone()));
     }
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
@@ -111,19 +111,35 @@ impl Hub {
     }
 }
 
-/// What a crash left of files that were to go, and of erasures.
-async fn finish_destroying(shared: Arc<Shared>) {
-    let core = &shared.core;
-    match erasure::finish(core, &shared.config().holds).await {
-        Ok(0) => {}
-        Ok(contacts) => tracing::info!(contacts, "erasures that were cut off were carried to their end"),
-        Err(error) => tracing::error!("an erasure that was cut off could not be carried to its end: {error}"),
-    }
-    match withdrawal::destroy_doomed(core).await {
+/// What a crash left of files that were to go.
+async fn finish_destroying(core: Arc<Core>) {
+    match withdrawal::destroy_doomed(&core).await {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, "files that were to go were still there, and are destroyed now"),
         Err(error) => tracing::error!("files that are to go could not be destroyed: {error}"),
     }
+}
+
+/// Carries erasures to their end that were cut off.
+async fn finish_erasing(shared: &Shared, stop: &CancellationToken) {
+    let config = shared.config();
+    let finished = tokio::select! {
+        biased;
+        // Cut off once more; they go on at the next start.
+        () = stop.cancelled() => return,
+        finished = erasure::finish(&shared.core, &config.holds) => finished,
+    };
+    match finished {
+        Ok(0) => {}
+        Ok(contacts) => tracing::info!(contacts, "erasures that were cut off were carried to their end"),
+        Err(error) => tracing::error!("erasures that were cut off do not go on: {error}"),
+    }
+}
+
+/// Deliveries and polling, after the erasures that were cut off: what they have not come to yet must not go out.
+async fn deliver(shared: Arc<Shared>, stop: CancellationToken) {
+    finish_erasing(&shared, &stop).await;
+    dispatch(shared, stop).await;
 }
 
 /// What a worker does for an instance.

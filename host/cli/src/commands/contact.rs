@@ -192,5 +192,9 @@ async fn erase(client: &Client, who: &str, reason: String, as_json: bool) -> any
         "The certificate is entry {} of the ledger. What the disk still has of sealed rows goes with: mihwar doctor --compact",
         erased.sequence
     ))?;
+    for copy in &erased.copies {
+        let text = format!("{copy} is a copy from before an upgrade, and holds them still: delete it");
+        line(one_line(&text))?;
+    }
     Ok(Outcome::Done)
 }

@@ -56,7 +56,9 @@ fn waits(row: &OutboxRow, now: Time, longest: Duration) -> bool {
 }
 
 /// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; the time at which the next
-/// one becomes due; and rows that are damaged, which hold up nobody. No pause is longer than `longest`.
+/// one becomes due; and rows that are damaged, which hold up nobody. No pause is longer than `longest`. That an item was
+/// erased waits for nothing and keeps nothing waiting: whatever else was to be told of the item is withheld, and a person
+/// may have thousands of them.
 pub(super) async fn due(
     view: &dyn View,
     passed_over: &PassedOver,
@@ -93,7 +95,7 @@ pub(super) async fn due(
                     continue;
                 }
             };
-            if !held.insert(outbox.contact) {
+            if outbox.erased.is_none() && !held.insert(outbox.contact) {
                 continue;
             }
             if waits(&outbox, now, longest) {
@@ -337,9 +339,54 @@ mod tests {
     use std::sync::Arc;
 
     use mihwar_model::{ContactId, FeedbackId};
-    use mihwar_store::MemoryStore;
+    use mihwar_store::{Batch, Edit, MemoryStore, Store};
 
     use super::*;
+
+    const NOW: Time = Time(1_790_000_000_000);
+
+    fn row(contact: u8, attempts: u32, due: Time, erased: Option<ErasureNotice>) -> OutboxRow {
+        OutboxRow {
+            feedback: FeedbackId::from_bytes([1; 16]),
+            revision: 1,
+            contact: ContactId::from_bytes([contact; 16]),
+            attempts,
+            due,
+            rule: "default".into(),
+            attempts_before_replay: 0,
+            erased,
+        }
+    }
+
+    #[tokio::test]
+    async fn all_items_of_an_erased_person_are_told_at_once_and_hold_nobody_up() {
+        let (store, billing) = (MemoryStore::new(), InstanceName::new("billing").unwrap());
+        let notice = || Some(ErasureNotice { reference: Vec::new() });
+        let later = NOW.plus_millis(60_000);
+        let waiting = [
+            // One that waits for its second attempt, two that are due; then ordinary ones of the same person, in order.
+            row(1, 1, later, notice()),
+            row(1, 0, NOW, notice()),
+            row(1, 0, NOW, notice()),
+            row(1, 0, NOW, None),
+            row(1, 0, NOW, None),
+            row(2, 0, NOW, None),
+        ];
+        let edits = (1..).zip(&waiting).map(|(number, row)| {
+            let place = keys::outbox(&billing, DeliveryId::from_bytes([number; 16]));
+            Edit::Put(place, rows::encode(row).unwrap())
+        });
+        let batch = Batch {
+            edits: edits.collect(),
+            ..Batch::default()
+        };
+        store.apply(batch).await.unwrap();
+        let view = store.view().await.unwrap();
+        let longest = Duration::from_secs(3600);
+        let (due, next) = due(&*view, &billing, NOW, longest, 100).await.unwrap();
+        let numbers: Vec<u8> = due.iter().map(|due| due.delivery.to_bytes()[0]).collect();
+        assert_eq!((numbers, next), (vec![2, 3, 4, 6], Some(later)));
+    }
 
     #[test]
     fn what_cannot_be_read_now_is_tried_again_and_only_what_never_can_be_is_a_dead_letter() {
@@ -352,7 +399,7 @@ mod tests {
     #[test]
     fn what_a_department_calls_an_erased_item_opens_for_that_delivery_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_790_000_000_000));
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), NOW);
         let (delivery, other) = (DeliveryId::from_bytes([1; 16]), DeliveryId::from_bytes([2; 16]));
         let notice = ErasureNotice::seal(&core, delivery, Some("تذكرة-٧")).unwrap();
         assert!(
@@ -369,18 +416,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_put_back_strands_nothing() {
-        let longest = Duration::from_secs(3600);
-        let now = Time(1_790_000_000_000);
-        let row = |attempts, due| OutboxRow {
-            feedback: FeedbackId::from_bytes([1; 16]),
-            revision: 1,
-            contact: ContactId::from_bytes([2; 16]),
-            attempts,
-            due,
-            rule: "default".into(),
-            attempts_before_replay: 0,
-            erased: None,
-        };
+        let (longest, now) = (Duration::from_secs(3600), NOW);
+        let row = |attempts, due| row(2, attempts, due, None);
         let hours = |hours: i64| now.plus_millis(hours * 3_600_000);
         assert!(waits(&row(1, hours(1)), now, longest), "as the schedule says");
         assert!(!waits(&row(1, now), now, longest));

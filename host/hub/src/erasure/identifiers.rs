@@ -30,8 +30,9 @@ pub(super) async fn of(core: &Core, contact: ContactId) -> Result<Vec<Key>, Faul
 /// As [`of`], as far as the contact's records tell it; `None` when they do not.
 pub(super) async fn told(core: &Core, contact: ContactId) -> Result<Option<Vec<Key>>, Fault> {
     let view = core.store.view().await?;
+    // The last ones: what a person said first may be over, and gone.
     let page = view
-        .scan(Lookup::Contact(contact).entries(), Order::Ascending, TRIED_MAX)
+        .scan(Lookup::Contact(contact).entries(), Order::Descending, TRIED_MAX)
         .await?;
     let heads = heads(&*view, page.rows.iter().filter_map(|row| keys::last_id(&row.key))).await?;
     if let Some(first) = heads.first()

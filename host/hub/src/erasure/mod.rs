@@ -10,7 +10,7 @@ pub(crate) mod retention;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use mihwar_model::{Actor, ContactErased, ContactId, Event, EventBody, FeedbackId, Tag, Time};
 use mihwar_store::{Batch, Edit, Guard, Key, Order, View};
@@ -34,6 +34,10 @@ const PAGE: usize = if cfg!(test) { 2 } else { 500 };
 const COUNTED: usize = 10_000;
 /// How often an erasure looks again when others changed what it rests on: a replay of dead letters, say.
 const ATTEMPTS_MAX: u32 = 16;
+/// How long an erasure waits for what is on its way of its contact: somebody waits for the answer.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
+/// When an erasure that was cut off tries again to have its turn.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// An erasure that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,7 +113,7 @@ pub(crate) async fn erase(
         let reason = hold.reason.clone();
         return Err(EraseRefusal::Held { contact, reason });
     }
-    let erasing = core.turns.erase([contact]);
+    let erasing = core.turns.erase_in_turn(contact, PATIENCE).await;
     if !erasing.covers(contact) {
         return Err(EraseRefusal::OnItsWay(contact));
     }
@@ -130,30 +134,46 @@ fn held(holds: &[Hold], contact: ContactId) -> Option<&Hold> {
     holds.iter().find(|hold| hold.contact == contact)
 }
 
-/// Carries erasures to their end that were cut off. Answers how many. To be called at each start.
+/// Carries erasures to their end that were cut off. One that cannot be is told, and holds up no other. Answers how many came
+/// to their end.
 pub(crate) async fn finish(core: &Core, holds: &[Hold]) -> Result<u64, Fault> {
     let mut finished = 0;
     let mut range = Some(keys::all(keys::ERASING));
     while let Some(next) = range {
         let page = core.store.view().await?.scan(next, Order::Ascending, PAGE).await?;
-        for row in page.rows {
-            let Some(contact) = keys::last_id(&row.key).map(ContactId::from_bytes) else {
-                continue;
-            };
+        for contact in page.rows.iter().filter_map(|row| keys::last_id(&row.key)) {
+            let contact = ContactId::from_bytes(contact);
             if held(holds, contact).is_some() {
                 tracing::warn!(%contact, "an erasure that was cut off does not go on: a legal hold came in between");
                 continue;
             }
-            let erasing = core.turns.erase([contact]);
-            if erasing.covers(contact) {
-                let wanted = rows::decode("an erasure", &row.value.bytes)?;
-                carry_out(core, contact, wanted).await?;
-                finished += 1;
+            match go_on(core, contact).await {
+                Ok(went_on) => finished += u64::from(went_on),
+                Err(error) => {
+                    tracing::error!(%contact, "an erasure that was cut off could not be carried to its end: {error}");
+                }
             }
         }
         range = page.next;
     }
     Ok(finished)
+}
+
+/// Carries an erasure to its end that was cut off, as soon as nothing of its contact is on its way. False when somebody else
+/// has done that meanwhile.
+async fn go_on(core: &Core, contact: ContactId) -> Result<bool, Fault> {
+    let erasing = loop {
+        let erasing = core.turns.erase_in_turn(contact, PATIENCE).await;
+        if erasing.covers(contact) {
+            break erasing;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    let row = core.store.view().await?.get(&keys::erasing(contact)).await?;
+    let Some(row) = row else { return Ok(false) };
+    carry_out(core, contact, rows::decode("an erasure", &row.bytes)?).await?;
+    drop(erasing);
+    Ok(true)
 }
 
 async fn standing(core: &Core, contact: ContactId) -> Result<Standing, Fault> {
@@ -331,9 +351,4 @@ async fn has_nothing_left(view: &dyn View, contact: ContactId) -> Result<bool, F
         range = page.next;
     }
     Ok(true)
-}
-
-/// Contacts of these records.
-fn contacts(condemned: &[Condemned]) -> BTreeSet<ContactId> {
-    condemned.iter().map(|one| one.head.contact).collect()
 }

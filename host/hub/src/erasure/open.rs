@@ -73,8 +73,9 @@ impl OpenDelivery {
     }
 
     /// Whether it shows that its department never had the record: deliveries of a record to one department are made in
-    /// their order, and this is the first.
-    pub(super) fn was_never_tried(&self) -> bool {
-        self.entry.attempts == 0 && self.entry.revision == 1
+    /// their order, and this is the first. One from before the store was opened shows nothing: the process that ended may
+    /// have handed it over and not come to write that down.
+    pub(super) fn was_never_tried(&self, opened_at: u64) -> bool {
+        self.version > opened_at && self.entry.attempts == 0 && self.entry.revision == 1
     }
 }

@@ -50,7 +50,7 @@ impl Destroyed {
 }
 
 /// Destroys records of contacts with which nobody works. What is done is counted in `destroyed`, also where this ends with
-/// an error.
+/// an error: [`Fault::Contended`] when one of them, or a delivery of one, is not as it was found.
 pub(super) async fn destroy(
     core: &Core,
     by: &Actor,
@@ -182,6 +182,11 @@ struct Work<'a> {
 impl Work<'_> {
     fn record(&mut self, condemned: &Condemned, remains: Remains, open: &[OpenDelivery]) -> Result<(), Fault> {
         let Condemned { head, reason } = condemned;
+        // A revision of which nobody knew here would stay, and no later erasure would look for it.
+        self.guard(Guard::Absent(keys::content(
+            head.feedback,
+            head.revision.saturating_add(1),
+        )));
         for one in open {
             self.withhold(one)?;
         }
@@ -211,8 +216,7 @@ impl Work<'_> {
 
     /// A delivery that is not made any more.
     fn withhold(&mut self, open: &OpenDelivery) -> Result<(), Fault> {
-        self.bytes += open.place.as_bytes().len();
-        self.batch.guards.push(Guard::At(open.place.clone(), open.version));
+        self.guard(Guard::At(open.place.clone(), open.version));
         self.edit(Edit::Delete(open.place.clone()));
         self.made.withheld += 1;
         self.event(EventBody::DeliverySkipped(Skipped {
@@ -233,7 +237,8 @@ impl Work<'_> {
     ) -> Result<Vec<Route>, Fault> {
         let mut routes = Vec::new();
         for to in &head.destinations {
-            let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried();
+            let opened_at = self.core.opened_at;
+            let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried(opened_at);
             if open.iter().any(has_nothing) {
                 continue;
             }
@@ -271,6 +276,11 @@ impl Work<'_> {
                 None
             }
         }
+    }
+
+    fn guard(&mut self, guard: Guard) {
+        self.bytes += guard.key().as_bytes().len();
+        self.batch.guards.push(guard);
     }
 
     fn edit(&mut self, edit: Edit) {

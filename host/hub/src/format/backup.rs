@@ -18,9 +18,28 @@ const PIECE_BYTES: u64 = 64 << 20;
 /// Told how many bytes are copied, and out of how many.
 type Told<'a> = dyn FnMut(u64, u64) + Send + 'a;
 
+/// What the name of a backup's folder begins with; the format that the upgrade leads to follows.
+const FOLDER: &str = "backup-before-format-";
+
 /// Where the backup before an upgrade to a format lies.
 pub(super) fn folder_before(data: &Path, to: u32) -> PathBuf {
-    data.join(format!("backup-before-format-{to}"))
+    data.join(format!("{FOLDER}{to}"))
+}
+
+/// The backups that upgrades left in a data folder, whole or not, by name.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn left_in(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(FOLDER) {
+            left.push(entry.path());
+        }
+    }
+    left.sort_unstable();
+    Ok(left)
 }
 
 /// Refuses when a backup of another upgrade is in the way.

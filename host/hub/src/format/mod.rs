@@ -19,6 +19,7 @@ use crate::fault::Fault;
 use crate::hub::OpenError;
 use crate::{keys, rows};
 
+pub(crate) use backup::left_in as backups_left_in;
 use note::Note;
 pub use refusal::FormatError;
 pub(crate) use standing::{Standing, standing};

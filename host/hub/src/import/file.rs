@@ -10,6 +10,7 @@ use mihwar_sandbox::contract::types::PluginError;
 use mihwar_sandbox::{CallError, CallFailure, Effects};
 use mihwar_store::Edit;
 
+use super::kept;
 use super::pace::{Pace, Why};
 use super::progress::{Share, Teller};
 use super::refusals::Refusals;
@@ -64,7 +65,7 @@ impl FileImport {
     /// Reads the file to its end, from where an interrupted import was.
     pub(super) async fn run(&self, row: Option<ImportRow>) -> Result<ImportRow, Fault> {
         let core = &self.shared.core;
-        let row = row.unwrap_or_default();
+        let row = kept::opened(core, &self.source, row.unwrap_or_default())?;
         let mut reading = Reading {
             refusals: Refusals::read(core, &self.source, &row)?,
             row,
@@ -210,7 +211,7 @@ impl FileImport {
         let mut made = 0;
         let results = loop {
             let taken = intake::accept_with(core, &self.actor, &self.running.name, arrivals, rider, |results| {
-                let (row, _) = come_to(results)?;
+                let row = kept::sealed(core, &self.source, come_to(results)?.0)?;
                 Ok(Rider::of(Edit::Put(key.clone(), rows::encode(&row)?)))
             });
             match taken.await {

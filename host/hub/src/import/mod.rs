@@ -2,6 +2,7 @@
 //! is written in the transaction of its records, and forgotten when the whole import has ended.
 
 mod file;
+mod kept;
 mod pace;
 mod progress;
 mod refusals;

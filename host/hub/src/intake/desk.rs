@@ -22,6 +22,9 @@ const CLERKS_MAX: usize = 2;
 const WAITING_MAX: usize = 1_024;
 /// Bytes of arrivals that may wait. One alone may have more.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+/// How long a clerk waits for those who are taken in one by one. Whoever takes longer, because somebody is being erased, must
+/// not keep everybody else waiting.
+const STRAGGLING: Duration = Duration::from_millis(500);
 /// When whoever finds the line full should come again.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
@@ -212,7 +215,7 @@ impl Drop for GoesHome<'_> {
     }
 }
 
-async fn take_in(core: &Core, mut group: Vec<Waiting>) {
+async fn take_in(core: &Arc<Core>, mut group: Vec<Waiting>) {
     let outcome = if group.len() > 1 {
         together(core, &group).await
     } else {
@@ -227,14 +230,22 @@ async fn take_in(core: &Core, mut group: Vec<Waiting>) {
         }
         Together::Failed(fault) => group.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone()))),
         Together::OneByOne => {
-            let alone = group.into_iter().map(async |waiting| {
-                let arrivals = std::slice::from_ref(&waiting.arrival);
-                let results = accept(core, &waiting.actor, &waiting.instance, arrivals, &Rider::default()).await;
-                waiting.answer(results.and_then(|mut results| of_a_draft(results.pop().flatten())));
-            });
-            futures_util::future::join_all(alone).await;
+            let alone = tokio::spawn(one_by_one(Arc::clone(core), group));
+            if let Ok(Err(fallen)) = tokio::time::timeout(STRAGGLING, alone).await {
+                tracing::error!("those who were taken in one by one do not know what became of them: {fallen}");
+            }
         }
     }
+}
+
+async fn one_by_one(core: Arc<Core>, group: Vec<Waiting>) {
+    let core: &Core = &core;
+    let alone = group.into_iter().map(async |waiting| {
+        let arrivals = std::slice::from_ref(&waiting.arrival);
+        let results = accept(core, &waiting.actor, &waiting.instance, arrivals, &Rider::default()).await;
+        waiting.answer(results.and_then(|mut results| of_a_draft(results.pop().flatten())));
+    });
+    futures_util::future::join_all(alone).await;
 }
 
 /// The answer to one who handed in a draft: each draft has a result.

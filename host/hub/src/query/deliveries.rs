@@ -4,7 +4,7 @@ use mihwar_model::{ContactId, DeliveryId, EventBody, FeedbackId, InstanceName};
 use mihwar_store::{KeyRange, Order, View};
 use serde::Serialize;
 
-use super::{LOOKED_AT_MAX, QueryError, cursor_id, cursor_text, heads, history};
+use super::{LOOKED_AT_MAX, LedgerEvent, QueryError, cursor_id, cursor_text, heads, history};
 use crate::core::Core;
 use crate::delivery;
 use crate::fault::Fault;
@@ -82,13 +82,17 @@ pub(crate) async fn delivery_page(
 
 /// The deliveries of one record, oldest first.
 pub(crate) async fn deliveries_of(core: &Core, id: FeedbackId) -> Result<Vec<DeliveryRecord>, QueryError> {
-    let events = history(core, id).await?;
+    deliveries_told(core, &history(core, id).await?).await
+}
+
+/// The deliveries that these events of one record tell of, in their order.
+pub(crate) async fn deliveries_told(core: &Core, events: &[LedgerEvent]) -> Result<Vec<DeliveryRecord>, QueryError> {
     let view = core.store.view().await?;
     let mut records = Vec::new();
     for event in events {
-        let routes = match event.event.body {
-            EventBody::Routed(routed) => routed.routes,
-            EventBody::RecordErased(erased) => erased.routes,
+        let routes = match &event.event.body {
+            EventBody::Routed(routed) => &routed.routes,
+            EventBody::RecordErased(erased) => &erased.routes,
             _ => continue,
         };
         for route in routes {

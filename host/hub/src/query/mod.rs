@@ -28,7 +28,7 @@ use crate::projection;
 use crate::rows::Head;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub(crate) use deliveries::{deliveries_of, delivery_page, waiting};
+pub(crate) use deliveries::{deliveries_of, deliveries_told, delivery_page, waiting};
 pub(crate) use feedback_list::feedback_page;
 pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
 
@@ -151,8 +151,17 @@ pub(crate) async fn feedback(core: &Core, id: FeedbackId) -> Result<Option<Feedb
 
 /// Everything that happened to a record, oldest first, at most 1000 events.
 pub(crate) async fn history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+    events(core, id, HISTORY_MAX).await
+}
+
+/// As [`history`], without an end: for whoever is to see all that is held about a person.
+pub(crate) async fn whole_history(core: &Core, id: FeedbackId) -> Result<Vec<LedgerEvent>, QueryError> {
+    events(core, id, usize::MAX).await
+}
+
+async fn events(core: &Core, id: FeedbackId, most: usize) -> Result<Vec<LedgerEvent>, QueryError> {
     projection::catch_up_for_readers(core).await?;
-    events_of(core, id, HISTORY_MAX).await
+    events_of(core, id, most).await
 }
 
 /// What happened to a record, as far as the read models know, oldest first, at most so many events.
@@ -176,12 +185,12 @@ pub(crate) async fn events_of(core: &Core, id: FeedbackId, most: usize) -> Resul
 pub(crate) async fn sequences(view: &dyn View, id: FeedbackId, most: usize) -> Result<Vec<u64>, Fault> {
     let head = heads(view, vec![id]).await?.remove(&id);
     let mut sequences = head.map_or_else(Vec::new, |head| head.entries.into_sequences());
-    let (mut rest, mut rows) = (Some(keys::history_of(id)), 0);
-    while let Some(range) = rest.filter(|_| rows < most) {
-        let page = view.scan(range, Order::Ascending, most).await?;
-        rows += page.rows.len();
+    let (mut rows, mut range) = (0, Some(keys::history_of(id)));
+    while let Some(next) = range.filter(|_| rows < most) {
+        let page = view.scan(next, Order::Ascending, most - rows).await?;
         sequences.extend(page.rows.iter().filter_map(|row| keys::last_number(&row.key)));
-        rest = page.next;
+        rows += page.rows.len();
+        range = page.next;
     }
     sequences.sort_unstable();
     sequences.truncate(most);

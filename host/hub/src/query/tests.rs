@@ -5,11 +5,12 @@ mod story;
 
 use std::sync::Arc;
 
-use mihwar_model::{Actor, Channel, ContactId, Event, FeedbackId, Kind, Time};
+use mihwar_model::{Actor, Channel, ContactId, EnrichmentFailed, Event, EventBody, FeedbackId, Kind, Time};
 use mihwar_store::{Batch, Edit, MemoryStore, Order, Row};
 
 use super::feedback_list::matches;
-use super::{FeedbackFilter, FeedbackPage, ScoreFilter, cursor_text, feedback_page};
+use super::{FeedbackFilter, FeedbackPage, HISTORY_MAX, ScoreFilter, cursor_text, feedback_page};
+use super::{history, whole_history};
 use crate::core::Core;
 use crate::rows::Head;
 use crate::{head_row, keys, projection};
@@ -264,4 +265,28 @@ async fn what_is_rare_is_found_by_a_look_at_few_rows() {
     assert_eq!(house.page(&usual, None, 20).await.items.len(), 20);
     let (heads, blocks) = house.given.taken();
     assert!(heads <= 64 && blocks <= 2, "{heads} heads, {blocks} blocks");
+}
+
+#[tokio::test]
+async fn whoever_is_to_see_all_of_a_long_story_sees_it() {
+    let house = House::new().await;
+    let failed = EnrichmentFailed {
+        feedback: record(0),
+        revision: 1,
+        instance: name("language"),
+        code: "timeout".into(),
+    };
+    let before = whole_history(&house.core, record(0)).await.unwrap().len();
+    let event = house
+        .core
+        .event(Actor::Hub, EventBody::EnrichmentFailed(failed))
+        .unwrap();
+    let batch = Batch {
+        journal: vec![event; HISTORY_MAX],
+        ..Batch::default()
+    };
+    house.core.store.apply(batch).await.unwrap();
+    assert_eq!(history(&house.core, record(0)).await.unwrap().len(), HISTORY_MAX);
+    let whole = whole_history(&house.core, record(0)).await.unwrap();
+    assert_eq!(whole.len(), before + HISTORY_MAX);
 }

@@ -39,7 +39,7 @@ pub(super) struct KeptFile {
 pub(super) struct Seen {
     /// Revisions that came through it.
     pub(super) brought: u64,
-    /// Times that it added something to what it had read, or failed to.
+    /// Times that it added something to what it had read, masked something in it, or failed to.
     pub(super) read: u64,
     /// Deliveries that were handed to it, whatever it answered.
     pub(super) received: u64,
@@ -84,7 +84,12 @@ fn seen_by(records: &[ContactRecordView]) -> BTreeMap<String, Seen> {
                     .unwrap_or_default()
             };
             match of("type") {
-                "received" => seen.entry(of("instance").to_owned()).or_default().brought += 1,
+                "received" => {
+                    seen.entry(of("instance").to_owned()).or_default().brought += 1;
+                    for instance in masked_by(&event.event) {
+                        seen.entry(instance.to_owned()).or_default().read += 1;
+                    }
+                }
                 "enriched" | "enrichment_failed" => seen.entry(of("instance").to_owned()).or_default().read += 1,
                 _ => {}
             }
@@ -94,4 +99,11 @@ fn seen_by(records: &[ContactRecordView]) -> BTreeMap<String, Seen> {
         }
     }
     seen
+}
+
+/// Who masked something in a revision before it was stored, each once.
+fn masked_by(received: &serde_json::Value) -> BTreeSet<&str> {
+    let masked = received.get("masked").and_then(|masked| masked.as_array());
+    let instances = masked.into_iter().flatten().filter_map(|one| one.get("instance"));
+    instances.filter_map(|instance| instance.as_str()).collect()
 }

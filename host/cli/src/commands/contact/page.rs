@@ -3,7 +3,8 @@
 
 use std::fmt::Display;
 
-use mihwar_server::wire::{ContactRecordView, ContentView, DeliveryView, EventView, RevisionView};
+use mihwar_server::wire::{ContactRecordView, ContentView, DeliveryView, EventView, FeedbackView, RevisionView};
+use serde::Serialize;
 
 use super::document::{Document, KeptFile};
 use super::words::Words;
@@ -132,12 +133,32 @@ impl Page {
             "<p class=\"quiet\"><bdi>{}</bdi></p>\n",
             escaped(&feedback.id)
         ));
+        self.facts(feedback);
         for revision in &record.revisions {
             self.revision(revision, record.revisions.len() > 1, files);
         }
         self.deliveries(&record.detail.deliveries);
         self.events(&record.detail.events);
         self.add("</article>\n");
+    }
+
+    /// What is known of a record beside what was said: scores, labels, what programs found out about it.
+    fn facts(&mut self, feedback: &FeedbackView) {
+        let mut facts = serde_json::to_value(feedback).unwrap_or_default();
+        if let Some(facts) = facts.as_object_mut() {
+            // Its revisions stand below, this one among them.
+            facts.remove("content");
+        }
+        self.json(self.words.facts, &facts);
+    }
+
+    /// Something for whoever wants to see everything.
+    fn json(&mut self, name: &str, value: &impl Serialize) {
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        self.add(format_args!(
+            "<details><summary>{name}</summary><pre>{}</pre></details>\n",
+            escaped(&text)
+        ));
     }
 
     fn revision(&mut self, revision: &RevisionView, is_one_of_many: bool, files: &[KeptFile]) {
@@ -160,12 +181,7 @@ impl Page {
             escaped(&content.body)
         ));
         self.attachments(content, files);
-        let whole = serde_json::to_string_pretty(content).unwrap_or_default();
-        self.add(format_args!(
-            "<details><summary>{}</summary><pre>{}</pre></details>\n",
-            words.everything,
-            escaped(&whole)
-        ));
+        self.json(words.everything, content);
     }
 
     fn attachments(&mut self, content: &ContentView, files: &[KeptFile]) {
@@ -214,11 +230,12 @@ impl Page {
         for event in events {
             let kind = event.event.get("type").and_then(|kind| kind.as_str());
             self.add(format_args!(
-                "<li><bdi>{} · {} · {} · {}</bdi></li>\n",
+                "<li><bdi>{} · {} · {} · {}</bdi>\n<pre>{}</pre></li>\n",
                 event.sequence,
                 event.at,
                 escaped(kind.unwrap_or_default()),
-                escaped(&event.actor)
+                escaped(&event.actor),
+                escaped(&event.event.to_string())
             ));
         }
         self.add("</ul></details>\n");
@@ -268,7 +285,8 @@ mod tests {
             "attachments": [{ "name": "صورة\".png", "media_type": "image/png", "id": "f1" }],
         });
         let event = |kind: &str, instance: &str| {
-            let event = json!({ "type": kind, "instance": instance });
+            let masked = [json!({ "instance": "redact", "label": "phone", "count": 2 })];
+            let event = json!({ "type": kind, "instance": instance, "masked": masked, "code": "<i>" });
             json!({ "sequence": 1, "at": "2026-11-22T09:30:00.000Z", "actor": "hub", "event": event })
         };
         let delivery = json!({
@@ -276,8 +294,9 @@ mod tests {
             "created_at": "2026-11-22T09:30:00.000Z", "reference": "تذكرة-٧",
         });
         let record = json!({
-            "id": "f", "revision": 1, "contact": "c", "instance": "form", "channel": "form", "scores": [], "tags": [],
-            "received_at": "2026-11-22T09:30:00.000Z", "attributes": {}, "destinations": ["billing"], "withdrawn": false,
+            "id": "f", "revision": 1, "contact": "c", "instance": "form", "channel": "form", "tags": ["شحن"],
+            "scores": [{ "metric": "nps", "value": 2.0, "min": 0.0, "max": 10.0 }], "sentiment": -0.75,
+            "received_at": "2026-11-22T09:30:00.000Z", "attributes": { "vip": "<u>" }, "destinations": ["billing"], "withdrawn": false,
             "body_chars": 9, "content": content,
             "events": [event("received", "form"), event("enriched", "language")],
             "deliveries": [delivery],
@@ -302,6 +321,7 @@ mod tests {
         };
         assert_eq!(document.seen_by["language"], seen);
         assert_eq!(document.seen_by["billing"].received, 1);
+        assert_eq!(document.seen_by["redact"].read, 1, "it saw what it masked");
         for (language, start, word) in [
             (PageLanguage::Ar, "<html lang=\"ar\" dir=\"rtl\">", "ما يُحفظ عنك"),
             (
@@ -320,9 +340,15 @@ mod tests {
                 "subject, body",
                 "href=\"files/f1\" download=\"صورة&quot;.png\"",
                 "enriched",
+                "-0.75",
+                "nps",
+                "شحن",
+                "&lt;u&gt;",
+                "&lt;i&gt;",
             ] {
                 assert!(page.contains(held), "{held} is not in\n{page}");
             }
+            assert!(!page.contains("<u>") && !page.contains("<i>"), "{page}");
             assert!(!page.contains("<script") && !page.contains("<b>العلي"), "{page}");
         }
         let json = serde_json::to_value(&document).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mihwar_model::{Actor, Draft, InstanceName};
+use mihwar_model::{Actor, ContactId, Draft, InstanceName};
 use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
 
 use super::faults::{ToldStore, Turn};
@@ -44,6 +44,31 @@ async fn those_who_come_together_share_a_transaction_and_each_gets_their_own_ans
     // Nobody waits now; who comes later is served all the same.
     assert!(at_once(&house, complaints(101)).await.pop().unwrap().is_ok());
     assert_eq!(house.rows(keys::all(keys::CONTENT)).await.len(), 102);
+}
+
+#[tokio::test]
+async fn while_somebody_is_erased_only_their_own_words_wait() {
+    let house = House::new();
+    at_once(&house, complaints(1)).await.remove(0).unwrap();
+    let key = house.rows(keys::all(keys::CONTACT_KEY)).await.remove(0).key;
+    let contact = ContactId::from_bytes(keys::last_id(&key).unwrap());
+    let erasing = house.core.turns.erase([contact]);
+    // One after the other, so that each has a clerk of its own, and there is no third.
+    let revises = async |millis: u64| {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        at_once(&house, vec![(form(), draft("شكوى-0", "b", "وصل متأخرًا"))]).await
+    };
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let other = at_once(&house, vec![(form(), draft("شكوى-9", "a", "The courier was rude"))]);
+        // Less than whoever is erased is waited for.
+        let taken = tokio::time::timeout(Duration::from_secs(2), other).await;
+        drop(erasing);
+        taken
+    };
+    let (first, second, other) = tokio::join!(revises(0), revises(20), other);
+    assert!(matches!(other.unwrap()[0], Ok(Intake::New { .. })));
+    assert!(first[0].is_ok() && second[0].is_ok(), "{first:?} {second:?}");
 }
 
 fn told(turns: Vec<Turn>) -> House {
