@@ -52,7 +52,7 @@ pub(crate) async fn export(records: u64) {
 }
 
 /// How long a command that must succeed took from the start of its process, and the most memory that it had.
-fn measured(site: &Site, arguments: &[&str]) -> (Duration, u64) {
+pub(crate) fn measured(site: &Site, arguments: &[&str]) -> (Duration, u64) {
     let mut command = site.command(arguments);
     let started = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -69,6 +69,6 @@ fn measured(site: &Site, arguments: &[&str]) -> (Duration, u64) {
     (took, peak)
 }
 
-fn mb(bytes: u64) -> String {
+pub(crate) fn mb(bytes: u64) -> String {
     format!("{:.0} MB", bytes as f64 / 1e6)
 }

@@ -5,10 +5,18 @@ use std::time::{Duration, Instant};
 
 use mihwar_tests::{Site, workspace};
 
-use crate::figure;
+use crate::{figure, say};
 
 /// Longest wait until the hub has done what follows an answer.
 const DRAINING_MAX: Duration = Duration::from_secs(1800);
+/// How often it is told how far that is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Requests at once that feed a hub.
+const STREAMS: u64 = 4;
+/// Records in one piece of such a request.
+pub(crate) const PIECE: u64 = 500;
+/// Records that are fed come in multiples of this.
+pub(crate) const FED_TOGETHER: u64 = STREAMS * PIECE;
 
 /// The mail corpus, from the command line's start to its report.
 pub(crate) fn mail() {
@@ -64,9 +72,14 @@ impl<'a> Feeder<'a> {
         }
     }
 
-    /// NDJSON over HTTP, four streams at once; every line is durable when it is answered.
+    /// NDJSON over HTTP, four streams at once; every line is durable when it is answered. A multiple of [`FED_TOGETHER`].
     pub(crate) async fn feed(&self, records: u64) -> Duration {
-        const STREAMS: u64 = 4;
+        self.feed_with(0, records, lines).await.took
+    }
+
+    /// As [`Feeder::feed`], of so many records from a number on; `lines` writes down [`PIECE`] of them, from a number on.
+    pub(crate) async fn feed_with(&self, from: u64, records: u64, lines: fn(u64) -> String) -> Fed {
+        let share = records / STREAMS;
         let started = Instant::now();
         let streams = (0..STREAMS).map(|stream| {
             let request = self
@@ -74,28 +87,47 @@ impl<'a> Feeder<'a> {
                 .post(format!("http://{}/api/v1/feedback:batch", self.site.listen))
                 .bearer_auth(&self.token);
             let request = request.header("content-type", "application/x-ndjson");
-            let share = records / STREAMS;
+            let first = from + stream * share;
             let pieces = futures_util::stream::iter(
-                (0..share / 500).map(move |piece| Ok::<_, std::io::Error>(lines(stream * share + piece * 500))),
+                (0..share / PIECE).map(move |piece| Ok::<_, std::io::Error>(lines(first + piece * PIECE))),
             );
             async move {
                 let answer = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
                 assert_eq!(answer.status(), 200);
-                new_records(&answer.bytes().await.unwrap())
+                answer.bytes().await.unwrap().to_vec()
             }
         });
-        let accepted: u64 = futures_util::future::join_all(streams).await.into_iter().sum();
+        let answers: Vec<Vec<u8>> = futures_util::future::join_all(streams).await;
         let took = started.elapsed();
+        let accepted: u64 = answers.iter().map(|answer| new_records(answer)).sum();
         assert_eq!(accepted, records, "records that were answered as new");
-        took
+        Fed { took, answers }
+    }
+
+    /// Hands in one record, which is durable then.
+    pub(crate) async fn hand_in(&self, record: String) {
+        let request = self
+            .client
+            .post(format!("http://{}/api/v1/feedback", self.site.listen))
+            .bearer_auth(&self.token);
+        let request = request.header("content-type", "application/json");
+        let answer = request.body(record).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
     }
 
     /// Waits until all of it is enriched, routed and in the read models. To be asked once in a life of the hub, for all that
     /// came in it.
     pub(crate) async fn drained(&self, records: u64) -> Duration {
         let started = Instant::now();
+        let mut told = started;
         let (mut routed, mut behind) = (0, String::new());
         while started.elapsed() < DRAINING_MAX {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                say(&format!(
+                    "{routed} of {records} records are routed; read models: {behind}"
+                ));
+            }
             if routed < records {
                 routed = routed_records(&self.get("/metrics").await);
             } else {
@@ -109,11 +141,36 @@ impl<'a> Feeder<'a> {
         panic!("after {DRAINING_MAX:?} {routed} of {records} are routed, and read models are {behind:?}");
     }
 
-    async fn get(&self, path: &str) -> String {
+    /// What the hub answers, whatever its status is.
+    pub(crate) async fn get(&self, path: &str) -> String {
         let request = self.client.get(format!("http://{}{path}", self.site.listen));
         let answer = request.bearer_auth(&self.token).send().await.unwrap();
         String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned()
     }
+}
+
+/// What a hub answered to records.
+pub(crate) struct Fed {
+    /// From the first request to the last answer.
+    pub(crate) took: Duration,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Fed {
+    /// The hub's ids of the records, in no order.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let lines = self
+            .answers
+            .iter()
+            .flat_map(|answer| answer.split(|byte| *byte == b'\n'));
+        lines.filter_map(id_in).collect()
+    }
+}
+
+/// The id in a line of an answer, if it is of a record.
+fn id_in(line: &[u8]) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    line["id"].as_str().map(ToOwned::to_owned)
 }
 
 /// How many records a stream's answer calls new: its last line counts them.
@@ -126,8 +183,14 @@ fn new_records(answer: &[u8]) -> u64 {
 
 /// How many records were enriched and routed since the hub started, by its metrics.
 fn routed_records(metrics: &str) -> u64 {
-    let name = "mihwar_pipeline_records_total ";
-    let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+    counter(metrics, "mihwar_pipeline_records_total")
+}
+
+/// How far a counter has come since the hub started; 0 before it counted anything. Labels belong to the name.
+pub(crate) fn counter(metrics: &str, name: &str) -> u64 {
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
+    // What goes on otherwise is another name that begins like this one.
+    let value = values.find_map(|rest| rest.strip_prefix(' '));
     value.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
 }
 
@@ -175,7 +238,7 @@ pub(crate) async fn bulk(records: u64) {
 /// Five hundred records of about five hundred bytes, from a thousand people.
 fn lines(first: u64) -> String {
     let mut text = String::new();
-    for number in first..first + 500 {
+    for number in first..first + PIECE {
         let body = "وصلت الشحنة متأخرة أسبوعاً كاملاً ولم يرد علي أحد. The courier left my parcel in the rain and nobody answered the phone for two days. ".repeat(2);
         writeln!(
             text,
@@ -191,7 +254,7 @@ fn lines(first: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{new_records, read_models, routed_records};
+    use super::{counter, id_in, new_records, read_models, routed_records};
 
     #[test]
     fn the_answers_of_the_hub_are_read() {
@@ -201,6 +264,13 @@ mod tests {
         assert_eq!(new_records(answer.as_bytes()), 2);
         let metrics = "# TYPE mihwar_pipeline_records_total counter\nmihwar_pipeline_records_total 330000\n";
         assert_eq!((routed_records(metrics), routed_records("")), (330_000, 0));
+        let metrics =
+            "batches_total_of{} 7\nbatches_total{outcome=\"refused\"} 1\nbatches_total{outcome=\"applied\"} 23\n";
+        assert_eq!(counter(metrics, "batches_total{outcome=\"applied\"}"), 23);
+        assert_eq!(counter(metrics, "batches_total"), 0);
+        let line = r#"{"line":1,"result":"new","id":"0199-سجل","revision":1}"#;
+        assert_eq!(id_in(line.as_bytes()).as_deref(), Some("0199-سجل"));
+        assert_eq!(id_in(br#"{"summary":{"new":1}}"#), None);
         let ready = r#"{"ready":true,"checks":[{"name":"store","ok":true,"detail":"writes"},{"name":"read models","ok":true,"detail":"7 events behind"}]}"#;
         assert_eq!(
             (read_models(ready).as_str(), read_models("").as_str()),

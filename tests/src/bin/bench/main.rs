@@ -11,6 +11,7 @@ mod calls;
 mod export;
 mod intake;
 mod overload;
+mod provable;
 mod rebuild;
 mod start;
 mod store;
@@ -22,6 +23,11 @@ use clap::Parser;
 /// Prints a figure beside the one to reach.
 pub(crate) fn figure(name: &str, measured: &str, to_reach: &str) {
     println!("{name:<58} {measured:>16}   (to reach: {to_reach})");
+}
+
+/// Says what is being done.
+pub(crate) fn say(what: &str) {
+    eprintln!("==> {what}");
 }
 
 /// The value at this share of sorted samples.
@@ -43,11 +49,18 @@ async fn main() {
         store::run(&store::Options::parse_from(&wanted)).await;
         return;
     }
+    if wanted.first().is_some_and(|word| word == "provable") {
+        provable::run(&provable::Options::parse_from(&wanted)).await;
+        return;
+    }
     if wanted.iter().any(|word| word == "--help") {
         println!(
             "bench [calls] [start] [mail] [bulk] [overload] [export] [million] [rebuild]: without a name, all but the last three"
         );
         println!("bench store [OPTIONS]: durable intake beside PostgreSQL; `bench store --help` lists its options");
+        println!(
+            "bench provable [--records N]: verification, receipts, bundles, figures and an erasure at a million events"
+        );
         return;
     }
     let is_long = |name: &str| ["export", "million", "rebuild"].contains(&name);

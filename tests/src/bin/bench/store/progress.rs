@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
+pub(super) use crate::say;
+
 /// A bar on a terminal; elsewhere a line every few seconds. Who works only counts: drawing costs them nothing.
 pub(super) struct Progress {
     what: String,
@@ -42,11 +44,6 @@ impl Progress {
         self.bar.finish_and_clear();
         say(&format!("{}: {result}", self.what));
     }
-}
-
-/// Says what is being done.
-pub(super) fn say(what: &str) {
-    eprintln!("==> {what}");
 }
 
 async fn tell(bar: ProgressBar, done: Arc<AtomicU64>) {
