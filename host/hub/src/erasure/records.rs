@@ -1,6 +1,7 @@
 //! What an erasure does to records: contents, files, what departments call them and what waits for departments go, an event
 //! says so, and departments that may have a record are told. All of one record is in one transaction.
 
+use futures_util::future::join_all;
 use mihwar_model::{
     Actor, AttachmentId, DeliveryId, Event, EventBody, InstanceName, RecordErased, Route, Skipped, Tag, Time,
 };
@@ -107,14 +108,15 @@ async fn remains(view: &dyn View, condemned: &[Condemned]) -> Result<Vec<Remains
         })
         .collect();
     let mut rows = view.get_many(&places).await?.into_iter();
-    let mut all = Vec::with_capacity(condemned.len());
+    let (mut all, mut asked) = (Vec::with_capacity(condemned.len()), Vec::with_capacity(condemned.len()));
     for Condemned { head, .. } in condemned {
-        let mut remains = Remains::read(head, &mut rows);
-        // What came with a revision is told by the ledger: contents need not be opened for it, nor be readable.
-        if !remains.contents.is_empty() && (head.attachments > 0 || head.revision > 1) {
-            remains.files.extend(attached(view, head).await?);
-        }
+        let remains = Remains::read(head, &mut rows);
+        asked.push(attached(view, head, !remains.contents.is_empty()));
         all.push(remains);
+    }
+    // Side by side: somebody who said much would wait for many small reads, one after the other.
+    for (remains, files) in all.iter_mut().zip(join_all(asked).await) {
+        remains.files.extend(files?);
     }
     Ok(all)
 }
@@ -138,8 +140,12 @@ impl Remains {
     }
 }
 
-/// Files that came with the revisions of a record, as the ledger tells.
-async fn attached(view: &dyn View, head: &Head) -> Result<Vec<AttachmentId>, Fault> {
+/// Files that came with the revisions of a record of which contents are there, as the ledger tells: those need not be opened
+/// for it, nor be readable.
+async fn attached(view: &dyn View, head: &Head, has_contents: bool) -> Result<Vec<AttachmentId>, Fault> {
+    if !has_contents || (head.attachments == 0 && head.revision <= 1) {
+        return Ok(Vec::new());
+    }
     let mut sequences = head.entries.clone().into_sequences();
     let mut range = Some(keys::history_of(head.feedback));
     while let Some(next) = range {
