@@ -1,6 +1,7 @@
 //! Settings against the plugin's JSON Schema: defaults filled in, every fault named by its path.
 
 use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -34,8 +35,21 @@ pub(crate) fn faults(validator: &Validator, settings: &Value) -> Vec<(String, St
     validator
         .iter_errors(settings)
         .take(FAULTS)
-        .map(|error| (key_path(error.instance_path().as_str()), error.to_string()))
+        .map(|error| {
+            let place = error.instance_path().as_str();
+            let said = match (error.kind(), settings) {
+                // Of a schema without properties the validator does not say which key it does not allow.
+                (ValidationErrorKind::FalseSchema, Value::Object(keys)) if place.is_empty() => nothing_to_set(keys),
+                _ => error.to_string(),
+            };
+            (key_path(place), said)
+        })
         .collect()
+}
+
+fn nothing_to_set(settings: &Map<String, Value>) -> String {
+    let keys: Vec<&str> = settings.keys().map(String::as_str).take(FAULTS).collect();
+    format!("there is nothing to set here; leave out {}", keys.join(", "))
 }
 
 /// Puts the schema's `default`s where `settings` leave a key out. When it fails, some are filled in.
