@@ -144,6 +144,42 @@ fn without_a_hub(site: &Site, outside: &Path, bundle: &Path, head: &Path) {
     assert!(told.contains("NOT proved"), "{told}");
 }
 
+/// A tar file that says of its first file that it is all holes, 64 MiB of them. Another number, and it is any amount of memory.
+fn full_of_holes() -> Vec<u8> {
+    let mut block = vec![0_u8; 512];
+    let sum: u32 = {
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"mihwar-bundle");
+        put(100, b"0000644\x000000000\x000000000\x0000000000000\x0000000000000");
+        put(148, b"        S");
+        put(257, b"ustar  ");
+        put(483, b"00400000000");
+        block.iter().copied().map(u32::from).sum()
+    };
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block.resize(3 * 512, 0);
+    block
+}
+
+#[test]
+fn the_program_in_a_bundle_takes_no_file_with_holes_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ثقوب.tar");
+    fs::write(&file, full_of_holes()).unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/ledger/src/bundle/verify.py");
+    let key = "hub+b16644ed+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    match Command::new("python3")
+        .args([text(&program), text(&file), key])
+        .output()
+    {
+        Ok(checked) => {
+            assert_eq!(checked.status.code(), Some(1), "{}", said(&checked));
+            assert!(said(&checked).contains("it is no plain file"), "{}", said(&checked));
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+    }
+}
+
 /// Runs the program that is in the bundle, where there is something to run it with.
 fn by_its_own_program(bundle: &Path, key: &str) {
     let folder = tempfile::tempdir().unwrap();

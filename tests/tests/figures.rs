@@ -223,6 +223,16 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         ("2026-01-01T", "2026-01-16T", "records that the filter chooses"),
         ("\"by\": null", "\"by\": \"person\"", "filter"),
         (digest, "0".repeat(64).as_str(), "the module is another one"),
+        (
+            "\"plugin\": \"nps\"",
+            "\"plugin\": \"csat\"",
+            "says of itself that it is nps",
+        ),
+        (
+            "\"by\": null",
+            "\"by\": \"channel\"",
+            "groups: the receipt says all, here it is branch-visit, survey",
+        ),
     ] {
         let refused = handed.refused(&doctored(&receipt, from, to), "r.bundle", &handed.module);
         assert!(refused.contains(word), "{word}: {refused}");

@@ -206,6 +206,7 @@ fn a_bundle_is_proved_and_counted_with_nothing_but_files() {
         &[
             "2 checkpoints, the largest of 9 entries",
             "1 of a longer history than the bundle's",
+            "the first 21 entries that were signed. It is NOT the whole ledger",
         ],
     );
     let json = bench.verify(&["--json", &file, "--checkpoint", &own, "--key", &bench.key()]);

@@ -112,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) backups: Arc<tokio::sync::Mutex<()>>,
     /// Taken while the ledger is exported, likewise.
     pub(crate) exports: Arc<tokio::sync::Mutex<()>>,
+    /// Taken while a figure is made: one at a time, since each holds every record of its period in memory.
+    pub(crate) figures: tokio::sync::Mutex<()>,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -219,6 +221,7 @@ impl Hub {
             unwitnessed: Mutex::default(),
             backups: Arc::default(),
             exports: Arc::default(),
+            figures: tokio::sync::Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };

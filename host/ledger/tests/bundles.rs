@@ -399,6 +399,17 @@ fn a_tree_that_fits_itself_and_not_what_was_signed_is_refused() {
 }
 
 #[test]
+fn an_empty_ledger_has_the_root_of_nothing() {
+    let mut signed = checkpoint(&[]);
+    signed.root = leaf_hash("دفتر آخر".as_bytes());
+    let note = signed.sign(&signer()).unwrap();
+    let (_, mut bytes) = BundleWriter::begin(&signer().verifying_key(), &note).unwrap();
+    bytes.resize(bytes.len() + 1024, 0);
+    let error = refused(&bytes);
+    assert!(matches!(error, BundleError::Root { size: 0, .. }), "{error}");
+}
+
+#[test]
 fn a_checkpoint_of_another_key_ledger_or_length_is_refused() {
     let source = Source::of(numbered(300), &[]);
     let bytes = source.bundle();

@@ -257,6 +257,12 @@ pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
     } else {
         line("It tells nothing that people said.")?;
     }
+    if verified.checkpoints.iter().any(|held| held.later > 0) {
+        return line(format_args!(
+            "Proved: these are the first {entries} that were signed. It is NOT the whole ledger: more were signed, as a checkpoint \
+             of yours says. Have a newer one exported."
+        ));
+    }
     line(format_args!(
         "Proved: these are the {entries} that were signed, and no other."
     ))

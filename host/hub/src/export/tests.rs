@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use mihwar_ledger::{Bundle, BundleError, ContentLine, Piece, Signer};
+use mihwar_ledger::{Bundle, BundleError, ContentLine, MAX_CONTENT_BYTES, Piece, Signer};
 use mihwar_model::{
-    Actor, Author, Channel, ContactCreated, ContactId, Draft, Event, EventBody, FeedbackId, Identifier, InstanceName,
-    Tag, Time,
+    Actor, Author, BODY_BYTES_MAX, Channel, ContactCreated, ContactId, Content, Draft, Event, EventBody, FeedbackId,
+    Identifier, InstanceName, Tag, Time,
 };
 use mihwar_store::{Batch, Edit, MemoryStore, Store};
 
-use super::Export;
+use super::{Export, line};
 use crate::core::Core;
 use crate::intake::{Intake, Rider, accept};
 use crate::{keys, ledger};
@@ -170,6 +170,35 @@ async fn nothing_that_people_said_is_exported_unless_it_is_wanted() {
     let lines = contents(&house.exported(true).await);
     assert_eq!(lines.len(), 1);
     assert_ne!(lines[0].feedback, id.to_string());
+}
+
+#[tokio::test]
+async fn the_longest_texts_fit_a_bundle() {
+    let house = House::new();
+    house.say("١").await;
+    let events = house
+        .entries()
+        .await
+        .into_iter()
+        .map(|entry| Event::from_bytes(&entry).unwrap().body);
+    let received = events.filter_map(|body| match body {
+        EventBody::Received(received) => Some(received),
+        _ => None,
+    });
+    let longest = || "b".repeat(BODY_BYTES_MAX);
+    let content = Content {
+        body: longest(),
+        body_html: Some(longest()),
+        raw: Some(longest()),
+        ..Content::default()
+    };
+    let content = content.to_bytes().unwrap();
+    for received in received {
+        let line = line(0, &received, ([3; 32], content.clone())).ok().unwrap();
+        assert!(line.len() <= MAX_CONTENT_BYTES, "{}", line.len());
+        let read = ContentLine::read_all(line.as_bytes()).next().unwrap().unwrap();
+        assert!(read.content == content && read.says["body"] == longest());
+    }
 }
 
 #[tokio::test]

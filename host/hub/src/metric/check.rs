@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use mihwar_ledger::{
-    Bundle, BundleError, Checkpoint, EvidenceError, FigureDefinition, FigureGroup, FigureInterval, FigureReceipt,
+    Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigurePart, FigureReceipt,
 };
 use mihwar_sandbox::manifest::Span;
 use mihwar_sandbox::{
@@ -57,6 +57,14 @@ pub enum FigureMismatch {
         plugin: String,
         /// Its version.
         version: String,
+    },
+    /// The module is the right one, and the receipt gives it another name or version than it has.
+    #[error("the receipt calls the module {named}, but it says of itself that it is {found}")]
+    Name {
+        /// Id and version in the receipt.
+        named: String,
+        /// Id and version in the file.
+        found: String,
     },
     /// The module cannot be run.
     #[error("the module cannot be used: {0}")]
@@ -138,6 +146,13 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
     if !plugin.can(Capability::Measure) {
         return Err(FigureMismatch::NoMetric);
     }
+    let (said, own) = (&receipt.module, &plugin.manifest().plugin);
+    if (&said.plugin, &said.version) != (&own.id, &own.version) {
+        return Err(FigureMismatch::Name {
+            named: format!("{} {}", said.plugin, said.version),
+            found: format!("{} {}", own.id, own.version),
+        });
+    }
     let settings = InstanceSettings {
         name: receipt.metric.clone(),
         settings: serde_json::Value::Null,
@@ -176,9 +191,11 @@ fn read<R: Read>(
     Ok((selecting.finish()?, total))
 }
 
-/// Notes a difference: what the receipt says, and what came out here.
-fn differ(what: &str, said: &str, here: &str, differences: &mut Vec<String>) {
+/// Notes a difference: what the receipt says, and what came out here. What decides is the values: two of them may read alike,
+/// as the group "a, b" and the groups "a" and "b" do.
+fn differ<T: PartialEq>(what: &str, said: &T, here: &T, shown: impl Fn(&T) -> String, differences: &mut Vec<String>) {
     if said != here {
+        let (said, here) = (shown(said), shown(here));
         differences.push(format!("{what}: the receipt says {said}, here it is {here}"));
     }
 }
@@ -189,21 +206,25 @@ fn compare_counts(receipt: &FigureReceipt, [records, withdrawn]: [u64; 2], diffe
         ("records that the filter chooses", said.records, records),
         ("withdrawn records", said.withdrawn, withdrawn),
     ] {
-        differ(what, &said.to_string(), &here.to_string(), differences);
+        differ(what, &said, &here, ToString::to_string, differences);
     }
 }
 
 fn compare(receipt: &FigureReceipt, measured: &Measured, differences: &mut Vec<String>) {
-    let version = |definition: &FigureDefinition| format!("{}@{}", definition.id, definition.version);
     let (said, here) = (&receipt.definition, &measured.definition);
-    differ("definition", &version(said), &version(here), differences);
-    differ("statement", &said.statement, &here.statement, differences);
-    differ("unit", &said.unit, &here.unit, differences);
-    let names = |groups: &[FigureGroup]| {
-        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-        names.join(", ")
-    };
-    differ("groups", &names(&receipt.groups), &names(&measured.groups), differences);
+    let version = |(id, version): &(&String, &String)| format!("{id}@{version}");
+    let versions = ((&said.id, &said.version), (&here.id, &here.version));
+    differ("definition", &versions.0, &versions.1, version, differences);
+    differ(
+        "statement",
+        &said.statement,
+        &here.statement,
+        String::clone,
+        differences,
+    );
+    differ("unit", &said.unit, &here.unit, String::clone, differences);
+    let (said, here) = (names(&receipt.groups), names(&measured.groups));
+    differ("groups", &said, &here, |names| names.join(", "), differences);
     for said in &receipt.groups {
         if let Some(here) = measured.groups.iter().find(|here| here.name == said.name) {
             compare_group(said, here, differences);
@@ -211,29 +232,143 @@ fn compare(receipt: &FigureReceipt, measured: &Measured, differences: &mut Vec<S
     }
 }
 
-fn compare_group(said: &FigureGroup, here: &FigureGroup, differences: &mut Vec<String>) {
-    let mut differ = |what: &str, said: &str, here_text: &str| {
-        differ(&format!("{}: {what}", here.name), said, here_text, differences);
-    };
-    differ("records", &said.records.to_string(), &here.records.to_string());
-    differ("n", &said.n.to_string(), &here.n.to_string());
-    let value = |group: &FigureGroup| group.value.clone().unwrap_or_else(|| "nothing".to_owned());
-    differ("value", &value(said), &value(here));
-    differ(
-        "interval",
-        &interval(said.interval.as_ref()),
-        &interval(here.interval.as_ref()),
-    );
-    let parts = |group: &FigureGroup| {
-        let parts = group.parts.iter().map(|part| format!("{} {}", part.name, part.value));
-        parts.collect::<Vec<_>>().join(", ")
-    };
-    differ("parts", &parts(said), &parts(here));
+fn names(groups: &[FigureGroup]) -> Vec<&str> {
+    groups.iter().map(|group| group.name.as_str()).collect()
 }
 
-fn interval(interval: Option<&FigureInterval>) -> String {
-    interval.map_or_else(
+fn compare_group(said: &FigureGroup, here: &FigureGroup, differences: &mut Vec<String>) {
+    let of = |what: &str| format!("{}: {what}", here.name);
+    differ(
+        &of("records"),
+        &said.records,
+        &here.records,
+        ToString::to_string,
+        differences,
+    );
+    differ(&of("n"), &said.n, &here.n, ToString::to_string, differences);
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    differ(&of("value"), &said.value, &here.value, value, differences);
+    differ(&of("interval"), &said.interval, &here.interval, interval, differences);
+    let parts = |parts: &Vec<FigurePart>| {
+        let parts = parts.iter().map(|part| format!("{} {}", part.name, part.value));
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    differ(&of("parts"), &said.parts, &here.parts, parts, differences);
+}
+
+fn interval(interval: &Option<FigureInterval>) -> String {
+    interval.as_ref().map_or_else(
         || "nothing".to_owned(),
         |found| format!("{} to {} ({} %, {})", found.low, found.high, found.level, found.method),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_ledger::{
+        Checkpoint, FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt,
+        FigureSelection, Hash, Signer,
+    };
+
+    use super::compare;
+    use crate::metric::measuring::Measured;
+
+    fn group(name: &str, value: &str) -> FigureGroup {
+        let part = |name: &str| FigurePart {
+            name: name.to_owned(),
+            value: "5".to_owned(),
+        };
+        FigureGroup {
+            name: name.to_owned(),
+            records: 10,
+            n: 10,
+            value: Some(value.to_owned()),
+            interval: Some(FigureInterval {
+                low: "1".into(),
+                high: "9".into(),
+                level: "95".into(),
+                method: "exact".into(),
+            }),
+            parts: vec![part("promoters"), part("detractors")],
+        }
+    }
+
+    fn measured() -> Measured {
+        Measured {
+            definition: FigureDefinition {
+                id: "nps".into(),
+                version: "1".into(),
+                statement: "صافي نقاط الترويج".into(),
+                unit: "points".into(),
+            },
+            groups: vec![group("بريد", "10.000"), group("نموذج", "-20.000")],
+        }
+    }
+
+    /// What is found in a receipt that was doctored like this.
+    fn found(doctor: impl FnOnce(&mut FigureReceipt)) -> Vec<String> {
+        let signer = Signer::from_seed("محور.example/ledger", &[7; 32]).unwrap();
+        let checkpoint = Checkpoint {
+            origin: "محور.example/ledger".to_owned(),
+            size: 0,
+            root: Hash::of_empty_tree(),
+            extensions: Vec::new(),
+        };
+        let Measured { definition, groups } = measured();
+        let mut receipt = FigureReceipt {
+            metric: "nps".into(),
+            module: FigureModule {
+                plugin: "nps".into(),
+                version: "0.1.0".into(),
+                sha256: "ab".repeat(32),
+            },
+            definition,
+            key: signer.verifying_key(),
+            checkpoint: checkpoint.sign(&signer).unwrap(),
+            selection: FigureSelection {
+                from: String::new(),
+                to: String::new(),
+                by: Some("channel".into()),
+                records: 20,
+                withdrawn: 0,
+            },
+            groups,
+        };
+        doctor(&mut receipt);
+        let mut differences = Vec::new();
+        compare(&receipt, &measured(), &mut differences);
+        differences
+    }
+
+    #[test]
+    fn the_same_figure_differs_in_nothing_and_another_digit_is_named() {
+        assert_eq!(found(|_| {}), Vec::<String>::new());
+        assert_eq!(
+            found(|receipt| receipt.groups[1].value = Some("20.000".into())),
+            ["نموذج: value: the receipt says 20.000, here it is -20.000"]
+        );
+    }
+
+    #[test]
+    fn what_only_reads_alike_is_another_figure() {
+        // One group with a name like those of both, and digits that nobody computed.
+        assert_eq!(
+            found(|receipt| receipt.groups = vec![group("بريد, نموذج", "95.000")]).len(),
+            1
+        );
+        assert_eq!(found(|receipt| receipt.groups.swap(0, 1)).len(), 1);
+        let merged = found(|receipt| {
+            receipt.groups[0].parts = vec![FigurePart {
+                name: "promoters 5, detractors".into(),
+                value: "5".into(),
+            }];
+        });
+        assert_eq!(merged.len(), 1, "{merged:?}");
+        let shifted = found(|receipt| {
+            if let Some(interval) = &mut receipt.groups[0].interval {
+                (interval.low, interval.high) = ("1 to 9".into(), String::new());
+            }
+        });
+        assert_eq!(shifted.len(), 1, "{shifted:?}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::walk::{StageProgress, aside, entries};
 
 impl Hub {
     /// Makes a figure of what the ledger tells now, which is signed for it, by an instance of a metric plugin. Holds facts and no
-    /// personal content. Nothing else is written.
+    /// personal content. Nothing else is written. Waits for figures that others have made: there is one at a time.
     ///
     /// # Errors
     /// Says why there is no such figure.
@@ -28,6 +28,14 @@ impl Hub {
         selection: FigureFilter,
         progress: mpsc::Sender<StageProgress>,
     ) -> Result<FigureReceipt, FigureRefusal> {
+        let turn = &self.shared.figures;
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                tell(&progress, "waiting for another figure", 0, 1);
+                turn.lock().await
+            }
+        };
         let core = &self.shared.core;
         let running = find(&self.shared.instances(), metric)?;
         let origin = self.shared.config().ledger.origin.clone();
@@ -109,4 +117,39 @@ async fn select(
         }));
     }
     selecting.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mihwar_model::Time;
+    use mihwar_store::MemoryStore;
+    use tokio::sync::mpsc;
+
+    use super::{FigureFilter, FigureRefusal};
+    use crate::config::Config;
+    use crate::core::Core;
+    use crate::doors::Doors;
+    use crate::hub::Hub;
+
+    #[tokio::test]
+    async fn figures_wait_for_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = Core::for_tests(Arc::new(MemoryStore::new()), folder.path(), Time(1_790_000_000_000));
+        let config = Config::parse("mihwar.toml".as_ref(), "", Vec::new()).unwrap();
+        let hub = Hub::over(Arc::new(core), config, Doors::real()).await.unwrap();
+        let first = hub.shared.figures.lock().await;
+        let (sender, mut progress) = mpsc::channel(16);
+        let filter = FigureFilter::new(Time(0), Time(1), None).unwrap();
+        let second = hub.figure("رضا", filter, sender);
+        tokio::pin!(second);
+        tokio::select! {
+            ended = &mut second => panic!("{ended:?}"),
+            told = progress.recv() => assert_eq!(told.unwrap().stage, "waiting for another figure"),
+        }
+        drop(first);
+        let ended = second.await.unwrap_err();
+        assert!(matches!(ended, FigureRefusal::NoMetric { .. }), "{ended}");
+    }
 }

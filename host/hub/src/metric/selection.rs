@@ -80,7 +80,10 @@ impl FigureFilter {
     pub(super) fn of(told: &FigureSelection) -> Option<Self> {
         let by = told.by.as_deref().map(FigureGrouping::from_str).transpose().ok()?;
         let time = |text| Time::parse_rfc3339(text).ok();
-        Self::new(time(&told.from)?, time(&told.to)?, by).ok()
+        let filter = Self::new(time(&told.from)?, time(&told.to)?, by).ok()?;
+        // Only as this version writes it: people read the text as a time in UTC, and not what is made of it.
+        let written = (filter.from.to_rfc3339(), filter.to.to_rfc3339());
+        (written == (told.from.clone(), told.to.clone())).then_some(filter)
     }
 }
 

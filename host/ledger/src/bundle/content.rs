@@ -1,10 +1,16 @@
 //! Personal content in a bundle, which is there only where it was exported on purpose.
 
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::commitment;
 use crate::document::{self, DocumentError};
+
+/// Names in [`ContentLine::says`], and texts under one of them.
+const SAYS_MAX: usize = 64;
 
 /// What one revision said: what its entry commits to, and the salt with which that can be checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +25,8 @@ pub struct ContentLine {
     pub salt: [u8; 32],
     /// The content, as it was hashed.
     pub content: Vec<u8>,
-    /// The same for people, as far as it is text. Whoever checks compares it with the content.
+    /// The same for people, as far as it is text: up to 64 names, each with a text or up to 64 texts. Whoever checks compares
+    /// it with the content.
     pub says: Value,
 }
 
@@ -31,7 +38,74 @@ struct Wire {
     revision: u32,
     salt: String,
     content: String,
+    #[serde(deserialize_with = "texts_by_name")]
     says: Value,
+}
+
+/// Reads nothing but texts by their names: as a JSON value of any form, a line of zeros would take up a hundred times its
+/// length in memory.
+fn texts_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    deserializer.deserialize_map(TextsByName)
+}
+
+fn too_many<E: Error>() -> E {
+    E::custom(format_args!("there are more than {SAYS_MAX} texts"))
+}
+
+struct TextsByName;
+
+impl<'de> Visitor<'de> for TextsByName {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("texts by their names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut says = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if says.len() == SAYS_MAX {
+                return Err(too_many());
+            }
+            let texts = map.next_value_seed(Texts)?;
+            says.insert(name, texts);
+        }
+        Ok(Value::Object(says))
+    }
+}
+
+/// A text, or several.
+struct Texts;
+
+impl<'de> DeserializeSeed<'de> for Texts {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut texts: Vec<Value> = Vec::new();
+        while let Some(text) = list.next_element::<String>()? {
+            if texts.len() == SAYS_MAX {
+                return Err(too_many());
+            }
+            texts.push(Value::from(text));
+        }
+        Ok(Value::Array(texts))
+    }
 }
 
 impl ContentLine {
@@ -108,5 +182,39 @@ mod tests {
             );
         }
         assert!(ContentLine::read_all(b"").any(|line| line.is_err()));
+    }
+
+    #[test]
+    fn what_people_are_shown_is_texts_and_few() {
+        let line = |says: &str| {
+            let salt = "A".repeat(43) + "=";
+            let text =
+                format!(r#"{{"entry":0,"feedback":"","revision":1,"salt":"{salt}","content":"","says":{says}}}"#);
+            ContentLine::read_all(text.as_bytes())
+                .next()
+                .map(|line| line.map(|line| line.says))
+        };
+        let few = vec!["هدى"; 64];
+        for good in [json!({}), json!({"body": "شكرًا\n", "identifiers": few})] {
+            assert_eq!(line(&good.to_string()), Some(Ok(good)));
+        }
+        let many = format!("[{}\"\"]", "\"\",".repeat(64));
+        for bad in [
+            "[0,0]",
+            "0",
+            "{\"body\":0}",
+            "{\"body\":[[]]}",
+            "{\"body\":{}}",
+            many.as_str(),
+        ] {
+            let bad = if bad == many {
+                format!("{{\"body\":{bad}}}")
+            } else {
+                bad.to_owned()
+            };
+            assert!(matches!(line(&bad), Some(Err(_))), "{bad}");
+        }
+        let names: Vec<String> = (0..65).map(|number| format!("\"{number}\":\"\"")).collect();
+        assert!(matches!(line(&format!("{{{}}}", names.join(","))), Some(Err(_))));
     }
 }

@@ -23,8 +23,9 @@ use crate::{TILE_WIDTH, TileAddress, TileId};
 pub const BUNDLE_FORMAT: &str = "mihwar-bundle/1";
 /// Bytes of an entry: no ledger takes longer ones.
 pub const MAX_ENTRY_BYTES: usize = 100_000;
-/// Bytes of a file with personal content.
-pub const MAX_CONTENT_BYTES: usize = 16_000_000;
+/// Bytes of a file with personal content: the longest that plugins hand over as they are configured first, 16 MiB in base64,
+/// and of its text of 4 MiB each character written as six.
+pub const MAX_CONTENT_BYTES: usize = 64_000_000;
 
 /// What the format is, for whoever unpacks a bundle.
 const FORMAT_TEXT: &str = include_str!("../../../../docs/ledger-format.md");

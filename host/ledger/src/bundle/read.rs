@@ -189,6 +189,10 @@ impl<R: Read> Bundle<R> {
             self.judge()?;
         }
         if done == size {
+            if size == 0 {
+                // There was no last entry at which it would have been compared.
+                self.compare_root(&self.checkpoint, "the bundle's checkpoint")?;
+            }
             self.files.end().map_err(|error| self.or_beyond(error))?;
             return Ok(None);
         }
