@@ -2,7 +2,7 @@
 //! it was due: so a damaged row of the outbox becomes a dead letter that is whole, and a damaged dead letter is sent again
 //! as it was. Where the ledger does not tell, the row is passed over.
 
-use mihwar_model::{Actor, DeadLettered, DeliveryId, EventBody, InstanceName};
+use mihwar_model::{Actor, DeadLettered, DeliveryId, EventBody, InstanceName, Route};
 use mihwar_store::{Batch, Edit, Guard, Key, View};
 
 use crate::core::Core;
@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::keys;
 use crate::projection;
 use crate::query::{self, QueryError};
-use crate::rows::{self, DeadRow, DeliveryRow, DeliveryState, OutboxRow};
+use crate::rows::{self, DeadRow, DeliveryRow, DeliveryState, ErasureNotice, OutboxRow};
 
 /// Attempts that nobody has ever made: a row with more is damaged, and counting on would overflow.
 const ATTEMPTS_MAX: u32 = u32::MAX / 2;
@@ -145,18 +145,23 @@ pub(super) async fn as_told(
         return Ok(None);
     };
     drop(view);
-    let history = query::history(core, told.feedback).await.map_err(|error| match error {
+    // Whole: attempts may have left thousands of events, and that the record was erased stands behind them.
+    let history = query::whole_history(core, told.feedback);
+    let history = history.await.map_err(|error| match error {
         QueryError::Fault(fault) => fault,
         QueryError::Cursor => Fault::Contended,
     })?;
+    let begins_here = |routes: &[Route]| routes.iter().any(|route| route.delivery == delivery);
     // Revision 2 of a record is routed anew, under another id.
-    let revision = history.into_iter().find_map(|event| match event.event.body {
-        EventBody::Routed(routed) if routed.routes.iter().any(|route| route.delivery == delivery) => {
-            Some(routed.revision)
+    let begun = history.into_iter().find_map(|event| match event.event.body {
+        EventBody::Routed(routed) if begins_here(&routed.routes) => Some((routed.revision, None)),
+        // What the department calls the record stood in the row alone.
+        EventBody::RecordErased(erased) if begins_here(&erased.routes) => {
+            Some((head.revision, Some(ErasureNotice { reference: Vec::new() })))
         }
         _ => None,
     });
-    Ok(revision.map(|revision| {
+    Ok(begun.map(|(revision, erased)| {
         let entry = OutboxRow {
             feedback: told.feedback,
             revision,
@@ -165,7 +170,7 @@ pub(super) async fn as_told(
             due: core.clock.now(),
             rule: told.rule,
             attempts_before_replay: told.attempts,
-            erased: None,
+            erased,
         };
         (entry, told.state)
     }))

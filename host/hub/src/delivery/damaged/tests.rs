@@ -19,7 +19,7 @@ use crate::hub::Hub;
 use crate::intake::Intake;
 use crate::keys;
 use crate::query::{self, DeliveryFilter};
-use crate::rows::{DeliveryState, OutboxRow, encode};
+use crate::rows::{DeliveryState, ErasureNotice, OutboxRow, encode};
 
 const START: Time = Time(1_790_000_000_000);
 
@@ -202,6 +202,40 @@ async fn a_damaged_dead_letter_is_sent_again_by_what_the_ledger_tells() {
     assert_eq!(house.due().await, [delivery(1), delivery(2)]);
     assert!(house.core().passed_over.holds(&stray));
     assert!(dead_entry(&[1]).is_err());
+}
+
+#[tokio::test]
+async fn a_department_hears_of_an_erasure_also_where_the_row_that_says_so_is_damaged() {
+    let house = House::new().await;
+    let due = house.looked().await.due;
+    let first = due.iter().find(|due| due.delivery == delivery(1)).unwrap();
+    // It was tried, so the department may have it.
+    let tried = OutboxRow {
+        attempts: 1,
+        ..first.row.clone()
+    };
+    let place = keys::outbox(&billing(), delivery(1));
+    house.put(Edit::Put(place, encode(&tried).unwrap())).await;
+    let why = Tag::new("request").unwrap();
+    let erased = house.hub.contact_erase(&Actor::Console, tried.contact, &why).await;
+    assert_eq!(erased.unwrap().told, 1);
+    let due = house.looked().await.due;
+    let notice = due.iter().find(|due| due.row.erased.is_some()).unwrap().delivery;
+    house
+        .put(Edit::Put(keys::outbox(&billing(), notice), "صف تالف".into()))
+        .await;
+    let damaged = house.looked().await.damaged;
+    assert_eq!(set_aside(house.core(), &billing(), damaged).await.unwrap(), 1);
+    // Its dead letter is damaged, too.
+    house.put(Edit::Put(keys::dead(&billing(), notice), vec![1])).await;
+    assert_eq!(house.replayed(ReplaySelection::Id(notice)).await, 1);
+    let due = house.looked().await.due;
+    let again = due.iter().find(|due| due.delivery == notice).unwrap();
+    let nameless = ErasureNotice { reference: Vec::new() };
+    assert_eq!(
+        (again.row.feedback, &again.row.erased),
+        (tried.feedback, &Some(nameless))
+    );
 }
 
 #[tokio::test]
