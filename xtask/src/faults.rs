@@ -67,11 +67,12 @@ const UNDER_LOAD: &str = "kill -9 under load";
 /// The figure of a fault that this machine does not let be made.
 const SKIPPED: &str = "skipped";
 /// Targets of the fuzzer; each must tell in a row `fuzz TARGET`.
-const FUZZED: [&str; 20] = [
+const FUZZED: [&str; 22] = [
     "address",
     "answer",
     "api",
     "backup",
+    "bundle",
     "calls",
     "calls-mapped",
     "component",
@@ -87,6 +88,7 @@ const FUZZED: [&str; 20] = [
     "mark",
     "names",
     "note",
+    "proof",
     "rules",
 ];
 
