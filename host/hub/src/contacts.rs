@@ -14,6 +14,7 @@ use crate::hub::Hub;
 use crate::keys::{self, Lookup};
 use crate::query::{self, FeedbackFilter, FeedbackRecord, LedgerEvent, QueryError};
 use crate::rows::{self, DeliveryRecord, ErasedRow};
+use crate::salvage::logs_aside_in;
 
 /// Records of a contact on one page: each comes with all of its story.
 const RECORDS_MAX: usize = 50;
@@ -155,17 +156,21 @@ impl Hub {
         }
     }
 
-    /// Copies of the store that upgrades left in the data folder. Whoever was erased since can still be read in them by
-    /// whoever has the master key, until a person deletes them.
+    /// What lies in the data folder of earlier states of the store: copies that upgrades left, and damaged logs that were set
+    /// aside. Whoever was erased since can still be read in them by whoever has the master key, until a person deletes them.
     ///
     /// # Errors
     /// When the data folder cannot be listed.
-    pub fn copies_before_upgrades(&self) -> Result<Vec<PathBuf>, Fault> {
+    pub fn copies_beside(&self) -> Result<Vec<PathBuf>, Fault> {
         if !self.shared.disk.is_folder() {
             return Ok(Vec::new());
         }
         let data = self.shared.config().data.clone();
-        format::backups_left_in(&data).map_err(|error| Fault::Blob(format!("{}: {error}", data.display())))
+        let found = format::backups_left_in(&data).and_then(|mut found| {
+            found.extend(logs_aside_in(&data)?);
+            Ok(found)
+        });
+        found.map_err(|error| Fault::Blob(format!("{}: {error}", data.display())))
     }
 
     /// Erases a contact with all that it said: contents, files, what departments call them, the rows by which it is known,

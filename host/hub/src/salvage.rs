@@ -4,11 +4,11 @@
 //! are why `mihwar ledger verify` goes on saying that history was cut.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use mihwar_model::{Event, EventBody, FeedbackId, Time};
+use mihwar_model::{ContactId, Event, EventBody, FeedbackId, Time};
 use mihwar_store::{Key, LogExamined, StoreError, examine_log, salvage_log};
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ use crate::format::{self, STORE_FILE};
 use crate::hub::OpenError;
 use crate::keys;
 
+/// How the name of the file ends that says what was done; else it is that of the log.
+const NOTE_ENDING: &str = ".txt";
 /// Records that are named one by one.
 const RECORDS_MAX: usize = 1_000;
 
@@ -52,6 +54,9 @@ pub struct SalvageReport {
     pub records: Vec<FeedbackId>,
     /// Further ones.
     pub records_untold: u64,
+    /// Contacts that were erased in those groups. What the store before the damage has of them is there again: they have to
+    /// be erased again.
+    pub erased: Vec<ContactId>,
     /// Signed checkpoints that speak of more entries than there are now, by how many.
     pub checkpoints: Vec<u64>,
     /// The file that says all this, if it could be written.
@@ -75,6 +80,7 @@ impl SalvageReport {
             lost_until: None,
             records: Vec::new(),
             records_untold: 0,
+            erased: Vec::new(),
             checkpoints: Vec::new(),
             note: None,
         };
@@ -91,13 +97,11 @@ impl SalvageReport {
 
     fn lost(&mut self, event: Event) {
         self.lost_until = self.lost_until.max(Some(event.at));
-        let EventBody::Received(received) = event.body else {
-            return;
-        };
-        if self.records.len() < RECORDS_MAX {
-            self.records.push(received.feedback);
-        } else {
-            self.records_untold += 1;
+        match event.body {
+            EventBody::Received(received) if self.records.len() < RECORDS_MAX => self.records.push(received.feedback),
+            EventBody::Received(_) => self.records_untold += 1,
+            EventBody::ContactErased(erased) => self.erased.push(erased.contact),
+            _ => {}
         }
     }
 
@@ -127,6 +131,7 @@ impl SalvageReport {
                 named.join(", ")
             ));
         }
+        lines.extend(self.told_erased());
         for size in &self.checkpoints {
             lines.push(format!(
                 "A checkpoint was signed at {size} entries: the ledger is shorter than what was signed. Whoever has that \
@@ -134,14 +139,15 @@ impl SalvageReport {
             ));
         }
         lines.push(
-            "What was delivered, withdrawn or answered behind the damage is not known to the hub any more: deliveries are made \
-             again under their old ids, withdrawals and revoked tokens have to be repeated."
+            "What was delivered, withdrawn, erased or answered behind the damage is not known to the hub any more: deliveries \
+             are made again under their old ids, withdrawals, erasures and revoked tokens have to be repeated."
                 .to_owned(),
         );
         let aside = self.aside.display();
         lines.push(match &self.log {
             Some(_) => format!(
-                "The damaged log {} {aside}. Keep it: what is lost is nowhere else.",
+                "The damaged log {} {aside}. Keep it until what is lost was sent again: it is nowhere else. People whom it tells \
+                 of can be read in it by whoever has the master key, also once they are erased.",
                 will("lies at", "is to be set aside as")
             ),
             None => format!(
@@ -150,6 +156,18 @@ impl SalvageReport {
             ),
         });
         lines
+    }
+
+    fn told_erased(&self) -> Option<String> {
+        if self.erased.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = self.erased.iter().map(ToString::to_string).collect();
+        Some(format!(
+            "Contacts erased in those groups: {}. What the store has of them from before can be read again: erase them once \
+             more.",
+            named.join(", ")
+        ))
     }
 
     fn told_lost(&self, until: &str) -> String {
@@ -225,10 +243,30 @@ fn to_be_kept(found: &LogExamined) -> Vec<(Key, Option<Vec<u8>>)> {
     signed.chain([(keys::lineage(), None)]).collect()
 }
 
+/// The damaged logs that were set aside in a data folder, by name. What was said before the damage, and behind it, lies in them.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn logs_aside_in(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let beginning = format!("{STORE_FILE}.wal.damaged-");
+    let mut aside = Vec::new();
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // What was written down beside one names records alone.
+        if name.starts_with(&beginning) && !name.ends_with(NOTE_ENDING) {
+            aside.push(entry.path());
+        }
+    }
+    aside.sort_unstable();
+    Ok(aside)
+}
+
 /// Writes the report beside the log that was set aside.
 fn write_down(report: &SalvageReport) -> Option<PathBuf> {
     let mut name = report.aside.clone().into_os_string();
-    name.push(".txt");
+    name.push(NOTE_ENDING);
     let path = PathBuf::from(name);
     let text = report.lines().join("\n\n") + "\n";
     let mut options = OpenOptions::new();

@@ -193,7 +193,8 @@ async fn erase(client: &Client, who: &str, reason: String, as_json: bool) -> any
         erased.sequence
     ))?;
     for copy in &erased.copies {
-        let text = format!("{copy} is a copy from before an upgrade, and holds them still: delete it");
+        let text =
+            format!("{copy} is from before this, and may hold them still: delete it as soon as you can do without it");
         line(one_line(&text))?;
     }
     Ok(Outcome::Done)

@@ -5,8 +5,9 @@
 //! a CSV could only end early, and a Parquet file begins to mean something with its last bytes. Whoever has the API alone
 //! reads NDJSON, which DuckDB, pandas and Polars do without a detour.
 //!
-//! A file appears under its name once it is whole. What breaks off ends with status 1 and leaves nothing; on the standard
-//! output only the status, and in Parquet the missing end, can tell.
+//! A file appears under its name once it is whole. What breaks off, or is told to stop, ends with status 1 and leaves nothing;
+//! only a kill that cannot be heard leaves `.mihwar-export-….part`. On the standard output only the status, and in Parquet the
+//! missing end, can tell.
 
 mod columnar;
 mod columns;
@@ -20,11 +21,12 @@ mod tests;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use mihwar_server::wire::FeedbackQuery;
 use serde::Serialize;
 
 use super::text_of;
+use super::trial::stopped;
 use crate::args::{Export, Format};
 use crate::client::Client;
 use crate::output::{Outcome, Output, json, line, one_line};
@@ -64,7 +66,7 @@ pub(super) async fn run(client: &Client, options: Export, as_json: bool) -> anyh
     };
     let query = FeedbackQuery::from(filter);
     match out {
-        Some(path) => to_file(client, &query, wanted, &path, force, as_json).await,
+        Some(path) => to_file(client, &query, wanted, &path, force, as_json, stopped()?).await,
         None => to_output(client, &query, wanted).await,
     }
 }
@@ -86,10 +88,15 @@ async fn to_file(
     path: &Path,
     force: bool,
     as_json: bool,
+    stopped: impl Future<Output = ()>,
 ) -> anyhow::Result<Outcome> {
     let coming = Coming::new(path, force)?;
     let out: Box<dyn Write + Send> = Box::new(BufWriter::with_capacity(1 << 18, coming.writer()?));
-    let written = stream(client, query, wanted, out, Shown::new(as_json)).await;
+    let written = tokio::select! {
+        biased;
+        () = stopped => Err(anyhow!("it was told to stop before all was there")),
+        written = stream(client, query, wanted, out, Shown::new(as_json)) => written,
+    };
     let written = written.with_context(|| format!("{} was not written", path.display()))?;
     let exported = Exported {
         file: text_of(path)?,

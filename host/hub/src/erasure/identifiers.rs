@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mihwar_model::{ContactId, Event, EventBody};
 use mihwar_store::{Key, Order, View};
 
-use super::heads;
+use super::sound_heads;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys::{self, Lookup};
@@ -34,7 +34,9 @@ pub(super) async fn told(core: &Core, contact: ContactId) -> Result<Option<Vec<K
     let page = view
         .scan(Lookup::Contact(contact).entries(), Order::Descending, TRIED_MAX)
         .await?;
-    let heads = heads(&*view, page.rows.iter().filter_map(|row| keys::last_id(&row.key))).await?;
+    let ids = page.rows.iter().filter_map(|row| keys::last_id(&row.key));
+    // One that is damaged tells nothing; the others do, and else all rows are looked through.
+    let (heads, _) = sound_heads(&*view, ids).await?;
     if let Some(first) = heads.first()
         && is_anonymous(&*view, contact, first).await?
     {

@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::config::Hold;
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::head_row;
 use crate::keys::{self, Lookup};
 use crate::projection;
 use crate::query;
@@ -259,6 +260,25 @@ async fn heads(view: &dyn View, ids: impl Iterator<Item = [u8; 16]>) -> Result<V
     Ok(heads)
 }
 
+/// As [`heads`], without those that are damaged, which are told; and whether there are such.
+async fn sound_heads(view: &dyn View, ids: impl Iterator<Item = [u8; 16]>) -> Result<(Vec<Head>, bool), Fault> {
+    let mut ids: Vec<FeedbackId> = ids.map(FeedbackId::from_bytes).collect();
+    ids.sort_unstable();
+    let places: Vec<Key> = ids.iter().map(|id| keys::head(*id)).collect();
+    let (mut sound, mut is_damaged) = (Vec::with_capacity(ids.len()), false);
+    for (id, row) in ids.into_iter().zip(view.get_many(&places).await?) {
+        match row.map(|row| head_row::decode(id, &row.bytes)) {
+            Some(Ok(head)) => sound.push(head),
+            Some(Err(error)) => {
+                tracing::error!(feedback = %id, "what is known of it cannot be read: {error}; run: mihwar doctor --rebuild");
+                is_damaged = true;
+            }
+            None => {}
+        }
+    }
+    Ok((sound, is_damaged))
+}
+
 /// Destroys the key of a contact of which nothing else is left, and the rows by which it is known again. From here on
 /// nothing of it can be read, and nothing comes back.
 async fn certify(
@@ -344,8 +364,10 @@ async fn has_nothing_left(view: &dyn View, contact: ContactId) -> Result<bool, F
     while let Some(next) = range {
         // What came last is there still most of the time.
         let page = view.scan(next, Order::Descending, PAGE).await?;
-        let heads = heads(view, page.rows.iter().filter_map(|row| keys::last_id(&row.key))).await?;
-        if heads.iter().any(|head| head.erased_at.is_none()) {
+        let ids = page.rows.iter().filter_map(|row| keys::last_id(&row.key));
+        let (heads, is_damaged) = sound_heads(view, ids).await?;
+        // Whether one that is damaged was erased, nobody can tell: its contact stays, and nobody else has to because of it.
+        if is_damaged || heads.iter().any(|head| head.erased_at.is_none()) {
             return Ok(false);
         }
         range = page.next;

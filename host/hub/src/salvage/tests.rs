@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use mihwar_model::{Actor, Channel, Draft, FeedbackId, InstanceName, Tag, Time};
-use mihwar_store::{Batch, Edit, RedbSettings, RedbStore, Store};
+use mihwar_model::{
+    Actor, Channel, ContactErased, ContactId, Draft, Event, EventBody, FeedbackId, InstanceName, Tag, Time,
+};
+use mihwar_store::{Batch, Edit, LogExamined, LostGroup, Reached, RedbSettings, RedbStore, Store};
 use tokio::sync::mpsc;
 
 use super::{SalvageReport, in_folder};
@@ -168,6 +170,44 @@ async fn afterwards_the_hub_opens_and_its_ledger_says_that_it_was_cut() {
     assert!(told.len() == 1 && told[0].contains("history was rewritten"), "{told:?}");
     accept(&hub, "4").await;
     hub.checkpoint().await.unwrap();
+}
+
+#[test]
+fn whoever_was_erased_behind_the_damage_is_named() {
+    let contact = ContactId::from_bytes([7; 16]);
+    let erased = Event {
+        at: Time(START),
+        actor: Actor::Console,
+        body: EventBody::ContactErased(ContactErased {
+            contact,
+            records: 2,
+            reason: Tag::new("طلب-صاحبها").unwrap(),
+        }),
+    };
+    let before = Reached { version: 3, entries: 5 };
+    let found = LogExamined {
+        stored: before,
+        whole: before,
+        groups: 0,
+        last_entry: None,
+        damage: Some("تالف".to_owned()),
+        beyond: vec![LostGroup {
+            at: 8_192,
+            before: 4,
+            last: 5,
+            rows: Vec::new(),
+            entries: vec![erased.to_bytes().unwrap()],
+        }],
+        log: None,
+        aside: "mihwar.redb.wal.damaged-07070707".into(),
+    };
+    let report = SalvageReport::of(&found, true);
+    assert_eq!(report.erased, [contact]);
+    let lines = report.lines().join("\n");
+    assert!(
+        lines.contains(&format!("Contacts erased in those groups: {contact}")) && lines.contains("erasures"),
+        "{lines}"
+    );
 }
 
 #[tokio::test]

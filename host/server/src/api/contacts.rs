@@ -228,8 +228,8 @@ pub(crate) async fn erase_contact(
     let (contact, reason) = read.map_err(Problem::fields)?;
     let report = surface.hub.contact_erase(&caller.actor, contact, &reason).await?;
     // It is erased, whether that can be told or not.
-    let copies = surface.hub.copies_before_upgrades().unwrap_or_else(|error| {
-        tracing::warn!("whether an upgrade left a copy of the store is not known: {error}");
+    let copies = surface.hub.copies_beside().unwrap_or_else(|error| {
+        tracing::warn!("whether an earlier state of the store lies in the data folder is not known: {error}");
         Vec::new()
     });
     Ok(Json(ErasureView::new(&report, &copies)))

@@ -7,6 +7,7 @@ use mihwar_model::{
     Actor, AttachmentContent, Content, Details, Direction, FactValue, Identifier, Scalar, Score, Speaker, Time,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::wire::{
@@ -104,10 +105,10 @@ pub struct ContentView {
     #[schema(value_type = BTreeMap<String, ScalarWire>)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Scalar>,
-    /// The source's own payload.
+    /// The source's own payload; as text where it is no JSON, or nested deeper than a hundred levels.
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub raw: Option<serde_json::Value>,
+    pub raw: Option<Value>,
 }
 
 /// One page of feedback, newest first.
@@ -145,7 +146,7 @@ pub struct EventView {
     pub actor: String,
     /// What happened, with the facts of it; `type` names the sort of event.
     #[schema(value_type = Object)]
-    pub event: serde_json::Value,
+    pub event: Value,
 }
 
 impl From<LedgerEvent> for EventView {
@@ -331,6 +332,40 @@ fn utterance(utterance: mihwar_model::Utterance) -> UtteranceWire {
     }
 }
 
-fn json_or_text(text: String) -> serde_json::Value {
-    serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
+/// A source's JSON that is nested deeper stands as text. Readers, our own commands among them, take 128 levels, of which a line
+/// has some around it: one record would keep them from reading all others.
+const LEVELS_MAX: usize = 100;
+
+fn json_or_text(text: String) -> Value {
+    match serde_json::from_str(&text) {
+        Ok(json) if levels(&json) <= LEVELS_MAX => json,
+        _ => Value::String(text),
+    }
+}
+
+/// How many lists and objects lie in each other. Bounded by what could be read.
+fn levels(json: &Value) -> usize {
+    match json {
+        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(levels).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::json_or_text;
+
+    #[test]
+    fn json_that_no_reader_of_a_line_takes_stands_as_text() {
+        let nested = |levels: usize| format!("{}\"شكوى\"{}", "[".repeat(levels), "]".repeat(levels));
+        for (levels, is_text) in [(1, false), (100, false), (101, true), (126, true), (200, true)] {
+            let raw = json_or_text(nested(levels));
+            assert_eq!(raw.is_string(), is_text, "{levels}");
+            let line = json!({ "record": { "revisions": [{ "content": { "raw": raw } }] } }).to_string();
+            serde_json::from_str::<Value>(&line).unwrap();
+        }
+    }
 }

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use mihwar_hub::Config;
 use mihwar_model::{Actor, Channel, Draft, InstanceName, Scalar, Tag, Time};
 use mihwar_server::wire::{
-    AttachmentWire, AuthorWire, ContentView, DetailsWire, FeedbackView, IdentifierWire, ScoreWire, SocialWire,
+    AttachmentWire, AuthorWire, ContentView, DetailsWire, FeedbackQuery, FeedbackView, IdentifierWire, ScoreWire,
+    SocialWire,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::run;
+use super::form::Wanted;
+use super::{run, to_file};
 use crate::args::{Export, Format, Separator};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
@@ -212,6 +214,26 @@ async fn what_breaks_off_leaves_no_file_and_the_earlier_one() {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), "الأقدم");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_told_to_stop_leaves_no_file_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = serde_json::to_string(&record()).unwrap();
+    let client = teller(folder.path(), vec![line], true).await;
+    let path = folder.path().join("شكاوى.csv");
+    let query = FeedbackQuery::from(Export::default().filter);
+    let wanted = Wanted {
+        format: Format::Csv,
+        has_bom: false,
+        separator: Separator::Comma,
+    };
+    let told = std::future::ready(());
+    let error = to_file(&client, &query, wanted, &path, false, true, told)
+        .await
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("told to stop"), "{error:#}");
+    assert_eq!(names(folder.path()), ["hub.sock"]);
 }
 
 #[tokio::test]

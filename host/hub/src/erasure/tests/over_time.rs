@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mihwar_model::{Actor, Draft, EventBody, Kind};
-use mihwar_store::MemoryStore;
+use mihwar_store::{Edit, MemoryStore};
 use tokio_util::sync::CancellationToken;
 
 use super::cut_off::Failing;
@@ -42,6 +42,34 @@ async fn run(house: &House, in_force: impl Fn() -> InForce) -> Sweep {
     sweep(&house.core, in_force, false, &CancellationToken::new())
         .await
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_record_stops_the_time_of_no_other() {
+    let store = Arc::new(MemoryStore::new());
+    let house = House::over(store.clone());
+    let taken = house
+        .accept(vec![
+            said(&huda(), "1", "فاتورة خاطئة"),
+            said(&huda(), "2", "The courier was rude"),
+            said(&person("salem@example.com"), "3", "شكوى"),
+        ])
+        .await;
+    projection::catch_up(&house.core).await.unwrap();
+    let damage = Edit::Put(keys::head(id(&taken[1])), "صف تالف".into());
+    house.write(vec![damage], Vec::new()).await;
+    let house = house.restarted(store, 8 * DAY);
+    let expected = Sweep {
+        records: 2,
+        contacts: 1,
+        held: 0,
+        postponed: 0,
+    };
+    assert_eq!(run(&house, week).await, expected);
+    assert!(
+        find(&house.core, &huda()).await.unwrap().is_some(),
+        "one of hers may be there still"
+    );
 }
 
 fn praise(draft: Draft) -> Draft {

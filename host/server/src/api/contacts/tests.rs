@@ -42,6 +42,10 @@ async fn a_person_is_found_exported_erased_and_then_unknown() {
 
     let copy = bench.hub.config().data.join("backup-before-format-2");
     std::fs::create_dir(&copy).unwrap();
+    let log = bench.hub.config().data.join("mihwar.redb.wal.damaged-0a1b2c3d");
+    std::fs::write(&log, "سجل تالف").unwrap();
+    let note = bench.hub.config().data.join("mihwar.redb.wal.damaged-0a1b2c3d.txt");
+    std::fs::write(note, "ما فُقد").unwrap();
     let erase = "/api/v1/contacts:erase";
     let why = json!({ "contact": contact, "reason": "subject-request" }).to_string();
     let erased = bench.post(erase, why.clone()).await;
@@ -49,7 +53,7 @@ async fn a_person_is_found_exported_erased_and_then_unknown() {
     let erased = erased.json();
     assert_eq!((&erased["records"], &erased["files"]), (&json!(1), &json!(1)));
     assert_eq!(erased["by"], "console");
-    assert_eq!(erased["copies"], json!([copy]), "she can be read there still");
+    assert_eq!(erased["copies"], json!([copy, log]), "she can be read there still");
     assert_eq!(bench.get(&file).await.status, 404);
     assert_eq!(bench.post("/api/v1/contacts:find", question).await.status, 404);
     let again = bench.post(erase, why).await;

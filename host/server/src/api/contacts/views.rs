@@ -138,8 +138,8 @@ pub struct ErasureView {
     pub told: u64,
     /// Where the ledger has the certificate.
     pub sequence: u64,
-    /// Copies of the store that upgrades left in the data folder: the person can still be read in them by whoever has the
-    /// master key. Delete them.
+    /// Copies of the store that upgrades left in the data folder, and damaged logs that were set aside there: the person can
+    /// still be read in them by whoever has the master key. Delete them.
     #[serde(default)]
     pub copies: Vec<String>,
 }
