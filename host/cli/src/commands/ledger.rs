@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use mihwar_hub::VerifyReport;
-use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
+use mihwar_ledger::{Checkpoint, NotesPiece, VerifyingKey, notes_in};
 use mihwar_server::wire::{HeadInput, VerifyInput, VerifyLine};
 use serde::Serialize;
 
@@ -51,6 +51,9 @@ const HEADS_MAX: usize = 40_000;
 /// Wrong lines of a file that are told one by one.
 const FILE_FINDINGS_MAX: usize = 20;
 
+/// How the line begins in which `ledger head` names the key.
+const KEY_LINE: &str = "verifier key: ";
+
 #[derive(Serialize)]
 struct Head {
     checkpoint: String,
@@ -68,7 +71,7 @@ async fn head(client: &Client, as_json: bool) -> anyhow::Result<Outcome> {
         })?;
     } else {
         line(checkpoint.trim_end())?;
-        line(format_args!("\nverifier key: {verifier_key}"))?;
+        line(format_args!("\n{KEY_LINE}{verifier_key}"))?;
     }
     Ok(Outcome::Done)
 }
@@ -136,7 +139,13 @@ impl Witnessed {
 
     fn of(text: &str, key: &VerifyingKey, file: &str) -> Self {
         let mut witnessed = Self::default();
-        for piece in notes_in(text) {
+        let lines: Vec<&str> = text.lines().collect();
+        // What `ledger head` printed may have been put into the file whole.
+        let is_key = |piece: &NotesPiece| {
+            let first = lines.get(piece.line.saturating_sub(1));
+            piece.note.is_none() && first.is_some_and(|line| line.starts_with(KEY_LINE))
+        };
+        for piece in notes_in(text).into_iter().filter(|piece| !is_key(piece)) {
             let opened = piece
                 .note
                 .map(|note| Checkpoint::open(&note, key.name(), key).map(|(checkpoint, _)| checkpoint));
@@ -251,6 +260,9 @@ mod tests {
         let good = of(&format!("{}\n{}", signed(3, 7), signed(9, 7)));
         let sizes: Vec<u64> = good.heads.iter().map(|head| head.size).collect();
         assert_eq!((sizes.as_slice(), good.findings.len()), (&[3, 9][..], 0));
+        // As `ledger head` prints it.
+        let printed = of(&format!("{}\nverifier key: {key}\n", signed(3, 7)));
+        assert_eq!((printed.heads.len(), printed.findings.len()), (1, 0));
         let bad = of(&format!("{}\nمحور\n\n{}", signed(3, 7), signed(9, 8)));
         assert_eq!(bad.heads.len(), 1);
         assert_eq!(bad.findings.len(), 2, "{:?}", bad.findings);

@@ -75,7 +75,9 @@ def signed(public, text, signature):
 
 class Key:
     def __init__(self, text):
-        name, number, key = text.strip().split("+", 2)
+        parts = text.strip().split("+", 2)
+        demand(len(parts) == 3, "that is no verifier key: " + text.strip())
+        name, number, key = parts
         self.name, key = name.encode(), base64.b64decode(key, validate=True)
         self.id, self.public = hashlib.sha256(self.name + b"\n" + key).digest()[:4], key[1:]
         demand(key[0] == 1 and len(key) == 33 and number == self.id.hex(), "that is no verifier key: " + text.strip())
@@ -314,7 +316,7 @@ def verify(path, key, held):
 
 
 def main():
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 3 or any(word.startswith("-") for word in sys.argv[1:]):
         sys.exit(__doc__)
     key, held = Key(sys.argv[2]), []
     for path in sys.argv[3:]:
