@@ -16,6 +16,12 @@ pub(crate) const DEPARTMENT_SECRET: &str = "whsec_bWloYXItdGVzdC1kZXBhcnRtZW50LW
 /// How soon a hub with little in it must be ready.
 const READY_MAX: Duration = Duration::from_mins(1);
 
+/// What a command printed: its standard output, then its standard error.
+#[must_use]
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
 /// Root of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
@@ -174,6 +180,20 @@ impl Site {
     /// When it cannot be started.
     pub fn run(&self, arguments: &[&str]) -> std::io::Result<Output> {
         self.command(arguments).output()
+    }
+
+    /// Runs a command that must end with this status, and answers what it [`said`].
+    ///
+    /// # Panics
+    /// When it ends with another, or cannot be started; says what it printed.
+    #[expect(clippy::panic, reason = "tests report by panic")]
+    pub fn ends_with(&self, status: i32, arguments: &[&str]) -> String {
+        let output = self
+            .run(arguments)
+            .unwrap_or_else(|error| panic!("mihwar {arguments:?}: {error}"));
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(status), "mihwar {arguments:?}: {said}");
+        said
     }
 
     /// Runs a command that must succeed and print JSON.

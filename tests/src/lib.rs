@@ -11,7 +11,7 @@ mod receiver;
 mod script;
 
 pub use faults::{Dice, report_faults, rounds};
-pub use hub::{Running, Site, guest_file, peak_bytes_of, plugin_file, workspace};
+pub use hub::{Running, Site, guest_file, peak_bytes_of, plugin_file, said, workspace};
 pub use picture::{assert_same_picture, picture, snapshot};
 pub use receiver::{Receiver, Seen};
 pub use script::Script;

@@ -16,16 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mihwar_tests::{Receiver, Site, assert_same_picture, picture, snapshot};
+use mihwar_tests::{Receiver, Site, assert_same_picture, picture, said, snapshot};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
 
 /// Runs a command with a pipe that gives these bytes once, as `<(pass show mihwar)` does.
 fn fed(mut command: Command, bytes: &[u8]) -> Output {

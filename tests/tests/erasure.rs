@@ -9,10 +9,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::{Duration, Instant};
 
-use mihwar_tests::{Receiver, Site};
+use mihwar_tests::{Receiver, Site, said};
 use serde_json::{Value, json};
 
 /// Longest wait for something that must happen.
@@ -40,10 +39,6 @@ async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(started.elapsed() < PATIENCE, "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
 /// Every file below a folder. Sockets are none.

@@ -10,9 +10,9 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use mihwar_tests::{Receiver, Site};
+use mihwar_tests::{Receiver, Site, said};
 
 /// What people said, and what names them.
 const THEIRS: [&str; 8] = [
@@ -26,16 +26,6 @@ const THEIRS: [&str; 8] = [
     "صورة الفاتورة",
 ];
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
-fn ends_with(site: &Site, status: i32, arguments: &[&str]) -> String {
-    let output = site.run(arguments).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
-    said(&output)
-}
-
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -48,7 +38,7 @@ fn import(site: &Site, number: usize) {
          الخدمة سيئة جدا. The service is very bad. Huda Al-Ali, صورة الفاتورة {number}\r\n"
     );
     fs::write(&path, mail).unwrap();
-    ends_with(site, 0, &["import", "mail", text(&path)]);
+    site.ends_with(0, &["import", "mail", text(&path)]);
 }
 
 fn theirs_in(bytes: &[u8]) -> Vec<&'static str> {
@@ -68,7 +58,7 @@ async fn a_stranger_checks_the_whole_history_with_one_file() {
     let bundle = outside.path().join("دفتر.tar");
     let exported = site.json(&["ledger", "export", text(&bundle)]);
     let head = outside.path().join("head.txt");
-    fs::write(&head, ends_with(&site, 0, &["ledger", "head"])).unwrap();
+    fs::write(&head, site.ends_with(0, &["ledger", "head"])).unwrap();
     let bytes = fs::read(&bundle).unwrap();
     assert_eq!(theirs_in(&bytes), [""; 0]);
     assert_eq!(
@@ -76,9 +66,9 @@ async fn a_stranger_checks_the_whole_history_with_one_file() {
         (&0.into(), &bytes.len().into())
     );
     // Nothing is overwritten unasked, and nothing else was left there.
-    let again = ends_with(&site, 1, &["ledger", "export", text(&bundle)]);
+    let again = site.ends_with(1, &["ledger", "export", text(&bundle)]);
     assert!(again.contains("exists already"), "{again}");
-    ends_with(&site, 0, &["ledger", "export", text(&bundle), "--force"]);
+    site.ends_with(0, &["ledger", "export", text(&bundle), "--force"]);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
 
     // On another machine: nothing but the binary and the files.
@@ -91,7 +81,7 @@ async fn a_stranger_checks_the_whole_history_with_one_file() {
         "{checked}"
     );
     assert_eq!(checked["events"]["received"], 3);
-    let told = ends_with(&site, 0, &["ledger", "verify", text(&bundle), "--key", key]);
+    let told = site.ends_with(0, &["ledger", "verify", text(&bundle), "--key", key]);
     assert!(
         told.contains("Proved: these are the") && told.contains("nothing that people said"),
         "{told}"
@@ -100,7 +90,7 @@ async fn a_stranger_checks_the_whole_history_with_one_file() {
 
     // What people said, where that is wanted: each content as its entry commits to it.
     let whole = outside.path().join("مع-المحتوى.tar");
-    ends_with(&site, 0, &["ledger", "export", text(&whole), "--with-content"]);
+    site.ends_with(0, &["ledger", "export", text(&whole), "--with-content"]);
     let found = theirs_in(&fs::read(&whole).unwrap());
     assert!(
         found.contains(&"الخدمة سيئة جدا") && found.contains(&"huda@example.com"),
@@ -118,9 +108,8 @@ async fn a_stranger_checks_the_whole_history_with_one_file() {
 fn without_a_hub(site: &Site, outside: &Path, bundle: &Path, head: &Path) {
     import(site, 3);
     let later = outside.join("لاحق.tar");
-    ends_with(site, 0, &["ledger", "export", text(&later)]);
-    let told = ends_with(
-        site,
+    site.ends_with(0, &["ledger", "export", text(&later)]);
+    let told = site.ends_with(
         0,
         &[
             "ledger",
@@ -136,11 +125,7 @@ fn without_a_hub(site: &Site, outside: &Path, bundle: &Path, head: &Path) {
         told.contains("of the same history") && told.contains("rests on the bundle's own checkpoint"),
         "{told}"
     );
-    let told = ends_with(
-        site,
-        1,
-        &["ledger", "verify", text(bundle), "--checkpoint", text(&later)],
-    );
+    let told = site.ends_with(1, &["ledger", "verify", text(bundle), "--checkpoint", text(&later)]);
     assert!(told.contains("NOT proved"), "{told}");
 }
 

@@ -9,21 +9,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use mihwar_tests::{Receiver, Site, guest_file, plugin_file};
 use serde_json::{Value, json};
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
-/// Runs a command that must end with this status, and answers what it said.
-fn ends_with(site: &Site, status: i32, arguments: &[&str]) -> String {
-    let output = site.run(arguments).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
-    said(&output)
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -108,7 +96,7 @@ fn run(site: &Site, metric: &str, more: &[&str], receipt: &Path) -> String {
         &["--receipt", text(receipt)],
     ]
     .concat();
-    ends_with(site, 0, &arguments)
+    site.ends_with(0, &arguments)
 }
 
 /// A receipt with a piece of its text replaced.
@@ -139,22 +127,21 @@ async fn a_stranger_gets_the_same_digits_from_the_bundle_alone() {
         grouped.contains("branch-visit") && grouped.contains("n = 50 of 50 records"),
         "{grouped}"
     );
-    let again = ends_with(
-        &site,
+    let again = site.ends_with(
         1,
         &[&["metric", "run", "nps"][..], &JANUARY, &["--receipt", text(&plain)]].concat(),
     );
     assert!(again.contains("exists already"), "{again}");
     let whole = fs::read_to_string(&plain).unwrap() + &fs::read_to_string(&by_channel).unwrap();
     assert!(!whole.contains("هدى") && !whole.contains("شكرًا"), "{whole}");
-    ends_with(&site, 0, &["ledger", "export", text(&bundle)]);
+    site.ends_with(0, &["ledger", "export", text(&bundle)]);
     assert!(hub.stop(), "{}", site.log());
 
     // Elsewhere, with what was handed out and nothing else.
     fs::copy(plugin_file("nps"), outside.path().join("nps.wasm")).unwrap();
     for receipt in [&plain, &by_channel] {
         let verify = ["metric", "verify", text(receipt), "--bundle", text(&bundle)];
-        let verified = ends_with(&stranger, 0, &verify);
+        let verified = stranger.ends_with(0, &verify);
         assert!(verified.contains("gives the same digits"), "{verified}");
         let told = stranger.json(&verify);
         assert_eq!((&told["ok"], &told["definition"]), (&json!(true), &json!("nps@1")));
@@ -189,7 +176,7 @@ impl HandedOut {
             let hub = site.serve().unwrap();
             post(&site, &vector()).await;
             run(&site, "nps", &[], &handed.path(receipt));
-            ends_with(&site, 0, &["ledger", "export", text(&handed.path(bundle))]);
+            site.ends_with(0, &["ledger", "export", text(&handed.path(bundle))]);
             if longer {
                 post(&site, &[record(101, 0.0, "survey", "2026-01-20")]).await;
                 run(&site, "nps", &[], &handed.path("longer.json"));
@@ -208,7 +195,7 @@ impl HandedOut {
         let bundle = self.path(bundle);
         let files = ["--bundle", text(&bundle), "--module", text(module)];
         let arguments = [&["metric", "verify", text(receipt)][..], &files].concat();
-        ends_with(&self.stranger, 1, &arguments)
+        self.stranger.ends_with(1, &arguments)
     }
 }
 
@@ -253,14 +240,19 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         assert!(refused.contains(word), "{word}: {refused}");
     }
     let wrong_command = ["ledger", "verify", text(&receipt), "--checkpoint", text(&receipt)];
-    assert!(ends_with(&handed.stranger, 1, &wrong_command).contains("mihwar metric verify"));
+    assert!(
+        handed
+            .stranger
+            .ends_with(1, &wrong_command)
+            .contains("mihwar metric verify")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_figure_is_refused_and_a_metric_with_a_clock_is_not_loaded() {
     let receiver = Receiver::start(0).await.unwrap();
     let site = site(&receiver);
-    let ask = |words: &[&str]| ends_with(&site, 1, &[&["metric", "run"][..], words].concat());
+    let ask = |words: &[&str]| site.ends_with(1, &[&["metric", "run"][..], words].concat());
     let unknown = ask(&["رضا", "--from", "2026-01-01", "--to", "2026-02-01"]);
     assert!(unknown.contains("there are: csat, nps"), "{unknown}");
     let department = ask(&["service", "--from", "2026-01-01", "--to", "2026-02-01"]);
@@ -268,6 +260,6 @@ async fn what_is_no_figure_is_refused_and_a_metric_with_a_clock_is_not_loaded() 
     let backwards = ask(&["nps", "--from", "2026-02-01", "--to", "2026-01-01"]);
     assert!(backwards.contains("begins at"), "{backwards}");
     site.configure_also(&metric("timed", &guest_file("timed"))).unwrap();
-    let clock = ends_with(&site, 1, &["config", "check"]);
+    let clock = site.ends_with(1, &["config", "check"]);
     assert!(clock.contains("asks for a clock"), "{clock}");
 }

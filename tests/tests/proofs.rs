@@ -9,20 +9,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use mihwar_tests::{Receiver, Site};
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
-/// Runs a command that must end with this status, and answers what it said.
-fn ends_with(site: &Site, status: i32, arguments: &[&str]) -> String {
-    let output = site.run(arguments).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
-    said(&output)
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -36,7 +24,7 @@ fn import(site: &Site, number: usize) {
          الخدمة سيئة جدا للمرة رقم {number}\r\n"
     );
     fs::write(&path, mail).unwrap();
-    ends_with(site, 0, &["import", "mail", text(&path)]);
+    site.ends_with(0, &["import", "mail", text(&path)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +37,7 @@ async fn a_ledger_rewritten_by_who_holds_its_key_is_caught_from_outside() {
     site.configure_also(&section).unwrap();
     import(&site, 0);
     let backup = site.path().join("before.mbk");
-    ends_with(&site, 0, &["backup", text(&backup)]);
+    site.ends_with(0, &["backup", text(&backup)]);
     let running = site.serve().unwrap();
     import(&site, 1);
     assert!(running.stop(), "{}", site.log());
@@ -58,7 +46,7 @@ async fn a_ledger_rewritten_by_who_holds_its_key_is_caught_from_outside() {
     let found = site.json_lines(&["feedback", "list", "--text", "للمرة رقم 1", "--limit", "5"]);
     let id = found[0]["id"].as_str().unwrap();
     let out = outside.path().join("proof");
-    ends_with(&site, 0, &["ledger", "prove", id, "--out", text(&out)]);
+    site.ends_with(0, &["ledger", "prove", id, "--out", text(&out)]);
     let receipt = out.join("receipt.json");
     let page = fs::read_to_string(out.join("receipt.html")).unwrap();
     assert!(page.contains(id) && page.contains("<svg "), "{page}");
@@ -66,37 +54,32 @@ async fn a_ledger_rewritten_by_who_holds_its_key_is_caught_from_outside() {
         let json = fs::read_to_string(&receipt).unwrap();
         assert!(!page.contains(personal) && !json.contains(personal), "{personal}");
     }
-    let again = ends_with(&site, 1, &["ledger", "prove", id, "--out", text(&out)]);
+    let again = site.ends_with(1, &["ledger", "prove", id, "--out", text(&out)]);
     assert!(again.contains("exists already"), "{again}");
     let checked = ["ledger", "verify", text(&receipt), "--checkpoint", text(&witness)];
-    assert!(ends_with(&site, 0, &checked).contains("Proved: feedback"));
-    let good = ends_with(&site, 0, &["ledger", "verify", "--witness", text(&witness)]);
+    assert!(site.ends_with(0, &checked).contains("Proved: feedback"));
+    let good = site.ends_with(0, &["ledger", "verify", "--witness", text(&witness)]);
     assert!(good.contains("kept outside"), "{good}");
 
     // From the backup before it, the same hub goes on without that complaint.
     let doctored = Site::new(receiver.address).unwrap();
     let key = site.data().join("master.key");
-    ends_with(&doctored, 0, &["restore", text(&backup), "--master-key", text(&key)]);
+    doctored.ends_with(0, &["restore", text(&backup), "--master-key", text(&key)]);
     let running = doctored.serve().unwrap();
     for number in 2..12 {
         import(&doctored, number);
     }
     assert!(running.stop(), "{}", doctored.log());
     assert_eq!(doctored.json(&["ledger", "verify"])["ok"], true);
-    let caught = ends_with(
-        &doctored,
-        1,
-        &["ledger", "verify", "--quick", "--witness", text(&witness)],
-    );
+    let caught = doctored.ends_with(1, &["ledger", "verify", "--quick", "--witness", text(&witness)]);
     assert!(caught.contains("history was rewritten after it was signed"), "{caught}");
-    let gone = ends_with(&doctored, 1, &["ledger", "prove", id, "--out", text(doctored.path())]);
+    let gone = doctored.ends_with(1, &["ledger", "prove", id, "--out", text(doctored.path())]);
     assert!(gone.contains("no such feedback"), "{gone}");
     // Its own head, handed to the one who holds the receipt, does not cover it.
-    let head = ends_with(&doctored, 0, &["ledger", "head"]);
+    let head = doctored.ends_with(0, &["ledger", "head"]);
     let head_file = outside.path().join("head.txt");
     fs::write(&head_file, head).unwrap();
-    ends_with(
-        &site,
+    site.ends_with(
         1,
         &["ledger", "verify", text(&receipt), "--checkpoint", text(&head_file)],
     );
