@@ -53,24 +53,58 @@ pub(crate) async fn checkpoint(core: &Core, signer: &Signer, origin: &str) -> Re
 
 /// As [`checkpoint`], with the view whose head it is.
 pub(crate) async fn sign_head(core: &Core, signer: &Signer, origin: &str) -> Result<(Box<dyn View>, String), Fault> {
+    let (view, signed) = sign(core, signer, origin).await?;
+    signed.keep(core).await?;
+    Ok((view, signed.note))
+}
+
+/// A signed head that may not be on disk yet. It must not be handed out before [`SignedHead::keep`] has ended: whoever holds
+/// it may ask for a proof from it one day.
+#[must_use]
+pub(crate) struct SignedHead {
+    pub(crate) note: String,
+    size: u64,
+    is_kept: bool,
+}
+
+impl SignedHead {
+    /// Makes it durable.
+    pub(crate) async fn keep(&self, core: &Core) -> Result<(), Fault> {
+        if self.is_kept {
+            return Ok(());
+        }
+        let edit = Edit::Put(keys::checkpoint(self.size), self.note.clone().into_bytes());
+        core.apply_patiently(Batch {
+            edits: vec![edit],
+            ..Batch::default()
+        })
+        .await
+    }
+}
+
+/// Signs the present head, and answers with the view whose head it is.
+pub(crate) async fn sign(core: &Core, signer: &Signer, origin: &str) -> Result<(Box<dyn View>, SignedHead), Fault> {
     let view = core.store.view().await?;
     let tree = view.tree();
-    let key = keys::checkpoint(tree.size());
-    if let Some(known) = view.get(&key).await? {
+    let size = tree.size();
+    if let Some(known) = view.get(&keys::checkpoint(size)).await? {
         let note = String::from_utf8_lossy(&known.bytes).into_owned();
         let signed = Checkpoint::open(&note, origin, &signer.verifying_key());
         return match signed {
             // Nobody may hold two signatures of one size. The next entry makes it another one.
             Ok((signed, _)) if signed.root != tree.root() => Err(Fault::Damaged {
                 what: "the ledger",
-                detail: format!("it was signed at {} entries before, with another root", tree.size()),
+                detail: format!("it was signed at {size} entries before, with another root"),
             }),
-            _ => Ok((view, note)),
+            _ => {
+                let is_kept = true;
+                Ok((view, SignedHead { note, size, is_kept }))
+            }
         };
     }
     let checkpoint = Checkpoint {
         origin: origin.to_owned(),
-        size: tree.size(),
+        size,
         root: tree.root(),
         extensions: Vec::new(),
     };
@@ -78,12 +112,8 @@ pub(crate) async fn sign_head(core: &Core, signer: &Signer, origin: &str) -> Res
         .sign(signer)
         .map_err(|error| Fault::Encoding(error.to_string()))?
         .to_string();
-    core.apply_patiently(Batch {
-        edits: vec![Edit::Put(key, note.clone().into_bytes())],
-        ..Batch::default()
-    })
-    .await?;
-    Ok((view, note))
+    let is_kept = false;
+    Ok((view, SignedHead { note, size, is_kept }))
 }
 
 /// The newest checkpoint that was signed; only where there is none yet, one is made.

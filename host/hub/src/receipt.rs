@@ -92,9 +92,36 @@ pub(crate) async fn receipt(
     id: FeedbackId,
     size: Option<u64>,
 ) -> Result<Receipt, ProofRefusal> {
-    let (head, note) = signed(core, signer, origin, size).await?;
-    let size = size.unwrap_or_else(|| head.tree().size());
-    drop(head);
+    let (checkpoint, entries) = match size {
+        Some(size) => {
+            let view = core.store.view().await?;
+            let note = kept(&*view, size).await?;
+            drop(view);
+            (note, proved(core, id, size).await?)
+        }
+        None => {
+            let (head, signed) = ledger::sign(core, signer, origin).await?;
+            let size = head.tree().size();
+            drop(head);
+            // Together: each waits for the disk, and what they write can go there with one sync.
+            let (is_kept, entries) = tokio::join!(signed.keep(core), proved(core, id, size));
+            is_kept?;
+            (SignedNote::parse(&signed.note).map_err(damaged)?, entries?)
+        }
+    };
+    let receipt = Receipt {
+        feedback: id.to_string(),
+        key: signer.verifying_key(),
+        checkpoint,
+        entries,
+    };
+    // What does not hold is not handed out.
+    receipt.verify(&receipt.key).map_err(damaged)?;
+    Ok(receipt)
+}
+
+/// The entries of a record for its receipt, each with its proof for the first `size` entries of the ledger.
+async fn proved(core: &Core, id: FeedbackId, size: u64) -> Result<Vec<Inclusion>, ProofRefusal> {
     let view = caught_up(core, size).await?;
     let Some(entries) = newest_revision_first(&*view, id, size, MAX_RECEIPT_ENTRIES).await? else {
         let is_known = query::heads(&*view, vec![id]).await?.contains_key(&id);
@@ -111,15 +138,7 @@ pub(crate) async fn receipt(
         event,
         audit_path,
     };
-    let receipt = Receipt {
-        feedback: id.to_string(),
-        key: signer.verifying_key(),
-        checkpoint: note,
-        entries: entries.into_iter().zip(paths).map(inclusion).collect(),
-    };
-    // What does not hold is not handed out.
-    receipt.verify(&receipt.key).map_err(damaged)?;
-    Ok(receipt)
+    Ok(entries.into_iter().zip(paths).map(inclusion).collect())
 }
 
 /// A view whose read models know the first `size` entries: what they did not know of a record, its receipt would leave out.
