@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use mihwar_hub::StageProgress;
-use mihwar_ledger::{BUNDLE_FORMAT, Bundle, Checkpoint, ContentLine, Piece, notes_in};
+use mihwar_ledger::{BUNDLE_FORMAT, Bundle, BundleError, Checkpoint, ContentLine, Piece, notes_in};
 use mihwar_model::{Content, Event, EventBody, Received};
 use serde::Serialize;
 
@@ -20,6 +22,9 @@ use crate::words::counted;
 /// What a tar file has at [`MAGIC_AT`].
 const MAGIC: &[u8] = b"ustar";
 const MAGIC_AT: usize = 257;
+/// Pieces that were read and wait to be counted. With the one that is being read and the one that is being counted these are
+/// all in memory: few, since a bundle made to do harm has long ones.
+const PIECES_WAITING_MAX: usize = 2;
 
 /// What was found.
 #[derive(Serialize)]
@@ -159,22 +164,43 @@ struct Reading {
     contents: u64,
 }
 
-impl Reading {
-    fn all<R: Read>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
-        let total = bundle.checkpoint().size;
-        while let Some(piece) = bundle.next_piece()? {
-            match piece {
-                Piece::Entries { first, entries } => self.entries(first, &entries)?,
-                Piece::Content(lines) => self.content(&lines)?,
-            }
-            bar.step(StageProgress {
-                stage: "checking".to_owned(),
-                done: bundle.size(),
-                total,
-            });
+/// Hands over what is in a bundle, up to its end or its first error.
+fn hand_over<R: Read>(bundle: &mut Bundle<R>, sink: &SyncSender<Result<Piece, BundleError>>) {
+    while let Some(piece) = bundle.next_piece().transpose() {
+        // Nobody takes it any more where one before it was refused.
+        if sink.send(piece).is_err() {
+            return;
         }
-        bar.finish();
-        Ok(())
+    }
+}
+
+impl Reading {
+    /// One thread reads and hashes, this one decodes and counts. Pieces come over in the order of the file, an error behind
+    /// those that were read before it: what is told is the first thing that is wrong in the file, whichever thread was faster.
+    fn all<R: Read + Send>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
+        let total = bundle.checkpoint().size;
+        thread::scope(|scope| {
+            let (sink, pieces) = sync_channel(PIECES_WAITING_MAX);
+            let reader = thread::Builder::new().spawn_scoped(scope, move || hand_over(bundle, &sink));
+            reader.context("starting a second thread")?;
+            let mut done = 0;
+            for piece in pieces {
+                match piece? {
+                    Piece::Entries { first, entries } => {
+                        self.entries(first, &entries)?;
+                        done = first + entries.len() as u64;
+                    }
+                    Piece::Content(lines) => self.content(&lines)?,
+                }
+                bar.step(StageProgress {
+                    stage: "checking".to_owned(),
+                    done,
+                    total,
+                });
+            }
+            bar.finish();
+            Ok(())
+        })
     }
 
     fn entries(&mut self, first: u64, entries: &[Vec<u8>]) -> anyhow::Result<()> {
