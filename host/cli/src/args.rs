@@ -229,7 +229,8 @@ pub(crate) enum Ledger {
         #[arg(group = "outside", requires = "trusted")]
         file: Option<PathBuf>,
         /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times. A bundle is
-        /// compared with every checkpoint in the file.
+        /// compared with every checkpoint in the file, and is refused if it has fewer entries than one of them: then it is not
+        /// the whole ledger.
         #[arg(long, value_name = "FILE", requires = "file", group = "trusted")]
         checkpoint: Vec<PathBuf>,
         /// The ledger's verifier key, or a file that holds it, from a source that you trust. Left out, the file's (or this

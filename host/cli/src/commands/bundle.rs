@@ -55,8 +55,6 @@ struct Held {
     compared: u64,
     /// Entries of the largest of these.
     size: u64,
-    /// How many speak of more entries than the bundle has.
-    later: u64,
 }
 
 /// Whether the file can be nothing but a bundle.
@@ -101,40 +99,31 @@ pub(super) fn judge(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Ve
     })
 }
 
-/// Has the bundle compared with every checkpoint in a file.
+/// Has the bundle compared with every checkpoint in a file. One that speaks of more entries shows that this is not the whole
+/// ledger, and is refused: whoever wants to check an older bundle leaves out what was signed after it.
 fn compare<R: Read>(bundle: &mut Bundle<R>, path: &Path) -> anyhow::Result<Held> {
     let text = read(path)?;
     let mut held = Held {
         file: shown(path),
         compared: 0,
         size: 0,
-        later: 0,
     };
-    let mut beyond = None;
     for piece in notes_in(&String::from_utf8_lossy(&text)) {
         let Some(note) = piece.note else { continue };
         let place = || format!("{}, line {}", shown(path), piece.line);
         let key = bundle.key();
         let opened = Checkpoint::open(&note, key.name(), key);
         let (checkpoint, _) = opened.with_context(|| format!("{}: the checkpoint does not verify", place()))?;
-        let size = checkpoint.size;
-        if size > bundle.checkpoint().size {
-            held.later += 1;
-            beyond = Some(checkpoint);
-            continue;
-        }
-        bundle.compare_with(checkpoint).with_context(place)?;
         held.compared += 1;
-        held.size = held.size.max(size);
+        held.size = held.size.max(checkpoint.size);
+        bundle.compare_with(checkpoint).with_context(place)?;
     }
-    match beyond {
-        _ if held.compared > 0 => Ok(held),
-        Some(checkpoint) => {
-            bundle.compare_with(checkpoint).with_context(|| shown(path))?;
-            Ok(held)
-        }
-        None => bail!("{}: there is no signed checkpoint in it", shown(path)),
-    }
+    ensure!(
+        held.compared > 0,
+        "{}: there is no signed checkpoint in it",
+        shown(path)
+    );
+    Ok(held)
 }
 
 /// What an entry says of content that lies elsewhere.
@@ -283,21 +272,13 @@ pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
     } else {
         line("It tells nothing that people said.")?;
     }
-    if verified.checkpoints.iter().any(|held| held.later > 0) {
-        return line(format_args!(
-            "Proved: these are the first {entries} that were signed. It is NOT the whole ledger: more were signed, as a checkpoint \
-             of yours says. Have a newer one exported."
-        ));
-    }
     line(format_args!(
         "Proved: these are the {entries} that were signed, and no other."
     ))
 }
 
 fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
-    let Held {
-        file, compared, later, ..
-    } = held;
+    let Held { file, compared, .. } = held;
     let many = counted(*compared, "checkpoint", "checkpoints");
     line(one_line(&format!(
         "{file}: {many}, the largest of {}, of the same history",
@@ -307,11 +288,6 @@ fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
         line(format_args!(
             "  what came after these {} rests on the bundle's own checkpoint",
             held.size
-        ))?;
-    }
-    if *later > 0 {
-        line(format_args!(
-            "  {later} of a longer history than the bundle's: not compared"
         ))?;
     }
     Ok(())

@@ -267,7 +267,8 @@ def verify(path, key, held):
     # What the tree must be at which size.
     due = collections.defaultdict(list)
     for name, (held_size, held_root) in held:
-        demand(held_size <= size, "%s: the bundle is of a shorter history, of %d entries" % (name, size))
+        text = "%s: the bundle is of a shorter history, of %d entries, and not of %d. It is NOT the whole ledger"
+        demand(held_size <= size, text % (name, size, held_size))
         due[held_size].append((held_root, name))
     tree, counts, kept = Tree(), Counts(), 0
 
