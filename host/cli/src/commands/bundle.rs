@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use mihwar_hub::StageProgress;
-use mihwar_ledger::{BUNDLE_FORMAT, Bundle, BundleError, Checkpoint, ContentLine, Piece, notes_in};
+use mihwar_ledger::{BUNDLE_FORMAT, Bundle, BundleError, Checkpoint, ContentLine, MissingContent, Piece, notes_in};
 use mihwar_model::{Content, Event, EventBody, Received};
 use serde::Serialize;
 
 use super::evidence::{Evidence, given_key, read, shown};
+use super::missing::Missing;
 use super::stages::StageBar;
 use super::tally::{Counts, Tally};
 use crate::output::{line, one_line};
@@ -43,6 +44,9 @@ pub(super) struct Verified {
     checkpoints: Vec<Held>,
     /// How many revisions it tells the words of.
     contents: u64,
+    /// Which it says that it lacks.
+    #[serde(flatten)]
+    missing: Missing,
     #[serde(flatten)]
     counts: Counts,
 }
@@ -95,6 +99,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Ve
         kept_checkpoints: bundle.kept_checkpoints(),
         checkpoints,
         contents: reading.contents,
+        missing: reading.missing,
         counts: reading.tally.counts(),
     })
 }
@@ -151,6 +156,7 @@ struct Reading {
     /// What those commit to; made when there is content.
     commitments: HashMap<u64, Commitment>,
     contents: u64,
+    missing: Missing,
 }
 
 /// Hands over what is in a bundle, up to its end or its first error.
@@ -180,6 +186,7 @@ impl Reading {
                         done = first + entries.len() as u64;
                     }
                     Piece::Content(lines) => self.content(&lines)?,
+                    Piece::Missing(missing) => self.missing(missing)?,
                 }
                 bar.step(StageProgress {
                     stage: "checking".to_owned(),
@@ -206,22 +213,27 @@ impl Reading {
         Ok(())
     }
 
-    /// Content belongs to the group before it, each to one entry, and is what that commits to.
-    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+    /// What an entry of the last group commits to; asked for once.
+    fn commitment(&mut self, entry: u64) -> anyhow::Result<Commitment> {
         let received = self.last.drain(..);
         let known = received.map(|(index, received)| (index, Commitment::of(&received)));
         self.commitments.extend(known);
+        let found = self.commitments.remove(&entry);
+        found.with_context(|| {
+            format!("what is told as said by entry {entry} belongs to no entry there, or is told twice")
+        })
+    }
+
+    /// Content belongs to the group before it, each to one entry, and is what that commits to.
+    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
         for line in ContentLine::read_all(lines) {
             let line = line.context("what people said")?;
             let entry = line.entry;
-            let Some(commitment) = self.commitments.remove(&entry) else {
-                bail!("what is told as said by entry {entry} belongs to no entry there, or is told twice");
-            };
             let Commitment {
                 feedback,
                 revision,
                 hash,
-            } = commitment;
+            } = self.commitment(entry)?;
             ensure!(
                 line.feedback == feedback && line.revision == revision && line.commitment() == hash,
                 "what is told of feedback {feedback}, revision {revision}, is not what entry {entry} commits to"
@@ -233,6 +245,21 @@ impl Reading {
                 "what people are shown of feedback {feedback}, revision {revision}, is not what was said"
             );
             self.contents += 1;
+        }
+        Ok(())
+    }
+
+    /// What is missing belongs to the group before it, too, and nothing else tells it.
+    fn missing(&mut self, missing: Vec<MissingContent>) -> anyhow::Result<()> {
+        for content in missing {
+            let entry = content.entry;
+            let Commitment { feedback, revision, .. } =
+                self.commitment(entry).context("what the hub could not read")?;
+            ensure!(
+                content.feedback == feedback && content.revision == revision,
+                "what the hub could not read: entry {entry} is of feedback {feedback}, revision {revision}, and of no other"
+            );
+            self.missing.add(content);
         }
         Ok(())
     }
@@ -272,6 +299,7 @@ pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
     } else {
         line("It tells nothing that people said.")?;
     }
+    verified.missing.tell()?;
     line(format_args!(
         "Proved: these are the {entries} that were signed, and no other."
     ))
