@@ -252,7 +252,8 @@ pub(crate) enum Ledger {
     Export {
         /// The file; one that is there already is not touched.
         file: PathBuf,
-        /// Also what people said, with the salts that let it be checked: names, words and all.
+        /// Also what people said, with the salts that let it be checked: names, words and all. What of it is damaged is left
+        /// out and named, with status 1.
         #[arg(long)]
         with_content: bool,
         /// Replace a file that is there already.
