@@ -5,6 +5,9 @@ use crate::bench::{Bench, received};
 /// How often each is checked: a race would not be lost every time.
 const TIMES: usize = 8;
 
+/// What is done to a bundle.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 /// 600 entries in three groups, of which these are no events, though they were signed.
 fn bench(no_events: &[usize]) -> Bench {
     let numbers = (0..600_usize).map(|number| u8::try_from(number % 250).unwrap());
@@ -27,19 +30,19 @@ fn changed(bundle: &[u8], name: &str) -> Vec<u8> {
 
 #[test]
 fn the_first_thing_that_is_wrong_in_the_file_is_told_every_time() {
-    let tile = |bundle: &[u8]| changed(bundle, "tile/0/001");
-    let later_tile = |bundle: &[u8]| changed(bundle, "tile/0/002.p/88");
-    let cut = |bundle: &[u8]| bundle[..bundle.len() - 1500].to_vec();
-    let nothing = |bundle: &[u8]| bundle.to_vec();
+    let tile: Damage = |bundle| changed(bundle, "tile/0/001");
+    let later_tile: Damage = |bundle| changed(bundle, "tile/0/002.p/88");
+    let cut: Damage = |bundle| bundle[..bundle.len() - 1500].to_vec();
+    let nothing: Damage = <[u8]>::to_vec;
     let not_hashed = "entry 256 (counted from 0) is not the one whose hash stands in tile/0/001";
-    let wrong: [(&[usize], &dyn Fn(&[u8]) -> Vec<u8>, &str); 6] = [
-        (&[300], &later_tile, "entry 300 is no event"),
-        (&[3], &cut, "entry 3 is no event"),
-        (&[3, 300], &nothing, "entry 3 is no event"),
+    let wrong: [(&[usize], Damage, &str); 6] = [
+        (&[300], later_tile, "entry 300 is no event"),
+        (&[3], cut, "entry 3 is no event"),
+        (&[3, 300], nothing, "entry 3 is no event"),
         // What is hashed wrong is not looked into.
-        (&[300], &tile, not_hashed),
-        (&[520], &tile, not_hashed),
-        (&[], &later_tile, "entry 512 (counted from 0) is not the one"),
+        (&[300], tile, not_hashed),
+        (&[520], tile, not_hashed),
+        (&[], later_tile, "entry 512 (counted from 0) is not the one"),
     ];
     for (no_events, damage, words) in wrong {
         let bench = bench(no_events);
