@@ -229,7 +229,8 @@ pub(crate) enum Ledger {
         #[arg(group = "outside", requires = "trusted")]
         file: Option<PathBuf>,
         /// The checkpoint that you trust: one that you got elsewhere, or kept. May be given several times. A bundle is
-        /// compared with every checkpoint in the file.
+        /// compared with every checkpoint in the file, and is refused if it has fewer entries than one of them: then it is not
+        /// the whole ledger.
         #[arg(long, value_name = "FILE", requires = "file", group = "trusted")]
         checkpoint: Vec<PathBuf>,
         /// The ledger's verifier key, or a file that holds it, from a source that you trust. Left out, the file's (or this
@@ -251,7 +252,8 @@ pub(crate) enum Ledger {
     Export {
         /// The file; one that is there already is not touched.
         file: PathBuf,
-        /// Also what people said, with the salts that let it be checked: names, words and all.
+        /// Also what people said, with the salts that let it be checked: names, words and all. What of it is damaged is left
+        /// out and named, with status 1.
         #[arg(long)]
         with_content: bool,
         /// Replace a file that is there already.

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mihwar_ledger::{BundleError, BundleWriter, ContentLine, SignedNote, Signer};
+use mihwar_ledger::{BundleError, BundleWriter, ContentLine, MissingContent, SignedNote, Signer, commitment};
 use mihwar_model::{Content, Event, EventBody, Received};
 use mihwar_store::{Key, View};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use crate::contact_keys::ContactKeys;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::Hub;
@@ -21,6 +22,8 @@ use crate::walk::{self, aside};
 const CHUNKS_WAITING_MAX: usize = 4;
 /// Bytes of personal content after which a file of it ends. One content may go beyond that.
 const CONTENT_FILE_BYTES: usize = 1 << 20;
+/// Characters of the reason why a content is missing.
+const WHY_CHARS_MAX: usize = 300;
 
 /// An export that was begun.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ pub enum ExportRefusal {
 impl Hub {
     /// Begins to export the ledger as a bundle ([`mihwar_ledger::Bundle`]): every entry, signed for this, and every checkpoint
     /// that was kept. Only `with_content` it holds what people said, as far as that is not withdrawn or erased when it is
-    /// read. It is whole when it reads as a bundle.
+    /// read. Of that it lacks what is damaged, and names it ([`MissingContent`]). It is whole when it reads as a bundle.
     ///
     /// # Errors
     /// Says why it was not begun.
@@ -218,16 +221,9 @@ impl Export {
     }
 
     /// What the entries of a group commit to, as it is now and not as the view shows it: what was erased meanwhile is not
-    /// handed out.
+    /// handed out. A damaged one costs itself: it is named behind the others.
     async fn content(&self, writer: &mut BundleWriter, first: u64, entries: &[Vec<u8>]) -> Result<(), Halt> {
-        let mut received = Vec::new();
-        for (index, entry) in (first..).zip(entries) {
-            let event = Event::from_bytes(entry)
-                .map_err(|detail| Halt::Failed(format!("entry {index} is no event: {detail}")))?;
-            if let EventBody::Received(body) = event.body {
-                received.push((index, body));
-            }
-        }
+        let received = received_in(first, entries)?;
         let places = received
             .iter()
             .map(|(_, body)| keys::content(body.feedback, body.revision));
@@ -235,14 +231,21 @@ impl Export {
         let rows = self.core.store.get_many(&places).await.map_err(Fault::from)?;
         let contacts = received.iter().map(|(_, body)| body.contact).collect();
         let contacts = self.core.contact_keys_now(contacts).await?;
-        let mut lines = Vec::new();
+        let (mut lines, mut missing) = (Vec::new(), Vec::new());
         for ((index, body), row) in received.iter().zip(rows) {
-            let key = contacts.get(body.contact).map_err(Fault::from)?;
-            let (Some(row), Some(key)) = (row, key) else {
+            let Some(row) = row else {
                 continue;
             };
-            let opened = self.core.open_salted(key, body.feedback, body.revision, &row.bytes);
-            let line = line(*index, body, opened.await?)?;
+            let line = match self.told(*index, body, &contacts, &row.bytes).await {
+                Ok(line) => line,
+                Err(fault) if fault.is_unreadable() => {
+                    if self.is_still_there(body).await? {
+                        missing.push(left_out(*index, body, &fault));
+                    }
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
             if !lines.is_empty() && lines.len() + line.len() > CONTENT_FILE_BYTES {
                 self.send(writer.content(&lines)?).await?;
                 lines.clear();
@@ -252,15 +255,76 @@ impl Export {
         if !lines.is_empty() {
             self.send(writer.content(&lines)?).await?;
         }
+        if !missing.is_empty() {
+            let contents = missing.len();
+            tracing::warn!(
+                contents,
+                "an export of the ledger lacks content that cannot be read; run: mihwar ledger verify"
+            );
+            self.send(writer.missing(&missing)?).await?;
+        }
         Ok(())
+    }
+
+    /// What is in a content's row, as a line.
+    async fn told(&self, entry: u64, received: &Received, contacts: &ContactKeys, row: &[u8]) -> Result<String, Fault> {
+        let Some(key) = contacts.get(received.contact)? else {
+            return Err(damaged_content("the key of its contact is gone"));
+        };
+        let opened = self.core.open_salted(key, received.feedback, received.revision, row);
+        let (salt, content) = opened.await?;
+        // A stranger would find this, and believe nothing in the bundle any more.
+        if commitment(&salt, &content) != received.commitment {
+            return Err(damaged_content("it is not what was received"));
+        }
+        line(entry, received, (salt, content))
+    }
+
+    /// Whether a content that was found is still there: it may have been withdrawn or erased before it was read.
+    async fn is_still_there(&self, received: &Received) -> Result<bool, Fault> {
+        let place = keys::content(received.feedback, received.revision);
+        let rows = self.core.store.get_many(&[place]).await?;
+        Ok(rows.iter().any(Option::is_some))
     }
 }
 
-fn line(entry: u64, received: &Received, (salt, content): ([u8; 32], Vec<u8>)) -> Result<String, Halt> {
-    let opened = Content::from_bytes(&content).map_err(|detail| Fault::Damaged {
+/// The entries that say that something came in, with their places.
+fn received_in(first: u64, entries: &[Vec<u8>]) -> Result<Vec<(u64, Received)>, Halt> {
+    let mut received = Vec::new();
+    for (index, entry) in (first..).zip(entries) {
+        let event =
+            Event::from_bytes(entry).map_err(|detail| Halt::Failed(format!("entry {index} is no event: {detail}")))?;
+        if let EventBody::Received(body) = event.body {
+            received.push((index, body));
+        }
+    }
+    Ok(received)
+}
+
+fn damaged_content(detail: &str) -> Fault {
+    Fault::Damaged {
         what: "content",
-        detail,
-    })?;
+        detail: detail.to_owned(),
+    }
+}
+
+/// Why the bundle lacks a content, for strangers: nothing of what was said, and nothing of this machine.
+fn left_out(entry: u64, received: &Received, fault: &Fault) -> MissingContent {
+    let why = match fault {
+        Fault::Damaged { what, detail } => format!("{what} is damaged: {detail}"),
+        Fault::Blob(_) => "its file could not be read at that moment; export again".to_owned(),
+        other => other.to_string(),
+    };
+    MissingContent {
+        entry,
+        feedback: received.feedback.to_string(),
+        revision: received.revision,
+        why: why.chars().take(WHY_CHARS_MAX).collect(),
+    }
+}
+
+fn line(entry: u64, received: &Received, (salt, content): ([u8; 32], Vec<u8>)) -> Result<String, Fault> {
+    let opened = Content::from_bytes(&content).map_err(|detail| damaged_content(&detail))?;
     let line = ContentLine {
         entry,
         feedback: received.feedback.to_string(),
@@ -269,7 +333,7 @@ fn line(entry: u64, received: &Received, (salt, content): ([u8; 32], Vec<u8>)) -
         content,
         says: opened.says(),
     };
-    line.to_line().map_err(|error| Halt::Failed(error.to_string()))
+    line.to_line().map_err(|error| Fault::Encoding(error.to_string()))
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ mod verify;
 mod witness;
 
 pub use bundle::{
-    BUNDLE_FORMAT, Bundle, BundleError, BundleWriter, ContentLine, Events, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, Piece,
+    BUNDLE_FORMAT, Bundle, BundleError, BundleWriter, ContentLine, Events, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES,
+    MissingContent, Piece,
 };
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};

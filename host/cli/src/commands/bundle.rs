@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use mihwar_hub::StageProgress;
-use mihwar_ledger::{BUNDLE_FORMAT, Bundle, Checkpoint, ContentLine, Piece, notes_in};
+use mihwar_ledger::{BUNDLE_FORMAT, Bundle, BundleError, Checkpoint, ContentLine, MissingContent, Piece, notes_in};
 use mihwar_model::{Content, Event, EventBody, Received};
 use serde::Serialize;
 
 use super::evidence::{Evidence, given_key, read, shown};
+use super::missing::Missing;
 use super::stages::StageBar;
 use super::tally::{Counts, Tally};
 use crate::output::{line, one_line};
@@ -20,6 +23,9 @@ use crate::words::counted;
 /// What a tar file has at [`MAGIC_AT`].
 const MAGIC: &[u8] = b"ustar";
 const MAGIC_AT: usize = 257;
+/// Pieces that were read and wait to be counted. With the one that is being read and the one that is being counted these are
+/// all in memory: few, since a bundle made to do harm has long ones.
+const PIECES_WAITING_MAX: usize = 2;
 
 /// What was found.
 #[derive(Serialize)]
@@ -38,6 +44,9 @@ pub(super) struct Verified {
     checkpoints: Vec<Held>,
     /// How many revisions it tells the words of.
     contents: u64,
+    /// Which it says that it lacks.
+    #[serde(flatten)]
+    missing: Missing,
     #[serde(flatten)]
     counts: Counts,
 }
@@ -50,8 +59,6 @@ struct Held {
     compared: u64,
     /// Entries of the largest of these.
     size: u64,
-    /// How many speak of more entries than the bundle has.
-    later: u64,
 }
 
 /// Whether the file can be nothing but a bundle.
@@ -92,44 +99,36 @@ pub(super) fn judge(evidence: &Evidence<'_>, as_json: bool) -> anyhow::Result<Ve
         kept_checkpoints: bundle.kept_checkpoints(),
         checkpoints,
         contents: reading.contents,
+        missing: reading.missing,
         counts: reading.tally.counts(),
     })
 }
 
-/// Has the bundle compared with every checkpoint in a file.
+/// Has the bundle compared with every checkpoint in a file. One that speaks of more entries shows that this is not the whole
+/// ledger, and is refused: whoever wants to check an older bundle leaves out what was signed after it.
 fn compare<R: Read>(bundle: &mut Bundle<R>, path: &Path) -> anyhow::Result<Held> {
     let text = read(path)?;
     let mut held = Held {
         file: shown(path),
         compared: 0,
         size: 0,
-        later: 0,
     };
-    let mut beyond = None;
     for piece in notes_in(&String::from_utf8_lossy(&text)) {
         let Some(note) = piece.note else { continue };
         let place = || format!("{}, line {}", shown(path), piece.line);
         let key = bundle.key();
         let opened = Checkpoint::open(&note, key.name(), key);
         let (checkpoint, _) = opened.with_context(|| format!("{}: the checkpoint does not verify", place()))?;
-        let size = checkpoint.size;
-        if size > bundle.checkpoint().size {
-            held.later += 1;
-            beyond = Some(checkpoint);
-            continue;
-        }
-        bundle.compare_with(checkpoint).with_context(place)?;
         held.compared += 1;
-        held.size = held.size.max(size);
+        held.size = held.size.max(checkpoint.size);
+        bundle.compare_with(checkpoint).with_context(place)?;
     }
-    match beyond {
-        _ if held.compared > 0 => Ok(held),
-        Some(checkpoint) => {
-            bundle.compare_with(checkpoint).with_context(|| shown(path))?;
-            Ok(held)
-        }
-        None => bail!("{}: there is no signed checkpoint in it", shown(path)),
-    }
+    ensure!(
+        held.compared > 0,
+        "{}: there is no signed checkpoint in it",
+        shown(path)
+    );
+    Ok(held)
 }
 
 /// What an entry says of content that lies elsewhere.
@@ -157,24 +156,47 @@ struct Reading {
     /// What those commit to; made when there is content.
     commitments: HashMap<u64, Commitment>,
     contents: u64,
+    missing: Missing,
+}
+
+/// Hands over what is in a bundle, up to its end or its first error.
+fn hand_over<R: Read>(bundle: &mut Bundle<R>, sink: &SyncSender<Result<Piece, BundleError>>) {
+    while let Some(piece) = bundle.next_piece().transpose() {
+        // Nobody takes it any more where one before it was refused.
+        if sink.send(piece).is_err() {
+            return;
+        }
+    }
 }
 
 impl Reading {
-    fn all<R: Read>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
+    /// One thread reads and hashes, this one decodes and counts. Pieces come over in the order of the file, an error behind
+    /// those that were read before it: what is told is the first thing that is wrong in the file, whichever thread was faster.
+    fn all<R: Read + Send>(&mut self, bundle: &mut Bundle<R>, mut bar: StageBar) -> anyhow::Result<()> {
         let total = bundle.checkpoint().size;
-        while let Some(piece) = bundle.next_piece()? {
-            match piece {
-                Piece::Entries { first, entries } => self.entries(first, &entries)?,
-                Piece::Content(lines) => self.content(&lines)?,
+        thread::scope(|scope| {
+            let (sink, pieces) = sync_channel(PIECES_WAITING_MAX);
+            let reader = thread::Builder::new().spawn_scoped(scope, move || hand_over(bundle, &sink));
+            reader.context("starting a second thread")?;
+            let mut done = 0;
+            for piece in pieces {
+                match piece? {
+                    Piece::Entries { first, entries } => {
+                        self.entries(first, &entries)?;
+                        done = first + entries.len() as u64;
+                    }
+                    Piece::Content(lines) => self.content(&lines)?,
+                    Piece::Missing(missing) => self.missing(missing)?,
+                }
+                bar.step(StageProgress {
+                    stage: "checking".to_owned(),
+                    done,
+                    total,
+                });
             }
-            bar.step(StageProgress {
-                stage: "checking".to_owned(),
-                done: bundle.size(),
-                total,
-            });
-        }
-        bar.finish();
-        Ok(())
+            bar.finish();
+            Ok(())
+        })
     }
 
     fn entries(&mut self, first: u64, entries: &[Vec<u8>]) -> anyhow::Result<()> {
@@ -191,22 +213,27 @@ impl Reading {
         Ok(())
     }
 
-    /// Content belongs to the group before it, each to one entry, and is what that commits to.
-    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+    /// What an entry of the last group commits to; asked for once.
+    fn commitment(&mut self, entry: u64) -> anyhow::Result<Commitment> {
         let received = self.last.drain(..);
         let known = received.map(|(index, received)| (index, Commitment::of(&received)));
         self.commitments.extend(known);
+        let found = self.commitments.remove(&entry);
+        found.with_context(|| {
+            format!("what is told as said by entry {entry} belongs to no entry there, or is told twice")
+        })
+    }
+
+    /// Content belongs to the group before it, each to one entry, and is what that commits to.
+    fn content(&mut self, lines: &[u8]) -> anyhow::Result<()> {
         for line in ContentLine::read_all(lines) {
             let line = line.context("what people said")?;
             let entry = line.entry;
-            let Some(commitment) = self.commitments.remove(&entry) else {
-                bail!("what is told as said by entry {entry} belongs to no entry there, or is told twice");
-            };
             let Commitment {
                 feedback,
                 revision,
                 hash,
-            } = commitment;
+            } = self.commitment(entry)?;
             ensure!(
                 line.feedback == feedback && line.revision == revision && line.commitment() == hash,
                 "what is told of feedback {feedback}, revision {revision}, is not what entry {entry} commits to"
@@ -218,6 +245,21 @@ impl Reading {
                 "what people are shown of feedback {feedback}, revision {revision}, is not what was said"
             );
             self.contents += 1;
+        }
+        Ok(())
+    }
+
+    /// What is missing belongs to the group before it, too, and nothing else tells it.
+    fn missing(&mut self, missing: Vec<MissingContent>) -> anyhow::Result<()> {
+        for content in missing {
+            let entry = content.entry;
+            let Commitment { feedback, revision, .. } =
+                self.commitment(entry).context("what the hub could not read")?;
+            ensure!(
+                content.feedback == feedback && content.revision == revision,
+                "what the hub could not read: entry {entry} is of feedback {feedback}, revision {revision}, and of no other"
+            );
+            self.missing.add(content);
         }
         Ok(())
     }
@@ -257,21 +299,14 @@ pub(super) fn tell(verified: &Verified) -> anyhow::Result<()> {
     } else {
         line("It tells nothing that people said.")?;
     }
-    if verified.checkpoints.iter().any(|held| held.later > 0) {
-        return line(format_args!(
-            "Proved: these are the first {entries} that were signed. It is NOT the whole ledger: more were signed, as a checkpoint \
-             of yours says. Have a newer one exported."
-        ));
-    }
+    verified.missing.tell()?;
     line(format_args!(
         "Proved: these are the {entries} that were signed, and no other."
     ))
 }
 
 fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
-    let Held {
-        file, compared, later, ..
-    } = held;
+    let Held { file, compared, .. } = held;
     let many = counted(*compared, "checkpoint", "checkpoints");
     line(one_line(&format!(
         "{file}: {many}, the largest of {}, of the same history",
@@ -281,11 +316,6 @@ fn tell_held(held: &Held, size: u64) -> anyhow::Result<()> {
         line(format_args!(
             "  what came after these {} rests on the bundle's own checkpoint",
             held.size
-        ))?;
-    }
-    if *later > 0 {
-        line(format_args!(
-            "  {later} of a longer history than the bundle's: not compared"
         ))?;
     }
     Ok(())

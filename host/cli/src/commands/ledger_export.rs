@@ -1,4 +1,5 @@
-//! `mihwar ledger export`: the ledger in one file, whole and checked, or not at all.
+//! `mihwar ledger export`: the ledger in one file, whole and checked, or not at all. Only what people said may be missing in it,
+//! where that is damaged.
 
 use std::fs;
 use std::io::Read;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::backup::{Incoming, PIECES_WAITING_MAX, pump};
+use super::missing::Missing;
 use super::stages::StageBar;
 use super::text_of;
 use crate::client::Client;
@@ -33,9 +35,13 @@ struct Exported {
     /// How many revisions it tells the words of.
     contents: u64,
     bytes: u64,
+    /// Which of them are damaged, and so left out.
+    #[serde(flatten)]
+    missing: Missing,
 }
 
-/// Fetches the ledger from the hub into `file`.
+/// Fetches the ledger from the hub into `file`. It ends with status 1, and a file that is whole but for that, when damage kept
+/// the hub from reading what somebody said.
 pub(super) async fn run(
     client: &Client,
     file: &Path,
@@ -69,7 +75,7 @@ pub(super) async fn run(
     } else {
         tell(&exported)?;
     }
-    Ok(Outcome::Done)
+    Ok(Outcome::of(exported.missing.is_nothing()))
 }
 
 /// Writes a bundle beside its name, reading it as a stranger would; then it gets the name. Blocks.
@@ -78,10 +84,12 @@ fn receive(input: impl Read, path: &Path, force: bool, mut bar: StageBar) -> any
     let file = NewFile::create(path).with_context(shown)?;
     let mut bundle = Bundle::begin(Tee::new(input, file), None).context("what the hub exports")?;
     let total = bundle.checkpoint().size;
-    let mut contents = 0;
+    let (mut contents, mut missing) = (0, Missing::default());
     while let Some(piece) = bundle.next_piece().context("what the hub exports")? {
-        if let Piece::Content(lines) = piece {
-            contents += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        match piece {
+            Piece::Entries { .. } => {}
+            Piece::Content(lines) => contents += lines.iter().filter(|byte| **byte == b'\n').count() as u64,
+            Piece::Missing(named) => named.into_iter().for_each(|content| missing.add(content)),
         }
         bar.step(StageProgress {
             stage: "exporting".to_owned(),
@@ -99,6 +107,7 @@ fn receive(input: impl Read, path: &Path, force: bool, mut bar: StageBar) -> any
         kept_checkpoints: bundle.kept_checkpoints(),
         contents,
         bytes: 0,
+        missing,
     };
     bundle.into_input().into_file().finish(force).with_context(shown)?;
     exported.bytes = fs::metadata(path).with_context(shown)?.len();
@@ -126,5 +135,13 @@ fn tell(exported: &Exported) -> anyhow::Result<()> {
     line(one_line(&format!(
         "  mihwar ledger verify {} --checkpoint FILE --key KEY",
         exported.file
-    )))
+    )))?;
+    exported.missing.tell()?;
+    if exported.missing.is_nothing() {
+        return Ok(());
+    }
+    line(
+        "All else is in it. `mihwar ledger verify` names all that is damaged here; the last backup may still have it. Put it right \
+         and export again, or hand this one out as it is: it says itself what it lacks.",
+    )
 }

@@ -13,6 +13,7 @@ mod import;
 mod ledger;
 mod ledger_export;
 mod metric;
+mod missing;
 mod pages;
 mod plugin;
 mod plugin_build;

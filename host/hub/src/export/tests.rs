@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use mihwar_ledger::{Bundle, BundleError, ContentLine, MAX_CONTENT_BYTES, Piece, Signer};
+use mihwar_ledger::{Bundle, BundleError, ContentLine, MAX_CONTENT_BYTES, MissingContent, Piece, Signer};
 use mihwar_model::{
-    Actor, Author, BODY_BYTES_MAX, Channel, ContactCreated, ContactId, Content, Draft, Event, EventBody, FeedbackId,
-    Identifier, InstanceName, Tag, Time,
+    Actor, AttachmentId, Author, BODY_BYTES_MAX, Channel, ContactCreated, ContactId, Content, Draft, Event, EventBody,
+    FeedbackId, Identifier, InstanceName, Received, Tag, Time,
 };
 use mihwar_store::{Batch, Edit, MemoryStore, Store};
 
 use super::{Export, line};
+use crate::content::{blob_row, packed_row, place};
 use crate::core::Core;
 use crate::intake::{Intake, Rider, accept};
 use crate::{keys, ledger};
@@ -94,6 +95,37 @@ impl House {
     async fn entries(&self) -> Vec<Vec<u8>> {
         ledger::entries(&self.core, 0, usize::MAX).await.unwrap()
     }
+
+    async fn edit(&self, edits: Vec<Edit>) {
+        let batch = Batch {
+            edits,
+            ..Batch::default()
+        };
+        self.store.apply(batch).await.unwrap();
+    }
+
+    /// The entry by which a piece of feedback came in, with its place.
+    async fn received(&self, id: FeedbackId) -> (u64, Received) {
+        let entries = self.entries().await;
+        let mut entries = (0..).zip(&entries);
+        let found = entries.find_map(|(index, entry)| match Event::from_bytes(entry).unwrap().body {
+            EventBody::Received(received) if received.feedback == id => Some((index, received)),
+            _ => None,
+        });
+        found.unwrap()
+    }
+
+    /// A row in which the words are others than those that came in, sealed as they must be.
+    async fn other_words(&self, id: FeedbackId) -> Vec<u8> {
+        let contact = self.received(id).await.1.contact;
+        let keys = self.core.contact_keys_now(vec![contact]).await.unwrap();
+        let words = Content {
+            body: "شكرا جزيلا. Thank you very much.".to_owned(),
+            ..Content::default()
+        };
+        let (key, vault) = (keys.get(contact).unwrap().unwrap(), &self.core.vault);
+        packed_row(vault, key, &place(id, 1), &vault.random(), &words.to_bytes().unwrap()).unwrap()
+    }
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BundleError> {
@@ -106,14 +138,24 @@ fn holds(bytes: &[u8], word: &str) -> bool {
     bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
-fn contents(bytes: &[u8]) -> Vec<ContentLine> {
+/// What a bundle tells of what was said, and what it says that it lacks.
+fn said(bytes: &[u8]) -> (Vec<ContentLine>, Vec<MissingContent>) {
     let mut bundle = Bundle::begin(bytes, None).unwrap();
-    let mut lines = Vec::new();
+    let (mut lines, mut lacking) = (Vec::new(), Vec::new());
     while let Some(piece) = bundle.next_piece().unwrap() {
-        if let Piece::Content(content) = piece {
-            lines.extend(ContentLine::read_all(&content).map(Result::unwrap));
+        match piece {
+            Piece::Entries { .. } => {}
+            Piece::Content(content) => lines.extend(ContentLine::read_all(&content).map(Result::unwrap)),
+            Piece::Missing(missing) => lacking.extend(missing),
         }
     }
+    (lines, lacking)
+}
+
+/// What a bundle tells that lacks nothing.
+fn contents(bytes: &[u8]) -> Vec<ContentLine> {
+    let (lines, lacking) = said(bytes);
+    assert!(lacking.is_empty(), "{lacking:?}");
     lines
 }
 
@@ -162,11 +204,7 @@ async fn nothing_that_people_said_is_exported_unless_it_is_wanted() {
         assert_eq!(line.says["identifiers"][0], "tel:+966501234567");
     }
     // What is gone is not there, and the rest is.
-    let gone = Batch {
-        edits: vec![Edit::Delete(keys::content(id, 1))],
-        ..Batch::default()
-    };
-    house.store.apply(gone).await.unwrap();
+    house.edit(vec![Edit::Delete(keys::content(id, 1))]).await;
     let lines = contents(&house.exported(true).await);
     assert_eq!(lines.len(), 1);
     assert_ne!(lines[0].feedback, id.to_string());
@@ -194,7 +232,7 @@ async fn the_longest_texts_fit_a_bundle() {
     };
     let content = content.to_bytes().unwrap();
     for received in received {
-        let line = line(0, &received, ([3; 32], content.clone())).ok().unwrap();
+        let line = line(0, &received, ([3; 32], content.clone())).unwrap();
         assert!(line.len() <= MAX_CONTENT_BYTES, "{}", line.len());
         let read = ContentLine::read_all(line.as_bytes()).next().unwrap().unwrap();
         assert!(read.content == content && read.says["body"] == longest());
@@ -202,19 +240,79 @@ async fn the_longest_texts_fit_a_bundle() {
 }
 
 #[tokio::test]
+async fn a_damaged_content_costs_itself_alone_and_is_named() {
+    let house = House::new();
+    let mut ids = Vec::new();
+    for id in ["١", "٢", "٣", "٤", "٥"] {
+        ids.push(house.say(id).await);
+    }
+    let [good, damaged, other, lost, gone]: [FeedbackId; 5] = ids.try_into().unwrap();
+    let edits = vec![
+        Edit::Put(keys::content(damaged, 1), vec![0; 60]),
+        Edit::Put(keys::content(other, 1), house.other_words(other).await),
+        Edit::Put(
+            keys::content(lost, 1),
+            blob_row(AttachmentId::from_bytes([7; 16]), 60_100),
+        ),
+        // What is withdrawn or erased is not missing.
+        Edit::Delete(keys::content(gone, 1)),
+    ];
+    house.edit(edits).await;
+    let bytes = house.exported(true).await;
+    assert_eq!(read(&bytes).unwrap(), house.entries().await);
+    let (lines, lacking) = said(&bytes);
+    let told: Vec<String> = lines.into_iter().map(|line| line.feedback).collect();
+    assert_eq!(told, [good.to_string()]);
+    let whys = [
+        "does not open",
+        "it is not what was received",
+        "a stored file is missing",
+    ];
+    assert_eq!(lacking.len(), whys.len(), "{lacking:?}");
+    for ((id, why), missing) in [damaged, other, lost].into_iter().zip(whys).zip(&lacking) {
+        let (entry, _) = house.received(id).await;
+        assert_eq!(
+            (missing.entry, &missing.feedback, missing.revision),
+            (entry, &id.to_string(), 1)
+        );
+        assert!(missing.why.contains(why), "{missing:?}");
+        assert!(!WORDS.iter().any(|word| missing.why.contains(word)), "{missing:?}");
+    }
+    let (lines, lacking) = said(&house.exported(false).await);
+    assert!(lines.is_empty() && lacking.is_empty(), "it tells nothing of that");
+
+    // Everything that a contact said goes with its key.
+    let contact = house.received(good).await.1.contact;
+    house.core.vault.forget_contact_key(contact);
+    let damaged_key = Edit::Put(keys::contact_key(contact), "مفتاح تالف".into());
+    for (edit, why) in [
+        (damaged_key, "a contact key does not open"),
+        (
+            Edit::Delete(keys::contact_key(contact)),
+            "the key of its contact is gone",
+        ),
+    ] {
+        house.edit(vec![edit]).await;
+        let (lines, lacking) = said(&house.exported(true).await);
+        assert_eq!((lines.len(), lacking.len()), (0, 4), "{lacking:?}");
+        assert!(lacking.iter().all(|missing| missing.why.contains(why)), "{lacking:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_export_that_cannot_go_on_says_why() {
     let house = House::new();
-    let id = house.say("١").await;
-    let damaged = Batch {
-        edits: vec![Edit::Put(keys::content(id, 1), vec![0; 60])],
+    house.say("١").await;
+    let no_event = Batch {
+        journal: vec!["كلام آخر".into()],
         ..Batch::default()
     };
-    house.store.apply(damaged).await.unwrap();
+    house.store.apply(no_event).await.unwrap();
     let bytes = house.exported(true).await;
     let mut bundle = Bundle::begin(&bytes[..], None).unwrap();
     let stopped = bundle.events().find_map(Result::err).unwrap();
     assert!(
-        matches!(&stopped, BundleError::Stopped { reason } if reason.contains("content")),
+        matches!(&stopped, BundleError::Stopped { reason } if reason.contains("is no event")),
         "{stopped}"
     );
     // Without what people said, it can.

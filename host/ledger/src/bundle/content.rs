@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::lines;
 use crate::commitment;
 use crate::document::{self, DocumentError};
 
@@ -127,9 +128,8 @@ impl ContentLine {
 
     /// Reads the lines of a [`crate::Piece::Content`]. Nothing is verified yet: compare [`ContentLine::commitment`] with what the
     /// entry says.
-    pub fn read_all(lines: &[u8]) -> impl Iterator<Item = Result<Self, DocumentError>> {
-        let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
-        lines.split(|byte| *byte == b'\n').map(Self::read)
+    pub fn read_all(text: &[u8]) -> impl Iterator<Item = Result<Self, DocumentError>> {
+        lines(text).map(Self::read)
     }
 
     fn read(line: &[u8]) -> Result<Self, DocumentError> {

@@ -106,8 +106,8 @@ pub enum BundleError {
     },
     /// A checkpoint from elsewhere that is of a longer history.
     #[error(
-        "the bundle is of a shorter history: it has {size} entries, and the checkpoint speaks of {held}; have a newer one \
-         exported, or take a checkpoint of at most {size}"
+        "the bundle is of a shorter history: it has {size} entries, and the checkpoint speaks of {held}. It is NOT the whole \
+         ledger: have a newer one exported; to check it as the ledger of its time, take checkpoints of at most {size} entries"
     )]
     Shorter {
         /// Entries in the bundle.

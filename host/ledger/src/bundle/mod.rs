@@ -8,12 +8,14 @@ mod content;
 mod error;
 mod files;
 mod group;
+mod missing;
 mod read;
 mod tar;
 mod write;
 
 pub use content::ContentLine;
 pub use error::BundleError;
+pub use missing::MissingContent;
 pub use read::{Bundle, Events, Piece};
 pub use write::BundleWriter;
 
@@ -26,6 +28,8 @@ pub const MAX_ENTRY_BYTES: usize = 100_000;
 /// Bytes of a file with personal content: the longest that plugins hand over as they are configured first, 16 MiB in base64,
 /// and of its text of 4 MiB each character written as six.
 pub const MAX_CONTENT_BYTES: usize = 64_000_000;
+/// Bytes of the file in which a group's missing content is named.
+const MAX_MISSING_BYTES: usize = 1_000_000;
 
 /// What the format is, for whoever unpacks a bundle.
 const FORMAT_TEXT: &str = include_str!("../../../../docs/ledger-format.md");
@@ -64,6 +68,17 @@ fn long_entries_name(first: u64, width: usize) -> String {
 
 fn content_name(first: u64, part: u64) -> String {
     format!("content/{}/{part:03}.ndjson", address(first, TILE_WIDTH))
+}
+
+/// Where it is named what could not be read of the group of entries that ends with `last`.
+fn missing_name(last: u64) -> String {
+    format!("content/{}/missing.ndjson", address(last, TILE_WIDTH))
+}
+
+/// The lines of a file that has at least one.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.split(|byte| *byte == b'\n')
 }
 
 fn tile_name(id: TileId, width: usize) -> String {

@@ -6,8 +6,8 @@ use std::io::Read;
 use super::files::{Files, one_line};
 use super::group::split;
 use super::{
-    BundleError, CHECKPOINT, KEY, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, TEXTS, checkpoints_name, content_name,
-    entries_name, long_entries_name, tile_name,
+    BundleError, CHECKPOINT, KEY, MAX_CONTENT_BYTES, MAX_ENTRY_BYTES, MAX_MISSING_BYTES, MissingContent, TEXTS,
+    checkpoints_name, content_name, entries_name, long_entries_name, missing_name, tile_name,
 };
 use crate::{
     Checkpoint, Frontier, Hash, SignedNote, TILE_WIDTH, TileAddress, TileId, Tiling, VerifyingKey, connect,
@@ -35,8 +35,8 @@ pub struct Bundle<R> {
     /// Checkpoints from elsewhere, likewise.
     held: VecDeque<Checkpoint>,
     kept: u64,
-    /// Files with content of the last group of entries.
-    contents: u64,
+    /// Files with content of the last group of entries; `None` when no more may come.
+    contents: Option<u64>,
     over: bool,
 }
 
@@ -53,6 +53,9 @@ pub enum Piece {
     /// Personal content that belongs to the entries before: lines of JSON, which are not looked at here. Only in bundles that
     /// were exported with content.
     Content(Vec<u8>),
+    /// Which content of the entries before is not there, though it should be: in the order of the entries, at least one, at
+    /// most one of each entry. After all content of these entries.
+    Missing(Vec<MissingContent>),
 }
 
 impl<R: Read> Bundle<R> {
@@ -88,7 +91,7 @@ impl<R: Read> Bundle<R> {
             due: VecDeque::new(),
             held: VecDeque::new(),
             kept: 0,
-            contents: 0,
+            contents: None,
             over: false,
         })
     }
@@ -177,12 +180,10 @@ impl<R: Read> Bundle<R> {
 
     fn piece(&mut self) -> Result<Option<Piece>, BundleError> {
         let (done, size) = (self.frontier.size(), self.checkpoint.size);
-        if let Some(last) = done.checked_sub(1) {
-            let name = content_name(last, self.contents);
-            if let Some(content) = self.files.take_if(&name, MAX_CONTENT_BYTES as u64)? {
-                self.contents += 1;
-                return Ok(Some(Piece::Content(content)));
-            }
+        if let Some(last) = done.checked_sub(1)
+            && let Some(piece) = self.said(last)?
+        {
+            return Ok(Some(piece));
         }
         if done < size || size == 0 {
             self.read_kept(done)?;
@@ -196,8 +197,26 @@ impl<R: Read> Bundle<R> {
             self.files.end().map_err(|error| self.or_beyond(error))?;
             return Ok(None);
         }
-        self.contents = 0;
+        self.contents = Some(0);
         self.entries().map(Some)
+    }
+
+    /// What was said by the group of entries that ends with `last`, and then what of that is missing.
+    fn said(&mut self, last: u64) -> Result<Option<Piece>, BundleError> {
+        let Some(part) = self.contents else {
+            return Ok(None);
+        };
+        let name = content_name(last, part);
+        if let Some(content) = self.files.take_if(&name, MAX_CONTENT_BYTES as u64)? {
+            self.contents = Some(part + 1);
+            return Ok(Some(Piece::Content(content)));
+        }
+        self.contents = None;
+        let name = missing_name(last);
+        match self.files.take_if(&name, MAX_MISSING_BYTES as u64)? {
+            Some(text) => Ok(Some(Piece::Missing(MissingContent::read_all(&name, &text, last)?))),
+            None => Ok(None),
+        }
     }
 
     /// The checkpoints that were kept over the group of entries from `first` on, if there are any.
@@ -372,7 +391,7 @@ impl<R: Read> Iterator for Events<'_, R> {
                     self.next = first;
                     self.entries = entries.into_iter();
                 }
-                Ok(Some(Piece::Content(_))) => {}
+                Ok(Some(Piece::Content(_) | Piece::Missing(_))) => {}
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             }

@@ -5,9 +5,9 @@
 
 KEY is the ledger's verifier key (name+id+base64), and each CHECKPOINT a file with a checkpoint. Both are worth something only
 from elsewhere than the bundle. It shares no code with the hub; the format is described in FORMAT.md. Personal content, if
-there is any, is passed over: `mihwar ledger verify` compares that, too.
+there is any, is passed over: `mihwar ledger verify` compares that, too. What of it the hub could not read is told.
 """
-import base64, collections, hashlib, struct, sys, tarfile
+import base64, collections, hashlib, json, struct, sys, tarfile, uuid
 
 KINDS = ["complaint", "suggestion", "enquiry", "praise", "observation", "defect"]
 EVENTS = [
@@ -259,6 +259,23 @@ def split(data, width, length_bytes, name):
     return entries
 
 
+def lacking(data, first, entries, name):
+    """What the hub could not read of what these entries commit to: each must be of one of them, as it says."""
+    told, last = [], -1
+    for line in data[:-1].split(b"\n"):
+        one = json.loads(line)
+        place, why = one["entry"] - first, one["why"]
+        demand(last < place < len(entries), "%s: entry %d does not belong there" % (name, one["entry"]))
+        (_, _, (number, fields)), _ = decode(entries[place])
+        of = number == 1 and (str(uuid.UUID(bytes=fields[0][0])), fields[0][1])
+        demand(of == (one["feedback"], one["revision"]), "%s: entry %d is of another content" % (name, one["entry"]))
+        # Nothing in it may move the cursor of a terminal.
+        why = "".join(letter if letter.isprintable() else "?" for letter in why)
+        told.append("  feedback %s, revision %d (entry %d): %s" % (of + (one["entry"], why)))
+        last = place
+    return told
+
+
 def verify(path, key, held):
     files = Files(path)
     demand(files.take("mihwar-bundle").strip() == b"mihwar-bundle/1", "this is no bundle that this program reads")
@@ -267,9 +284,10 @@ def verify(path, key, held):
     # What the tree must be at which size.
     due = collections.defaultdict(list)
     for name, (held_size, held_root) in held:
-        demand(held_size <= size, "%s: the bundle is of a shorter history, of %d entries" % (name, size))
+        text = "%s: the bundle is of a shorter history, of %d entries, and not of %d. It is NOT the whole ledger"
+        demand(held_size <= size, text % (name, size, held_size))
         due[held_size].append((held_root, name))
-    tree, counts, kept = Tree(), Counts(), 0
+    tree, counts, kept, missing, first_missing = Tree(), Counts(), 0, 0, []
 
     def judge():
         for wanted, name in due.pop(tree.size, ()):
@@ -305,6 +323,11 @@ def verify(path, key, held):
         part = 0
         while files.take_if("content/%s/%03d.ndjson" % (address(group, 256), part)) is not None:
             part += 1
+        name = "content/%s/missing.ndjson" % address(group, 256)
+        data = files.take_if(name)
+        if data is not None:
+            told = lacking(data, tree.size - width, entries, name)
+            missing, first_missing = missing + len(told), (first_missing + told)[:20]
         if tree.size == size:
             break
     demand(files.member is None, "%s belongs in no bundle" % (files.member and files.member.name))
@@ -312,6 +335,11 @@ def verify(path, key, held):
     print("ledger %s, %d entries, root %s" % (key.name.decode(), size, base64.b64encode(root).decode()))
     print("%d checkpoints that the hub had kept, %d from elsewhere: of the same history" % (kept, len(held)))
     counts.show()
+    if missing:
+        print("What the hub could not read is not in it (contents: %d):" % missing)
+        print("\n".join(first_missing))
+        if missing > len(first_missing):
+            print("  and %d more" % (missing - len(first_missing)))
     print("Proved: these are the %d entries that were signed, and no other." % size)
 
 
@@ -326,7 +354,7 @@ def main():
         held += found
     try:
         verify(sys.argv[1], key, held)
-    except (tarfile.TarError, EOFError, IndexError, ValueError, TypeError, AttributeError, RecursionError,
+    except (tarfile.TarError, EOFError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
             struct.error) as error:
         demand(False, "it is damaged: %s" % error)
 

@@ -3,9 +3,10 @@
 use super::group::join;
 use super::tar::{END_BYTES, Member};
 use super::{
-    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, STOPPED, TEXTS, checkpoints_name,
-    content_name, entries_name, long_entries_name, tile_name,
+    BUNDLE_FORMAT, BundleError, CHECKPOINT, KEY, MARK, MAX_CONTENT_BYTES, MAX_MISSING_BYTES, MissingContent, STOPPED,
+    TEXTS, checkpoints_name, content_name, entries_name, long_entries_name, missing_name, tile_name,
 };
+use crate::document::DocumentError;
 use crate::{Checkpoint, Frontier, SignedNote, TILE_WIDTH, TileId, Tiling, VerifyingKey, consistency, leaf_hash};
 
 /// Makes the bytes of a bundle. What it answers is to be written one after the other; it keeps none of it.
@@ -14,8 +15,8 @@ pub struct BundleWriter {
     checkpoint: Checkpoint,
     frontier: Frontier,
     tiling: Tiling,
-    /// Files with content of the last group.
-    contents: u64,
+    /// Files with content of the last group; `None` when no more may come.
+    contents: Option<u64>,
 }
 
 impl BundleWriter {
@@ -36,7 +37,7 @@ impl BundleWriter {
             checkpoint,
             frontier: Frontier::new(),
             tiling: Tiling::new(),
-            contents: 0,
+            contents: None,
         };
         Ok((writer, out))
     }
@@ -107,28 +108,46 @@ impl BundleWriter {
             let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
             put(&mut out, &tile_name(id, hashes.len()), &bytes)?;
         }
-        self.contents = 0;
+        self.contents = Some(0);
         Ok(out)
     }
 
     /// Personal content that belongs to the last group: lines of JSON. May be called several times for one group.
     ///
     /// # Errors
-    /// It is longer than [`MAX_CONTENT_BYTES`], or there is no group yet.
+    /// It is longer than [`MAX_CONTENT_BYTES`], there is no group yet, or what is missing of it was named already.
     pub fn content(&mut self, lines: &[u8]) -> Result<Vec<u8>, BundleError> {
-        let last = self
-            .frontier
-            .size()
-            .checked_sub(1)
-            .filter(|_| lines.len() <= MAX_CONTENT_BYTES);
-        let Some(last) = last else {
-            let what = format!("{} bytes of content fit no bundle there", lines.len());
-            return Err(BundleError::Unfit { what });
-        };
+        let (last, part) = self.place_for(lines, MAX_CONTENT_BYTES)?;
         let mut out = Vec::new();
-        put(&mut out, &content_name(last, self.contents), lines)?;
-        self.contents += 1;
+        put(&mut out, &content_name(last, part), lines)?;
+        self.contents = Some(part + 1);
         Ok(out)
+    }
+
+    /// Names content of the last group that should be there and could not be read, in the order of the entries. Once for a
+    /// group, after all of its content.
+    ///
+    /// # Errors
+    /// It takes more than a megabyte, there is no group yet, or this was said of it already.
+    pub fn missing(&mut self, missing: &[MissingContent]) -> Result<Vec<u8>, BundleError> {
+        let lines: Result<String, DocumentError> = missing.iter().map(MissingContent::to_line).collect();
+        let lines = lines.map_err(|error| BundleError::Unfit {
+            what: error.to_string(),
+        })?;
+        let (last, _) = self.place_for(lines.as_bytes(), MAX_MISSING_BYTES)?;
+        let mut out = Vec::new();
+        put(&mut out, &missing_name(last), lines.as_bytes())?;
+        self.contents = None;
+        Ok(out)
+    }
+
+    /// The last entry of the last group, and how many files of its content there are.
+    fn place_for(&self, lines: &[u8], bytes_max: usize) -> Result<(u64, u64), BundleError> {
+        let last = self.frontier.size().checked_sub(1);
+        let place = last.zip(self.contents).filter(|_| lines.len() <= bytes_max);
+        place.ok_or_else(|| BundleError::Unfit {
+            what: format!("{} bytes of content fit no bundle there", lines.len()),
+        })
     }
 
     /// The last bytes of a bundle that cannot be finished: they say why, and whoever reads it is told.

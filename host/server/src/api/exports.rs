@@ -20,7 +20,8 @@ use crate::surface::Surface;
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct LedgerExportQuery {
-    /// `true`: also what people said, with the salts that let it be checked. Needs the scope `admin`.
+    /// `true`: also what people said, with the salts that let it be checked. What of it is damaged is left out, and named in
+    /// the files `content/…/missing.ndjson` of the bundle. Needs the scope `admin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<bool>,
 }

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use mihwar_ledger::{
-    Bundle, BundleError, BundleWriter, Checkpoint, ContentLine, Frontier, Piece, SignedNote, Signer, leaf_hash,
+    Bundle, BundleError, BundleWriter, Checkpoint, ContentLine, Frontier, MissingContent, Piece, SignedNote, Signer,
+    leaf_hash,
 };
 use mihwar_model::{Content, Event};
 
@@ -28,6 +29,7 @@ pub(super) const BUNDLE: Target = Target {
         "long-entries/000.p/3",
         "tile/0/000.p/3",
         "content/000/000.ndjson",
+        "content/000/missing.ndjson",
         "stopped",
         "ustar\u{0}00",
         "0000644\u{0}",
@@ -67,6 +69,13 @@ fn make() -> Option<Made> {
     let entries = ENTRIES.map(|entry| entry.as_bytes().to_vec());
     let mut rest = writer.group(&[kept], &entries).ok()?;
     rest.extend(writer.content(CONTENT.as_bytes()).ok()?);
+    let missing = MissingContent {
+        entry: 1,
+        feedback: String::new(),
+        revision: 1,
+        why: "المحتوى تالف".into(),
+    };
+    rest.extend(writer.missing(&[missing]).ok()?);
     rest.extend(writer.end().ok()?);
     Some(Made { beginning, rest })
 }
@@ -106,6 +115,7 @@ fn read(bytes: &[u8]) -> Result<String, String> {
                 });
                 told.push_str(&format!("{} contents, ", good.count()));
             }
+            Ok(Some(Piece::Missing(missing))) => told.push_str(&format!("{} missing, ", missing.len())),
             Ok(None) => break,
             Err(error) => return Ok(told + &sort(&error)),
         }
