@@ -201,6 +201,7 @@ fn content_comes_after_its_entries_and_is_passed_over_by_whoever_wants_those() {
         pieces.push(match piece {
             Piece::Entries { first, entries } => format!("{} from {first}", entries.len()),
             Piece::Content(lines) => String::from_utf8(lines).unwrap(),
+            Piece::Missing(missing) => format!("{} missing", missing.len()),
         });
     }
     assert_eq!(pieces, ["256 from 0", "{\"body\":\"سيئة\"}\n", "{}\n", "44 from 256"]);
