@@ -38,10 +38,11 @@ pub(crate) struct SeenRow {
     pub(crate) revisions: Vec<u64>,
 }
 
-/// Feedback that waits for enrichment and routing.
+/// Feedback that waits for enrichment and routing, as older versions wrote it: with its event a second time. Since then such
+/// a row is the sequence number of that event's entry and nothing else ([`mihwar_store::Edit::PutSequence`]).
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct QueueRow {
-    /// Bytes of its `received` event, so that the pipeline needs no look into the ledger.
+    /// Bytes of its `received` event.
     #[n(0)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) event: Vec<u8>,

@@ -26,7 +26,7 @@ use crate::lent;
 use crate::rows::{self, Head, OutboxRow};
 
 pub(crate) use aside::Aside;
-pub(crate) use loading::entry_of;
+pub(crate) use loading::entries_of;
 use loading::{Loaded, load, queued};
 
 /// Records read in one go.

@@ -17,7 +17,7 @@ use crate::content;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
-use crate::rows::{self, QueueRow, SeenRow};
+use crate::rows::{self, SeenRow};
 use crate::vault::{ContactKey, ContentNonce, SALT_BYTES, SEAL_BYTES, commitment};
 use crate::withdrawal::{doom, keep};
 use damage::{damaged_key, damaged_row};
@@ -288,9 +288,8 @@ impl<'a> Writing<'a> {
         let place = keys::content(feedback, revision);
         let row = self.sealed_content(&key, &content::place(feedback, revision), &nonce, &plain)?;
         self.edit(Edit::Put(place.clone(), row));
-        let event = self.event(by.actor, body)?;
-        let queued = rows::encode(&QueueRow { event })?;
-        self.edit(Edit::Put(keys::queue(feedback, revision), queued));
+        let entry = self.event(by.actor, body)?;
+        self.edit(Edit::PutSequence(keys::queue(feedback, revision), entry));
         let fresh = self.fresh.entry(feedback).or_default();
         fresh.contents.push(place);
         fresh
@@ -353,16 +352,18 @@ impl<'a> Writing<'a> {
         self.files.push((id, sealed));
     }
 
-    fn event(&mut self, actor: &Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
+    /// Adds an event. Answers which of the batch's entries it is.
+    fn event(&mut self, actor: &Actor, body: EventBody) -> Result<usize, Fault> {
         let event = Event {
             at: self.now,
             actor: actor.clone(),
             body,
         };
         let bytes = event.to_bytes().map_err(Fault::Encoding)?;
+        let entry = self.batch.journal.len();
         self.bytes += bytes.len();
-        self.batch.journal.push(bytes.clone());
-        Ok(bytes)
+        self.batch.journal.push(bytes);
+        Ok(entry)
     }
 
     fn guard(&mut self, guard: Guard) {
@@ -371,12 +372,7 @@ impl<'a> Writing<'a> {
     }
 
     fn edit(&mut self, edit: Edit) {
-        let value = match &edit {
-            Edit::Put(_, value) => value.len(),
-            Edit::Delete(_) => 0,
-            Edit::Add(..) => size_of::<i64>(),
-        };
-        self.bytes += edit.key().as_bytes().len() + value;
+        self.bytes += edit.size();
         self.batch.edits.push(edit);
     }
 }
