@@ -13,9 +13,14 @@ use serde::Serialize;
 use crate::fault::Fault;
 use crate::head_row::Entries;
 
+/// Bytes that most rows have at most: memory for them is taken once.
+const USUAL_BYTES: usize = 128;
+
 /// Encodes a row.
 pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Fault> {
-    minicbor::to_vec(row).map_err(|error| Fault::Encoding(error.to_string()))
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    minicbor::encode(row, &mut bytes).map_err(|error| Fault::Encoding(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Decodes a row.
