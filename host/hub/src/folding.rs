@@ -393,7 +393,7 @@ impl Folding {
     /// What is to be written.
     pub(crate) fn finish(mut self) -> Result<Folded, Fault> {
         let new_rows = self.new_rows + self.rows.facets.opened() + self.edits.len() as u64;
-        for (id, head) in &self.rows.heads {
+        for (id, head) in &mut self.rows.heads {
             if let Some(head) = head {
                 // Once for all events of a record: where its place is, `received` has decided.
                 self.rows.facets.set(*id, &facets::codes(head));

@@ -1,7 +1,10 @@
 //! How the facts of a record lie in their row: without what the row's key says already, with times counted from when the
 //! record's id was made, and with the places of the record's first entries in the ledger.
 
+use std::convert::Infallible;
+
 use mihwar_model::{FeedbackId, Time};
+use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::fault::Fault;
@@ -13,26 +16,48 @@ const IN_THE_KEY: FeedbackId = FeedbackId::from_bytes([0; 16]);
 /// Room for what is mostly found out about a record: its language and how sure that is, a department, a few entries.
 const ROOM_BYTES: usize = 40;
 
-/// The row of a head, with zeros behind it where that is shorter than it should be.
-pub(crate) fn encode(head: &Head) -> Result<Vec<u8>, Fault> {
-    let made_at = head.feedback.made_at();
-    let mut row = rows::encode(&Head {
-        feedback: IN_THE_KEY,
-        occurred_at: head.occurred_at.map(|at| since(at, made_at)),
-        received_at: since(head.received_at, made_at),
-        ..head.clone()
-    })?;
+/// The row of a head, with zeros behind it where that is shorter than it should be. The head is as it was afterwards.
+pub(crate) fn encode(head: &mut Head) -> Result<Vec<u8>, Fault> {
+    let mut row = as_it_lies(head, rows::encode)?;
     let least = usize::try_from(head.row_bytes).unwrap_or_default();
     row.resize(row.len().max(least), 0);
     Ok(row)
+}
+
+/// Shows a head as it lies in its row. In place: it is written for every event of its record, and a copy of it would take as
+/// long as the writing.
+fn as_it_lies<T>(head: &mut Head, show: impl FnOnce(&Head) -> T) -> T {
+    let whole = (head.feedback, head.occurred_at, head.received_at);
+    let made_at = head.feedback.made_at();
+    head.feedback = IN_THE_KEY;
+    head.occurred_at = head.occurred_at.map(|at| since(at, made_at));
+    head.received_at = since(head.received_at, made_at);
+    let shown = show(head);
+    (head.feedback, head.occurred_at, head.received_at) = whole;
+    shown
+}
+
+/// Counts bytes instead of keeping them.
+#[derive(Default)]
+struct Count(usize);
+
+impl Write for Count {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0 += bytes.len();
+        Ok(())
+    }
 }
 
 /// Has the row of a head that just came in be as long as it will be. Heads come in order and fill their pages; one that grew
 /// afterwards would not fit where it lies, and its page would be split into two half-empty ones.
 pub(crate) fn leave_room(head: &mut Head) {
     head.row_bytes = 0;
+    let mut count = Count::default();
+    let counted = as_it_lies(head, |head| minicbor::encode(head, &mut count));
     // What cannot be encoded is told when the row is written.
-    let bytes = encode(head).map_or(0, |row| row.len() + ROOM_BYTES);
+    let bytes = counted.map_or(0, |()| count.0 + ROOM_BYTES);
     head.row_bytes = u32::try_from(bytes).unwrap_or_default();
 }
 
@@ -87,11 +112,7 @@ impl Entries {
 }
 
 impl<C> Encode<C> for Entries {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        encoder: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+    fn encode<W: Write>(&self, encoder: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
         encoder.array(self.0.len() as u64)?;
         let mut before = 0;
         for sequence in &self.0 {
@@ -155,7 +176,7 @@ mod tests {
         Channel, ContactId, FactValue, FeedbackId, InstanceName, Language, Masked, Received, Score, Tag, Time,
     };
 
-    use super::{Entries, decode, encode, leave_room};
+    use super::{Entries, decode, leave_room};
     use crate::rows::{self, Head};
 
     const START: i64 = 1_790_000_000_000;
@@ -165,6 +186,14 @@ mod tests {
         let mut id = [9; 16];
         id[..6].copy_from_slice(&(START - 5).to_be_bytes()[2..]);
         FeedbackId::from_bytes(id)
+    }
+
+    /// Its row; nothing is changed in it by being written.
+    fn encode(head: &Head) -> Vec<u8> {
+        let mut written = head.clone();
+        let row = super::encode(&mut written).unwrap();
+        assert_eq!(written, *head);
+        row
     }
 
     fn score(value: f64, min: f64, max: f64) -> Score {
@@ -209,7 +238,7 @@ mod tests {
         for sequence in [2_000_000, 2_000_007, 2_000_008] {
             assert!(head.entries.add(sequence));
         }
-        let row = encode(&head).unwrap();
+        let row = encode(&head);
         assert!(row.len() < 95, "{} bytes", row.len());
         assert_eq!(decode(id(), &row).unwrap(), head);
     }
@@ -220,17 +249,17 @@ mod tests {
         (head.language, head.attributes) = (None, Vec::new());
         assert!(head.entries.add(2_000_000));
         leave_room(&mut head);
-        let before = encode(&head).unwrap().len();
+        let before = encode(&head).len();
         head.language = Some(Language::new("ar").unwrap());
         head.attributes.push(("script".into(), FactValue::Code("Arab".into())));
         head.destinations.push(InstanceName::new("billing").unwrap());
         assert!(head.entries.add(2_000_300) && head.entries.add(2_000_301));
-        let row = encode(&head).unwrap();
+        let row = encode(&head);
         assert_eq!(row.len(), before);
         assert_eq!(decode(id(), &row).unwrap(), head);
         // What is longer lies where there is room for it.
         head.destinations.push(InstanceName::new("d".repeat(48)).unwrap());
-        let row = encode(&head).unwrap();
+        let row = encode(&head);
         assert!(row.len() > before);
         assert_eq!(decode(id(), &row).unwrap(), head);
     }
@@ -261,7 +290,7 @@ mod tests {
         for time in [i64::MIN, -1, 0, START, i64::MAX] {
             head.received_at = Time(time);
             head.occurred_at = Some(Time(time));
-            assert_eq!(decode(id(), &encode(&head).unwrap()).unwrap(), head);
+            assert_eq!(decode(id(), &encode(&head)).unwrap(), head);
         }
     }
 

@@ -47,9 +47,18 @@ pub(crate) fn missing_entry(sequence: u64) -> Fault {
     }
 }
 
-/// Folds what is new, up to `most` events and not beyond `until`. Answers how many events: fewer, where the rows that they
-/// change are more than a transaction takes.
-pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, mut most: usize) -> Result<usize, Fault> {
+/// What one step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Advanced {
+    /// Events that were folded.
+    pub(crate) events: usize,
+    /// Events behind them that the ledger had when the step began.
+    left: u64,
+}
+
+/// Folds what is new, up to `most` events and not beyond `until`: fewer, where the rows that they change are more than a
+/// transaction takes.
+pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, mut most: usize) -> Result<Advanced, Fault> {
     loop {
         match fold_some(store, until, most).await {
             // An event is small, but the rows that it changes are written whole: revisions of records from all over the
@@ -60,28 +69,30 @@ pub(crate) async fn advance(store: &Arc<dyn Store>, until: u64, mut most: usize)
     }
 }
 
-async fn fold_some(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<usize, Fault> {
+async fn fold_some(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<Advanced, Fault> {
     let view = store.view().await?;
+    let size = view.tree().size();
     let (from, version) = position(&*view).await?;
-    let room = usize::try_from(until.min(view.tree().size()).saturating_sub(from))
+    let room = usize::try_from(until.min(size).saturating_sub(from))
         .unwrap_or(usize::MAX)
         .min(most);
     if room == 0 {
-        return Ok(0);
+        return Ok(Advanced { events: 0, left: 0 });
     }
     let entries = view.journal(from, room).await?;
     if let Some(missing) = first_missing(from, &entries) {
         return Err(missing_entry(missing));
     }
-    let folded = entries.len();
-    let next = from + folded as u64;
+    let events = entries.len();
+    let next = from + events as u64;
     let mut batch = fold(&*view, &entries).await?;
     // The engine in memory copies its rows for a writer while a view looks at them.
     drop(view);
     batch.guards.push(guard(version));
     batch.edits.push(Edit::Put(keys::position(), rows::encode(&next)?));
     store.apply(batch).await?;
-    Ok(folded)
+    let left = size.saturating_sub(next);
+    Ok(Advanced { events, left })
 }
 
 /// The first entry that is missing from a page that must begin at `from` and have one at least.
@@ -99,13 +110,12 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let started = tokio::time::Instant::now();
         let pause = match step(&core, core.step_size(EVENTS_MAX)).await {
-            Ok(0) => Duration::from_millis(500),
-            Ok(_) => {
-                let late = behind(&core).await.is_ok_and(|behind| behind > LATE_EVENTS);
+            Ok(Advanced { events: 0, .. }) => Duration::from_millis(500),
+            Ok(Advanced { left, .. }) => {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => {}
-                    () = core.give_way(started.elapsed(), late) => {}
+                    () = core.give_way(started.elapsed(), left > LATE_EVENTS) => {}
                 }
                 continue;
             }
@@ -124,17 +134,10 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
     }
 }
 
-/// Events that are not folded yet.
-async fn behind(core: &Core) -> Result<u64, Fault> {
-    let view = core.store.view().await?;
-    let (position, _) = position(&*view).await?;
-    Ok(view.tree().size().saturating_sub(position))
-}
-
 /// One step; somebody else having made the same step counts as progress.
-async fn step(core: &Core, most: usize) -> Result<usize, Fault> {
+async fn step(core: &Core, most: usize) -> Result<Advanced, Fault> {
     match advance(&core.store, u64::MAX, most).await {
-        Err(Fault::Contended) => Ok(1),
+        Err(Fault::Contended) => Ok(Advanced { events: 1, left: 0 }),
         other => other,
     }
 }

@@ -13,9 +13,14 @@ use serde::Serialize;
 use crate::fault::Fault;
 use crate::head_row::Entries;
 
+/// Bytes that most rows have at most: memory for them is taken once.
+const USUAL_BYTES: usize = 128;
+
 /// Encodes a row.
 pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Fault> {
-    minicbor::to_vec(row).map_err(|error| Fault::Encoding(error.to_string()))
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    minicbor::encode(row, &mut bytes).map_err(|error| Fault::Encoding(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Decodes a row.
@@ -38,10 +43,11 @@ pub(crate) struct SeenRow {
     pub(crate) revisions: Vec<u64>,
 }
 
-/// Feedback that waits for enrichment and routing.
+/// Feedback that waits for enrichment and routing, as older versions wrote it: with its event a second time. Since then such
+/// a row is the sequence number of that event's entry and nothing else ([`mihwar_store::Edit::PutSequence`]).
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct QueueRow {
-    /// Bytes of its `received` event, so that the pipeline needs no look into the ledger.
+    /// Bytes of its `received` event.
     #[n(0)]
     #[cbor(with = "minicbor::bytes")]
     pub(crate) event: Vec<u8>,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
-use mihwar_model::{Actor, Channel, Draft, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
-use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
+use mihwar_model::{Actor, Channel, Draft, Event, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Order, Statistics, Store, StoreError, View};
 use tokio::sync::mpsc;
 
 use crate::backup::RunningBackup;
@@ -20,6 +21,7 @@ use crate::doors::Doors;
 use crate::fault::Fault;
 use crate::hub::{Hub, OpenError};
 use crate::intake::Intake;
+use crate::rows::{self, QueueRow};
 use crate::{keys, pipeline, projection, query, witness};
 
 struct House {
@@ -100,6 +102,49 @@ async fn a_revised_record_is_counted_once_and_routed_revision_by_revision() {
     });
     assert_eq!(routed.collect::<Vec<_>>(), [1, 2]);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_entry_of_the_queue_names_its_event_and_one_that_holds_it_as_they_once_did_is_routed_too() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    let both = vec![complaint("١", "a", Kind::Complaint), complaint("2", "a", Kind::Praise)];
+    let ids = accept(&hub, both).await;
+    let view = house.store.view().await.unwrap();
+    let queued = view.scan(keys::all(keys::QUEUE), Order::Ascending, 10).await.unwrap();
+    let lengths: Vec<usize> = queued.rows.iter().map(|row| row.value.bytes.len()).collect();
+    assert_eq!(lengths, [8, 8]);
+    let is_first = |bytes: &[u8]| {
+        let event = Event::from_bytes(bytes).unwrap();
+        matches!(event.body, EventBody::Received(received) if received.feedback == ids[0])
+    };
+    let mut entries = view.journal(0, 100).await.unwrap();
+    entries.retain(|entry| is_first(&entry.bytes));
+    drop(view);
+    let row = rows::encode(&QueueRow {
+        event: entries.remove(0).bytes,
+    });
+    let older = Batch {
+        edits: vec![Edit::Put(keys::queue(ids[0], 1), row.unwrap())],
+        ..Batch::default()
+    };
+    house.store.apply(older).await.unwrap();
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+    assert_eq!(step(&hub).await, 2);
+    assert_eq!(step(&hub).await, 0);
+    assert_eq!(verified(&hub).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn departments_are_not_woken_for_what_goes_to_none_of_them() {
+    let house = House::new();
+    let hub = house.open("").await.unwrap();
+    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
+    let woken = hub.shared.core.wake.deliveries.notified();
+    tokio::pin!(woken);
+    woken.as_mut().enable();
+    assert_eq!(step(&hub).await, 1);
+    assert!(woken.now_or_never().is_none());
 }
 
 /// Sizes of the checkpoints in a witness file, each of which has to verify.

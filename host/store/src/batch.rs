@@ -41,6 +41,9 @@ pub enum Edit {
     Delete(Key),
     /// Adds to a counter: a row of 8 bytes, a little-endian `i64`. A missing row counts as 0.
     Add(Key, i64),
+    /// Writes the row with the sequence number that an entry of this batch's journal gets, counted from 0 there: a row of 8
+    /// bytes, a little-endian `u64`. So a row can say where the ledger tells of it, which nobody knows before it is written.
+    PutSequence(Key, usize),
 }
 
 /// What a batch became.
@@ -70,7 +73,7 @@ impl Edit {
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
-            Self::Put(key, _) | Self::Delete(key) | Self::Add(key, _) => key,
+            Self::Put(key, _) | Self::Delete(key) | Self::Add(key, _) | Self::PutSequence(key, _) => key,
         }
     }
 
@@ -82,6 +85,7 @@ impl Edit {
                 Self::Put(_, value) => value.len(),
                 Self::Delete(_) => 0,
                 Self::Add(..) => size_of::<i64>(),
+                Self::PutSequence(..) => size_of::<u64>(),
             }
     }
 }
@@ -116,8 +120,15 @@ impl Batch {
                     reason: "a key begins with a space and an organisation",
                 });
             }
-            if let Edit::Put(_, value) = edit {
-                limit("value", value.len(), MAX_VALUE_BYTES)?;
+            match edit {
+                Edit::Put(_, value) => limit("value", value.len(), MAX_VALUE_BYTES)?,
+                Edit::PutSequence(key, entry) if *entry >= self.journal.len() => {
+                    return Err(ApplyError::Invalid {
+                        key: key.clone(),
+                        reason: "it names a journal entry that the batch does not have",
+                    });
+                }
+                Edit::PutSequence(..) | Edit::Delete(_) | Edit::Add(..) => {}
             }
         }
         for entry in &self.journal {

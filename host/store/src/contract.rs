@@ -160,6 +160,21 @@ pub trait View: Send + Sync {
     /// As [`View::get`].
     async fn journal(&self, from: u64, limit: usize) -> Result<Vec<JournalEntry>, StoreError>;
 
+    /// The journal entries with these sequence numbers, in their order, at the price of one call; none for one that is not
+    /// there. What they hold together is not bounded: ask for as many as fit memory, and for no more than [`MAX_PAGE_ROWS`].
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    async fn entries(&self, sequences: &[u64]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut found = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let page = self.journal(*sequence, 1).await?;
+            let entry = page.into_iter().find(|entry| entry.sequence == *sequence);
+            found.push(entry.map(|entry| entry.bytes));
+        }
+        Ok(found)
+    }
+
     /// The hashes of a tile of the ledger's tree: 256, fewer for a tile that is not full, none for one not begun.
     ///
     /// # Errors

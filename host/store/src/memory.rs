@@ -114,7 +114,8 @@ impl Store for MemoryStore {
 
 impl State {
     fn apply(&mut self, batch: Batch, natures: &Natures) -> Result<Commit, ApplyError> {
-        let writes = plan(&self.snapshot, &batch.guards, batch.edits)?;
+        let first_sequence = self.tree.size();
+        let writes = plan(&self.snapshot, &batch.guards, batch.edits, first_sequence)?;
         let version = self.snapshot.version + 1;
         self.snapshot.version = version;
         self.statistics.commits += 1;
@@ -131,7 +132,6 @@ impl State {
                 }
             }
         }
-        let first_sequence = self.tree.size();
         let mut filled = Vec::new();
         for entry in batch.journal {
             self.tree.append(leaf_hash(&entry), &mut filled);
@@ -242,6 +242,14 @@ impl View for MemoryView {
             })
         });
         page::fill_journal(limit, entries)
+    }
+
+    async fn entries(&self, sequences: &[u64]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let entry = |sequence: &u64| {
+            let at = usize::try_from(*sequence).ok()?;
+            self.snapshot.journal.get(at).map(|entry| entry.to_vec())
+        };
+        Ok(sequences.iter().map(entry).collect())
     }
 
     async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {

@@ -13,9 +13,14 @@ pub(crate) trait Present {
 /// The rows that a batch leaves behind, in key order; none means deleted.
 pub(crate) type Writes = BTreeMap<Key, Option<Vec<u8>>>;
 
-/// Judges the guards, then folds the edits. Writes nothing, so that a refused batch leaves no trace in a shared
-/// transaction.
-pub(crate) fn plan(present: &impl Present, guards: &[Guard], edits: Vec<Edit>) -> Result<Writes, ApplyError> {
+/// Judges the guards, then folds the edits; the first entry of the batch's journal will get the number `first_sequence`. Writes
+/// nothing, so that a refused batch leaves no trace in a shared transaction.
+pub(crate) fn plan(
+    present: &impl Present,
+    guards: &[Guard],
+    edits: Vec<Edit>,
+    first_sequence: u64,
+) -> Result<Writes, ApplyError> {
     for guard in guards {
         let holds = match guard {
             Guard::Absent(key) => present.version(key)?.is_none(),
@@ -33,6 +38,10 @@ pub(crate) fn plan(present: &impl Present, guards: &[Guard], edits: Vec<Edit>) -
             Edit::Add(key, amount) => {
                 let sum = add(present, &writes, &key, amount)?;
                 writes.insert(key, Some(sum.to_le_bytes().to_vec()))
+            }
+            Edit::PutSequence(key, entry) => {
+                let sequence = first_sequence + entry as u64;
+                writes.insert(key, Some(sequence.to_le_bytes().to_vec()))
             }
         };
     }

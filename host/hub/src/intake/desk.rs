@@ -1,4 +1,5 @@
-//! Where single arrivals line up: those that come at the same time share one look at the store and one transaction.
+//! Where single arrivals line up: those that come at the same time share one look at the store and one transaction, and while
+//! one is on its way, as many gather for the next.
 //! What one of them cannot digest costs the others nothing: they are taken in one by one then. The line has an end:
 //! whoever comes when it is full is told to come again, and whoever went away does not stand in it.
 
@@ -38,9 +39,32 @@ struct Line {
     /// Bytes of those who wait.
     bytes: usize,
     clerks: usize,
+    /// Of the clerks those who were called and are not there yet.
+    coming: usize,
+    /// Arrivals that clerks have in hand for a common transaction.
+    in_hand: usize,
 }
 
 impl Line {
+    /// Whether those who wait should have a transaction now. What it costs beside its records (a look at the store, a commit,
+    /// a sync) they share; so they gather while another one is on its way, until they are as many as those in it. Whoever is on
+    /// its way comes back to the line, so that nobody waits for more than that.
+    fn is_worth_a_transaction(&self) -> bool {
+        self.waiting.len() >= self.in_hand.max(1)
+    }
+
+    /// Calls one more clerk, if one should come.
+    fn call(&mut self) -> bool {
+        // Those who come already take so many.
+        let taken = self.waiting.len() <= self.coming * TOGETHER_MAX;
+        let wanted = self.clerks < CLERKS_MAX && !taken && self.is_worth_a_transaction();
+        if wanted {
+            self.clerks += 1;
+            self.coming += 1;
+        }
+        wanted
+    }
+
     fn has_room(&self, bytes: usize) -> bool {
         let fits = self.bytes.saturating_add(bytes) <= WAITING_BYTES_MAX;
         self.waiting.is_empty() || (self.waiting.len() < WAITING_MAX && fits)
@@ -110,8 +134,7 @@ impl Desk {
             answer,
         })?;
         if needs_clerk {
-            // A task of its own: whoever lined up first may go away, and the others must not wait for ever.
-            tokio::spawn(work_off(Arc::clone(core)));
+            send_clerk(core);
         }
         answered.await.unwrap_or(Err(Fault::Unknown))
     }
@@ -132,25 +155,43 @@ impl Desk {
         }
         line.bytes += waiting.bytes;
         line.waiting.push_back(waiting);
-        let wanted = line.clerks < CLERKS_MAX;
-        line.clerks += usize::from(wanted);
-        Ok(wanted)
+        Ok(line.call())
     }
 
-    /// The next in line; a clerk who finds nobody goes home.
+    /// A clerk who was called is there.
+    fn begin(&self) {
+        let mut line = self.line();
+        line.coming = line.coming.saturating_sub(1);
+    }
+
+    /// The next in line, which a clerk has in hand from now on; one who finds nobody, or too few, goes home.
     fn next(&self) -> Option<Vec<Waiting>> {
         let mut line = self.line();
         let mut group = Vec::new();
-        while group.len() < TOGETHER_MAX
-            && let Some(waiting) = line.first()
-        {
-            group.push(waiting);
+        if line.is_worth_a_transaction() {
+            while group.len() < TOGETHER_MAX
+                && let Some(waiting) = line.first()
+            {
+                group.push(waiting);
+            }
         }
         if group.is_empty() {
             line.clerks -= 1;
             return None;
         }
+        line.in_hand += group.len();
         Some(group)
+    }
+
+    /// A clerk has so many in hand no longer.
+    fn put_down(&self, count: usize) {
+        let mut line = self.line();
+        line.in_hand = line.in_hand.saturating_sub(count);
+    }
+
+    /// Whether one more clerk should come, who counts as called then.
+    fn call(&self) -> bool {
+        self.line().call()
     }
 
     /// Those for whom there was no room go back to the front.
@@ -167,13 +208,12 @@ impl Desk {
         self.line().waiting.len()
     }
 
-    /// A clerk has fallen: another one should come if anybody waits still.
-    fn fallen(&self) -> bool {
+    /// A clerk has fallen with so many in hand: another one should come if anybody waits still.
+    fn fallen(&self, count: usize) -> bool {
         let mut line = self.line();
         line.clerks -= 1;
-        let wanted = !line.waiting.is_empty();
-        line.clerks += usize::from(wanted);
-        wanted
+        line.in_hand = line.in_hand.saturating_sub(count);
+        line.call()
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -196,45 +236,73 @@ fn weight(draft: &Draft) -> usize {
     texts.chain(files).sum::<usize>() + details
 }
 
+/// A task of its own: whoever lined up first may go away, and the others must not wait for ever.
+fn send_clerk(core: &Arc<Core>) {
+    tokio::spawn(work_off(Arc::clone(core)));
+}
+
 async fn work_off(core: Arc<Core>) {
+    core.desk.begin();
     // A panic must not leave a place that nobody fills again, nor a line that nobody works off.
-    let _place = GoesHome(&core);
+    let mut clerk = Clerk {
+        core: &core,
+        in_hand: 0,
+    };
     while let Some(group) = core.desk.next() {
-        take_in(&core, group).await;
+        clerk.in_hand = group.len();
+        clerk.take_in(group).await;
     }
 }
 
-struct GoesHome<'a>(&'a Arc<Core>);
+/// Whoever works the line off.
+struct Clerk<'a> {
+    core: &'a Arc<Core>,
+    /// How many the desk counts as in this clerk's hand.
+    in_hand: usize,
+}
 
-impl Drop for GoesHome<'_> {
+impl Drop for Clerk<'_> {
     fn drop(&mut self) {
         // Those whom the fallen one had taken out of the line learn that the outcome is unknown, so it grows shorter.
-        if std::thread::panicking() && self.0.desk.fallen() {
-            tokio::spawn(work_off(Arc::clone(self.0)));
+        if std::thread::panicking() && self.core.desk.fallen(self.in_hand) {
+            send_clerk(self.core);
         }
     }
 }
 
-async fn take_in(core: &Arc<Core>, mut group: Vec<Waiting>) {
-    let outcome = if group.len() > 1 {
-        together(core, &group).await
-    } else {
-        Together::OneByOne
-    };
-    match outcome {
-        Together::Taken(results) => {
-            core.desk.put_back(group.split_off(results.len()));
-            for (waiting, result) in group.into_iter().zip(results) {
-                waiting.answer(of_a_draft(result));
+impl Clerk<'_> {
+    async fn take_in(&mut self, mut group: Vec<Waiting>) {
+        let core = self.core;
+        let outcome = if group.len() > 1 {
+            together(core, &group).await
+        } else {
+            Together::OneByOne
+        };
+        match outcome {
+            Together::Taken(results) => {
+                core.desk.put_back(group.split_off(results.len()));
+                for (waiting, result) in group.into_iter().zip(results) {
+                    waiting.answer(of_a_draft(result));
+                }
+            }
+            Together::Failed(fault) => group.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone()))),
+            Together::OneByOne => {
+                // Nobody gathers meanwhile: these may take long.
+                self.put_down();
+                if core.desk.call() {
+                    send_clerk(core);
+                }
+                let alone = tokio::spawn(one_by_one(Arc::clone(core), group));
+                if let Ok(Err(fallen)) = tokio::time::timeout(STRAGGLING, alone).await {
+                    tracing::error!("those who were taken in one by one do not know what became of them: {fallen}");
+                }
             }
         }
-        Together::Failed(fault) => group.into_iter().for_each(|waiting| waiting.answer(Err(fault.clone()))),
-        Together::OneByOne => {
-            let alone = tokio::spawn(one_by_one(Arc::clone(core), group));
-            if let Ok(Err(fallen)) = tokio::time::timeout(STRAGGLING, alone).await {
-                tracing::error!("those who were taken in one by one do not know what became of them: {fallen}");
-            }
-        }
+        self.put_down();
+    }
+
+    fn put_down(&mut self) {
+        self.core.desk.put_down(std::mem::take(&mut self.in_hand));
     }
 }
 
@@ -317,8 +385,71 @@ mod tests {
         let mut worked = 0;
         while let Some(group) = desk.next() {
             worked += group.len();
+            desk.put_down(group.len());
         }
         worked
+    }
+
+    /// So many line up. Answers how many clerks are called.
+    fn come(desk: &Desk, count: usize, asking: &mut Vec<Answer>) -> usize {
+        let mut called = 0;
+        for _ in 0..count {
+            let (waiting, answered) = waiting(9);
+            called += usize::from(desk.line_up(waiting).unwrap());
+            asking.push(answered);
+        }
+        called
+    }
+
+    fn taken(desk: &Desk) -> Option<usize> {
+        desk.next().map(|group| group.len())
+    }
+
+    #[test]
+    fn while_a_transaction_is_on_its_way_as_many_gather_for_the_next() {
+        let (desk, mut asking) = (Desk::default(), Vec::new());
+        assert_eq!(come(&desk, 10, &mut asking), 1, "whoever comes takes all of them");
+        desk.begin();
+        assert_eq!(taken(&desk), Some(10));
+        assert_eq!(come(&desk, 9, &mut asking), 0);
+        assert_eq!(come(&desk, 1, &mut asking), 1);
+        desk.begin();
+        assert_eq!(taken(&desk), Some(10));
+        assert_eq!(come(&desk, 50, &mut asking), 0, "there are no more clerks");
+        desk.put_down(10);
+        assert_eq!(taken(&desk), Some(50));
+        assert_eq!(come(&desk, 7, &mut asking), 0);
+        // Too few beside those fifty: whoever has them comes back.
+        desk.put_down(10);
+        assert_eq!(taken(&desk), None);
+        desk.put_down(50);
+        assert_eq!(taken(&desk), Some(7));
+    }
+
+    #[test]
+    fn nobody_gathers_behind_those_who_may_take_long() {
+        let (desk, mut asking) = (Desk::default(), Vec::new());
+        assert_eq!(come(&desk, 5, &mut asking), 1);
+        desk.begin();
+        assert_eq!(taken(&desk), Some(5));
+        assert_eq!(come(&desk, 2, &mut asking), 0);
+        desk.put_down(5);
+        assert!(desk.call(), "another one comes to those two");
+        desk.begin();
+        assert_eq!(taken(&desk), Some(2));
+        assert_eq!(come(&desk, 1, &mut asking), 0);
+    }
+
+    #[test]
+    fn whoever_waited_behind_one_that_fell_gets_another() {
+        let (desk, mut asking) = (Desk::default(), Vec::new());
+        assert_eq!(come(&desk, 20, &mut asking), 1);
+        desk.begin();
+        assert_eq!(taken(&desk), Some(20));
+        assert_eq!(come(&desk, 3, &mut asking), 0);
+        assert!(desk.fallen(20));
+        desk.begin();
+        assert_eq!(taken(&desk), Some(3));
     }
 
     #[test]

@@ -47,9 +47,32 @@ pub(super) fn unchanged<T>(stored: Option<&Stored<T>>, place: Key) -> Guard {
     }
 }
 
+/// By what an arrival is known again: keyed hashes, worked out once for looking and for writing.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Where the row of its item may lie, the likeliest place first; nowhere if the item has no name of its own.
+    pub(super) places: Vec<Key>,
+    /// Who said it. A person is known again by the first identifier only: further ones (a reply address, say) may belong to
+    /// many, and a wrong merge cannot be seen by its victims.
+    pub(super) who: Option<[u8; 16]>,
+}
+
+impl Names {
+    fn of(core: &Core, instance: &InstanceName, draft: &Draft) -> Self {
+        let author = draft.author.as_ref();
+        let first = author.and_then(|author| author.identifiers.first());
+        Self {
+            places: seen_keys(core, instance, draft),
+            who: first.map(|identifier| core.vault.identifier_hash(identifier)),
+        }
+    }
+}
+
 /// What the store already knows about these arrivals.
 #[derive(Default)]
 pub(super) struct Known {
+    /// Of each arrival, in their order; of a withdrawal none.
+    names: Vec<Names>,
     /// De-duplication rows; those that are not there are left out.
     pub(super) seen: HashMap<Key, Stored<SeenRow>>,
     /// Whom identifiers lead to; those that are not known are left out.
@@ -67,12 +90,16 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) async fn read(core: &Core, arriving: &[Arriving<'_>]) -> Result<Self, Fault> {
-        let mut known = Self::default();
-        let drafts: Vec<(&InstanceName, &Draft)> = arriving
-            .iter()
-            .filter_map(|item| Some((item.instance, item.arrival.draft()?)))
-            .collect();
-        known.read_drafts(core, &drafts).await?;
+        let names = |item: &Arriving<'_>| {
+            let draft = item.arrival.draft();
+            draft.map(|draft| Names::of(core, item.instance, draft))
+        };
+        let names = arriving.iter().map(|item| names(item).unwrap_or_default());
+        let mut known = Self {
+            names: names.collect(),
+            ..Self::default()
+        };
+        known.read_drafts(core).await?;
         let mut withdrawn: BTreeMap<&InstanceName, HashSet<[u8; 16]>> = BTreeMap::new();
         for item in arriving {
             if let Some(external_id) = item.arrival.withdrawn() {
@@ -89,6 +116,11 @@ impl Known {
         known.read_erased(core, contacts).await?;
         known.read_set_aside(core, arriving).await?;
         Ok(known)
+    }
+
+    /// The names of the arrival with this number, which are taken out.
+    pub(super) fn take_names(&mut self, number: usize) -> Names {
+        self.names.get_mut(number).map(std::mem::take).unwrap_or_default()
     }
 
     /// Whom these arrivals lead to, whatever became of their keys.
@@ -127,15 +159,13 @@ impl Known {
         Ok(())
     }
 
-    async fn read_drafts(&mut self, core: &Core, drafts: &[(&InstanceName, &Draft)]) -> Result<(), Fault> {
-        let places = drafts
-            .iter()
-            .flat_map(|(instance, draft)| seen_keys(core, instance, draft));
-        let mut lookups: Vec<Key> = places.collect();
+    async fn read_drafts(&mut self, core: &Core) -> Result<(), Fault> {
+        let places = self.names.iter().flat_map(|names| &names.places);
+        let mut lookups: Vec<Key> = places.cloned().collect();
         lookups.sort_unstable();
         lookups.dedup();
         let items = lookups.len();
-        let mut hashes: Vec<[u8; 16]> = drafts.iter().filter_map(|(_, draft)| identity(core, draft)).collect();
+        let mut hashes: Vec<[u8; 16]> = self.names.iter().filter_map(|names| names.who).collect();
         hashes.sort_unstable();
         hashes.dedup();
         lookups.extend(hashes.iter().map(|hash| keys::identifier(*hash)));
@@ -183,12 +213,12 @@ impl Known {
     }
 }
 
-/// Where the row of an item may lie, the likeliest place first; nowhere if the item has no name of its own.
+/// Where the row of an item may lie.
 ///
 /// The day of the item stands in the key so that inserts stay close together in the tree although the hash is random:
 /// otherwise every insert of a large import would touch another page. The price is that an item moves when its source
 /// corrects its times, a wrong time zone say. So the days beside it are looked at, too.
-pub(super) fn seen_keys(core: &Core, instance: &InstanceName, draft: &Draft) -> Vec<Key> {
+fn seen_keys(core: &Core, instance: &InstanceName, draft: &Draft) -> Vec<Key> {
     let Some(external_id) = draft.external_id.as_deref() else {
         return Vec::new();
     };
@@ -198,11 +228,4 @@ pub(super) fn seen_keys(core: &Core, instance: &InstanceName, draft: &Draft) -> 
         None => vec![at(0)],
         Some(day) => vec![at(day), at(day.saturating_sub(1)), at(day.saturating_add(1))],
     }
-}
-
-/// A person is known again by the first identifier only: further ones (a reply address, say) may belong
-/// to many, and a wrong merge cannot be seen by its victims.
-pub(super) fn identity(core: &Core, draft: &Draft) -> Option<[u8; 16]> {
-    let first = draft.author.as_ref()?.identifiers.first()?;
-    Some(core.vault.identifier_hash(first))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mihwar_model::{Actor, EnrichmentFailed, Event, EventBody, Received, Time};
+use mihwar_model::{Actor, ContactId, EnrichmentFailed, Event, EventBody, Received, Time};
 use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, View};
 use tokio::time::Instant;
 
@@ -29,22 +29,34 @@ pub(super) struct Loaded {
 pub(super) async fn queued(view: &dyn View, most: usize, aside: &Aside) -> Result<Vec<Row>, Fault> {
     let now = Instant::now();
     let waited_for = aside.waited_for(now);
-    let waits =
-        |row: &Row| !waited_for.is_empty() && entry_of(row).is_ok_and(|(_, body)| waited_for.contains(&body.contact));
     let (mut rows, mut rest) = (Vec::new(), Some(keys::all(keys::QUEUE)));
     while let Some(range) = rest.filter(|_| rows.is_empty()) {
         let page = view.scan(range, Order::Ascending, most).await?;
         rows = page.rows;
-        rows.retain(|row| !aside.holds(&row.key, now) && !waits(row));
+        rows.retain(|row| !aside.holds(&row.key, now));
+        if !waited_for.is_empty() {
+            rows = without(view, rows, &waited_for).await?;
+        }
         rest = page.next;
     }
     Ok(rows)
 }
 
+/// Those of some entries that are of none of these contacts.
+async fn without(view: &dyn View, rows: Vec<Row>, contacts: &HashSet<ContactId>) -> Result<Vec<Row>, Fault> {
+    let told = entries_of(view, &rows).await?;
+    let is_theirs = |entry: &Told| {
+        let entry = entry.as_ref();
+        entry.is_ok_and(|(_, body)| contacts.contains(&body.contact))
+    };
+    let others = rows.into_iter().zip(told).filter(|(_, entry)| !is_theirs(entry));
+    Ok(others.map(|(row, _)| row).collect())
+}
+
 /// Opens what was received, up to bounds in records and bytes, and up to a second revision of one record: enrichers
 /// answer by its id.
 pub(super) async fn load(core: &Core, view: &dyn View, queued: Vec<Row>, aside: &mut Aside) -> Result<Loaded, Fault> {
-    let received = received(core, queued, aside)?;
+    let received = received(core, view, queued, aside).await?;
     let mut loaded = Loaded {
         items: Vec::new(),
         batch: Batch::default(),
@@ -137,10 +149,11 @@ struct Entry {
 
 /// The events behind queue entries, each record once. Damaged entries stay where they are, for verification, and are passed
 /// over from now on.
-fn received(core: &Core, queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entry>, Fault> {
+async fn received(core: &Core, view: &dyn View, queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entry>, Fault> {
+    let told = entries_of(view, &queued).await?;
     let mut received: Vec<Entry> = Vec::with_capacity(queued.len());
-    for row in queued {
-        let (at, body) = match entry_of(&row) {
+    for (row, told) in queued.into_iter().zip(told) {
+        let (at, body) = match told {
             Ok(entry) => entry,
             Err(detail) => {
                 core.passed_over.note(
@@ -165,13 +178,42 @@ fn received(core: &Core, queued: Vec<Row>, aside: &mut Aside) -> Result<Vec<Entr
 }
 
 /// When what an entry of the queue stands for was received, and what the ledger says of it; else why that cannot be told.
-pub(crate) fn entry_of(row: &Row) -> Result<(Time, Received), String> {
-    let queue: QueueRow = minicbor::decode(&row.value.bytes).map_err(|error| error.to_string())?;
-    let event = Event::from_bytes(&queue.event)?;
+pub(crate) type Told = Result<(Time, Received), String>;
+
+/// What entries of the queue stand for, one for each. All that the ledger is asked for in one look.
+pub(crate) async fn entries_of(view: &dyn View, rows: &[Row]) -> Result<Vec<Told>, Fault> {
+    let sequences: Vec<u64> = rows.iter().filter_map(sequence_of).collect();
+    let events = if sequences.is_empty() {
+        Vec::new()
+    } else {
+        view.entries(&sequences).await?
+    };
+    let mut events = events.into_iter();
+    let told = rows.iter().map(|row| -> Told {
+        let Some(sequence) = sequence_of(row) else {
+            // As older versions wrote them.
+            let queue: QueueRow = minicbor::decode(&row.value.bytes).map_err(|error| error.to_string())?;
+            return told_by(&queue.event, row);
+        };
+        let event = events.next().flatten();
+        let event = event.ok_or_else(|| format!("it names entry {sequence} of the ledger, which is not there"))?;
+        told_by(&event, row)
+    });
+    Ok(told.collect())
+}
+
+/// Which entry of the ledger an entry of the queue names.
+fn sequence_of(row: &Row) -> Option<u64> {
+    let bytes: [u8; 8] = row.value.bytes.as_slice().try_into().ok()?;
+    Some(u64::from_le_bytes(bytes))
+}
+
+fn told_by(event: &[u8], row: &Row) -> Told {
+    let event = Event::from_bytes(event)?;
     match event.body {
         EventBody::Received(body) if keys::queued(&row.key) == Some((body.feedback, body.revision)) => {
             Ok((event.at, body))
         }
-        _ => Err("it holds the event of something else".to_owned()),
+        _ => Err("it leads to the event of something else".to_owned()),
     }
 }

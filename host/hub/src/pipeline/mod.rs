@@ -26,7 +26,7 @@ use crate::lent;
 use crate::rows::{self, Head, OutboxRow};
 
 pub(crate) use aside::Aside;
-pub(crate) use loading::entry_of;
+pub(crate) use loading::entries_of;
 use loading::{Loaded, load, queued};
 
 /// Records read in one go.
@@ -120,13 +120,18 @@ pub(crate) async fn step(shared: &Shared, most: usize, aside: &mut Aside) -> Res
         batch.edits.extend(state);
     }
     let rules = shared.config().rules.clone();
-    let now = core.clock.now();
+    let (now, mut deliveries) = (core.clock.now(), 0);
     for mut item in items {
         forget_unknown(&instances, &mut item);
-        route(core, &rules, now, item, &mut batch)?;
+        deliveries += route(core, &rules, now, item, &mut batch)?;
     }
     core.store.apply(batch).await?;
-    core.wake.deliveries();
+    if deliveries > 0 {
+        core.wake.deliveries();
+    } else {
+        // Each department would look into its outbox for nothing.
+        core.wake.projector.notify_one();
+    }
     metrics::counter!("mihwar_pipeline_records_total").increment(read as u64);
     Ok(Step { records: read, oldest })
 }
@@ -180,13 +185,13 @@ async fn enrich(shared: &Shared, enricher: &Arc<Running>, items: &mut [Item]) ->
 
 async fn process(shared: &Shared, enricher: &Arc<Running>, items: &[Item]) -> Result<(Vec<Verdict>, Effects), String> {
     let core = &shared.core;
-    let stored: Vec<_> = items
-        .iter()
-        .map(|item| convert::stored(&item.head, &item.content, enricher.fields))
-        .collect();
     for _ in 0..5 {
+        // Made anew where it has to be tried again, which is seldom: a copy to keep would be made each time.
+        let stored = items
+            .iter()
+            .map(|item| convert::stored(&item.head, &item.content, enricher.fields));
         let call = lent::call(core, &enricher.name, Arc::new(lent::NoBlobs));
-        let result = enricher.sandbox.process(stored.clone(), call).await;
+        let result = enricher.sandbox.process(stored.collect(), call).await;
         enricher.note(core.clock.now(), "process", &result);
         match result {
             Ok(done) => return Ok((done.value, done.effects)),
@@ -241,7 +246,14 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
     item.events.push((Actor::Hub, EventBody::EnrichmentFailed(body)));
 }
 
-fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<(), Fault> {
+/// Gives a record to those whom the rules choose. Answers how many deliveries begin.
+fn route(
+    core: &Core,
+    rules: &crate::routing::RuleSet,
+    now: Time,
+    item: Item,
+    batch: &mut Batch,
+) -> Result<usize, Fault> {
     let Item {
         queue_key,
         queue_version,
@@ -281,6 +293,7 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
     for (actor, body) in events {
         batch.journal.push(core.event(actor, body)?);
     }
+    let deliveries = routes.len();
     let routed = Routed {
         feedback: head.feedback,
         revision: head.revision,
@@ -290,5 +303,5 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));
     batch.edits.push(Edit::Delete(queue_key));
-    Ok(())
+    Ok(deliveries)
 }

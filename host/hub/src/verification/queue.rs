@@ -1,6 +1,6 @@
 //! The pipeline's queue: what was received and not routed, and nothing else.
 
-use mihwar_store::{Key, MAX_PAGE_ROWS, Order, Row};
+use mihwar_store::{Key, Order, Row};
 
 use super::Verification;
 use super::contents::CONTENTS_AT_ONCE;
@@ -18,9 +18,11 @@ impl Verification<'_> {
     pub(super) async fn queue(&mut self, open: &mut Open) -> Result<(), Fault> {
         let mut rest = Some(keys::all(keys::QUEUE));
         while let Some(range) = rest {
-            let page = self.view.scan(range, Order::Ascending, MAX_PAGE_ROWS).await?;
-            for row in &page.rows {
-                self.queued(row, open);
+            let page = self.view.scan(range, Order::Ascending, CONTENTS_AT_ONCE).await?;
+            let told = pipeline::entries_of(&*self.view, &page.rows).await?;
+            for (row, told) in page.rows.iter().zip(&told) {
+                let damage = told.as_ref().err().map(String::as_str);
+                self.queued(row, damage, open);
             }
             rest = page.next;
         }
@@ -49,7 +51,8 @@ impl Verification<'_> {
         Ok(())
     }
 
-    fn queued(&mut self, row: &Row, open: &mut Open) {
+    /// One entry, and why it cannot be told what it stands for, if it cannot.
+    fn queued(&mut self, row: &Row, damage: Option<&str>, open: &mut Open) {
         let Some(revision) = keys::queued(&row.key).filter(|revision| open.waits(*revision)) else {
             self.report.find(format!(
                 "something waits to be routed that the ledger does not know ({})",
@@ -59,7 +62,7 @@ impl Verification<'_> {
         };
         // Of what was withdrawn nothing is routed any more, whatever stands in its entry.
         let is_wanted = open.unrouted.remove(&revision).is_some() | open.unread.remove(&revision).is_some();
-        if is_wanted && let Err(detail) = pipeline::entry_of(row) {
+        if is_wanted && let Some(detail) = damage {
             let (id, number) = revision;
             self.report.find(format!(
                 "the entry by which {id} (revision {number}) waits to be routed is damaged, and it is given to nobody: \

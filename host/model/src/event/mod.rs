@@ -20,6 +20,9 @@ pub use feedback::{
 };
 pub use operation::{InboundDeadLettered, InboundReplayed, InstanceConfigured, TokenCreated, TokenRevoked};
 
+/// Bytes that most events have at most: memory for them is taken once.
+const USUAL_BYTES: usize = 256;
+
 /// One fact that happened, as one entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]
 pub struct Event {
@@ -41,7 +44,9 @@ impl Event {
     /// # Errors
     /// Cannot fail in practice: writing to memory does not, and every field has an encoding.
     pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        minicbor::to_vec(self).map_err(|error| error.to_string())
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        minicbor::encode(self, &mut bytes).map_err(|error| error.to_string())?;
+        Ok(bytes)
     }
 
     /// Reads an entry of the ledger, all of it.

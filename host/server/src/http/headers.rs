@@ -1,8 +1,5 @@
 //! Headers that keep browsers from doing more with an answer than it is meant for.
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
@@ -22,22 +19,23 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// The policy of answers at an address, unless they bring one.
+pub(super) fn policy(path: &str) -> &'static str {
+    if path.starts_with("/api/docs") {
+        CSP_VIEWER
+    } else {
+        CSP_NOTHING
+    }
+}
+
 /// Adds the security headers that an answer does not bring itself.
-pub(crate) async fn secure(request: Request, next: Next) -> Response {
-    let viewer = request.uri().path().starts_with("/api/docs");
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+pub(super) fn secure(headers: &mut HeaderMap, policy: &'static str) {
     for (name, value) in ALWAYS {
         set_if_absent(headers, name, value);
     }
-    set_if_absent(
-        headers,
-        header::CONTENT_SECURITY_POLICY,
-        if viewer { CSP_VIEWER } else { CSP_NOTHING },
-    );
+    set_if_absent(headers, header::CONTENT_SECURITY_POLICY, policy);
     // Customers' words do not belong into anybody's cache.
     set_if_absent(headers, header::CACHE_CONTROL, "no-store");
-    response
 }
 
 fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {

@@ -95,7 +95,8 @@ impl<'transaction> Tables<'transaction> {
         batch: Batch,
         notes: &mut Notes<'_>,
     ) -> Result<(Commit, u64), ApplyError> {
-        let writes = plan(&self.rows, &batch.guards, batch.edits)?;
+        let first_sequence = next.tree.size();
+        let writes = plan(&self.rows, &batch.guards, batch.edits, first_sequence)?;
         let version = next.version + 1;
         let written = writes.len() as u64;
         if let Some(changed) = &mut notes.changed {
@@ -124,7 +125,6 @@ impl<'transaction> Tables<'transaction> {
                 }
             }
         }
-        let first_sequence = next.tree.size();
         self.append(&mut next.tree, &batch.journal)?;
         if let Some(frame) = &mut notes.frame {
             frame.entries(&batch.journal);

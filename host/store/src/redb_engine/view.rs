@@ -74,6 +74,19 @@ impl View for RedbView {
         .await
     }
 
+    async fn entries(&self, sequences: &[u64]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let sequences = sequences.to_vec();
+        self.read(move |snapshot| {
+            let entry = |sequence: &u64| {
+                let found = snapshot.journal.get(*sequence);
+                let found = found.map_err(engine("reading the journal"))?;
+                Ok(found.map(|entry| entry.value().to_vec()))
+            };
+            sequences.iter().map(entry).collect()
+        })
+        .await
+    }
+
     async fn tile(&self, id: TileId) -> Result<Vec<Hash>, StoreError> {
         self.read(move |snapshot| tile_hashes(snapshot, id, snapshot.head.frontier.size()))
             .await

@@ -124,7 +124,7 @@ fn expected_rows(batches: &[(u32, u32)]) -> BTreeMap<Key, Vec<u8>> {
         .flat_map(|(writer, there)| rows(*writer, 0..there * ROWS, ROW_BYTES).edits);
     let put = |edit: Edit| match edit {
         Edit::Put(key, value) => Some((key, value)),
-        Edit::Delete(_) | Edit::Add(..) => None,
+        Edit::Delete(_) | Edit::Add(..) | Edit::PutSequence(..) => None,
     };
     kept.chain(written).filter_map(put).collect()
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mihwar_ledger::{Frontier, Hash, TILE_WIDTH, TileId, leaf_hash, node_hash, verify_consistency, verify_inclusion};
-use mihwar_store::{Guard, MAX_PAGE_ROWS, View, prove_consistency, prove_inclusions};
+use mihwar_store::{ApplyError, Batch, Edit, Guard, MAX_PAGE_ROWS, View, prove_consistency, prove_inclusions};
 use tokio::task::JoinSet;
 
-use crate::support::{Shared, apply, edits, entries, guarded, key, put, refused, view};
+use crate::support::{Shared, apply, edits, entries, guarded, key, put, refused, value, view};
 
 pub(crate) async fn sequences_have_no_gaps_as_a_tailer_sees_them(store: Shared) {
     const WRITERS: u8 = 6;
@@ -90,6 +90,46 @@ pub(crate) async fn reading_starts_and_stops_where_told(store: Shared) {
     assert!(sequences(count, 9).await.is_empty());
     assert!(sequences(u64::MAX, 9).await.is_empty());
     assert_eq!(sequences(0, usize::MAX).await.len(), MAX_PAGE_ROWS);
+}
+
+pub(crate) async fn rows_say_which_entry_tells_of_them(store: Shared) {
+    let telling = |rows: Vec<Edit>, told: &[&str]| Batch {
+        edits: rows,
+        ..entries(told.iter().map(|text| text.as_bytes().to_vec()))
+    };
+    let second = |name: &str| Edit::PutSequence(key(name), 1);
+    apply(&store, entries(["أول"])).await;
+    apply(&store, telling(vec![second("واحد")], &["before", "one"])).await;
+    // Of several writers who share a commit each gets its own.
+    let batch = |name: &str| telling(vec![second(name)], &["قبله", name]);
+    let (two, three, four) = tokio::join!(
+        store.apply(batch("two")),
+        store.apply(batch("three")),
+        store.apply(batch("four"))
+    );
+    for applied in [two, three, four] {
+        applied.unwrap();
+    }
+    let told = [("واحد", "one"), ("two", "two"), ("three", "three"), ("four", "four")];
+    let mut sequences = Vec::new();
+    for (name, _) in told {
+        let row = value(&store, &key(name)).await.unwrap();
+        sequences.push(u64::from_le_bytes(row.try_into().unwrap()));
+    }
+    let view = view(&store).await;
+    let texts = told.map(|(_, text)| Some(text.as_bytes().to_vec()));
+    assert_eq!(view.entries(&sequences).await.unwrap(), texts);
+    let missing = [u64::MAX, 0, view.tree().size()];
+    let first = Some("أول".as_bytes().to_vec());
+    assert_eq!(view.entries(&missing).await.unwrap(), [None, first, None]);
+    // The last edit of a row counts, and an entry that the batch does not have is nobody's.
+    let row = key("واحد");
+    apply(&store, telling(vec![second("واحد"), put(&row, "x")], &["a", "b"])).await;
+    assert_eq!(value(&store, &row).await, Some(b"x".to_vec()));
+    for told in [Vec::new(), vec!["وحيد"]] {
+        let error = refused(&store, telling(vec![second("واحد")], &told)).await;
+        assert!(matches!(error, ApplyError::Invalid { key, .. } if key == row));
+    }
 }
 
 /// Appends `count` entries in batches of different sizes and gives their leaf hashes.

@@ -57,6 +57,7 @@ conformance! {
     journal::sequences_have_no_gaps_as_a_tailer_sees_them,
     journal::entries_of_refused_batches_take_no_number,
     journal::reading_starts_and_stops_where_told,
+    journal::rows_say_which_entry_tells_of_them,
     journal::the_tree_is_that_of_the_entries,
     journal::tiles_are_those_of_the_entries,
     journal::proofs_verify_at_every_kind_of_size,

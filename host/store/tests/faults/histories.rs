@@ -64,6 +64,8 @@ enum EditKind {
     Put(Vec<u8>),
     Delete,
     Add(i64),
+    /// Of an entry of the batch, counted round and round.
+    Sequence(u8),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -77,6 +79,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..30_000_usize, any::<u8>()).prop_map(|(length, byte)| EditKind::Put(vec![byte; length])),
         2 => Just(EditKind::Delete),
         3 => prop_oneof![-3..4_i64, Just(i64::MAX), Just(i64::MIN)].prop_map(EditKind::Add),
+        2 => any::<u8>().prop_map(EditKind::Sequence),
     ];
     let write = (
         prop::collection::vec((0..12_u8, guard), 0..3),
@@ -123,6 +126,10 @@ fn to_batch(write: &Write, model: &Model) -> Batch {
         EditKind::Put(value) => Edit::Put(key(*number), value.clone()),
         EditKind::Delete => Edit::Delete(key(*number)),
         EditKind::Add(amount) => Edit::Add(key(*number), *amount),
+        EditKind::Sequence(entry) => match usize::from(*entry).checked_rem(usize::from(write.entries)) {
+            Some(entry) => Edit::PutSequence(key(*number), entry),
+            None => Edit::Delete(key(*number)),
+        },
     });
     Batch {
         guards: guards.collect(),

@@ -43,6 +43,10 @@ impl Model {
                     let sum = before.checked_add(*amount).ok_or_else(|| key.clone())?;
                     changed.insert(key, Some(sum.to_le_bytes().as_slice().into()))
                 }
+                Edit::PutSequence(key, entry) => {
+                    let sequence = (self.journal.len() + entry) as u64;
+                    changed.insert(key, Some(sequence.to_le_bytes().as_slice().into()))
+                }
             };
         }
         for (key, value) in changed {

@@ -117,7 +117,7 @@ fn received(number: u32, random: &mut Random) -> Batch {
         edits: vec![
             Edit::Put(content(number), random.text(length)),
             Edit::Put(seen, number.to_be_bytes().to_vec()),
-            Edit::Put(queue(number), Vec::new()),
+            Edit::PutSequence(queue(number), 0),
             Edit::Add(count("received"), 1),
         ],
         journal: vec![entry("received", number), entry("contact", number)],

@@ -1,19 +1,20 @@
 //! Single arrivals that come at the same time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mihwar_model::{Actor, ContactId, Draft, InstanceName};
-use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Statistics, Store, StoreError, View};
+use mihwar_model::{Actor, Author, ContactId, Draft, Identifier, InstanceName};
+use mihwar_store::{ApplyError, Batch, Commit, Edit, Key, MemoryStore, Statistics, Store, StoreError, Versioned, View};
 
 use super::faults::{ToldStore, Turn};
-use super::{House, draft, form, id, with_file};
+use super::{House, LATE, draft, form, id, with_file};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::intake::{Arrival, Desk, Intake};
-use crate::keys;
+use crate::{idempotency, keys};
 
 async fn at_once(house: &House, drafts: Vec<(InstanceName, Draft)>) -> Vec<Result<Intake, Fault>> {
     let accept = |(instance, draft)| Desk::accept(&house.core, Actor::Console, instance, draft);
@@ -203,4 +204,68 @@ async fn each_caller_counts_once_and_a_page_is_one_caller() {
     house.accept(&page).await.unwrap();
     assert_eq!(counted(), [1]);
     assert_eq!((house.core.right_of_way.callers(), house.core.desk.waiting()), (0, 0));
+}
+
+/// Counts how often somebody looks into it.
+#[derive(Default)]
+struct LookedInto {
+    inner: MemoryStore,
+    looks: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Store for LookedInto {
+    async fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.inner.view().await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.inner.get_many(keys).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {
+        self.inner.apply(batch).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.inner.statistics()
+    }
+}
+
+#[tokio::test]
+async fn one_look_and_one_write_are_enough_for_all_who_come_together_and_one_look_for_a_key() {
+    let store = LookedInto::default();
+    let looks = store.looks.clone();
+    let looks = || looks.swap(0, Ordering::Relaxed);
+    let house = House::over(store);
+    let said_by_huda = |n: usize| {
+        let huda = Identifier {
+            scheme: "crm".to_owned(),
+            id: "c-17".to_owned(),
+        };
+        let said = Draft {
+            author: Some(Author {
+                identifiers: vec![huda],
+                ..Author::default()
+            }),
+            occurred_at: Some(LATE),
+            ..draft(&format!("شكوى-{n}"), "a", "لم يصل الطلب")
+        };
+        (form(), said)
+    };
+    at_once(&house, vec![said_by_huda(0)]).await.remove(0).unwrap();
+    assert_eq!((looks(), house.core.store.statistics().batches), (1, 1), "she is new");
+    for result in at_once(&house, (1..=40).map(said_by_huda).collect()).await {
+        result.unwrap();
+    }
+    assert_eq!((looks(), house.core.store.statistics().batches), (1, 2));
+    let key = idempotency::check(&house.core, None, "مفتاح", [1; 32]).await;
+    assert!(key.is_ok());
+    assert_eq!(looks(), 1);
 }

@@ -1,30 +1,29 @@
 //! Who said it: contacts that are known again, and new ones.
 
-use mihwar_model::{Actor, ContactCreated, ContactId, Draft, EventBody};
+use mihwar_model::{Actor, ContactCreated, ContactId, EventBody};
 use mihwar_store::{Edit, Guard};
 
 use super::Writing;
 use crate::fault::Fault;
-use crate::intake::known::{identity, unchanged};
+use crate::intake::known::unchanged;
 use crate::keys;
 use crate::rows;
 
 impl Writing<'_> {
-    /// The contact behind a draft of a new item.
-    pub(super) fn contact_of(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
-        match self.known_contact(draft) {
+    /// The contact behind a draft of a new item, by the keyed hash of their handle.
+    pub(super) fn contact_of(&mut self, actor: &Actor, who: Option<[u8; 16]>) -> Result<ContactId, Fault> {
+        match who.and_then(|hash| self.known_contact(hash)) {
             Some(contact) => {
                 self.guard_unerased(contact);
                 Ok(contact)
             }
-            None => self.new_contact(actor, draft),
+            None => self.new_contact(actor, who),
         }
     }
 
     /// The contact behind a draft, if it is known already and something can be sealed for it. Where not, a new one takes
     /// its place: what somebody says for the first time must not be lost because of a row of the hub.
-    fn known_contact(&self, draft: &Draft) -> Option<ContactId> {
-        let hash = identity(self.core, draft)?;
+    fn known_contact(&self, hash: [u8; 16]) -> Option<ContactId> {
         if let Some(contact) = self.met.get(&hash) {
             return Some(*contact);
         }
@@ -58,13 +57,12 @@ impl Writing<'_> {
     }
 
     /// A new contact behind a draft, with a key of its own.
-    fn new_contact(&mut self, actor: &Actor, draft: &Draft) -> Result<ContactId, Fault> {
-        let hash = identity(self.core, draft);
+    fn new_contact(&mut self, actor: &Actor, who: Option<[u8; 16]>) -> Result<ContactId, Fault> {
         let contact = ContactId(self.core.ids.next());
         let (key, sealed) = self.core.vault.new_contact_key(contact)?;
         self.known.keys.insert(contact, key);
         self.edit(Edit::Put(keys::contact_key(contact), sealed));
-        if let Some(hash) = hash {
+        if let Some(hash) = who {
             self.met.insert(hash, contact);
             let place = keys::identifier(hash);
             self.guard(unchanged(self.known.identifiers.get(&hash), place.clone()));
@@ -72,7 +70,7 @@ impl Writing<'_> {
         }
         let created = ContactCreated {
             contact,
-            identifiers: u32::from(hash.is_some()),
+            identifiers: u32::from(who.is_some()),
         };
         self.event(actor, EventBody::ContactCreated(created))?;
         Ok(contact)

@@ -11,13 +11,13 @@ use mihwar_model::{
 };
 use mihwar_store::{Batch, Edit, Guard, Key};
 
-use super::known::{Known, seen_keys, unchanged};
+use super::known::{Known, Names, unchanged};
 use super::{Arrival, Arriving, Files, INLINE_CONTENT_BYTES_MAX, Intake, Redaction, facts};
 use crate::content;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
-use crate::rows::{self, QueueRow, SeenRow};
+use crate::rows::{self, SeenRow};
 use crate::vault::{ContactKey, ContentNonce, SALT_BYTES, SEAL_BYTES, commitment};
 use crate::withdrawal::{doom, keep};
 use damage::{damaged_key, damaged_row};
@@ -27,6 +27,8 @@ pub(super) struct Writing<'a> {
     core: &'a Core,
     now: Time,
     known: Known,
+    /// Arrivals that were looked at, in the order in which they are known.
+    looked_at: usize,
     /// Items of this very transaction, so that a repeat within it is a repeat.
     rows: BTreeMap<Key, SeenRow>,
     /// Contents of this very transaction, so that they can be taken back within it.
@@ -67,6 +69,7 @@ impl<'a> Writing<'a> {
             core,
             now,
             known,
+            looked_at: 0,
             rows: BTreeMap::new(),
             fresh: HashMap::new(),
             met: HashMap::new(),
@@ -83,8 +86,11 @@ impl<'a> Writing<'a> {
         self.bytes
     }
 
-    /// What an arrival comes to; nothing for a withdrawal that could be done.
+    /// What the next arrival comes to; nothing for a withdrawal that could be done. To be called for those of which [`Known`]
+    /// knows, in their order.
     pub(super) fn take(&mut self, arriving: Arriving<'_>) -> Result<Option<Intake>, Fault> {
+        let names = self.known.take_names(self.looked_at);
+        self.looked_at += 1;
         let problems = arriving.arrival.problems();
         if !problems.is_empty() {
             return Ok(Some(Intake::Refused { problems }));
@@ -94,7 +100,7 @@ impl<'a> Writing<'a> {
                 draft,
                 files,
                 redaction,
-            } => Some(self.upsert(arriving, (draft, files, redaction))?),
+            } => Some(self.upsert(arriving, (draft, files, redaction), names)?),
             Arrival::Withdrawal { external_id } => self.withdraw(arriving, external_id)?,
         };
         if let Some(Intake::Damaged { problem }) = &result
@@ -105,10 +111,10 @@ impl<'a> Writing<'a> {
         Ok(result)
     }
 
-    fn upsert(&mut self, by: Arriving<'_>, given: Given<'_>) -> Result<Intake, Fault> {
+    fn upsert(&mut self, by: Arriving<'_>, given: Given<'_>, names: Names) -> Result<Intake, Fault> {
         let (draft, _, redaction) = given;
+        let Names { places, who } = names;
         let mark = self.core.vault.revision_mark(draft.revision.as_deref());
-        let places = seen_keys(self.core, by.instance, draft);
         let earlier = match places.iter().find_map(|place| self.earlier(place)) {
             Some(Place::Known(place, row)) => Some((place, row)),
             Some(Place::Damaged) => return Ok(damaged_row()),
@@ -127,7 +133,7 @@ impl<'a> Writing<'a> {
                 }
                 (row.feedback, count(row.revisions.len() + 1), row.contact)
             }
-            None => (FeedbackId(self.core.ids.next()), 1, self.contact_of(by.actor, draft)?),
+            None => (FeedbackId(self.core.ids.next()), 1, self.contact_of(by.actor, who)?),
         };
         self.record(by, given, (feedback, revision), contact)?;
         self.unseen(redaction, (feedback, revision))?;
@@ -288,9 +294,8 @@ impl<'a> Writing<'a> {
         let place = keys::content(feedback, revision);
         let row = self.sealed_content(&key, &content::place(feedback, revision), &nonce, &plain)?;
         self.edit(Edit::Put(place.clone(), row));
-        let event = self.event(by.actor, body)?;
-        let queued = rows::encode(&QueueRow { event })?;
-        self.edit(Edit::Put(keys::queue(feedback, revision), queued));
+        let entry = self.event(by.actor, body)?;
+        self.edit(Edit::PutSequence(keys::queue(feedback, revision), entry));
         let fresh = self.fresh.entry(feedback).or_default();
         fresh.contents.push(place);
         fresh
@@ -353,16 +358,18 @@ impl<'a> Writing<'a> {
         self.files.push((id, sealed));
     }
 
-    fn event(&mut self, actor: &Actor, body: EventBody) -> Result<Vec<u8>, Fault> {
+    /// Adds an event. Answers which of the batch's entries it is.
+    fn event(&mut self, actor: &Actor, body: EventBody) -> Result<usize, Fault> {
         let event = Event {
             at: self.now,
             actor: actor.clone(),
             body,
         };
         let bytes = event.to_bytes().map_err(Fault::Encoding)?;
+        let entry = self.batch.journal.len();
         self.bytes += bytes.len();
-        self.batch.journal.push(bytes.clone());
-        Ok(bytes)
+        self.batch.journal.push(bytes);
+        Ok(entry)
     }
 
     fn guard(&mut self, guard: Guard) {
@@ -371,12 +378,7 @@ impl<'a> Writing<'a> {
     }
 
     fn edit(&mut self, edit: Edit) {
-        let value = match &edit {
-            Edit::Put(_, value) => value.len(),
-            Edit::Delete(_) => 0,
-            Edit::Add(..) => size_of::<i64>(),
-        };
-        self.bytes += edit.key().as_bytes().len() + value;
+        self.bytes += edit.size();
         self.batch.edits.push(edit);
     }
 }
