@@ -382,6 +382,7 @@ mod tests {
     }
 
     fn worked_off(desk: &Desk) -> usize {
+        desk.begin();
         let mut worked = 0;
         while let Some(group) = desk.next() {
             worked += group.len();

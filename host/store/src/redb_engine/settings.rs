@@ -43,7 +43,7 @@ impl Default for RedbSettings {
             queue_bytes: 64_000_000,
             readers: 2,
             free_space_floor: 512 * 1024 * 1024,
-            log_bytes: 8 * 1024 * 1024,
+            log_bytes: 1024 * 1024,
             cache_bytes: 256 * 1024 * 1024,
             natures: Natures::all(Nature::Passing),
             execution: Execution::Threads,
