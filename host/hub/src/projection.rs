@@ -52,6 +52,8 @@ pub(crate) fn missing_entry(sequence: u64) -> Fault {
 pub(crate) struct Advanced {
     /// Events that were folded.
     pub(crate) events: usize,
+    /// Where the read models stand since; nothing where somebody else was faster.
+    reached: Option<u64>,
     /// Events behind them that the ledger had when the step began.
     left: u64,
 }
@@ -77,7 +79,11 @@ async fn fold_some(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<Ad
         .unwrap_or(usize::MAX)
         .min(most);
     if room == 0 {
-        return Ok(Advanced { events: 0, left: 0 });
+        return Ok(Advanced {
+            events: 0,
+            reached: Some(from),
+            left: 0,
+        });
     }
     let entries = view.journal(from, room).await?;
     if let Some(missing) = first_missing(from, &entries) {
@@ -91,8 +97,11 @@ async fn fold_some(store: &Arc<dyn Store>, until: u64, most: usize) -> Result<Ad
     batch.guards.push(guard(version));
     batch.edits.push(Edit::Put(keys::position(), rows::encode(&next)?));
     store.apply(batch).await?;
-    let left = size.saturating_sub(next);
-    Ok(Advanced { events, left })
+    Ok(Advanced {
+        events,
+        reached: Some(next),
+        left: size.saturating_sub(next),
+    })
 }
 
 /// The first entry that is missing from a page that must begin at `from` and have one at least.
@@ -137,27 +146,43 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
 /// One step; somebody else having made the same step counts as progress.
 async fn step(core: &Core, most: usize) -> Result<Advanced, Fault> {
     match advance(&core.store, u64::MAX, most).await {
-        Err(Fault::Contended) => Ok(Advanced { events: 1, left: 0 }),
+        Err(Fault::Contended) => Ok(Advanced {
+            events: 1,
+            reached: None,
+            left: 0,
+        }),
         other => other,
     }
 }
 
 /// Folds until everything that is committed now is in the read models.
 pub(crate) async fn catch_up(core: &Core) -> Result<(), Fault> {
-    let size = core.store.view().await?.tree().size();
-    catch_up_to(core, size).await
+    let view = core.store.view().await?;
+    let size = view.tree().size();
+    let (reached, _) = position(&*view).await?;
+    drop(view);
+    fold_up_to(core, reached, size).await
 }
 
 /// Folds until the first so many events are in the read models.
 pub(crate) async fn catch_up_to(core: &Core, size: u64) -> Result<(), Fault> {
+    fold_up_to(core, reached(core).await?, size).await
+}
+
+/// Where the read models stand now.
+async fn reached(core: &Core) -> Result<u64, Fault> {
+    let view = core.store.view().await?;
+    let (reached, _) = position(&*view).await?;
+    Ok(reached)
+}
+
+/// Folds from where the read models stand until the first so many events are in them.
+async fn fold_up_to(core: &Core, mut from: u64, size: u64) -> Result<(), Fault> {
     let mut busy = 0_u32;
-    loop {
-        let (position, _) = position(&*core.store.view().await?).await?;
-        if position >= size {
-            return Ok(());
-        }
+    while from < size {
         match step(core, EVENTS_MAX).await {
-            Ok(_) => {}
+            Ok(Advanced { reached: Some(to), .. }) => from = to,
+            Ok(_) => from = reached(core).await?,
             Err(Fault::Busy { retry_after }) if busy < 100 => {
                 busy += 1;
                 tokio::time::sleep(retry_after).await;
@@ -165,6 +190,7 @@ pub(crate) async fn catch_up_to(core: &Core, size: u64) -> Result<(), Fault> {
             Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// As [`catch_up`], but no longer than a reader should wait: under a flood of writes, or where nothing can be written, it

@@ -79,7 +79,8 @@ pub(super) const MIGRATIONS: [Migration; 2] = [
     },
     // Rows of no other space changed in a way that needs more than reading both: contents that are not packed
     // (`content.rs`), marks of revisions without one (`vault.rs`), entries with floats for whole numbers (`number.rs` of the
-    // model), entries of the queue that hold their event (`pipeline/loading.rs`). The store raises the number of its own file when it is opened.
+    // model), entries of the queue that hold their event (`pipeline/loading.rs`). The store raises the number of its own
+    // file when it is opened.
     Migration {
         from: 2,
         to: 3,

@@ -1,13 +1,14 @@
 //! The tables of a transaction that batches are applied in.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use mihwar_ledger::leaf_hash;
 use redb::{Table, WriteTransaction};
 
 use super::log::FrameBuilder;
 use super::schema::{Head, JOURNAL, META, META_HEAD, REMOVED, TILES, engine, opening, tile_key};
-use super::spaces::RowsInTransaction;
+use super::spaces::{PendingRow, RUN_BYTES_MIN, RowsInTransaction, space_of};
 use super::writer::Committed;
 use crate::plan::{Present, plan};
 use crate::tree::Tree;
@@ -19,12 +20,6 @@ use crate::{ApplyError, Batch, Commit, Key, Natures, StoreError};
 struct Pending<'transaction> {
     stored: RowsInTransaction<'transaction>,
     rows: BTreeMap<Key, PendingRow>,
-}
-
-struct PendingRow {
-    version: u64,
-    /// None: deleted.
-    value: Option<Vec<u8>>,
 }
 
 impl Present for Pending<'_> {
@@ -45,19 +40,44 @@ impl Present for Pending<'_> {
 
 impl Pending<'_> {
     fn write(&mut self) -> Result<(), StoreError> {
-        for (key, PendingRow { version, value }) in std::mem::take(&mut self.rows) {
-            match value {
-                Some(value) => self.stored.insert(&key, version, &value)?,
-                None => drop(self.stored.remove(&key)?),
-            }
-        }
-        Ok(())
+        let rows: Vec<(Key, PendingRow)> = std::mem::take(&mut self.rows).into_iter().collect();
+        rows.chunk_by(|(one, _), (next, _)| space_of(one) == space_of(next))
+            .try_for_each(|rows| self.stored.write(rows))
     }
 }
 
-/// The tables of a group. Nothing of its rows is written before [`Tables::finish`].
+/// Entries that a group appends. They are written at its end, too.
+#[derive(Default)]
+struct Appended {
+    /// Sequence number of the first.
+    first: u64,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Appended {
+    fn write(&mut self, journal: &mut Table<'_, u64, &'static [u8]>) -> Result<(), StoreError> {
+        let entries = std::mem::take(&mut self.entries);
+        let numbered = (self.first..).zip(&entries);
+        let failed = engine("writing the journal");
+        if entries.iter().map(Vec::len).sum::<usize>() < RUN_BYTES_MIN {
+            for (sequence, entry) in numbered {
+                journal.insert(sequence, entry.as_slice()).map_err(&failed)?;
+            }
+            return Ok(());
+        }
+        let mut end = journal.upper_bound_mut(Bound::<u64>::Unbounded).map_err(&failed)?;
+        for (sequence, entry) in numbered {
+            end.insert_before(sequence, entry.as_slice())
+                .map_err(|error| StoreError::engine("writing the journal")(error.into()))?;
+        }
+        end.close().map_err(&failed)
+    }
+}
+
+/// The tables of a group. Nothing of its rows and entries is written before [`Tables::finish`].
 pub(crate) struct Tables<'transaction> {
     rows: Pending<'transaction>,
+    appended: Appended,
     journal: Table<'transaction, u64, &'static [u8]>,
     tiles: Table<'transaction, (u8, u64), &'static [u8]>,
     /// Opened by the first deletion that is noted: most transactions have none.
@@ -81,6 +101,7 @@ impl<'transaction> Tables<'transaction> {
                 stored: RowsInTransaction::new(transaction),
                 rows: BTreeMap::new(),
             },
+            appended: Appended::default(),
             removed: None,
             transaction,
             journal: transaction.open_table(JOURNAL).map_err(opening)?,
@@ -125,10 +146,10 @@ impl<'transaction> Tables<'transaction> {
                 }
             }
         }
-        self.append(&mut next.tree, &batch.journal)?;
         if let Some(frame) = &mut notes.frame {
             frame.entries(&batch.journal);
         }
+        self.append(&mut next.tree, batch.journal)?;
         next.version = version;
         let commit = Commit {
             version,
@@ -158,14 +179,15 @@ impl<'transaction> Tables<'transaction> {
         Ok(())
     }
 
-    pub(crate) fn append(&mut self, tree: &mut Tree, entries: &[Vec<u8>]) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, tree: &mut Tree, entries: Vec<Vec<u8>>) -> Result<(), StoreError> {
         let mut filled = Vec::new();
-        for entry in entries {
-            self.journal
-                .insert(tree.size(), entry.as_slice())
-                .map_err(engine("writing the journal"))?;
+        if self.appended.entries.is_empty() {
+            self.appended.first = tree.size();
+        }
+        for entry in &entries {
             tree.append(leaf_hash(entry), &mut filled);
         }
+        self.appended.entries.extend(entries);
         for tile in filled {
             self.tiles
                 .insert(tile_key(tile.id), tile.to_bytes().as_slice())
@@ -174,9 +196,10 @@ impl<'transaction> Tables<'transaction> {
         Ok(())
     }
 
-    /// Writes the group's rows, and how far the store is now.
+    /// Writes the group's rows and entries, and how far the store is now.
     pub(crate) fn finish(&mut self, reached: &Committed) -> Result<(), StoreError> {
         self.rows.write()?;
+        self.appended.write(&mut self.journal)?;
         let head = Head::to_bytes(reached.version, reached.tree.frontier());
         let mut meta = self.transaction.open_table(META).map_err(opening)?;
         meta.insert(META_HEAD, head.as_slice())

@@ -4,9 +4,10 @@
 //! tree for all, every space but the last would grow in the middle and leave half-empty pages behind: twice the file,
 //! and twice the pages to write.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
@@ -17,6 +18,11 @@ use crate::plan::Present;
 use crate::{Key, KeyRange, Row, StoreError, Versioned};
 
 type Bytes = &'static [u8];
+
+/// What lies behind the end of a table is written in one run from so many bytes on: full pages are made of it, instead of going
+/// down the tree for each row, which takes three times as long. The last page but one of a run may be left half empty, so that
+/// short runs would cost room.
+pub(super) const RUN_BYTES_MIN: usize = 64 << 10;
 
 /// What the names of these tables begin with; two hexadecimal digits follow.
 const PREFIX: &str = "space-";
@@ -130,6 +136,27 @@ fn read(space: u8, row: Result<StoredRow, redb::StorageError>) -> Result<Row, St
     })
 }
 
+/// A row that a group leaves behind.
+pub(super) struct PendingRow {
+    pub(super) version: u64,
+    /// None: deleted.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// About how much room it takes.
+fn bytes((key, row): &(Key, PendingRow)) -> usize {
+    key.as_bytes().len() + row.value.as_ref().map_or(0, Vec::len)
+}
+
+/// A key as it stands in the table of its space.
+fn stored(key: &Key) -> Result<Cow<'_, [u8]>, StoreError> {
+    let stored = stored_key(key);
+    if stored.is_empty() {
+        return Err(StoreError::corrupt(format!("{key} is too short for the key of a row")));
+    }
+    Ok(stored)
+}
+
 /// The rows inside the writer's transaction, with the edits of earlier batches of the same group.
 pub(crate) struct RowsInTransaction<'transaction> {
     transaction: &'transaction WriteTransaction,
@@ -144,11 +171,56 @@ impl<'transaction> RowsInTransaction<'transaction> {
         }
     }
 
-    pub(crate) fn insert(&self, key: &Key, version: u64, value: &[u8]) -> Result<(), StoreError> {
-        let stored = stored_key(key);
-        if stored.is_empty() {
-            return Err(StoreError::corrupt(format!("{key} is too short for the key of a row")));
+    /// Writes rows of one space, whose keys ascend.
+    pub(super) fn write(&self, rows: &[(Key, PendingRow)]) -> Result<(), StoreError> {
+        let (within, beyond) = rows.split_at(self.before_a_run(rows)?);
+        for (key, row) in within {
+            match &row.value {
+                Some(value) => self.insert(key, row.version, value)?,
+                None => drop(self.remove(key)?),
+            }
         }
+        self.run(beyond)
+    }
+
+    /// How many of these rows come before those that are worth a run behind the last row that is there.
+    fn before_a_run(&self, rows: &[(Key, PendingRow)]) -> Result<usize, StoreError> {
+        let worth_it = |rows: &[(Key, PendingRow)]| rows.iter().map(bytes).sum::<usize>() >= RUN_BYTES_MIN;
+        let Some((first, _)) = rows.first().filter(|_| worth_it(rows)) else {
+            return Ok(rows.len());
+        };
+        let last = self.with(first, |table| {
+            let last = table.last().map_err(engine("reading a row"))?;
+            Ok(last.map(|(key, _)| key.value().to_vec()))
+        })?;
+        let within = last.map_or(0, |last| {
+            rows.partition_point(|(key, _)| &*stored_key(key) <= last.as_slice())
+        });
+        let (_, beyond) = rows.split_at(within);
+        Ok(if worth_it(beyond) { within } else { rows.len() })
+    }
+
+    /// Writes rows that come behind all that are there.
+    fn run(&self, rows: &[(Key, PendingRow)]) -> Result<(), StoreError> {
+        let Some((first, _)) = rows.first() else {
+            return Ok(());
+        };
+        let failed = engine("writing a row");
+        self.with(first, |table| {
+            let mut end = table.upper_bound_mut(Bound::<&[u8]>::Unbounded).map_err(&failed)?;
+            for (key, row) in rows {
+                // Of one that is deleted nothing is there.
+                let Some(value) = &row.value else { continue };
+                let (stored, row) = (stored(key)?, encode_row(row.version, value));
+                end.insert_before(&*stored, row.as_slice())
+                    .map_err(|error| StoreError::engine("writing a row")(error.into()))?;
+            }
+            end.close().map_err(&failed)
+        })
+    }
+
+    pub(crate) fn insert(&self, key: &Key, version: u64, value: &[u8]) -> Result<(), StoreError> {
+        let stored = stored(key)?;
         self.with(key, |table| {
             let row = encode_row(version, value);
             table

@@ -42,6 +42,7 @@ conformance! {
     rows::pages_join_to_the_whole_range_in_both_orders,
     rows::a_page_ends_early_when_its_bytes_are_many,
     rows::organisations_and_spaces_do_not_mix,
+    rows::long_runs_behind_the_end_are_there_with_all_that_lies_before,
     rows::counters_add_up_and_refuse_nonsense,
     guards::a_failed_guard_leaves_nothing_behind,
     guards::versions_grow_and_tell_the_last_writer,

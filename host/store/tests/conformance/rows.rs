@@ -1,7 +1,9 @@
 //! Rows: round trip, order, ranges, pages, counters.
 
+use std::collections::BTreeMap;
+
 use mihwar_model::OrgId;
-use mihwar_store::{ApplyError, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, Space};
+use mihwar_store::{ApplyError, Batch, Edit, Key, KeyRange, MAX_PAGE_ROWS, Order, Space};
 
 use crate::support::{SPACE, Shared, apply, edits, everything, key, put, refused, scan_all, value, values, view};
 
@@ -158,4 +160,48 @@ pub(crate) async fn counters_add_up_and_refuse_nonsense(store: Shared) {
     apply(&store, edits(vec![put(&other, "not a counter")])).await;
     let nonsense = edits(vec![Edit::Add(other.clone(), 1)]);
     assert!(matches!(refused(&store, nonsense).await, ApplyError::Invalid { .. }));
+}
+
+pub(crate) async fn long_runs_behind_the_end_are_there_with_all_that_lies_before(store: Shared) {
+    const STEP: u32 = 4_000;
+    let row = |number: u32| Key::space(SPACE, OrgId::FIRST).u32(number).finish();
+    let (mut wanted, mut told) = (BTreeMap::new(), Vec::new());
+    for round in 0..3 {
+        let end = round * STEP;
+        let mut changes = Vec::new();
+        for number in 0..end + STEP {
+            let is_new = number >= end && number.is_multiple_of(2);
+            if is_new || number % 7 == 3 {
+                let text = format!("شكوى {number} كما هي بعد الجولة {round}");
+                wanted.insert(row(number), text.clone());
+                changes.push(put(&row(number), text));
+            } else if number.is_multiple_of(5) {
+                // Some of these are not there, before the end and behind it.
+                wanted.remove(&row(number));
+                changes.push(Edit::Delete(row(number)));
+            }
+        }
+        // In whatever order they are sent.
+        changes.reverse();
+        let journal = (0..STEP).map(|number| format!("القيد {number} من الجولة {round}").into_bytes());
+        let journal: Vec<Vec<u8>> = journal.collect();
+        told.extend(journal.iter().cloned());
+        let batch = Batch {
+            journal,
+            ..edits(changes)
+        };
+        apply(&store, batch).await;
+        let view = view(&store).await;
+        let rows = scan_all(&*view, everything(), Order::Ascending, MAX_PAGE_ROWS).await;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let found: BTreeMap<Key, String> = rows.into_iter().map(|row| (row.key, text(row.value.bytes))).collect();
+        assert!(found == wanted, "round {round}");
+        let mut read = Vec::new();
+        while read.len() < told.len() {
+            let some = view.journal(read.len() as u64, MAX_PAGE_ROWS).await.unwrap();
+            assert!(!some.is_empty(), "round {round}: {} entries", read.len());
+            read.extend(some.into_iter().map(|entry| entry.bytes));
+        }
+        assert!(read == told, "round {round}");
+    }
 }

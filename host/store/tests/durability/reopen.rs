@@ -70,6 +70,39 @@ async fn everything_is_there_after_close_and_work_goes_on() {
 }
 
 #[tokio::test]
+async fn long_runs_leave_a_file_in_which_every_page_is_sound() {
+    const STEP: u32 = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("مخزن.redb");
+    let row = |number: u32| Key::space(Space(0x10), OrgId::FIRST).u32(number).finish();
+    let run = |numbers: std::ops::Range<u32>| Batch {
+        edits: numbers
+            .clone()
+            .map(|number| Edit::Put(row(number), format!("السطر {number} من كثير").into_bytes()))
+            .collect(),
+        journal: numbers
+            .map(|number| format!("القيد {number} من كثير بعضها خلف بعض").into_bytes())
+            .collect(),
+        ..Batch::default()
+    };
+    for round in 0..4 {
+        let store = open(&path);
+        // Two runs, of which the second goes on where the first ended.
+        let (first, end) = (round * STEP, (round + 1) * STEP);
+        let middle = first + STEP / 3;
+        store.apply(run(first..middle)).await.unwrap();
+        store.apply(run(middle..end)).await.unwrap();
+        store.close().await.unwrap();
+        let found = RedbStore::check_integrity(&path).unwrap();
+        assert_eq!(
+            (found.rows, found.journal_entries),
+            (u64::from(end), u64::from(end)),
+            "round {round}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn everything_is_there_after_a_drop_without_close() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");

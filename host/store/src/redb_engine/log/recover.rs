@@ -61,7 +61,7 @@ pub(super) fn replay(tables: &mut Tables<'_>, reached: &mut Committed, changes: 
                 }
             }
         }
-        tables.append(&mut reached.tree, &batch.entries)?;
+        tables.append(&mut reached.tree, batch.entries)?;
         reached.version = batch.version;
     }
     Ok(())
