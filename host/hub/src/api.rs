@@ -21,6 +21,7 @@ use crate::query::{
 use crate::rebuild::{self, RebuildReport};
 use crate::receipt::{self, ProofRefusal};
 use crate::rows::DeliveryRecord;
+use crate::status_reports::{self, StatusRecord};
 use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
 use crate::verification::{self, VerifyReport, WitnessedHead};
 use crate::walk::StageProgress;
@@ -160,6 +161,14 @@ impl Hub {
     /// When the store cannot be read.
     pub async fn feedback_deliveries(&self, id: FeedbackId) -> Result<Vec<DeliveryRecord>, QueryError> {
         query::deliveries_of(&self.shared.core, id).await
+    }
+
+    /// What departments said became of a piece of feedback, as far as this history of it tells, in its order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn feedback_statuses(&self, history: &[LedgerEvent]) -> Result<Vec<StatusRecord>, QueryError> {
+        status_reports::told(&self.shared.core, history).await
     }
 
     /// A page of deliveries, newest first.

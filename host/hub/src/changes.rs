@@ -1,10 +1,11 @@
-//! What a channel plugin returned, as arrivals for the intake, in the order in which the plugin told them.
+//! What a plugin returned, as arrivals for the intake, in the order in which the plugin told them, and beside them what a
+//! department reports.
 
 use std::sync::Arc;
 
 use mihwar_model::FieldProblem;
 use mihwar_sandbox::Effects;
-use mihwar_sandbox::contract::types::Change;
+use mihwar_sandbox::contract::types::{Change, StatusUpdate};
 
 use crate::convert;
 use crate::intake::{Arrival, Files};
@@ -14,6 +15,8 @@ use crate::intake::{Arrival, Files};
 pub(crate) struct Taken {
     /// What can be stored.
     pub(crate) arrivals: Vec<Arrival>,
+    /// What became of items in a department's tool.
+    pub(crate) reports: Vec<StatusUpdate>,
     /// External id and everything that is wrong, for items that are no record.
     pub(crate) refused: Vec<(String, Vec<FieldProblem>)>,
 }
@@ -25,29 +28,24 @@ pub(crate) fn arrivals(changes: Vec<Change>, effects: &Effects) -> Taken {
     let files = Arc::new(files);
     let mut taken = Taken::default();
     for change in changes {
-        let (item, arrival) = arrival(change, &files);
+        let (item, arrival) = match change {
+            Change::Upsert(feedback) => {
+                let item = feedback.external_id.clone();
+                let draft = convert::draft(feedback).map(|draft| Arrival::with_files(draft, files.clone()));
+                (item, draft)
+            }
+            Change::Erase(external_id) => (external_id.clone(), Ok(Arrival::Withdrawal { external_id })),
+            Change::Status(report) => {
+                taken.reports.push(report);
+                continue;
+            }
+        };
         match arrival.and_then(checked) {
             Ok(arrival) => taken.arrivals.push(arrival),
             Err(problems) => taken.refused.push((item, problems)),
         }
     }
     taken
-}
-
-/// The external id of a change, and what it is or what is wrong with it.
-fn arrival(change: Change, files: &Arc<Files>) -> (String, Result<Arrival, Vec<FieldProblem>>) {
-    match change {
-        Change::Upsert(feedback) => {
-            let item = feedback.external_id.clone();
-            let draft = convert::draft(feedback).map(|draft| Arrival::with_files(draft, files.clone()));
-            (item, draft)
-        }
-        Change::Erase(external_id) => (external_id.clone(), Ok(Arrival::Withdrawal { external_id })),
-        Change::Status(status) => {
-            let problem = FieldProblem::new("status", "this hub does not take status reports from channels yet");
-            (status.external_ref, Err(vec![problem]))
-        }
-    }
 }
 
 fn checked(arrival: Arrival) -> Result<Arrival, Vec<FieldProblem>> {
@@ -163,8 +161,13 @@ pub(crate) mod tests {
         assert_eq!(refused[0].0, "3");
         assert!(refused[0].1.contains("attachments[0]: names a blob"), "{refused:?}");
         assert!(refused[1].0 == "5" && refused[1].1.contains("body"), "{refused:?}");
-        assert!(refused[2].0 == "T-9" && refused[2].1.contains("status"), "{refused:?}");
-        assert_eq!(refused.len(), 3);
+        assert_eq!(refused.len(), 2);
+        let reported: Vec<&str> = taken
+            .reports
+            .iter()
+            .map(|report| report.external_ref.as_str())
+            .collect();
+        assert_eq!(reported, ["T-9"], "whether there is such an item, the store knows");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::keys::{self, Lookup};
 use crate::query::{self, FeedbackFilter, FeedbackRecord, LedgerEvent, QueryError};
 use crate::rows::{self, DeliveryRecord, ErasedRow};
 use crate::salvage::logs_aside_in;
+use crate::status_reports::{self, StatusRecord};
 
 /// Records of a contact on one page: each comes with all of its story.
 const RECORDS_MAX: usize = 50;
@@ -61,6 +62,8 @@ pub struct ContactRecord {
     pub events: Vec<LedgerEvent>,
     /// Where it went.
     pub deliveries: Vec<DeliveryRecord>,
+    /// What departments said became of it there.
+    pub statuses: Vec<StatusRecord>,
 }
 
 /// A page of a contact's records, newest first.
@@ -131,6 +134,7 @@ impl Hub {
             items.push(ContactRecord {
                 revisions: revisions(core, &record).await?,
                 deliveries: query::deliveries_told(core, &events).await?,
+                statuses: status_reports::told(core, &events).await?,
                 events,
                 record,
             });

@@ -260,6 +260,7 @@ impl Folding {
                 Some(withdrawn.feedback)
             }
             EventBody::RecordErased(erased) => Some(self.erased(at, erased)),
+            EventBody::StatusReported(report) => Some(report.feedback),
             EventBody::ContactCreated(_)
             | EventBody::ContactErased(_)
             | EventBody::InboundDeadLettered(_)

@@ -2,7 +2,7 @@
 //! which can be dropped and folded from the ledger again, are from `0x20` to `0x2F`.
 
 use mihwar_model::{
-    AttachmentId, ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, ThreadId, Time, TokenId,
+    AttachmentId, ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, OrgId, Tag, ThreadId, Time, TokenId,
 };
 use mihwar_store::{Key, KeyRange, Nature, Natures, Space};
 
@@ -40,6 +40,9 @@ pub(crate) const FILE: Space = Space(0x31);
 pub(crate) const LINEAGE: Space = Space(0x32);
 pub(crate) const ERASED: Space = Space(0x33);
 pub(crate) const ERASING: Space = Space(0x34);
+// Apart from those above: 0x35 to 0x37 are free.
+pub(crate) const CALLED: Space = Space(0x38);
+pub(crate) const TOLD: Space = Space(0x39);
 
 /// All read models, in the order in which they are compared; where they stand comes last.
 pub(crate) const READ_MODELS: [Space; 8] = [HEAD, HISTORY, DELIVERY, COUNT, OF_CONTACT, OF_THREAD, FACETS, POSITION];
@@ -267,6 +270,75 @@ pub(crate) fn references_of(feedback: FeedbackId) -> KeyRange {
     KeyRange::prefix(Key::space(REFERENCE, ORG).id(feedback.to_bytes()).finish())
 }
 
+/// That a department calls an item by a name of this hash. Several items may be called the same.
+pub(crate) fn called(destination: &InstanceName, hash: [u8; 16], feedback: FeedbackId) -> Key {
+    Key::space(CALLED, ORG)
+        .text(destination.as_str())
+        .id(hash)
+        .id(feedback.to_bytes())
+        .finish()
+}
+
+/// Every item that a department calls so.
+pub(crate) fn called_so(destination: &InstanceName, hash: [u8; 16]) -> KeyRange {
+    KeyRange::prefix(Key::space(CALLED, ORG).text(destination.as_str()).id(hash).finish())
+}
+
+/// Names of an item, by their hashes.
+const NAMES: u8 = 0;
+/// Reports about an item.
+const REPORTS: u8 = 1;
+
+/// As [`called`], to be found by the item.
+pub(crate) fn name_of(feedback: FeedbackId, destination: &InstanceName, hash: [u8; 16]) -> Key {
+    Key::space(TOLD, ORG)
+        .id(feedback.to_bytes())
+        .u8(NAMES)
+        .text(destination.as_str())
+        .id(hash)
+        .finish()
+}
+
+/// The other row of a [`name_of`]; `None` for a row that is none.
+pub(crate) fn called_of_name(name: &Key) -> Option<Key> {
+    let mut parts = name.read();
+    let feedback = FeedbackId::from_bytes(parts.id().ok()?);
+    if parts.u8().ok()? != NAMES {
+        return None;
+    }
+    let destination = InstanceName::new(parts.text().ok()?).ok()?;
+    Some(called(&destination, parts.id().ok()?, feedback))
+}
+
+/// A report of a department about an item: one for each state and time.
+pub(crate) fn report(feedback: FeedbackId, destination: &InstanceName, changed_at: Time, state: &Tag) -> Key {
+    Key::space(TOLD, ORG)
+        .id(feedback.to_bytes())
+        .u8(REPORTS)
+        .text(destination.as_str())
+        .u64(u64::try_from(changed_at.0).unwrap_or(0))
+        .text(state.as_str())
+        .finish()
+}
+
+/// All reports of a department about an item, the oldest first.
+pub(crate) fn reports_by(feedback: FeedbackId, destination: &InstanceName) -> KeyRange {
+    let reports = Key::space(TOLD, ORG).id(feedback.to_bytes()).u8(REPORTS);
+    KeyRange::prefix(reports.text(destination.as_str()).finish())
+}
+
+/// What all departments call an item, by hashes, and all that they reported about it.
+pub(crate) fn told_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(TOLD, ORG).id(feedback.to_bytes()).finish())
+}
+
+/// The item and the department of a reference.
+pub(crate) fn reference_parts(key: &Key) -> Option<(FeedbackId, InstanceName)> {
+    let mut parts = key.read();
+    let feedback = FeedbackId::from_bytes(parts.id().ok()?);
+    Some((feedback, InstanceName::new(parts.text().ok()?).ok()?))
+}
+
 /// A file that is to be destroyed.
 pub(crate) fn doomed(file: AttachmentId) -> Key {
     Key::space(DOOMED, ORG).id(file.to_bytes()).finish()
@@ -445,14 +517,15 @@ fn looked_up(key: &Key) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Time};
+    use mihwar_model::{ContactId, DeliveryId, FeedbackId, InboundId, InstanceName, Tag, Time};
 
     use mihwar_store::Nature;
 
     use super::{FILE, LINEAGE, NATURES, READ_MODELS};
     use super::{
-        Lookup, count, delivery, describe, facets, head, history, inbox, inbox_beyond, inbox_due, inbox_fresh,
-        inbox_of, inbox_parts, inbox_put_off, last_id, position, token,
+        Lookup, called, called_of_name, called_so, count, delivery, describe, facets, head, history, inbox,
+        inbox_beyond, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id, name_of, position,
+        reference, reference_parts, report, reports_by, token, told_of,
     };
 
     #[test]
@@ -486,6 +559,34 @@ mod tests {
             assert_eq!(NATURES.of(space), Nature::Derived, "{space:?}");
         }
         assert_eq!(NATURES.of(FILE), Nature::Filed);
+    }
+
+    #[test]
+    fn names_and_reports_are_found_by_department_and_by_item_and_by_no_other() {
+        let (it, items) = (InstanceName::new("it").unwrap(), InstanceName::new("it-2").unwrap());
+        let (one, other) = (FeedbackId::from_bytes([1; 16]), FeedbackId::from_bytes([2; 16]));
+        let hash = [7; 16];
+        assert!(called_so(&it, hash).contains(&called(&it, hash, one)));
+        assert!(
+            called_so(&it, hash).contains(&called(&it, hash, other)),
+            "two may be called the same"
+        );
+        assert!(!called_so(&it, hash).contains(&called(&items, hash, one)));
+        assert!(!called_so(&it, hash).contains(&called(&it, [8; 16], one)));
+        assert_eq!(last_id(&called(&it, hash, one)), Some(one.to_bytes()));
+        let name = name_of(one, &items, hash);
+        assert_eq!(called_of_name(&name), Some(called(&items, hash, one)));
+        let state = |text: &str| Tag::new(text).unwrap();
+        let early = report(one, &it, Time(1_000), &state("قيد-التنفيذ"));
+        let late = report(one, &it, Time(2_000), &state("open"));
+        assert!(early < late && name < early);
+        assert_eq!(called_of_name(&early), None);
+        assert!(reports_by(one, &it).contains(&early) && !reports_by(one, &items).contains(&early));
+        assert!(!reports_by(one, &it).contains(&name) && !reports_by(other, &it).contains(&early));
+        for row in [&name, &early, &late] {
+            assert!(told_of(one).contains(row) && !told_of(other).contains(row));
+        }
+        assert_eq!(reference_parts(&reference(one, &it)), Some((one, it)));
     }
 
     #[test]

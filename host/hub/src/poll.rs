@@ -16,9 +16,10 @@ use crate::changes;
 use crate::fault::Fault;
 use crate::hub::Shared;
 use crate::instances::Running;
-use crate::intake::{self, Intake, Rider};
+use crate::intake::{self, Intake};
 use crate::keys;
 use crate::lent;
+use crate::status_reports;
 
 /// Items asked for in one page.
 const ITEMS_MAX: u32 = 256;
@@ -132,11 +133,10 @@ async fn keep(
 ) -> Result<(), Fault> {
     let core = &shared.core;
     let taken = changes::arrivals(page.changes, effects);
-    let mut rider = Rider {
-        guards: vec![guard.clone()],
-        edits: lent::state_edits(core, &running.name, effects)?,
-        events: Vec::new(),
-    };
+    let mut reported = status_reports::plan(core, &running.name, &taken.reports).await?;
+    let mut rider = std::mem::take(&mut reported.rider);
+    rider.guards.push(guard.clone());
+    rider.edits.extend(lent::state_edits(core, &running.name, effects)?);
     if let Some(cursor) = page.cursor {
         let key = guard.key().clone();
         let sealed = core.vault.seal_own(key.as_bytes(), cursor.as_bytes())?;
@@ -144,6 +144,7 @@ async fn keep(
     }
     let actor = Actor::Instance(running.name.clone());
     let results = intake::accept_or_set_aside(core, &actor, &running.name, &taken.arrivals, &rider).await?;
+    reported.count(&running.name);
     let early = taken.refused.iter().map(|(_, problems)| problems.as_slice());
     let late = intake::refused(&taken.arrivals, &results).map(|(_, problems)| problems);
     let refusals: Vec<&[FieldProblem]> = early.chain(late).collect();

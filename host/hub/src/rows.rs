@@ -214,6 +214,27 @@ pub(crate) struct ReferenceContent {
     pub(crate) url: Option<String>,
 }
 
+/// A report of a department about an item. That it is there says that it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ReportRow {
+    /// Who said the item: under this key the words are sealed.
+    #[n(0)]
+    pub(crate) contact: ContactId,
+    /// Salt and [`ReportContent`], sealed for the contact; empty for a report without words.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) words: Vec<u8>,
+}
+
+/// What a department says with a report beside the facts.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ReportContent {
+    #[n(0)]
+    pub(crate) note: Option<String>,
+    #[n(1)]
+    pub(crate) url: Option<String>,
+}
+
 /// The facts of a piece of feedback as they stand now: a fold over its events.
 // Its row is made and read by `head_row`.
 #[derive(Debug, Clone, PartialEq, Encode, Decode, Serialize)]

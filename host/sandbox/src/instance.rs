@@ -152,15 +152,14 @@ impl Instance {
         &self.bound.limits
     }
 
-    /// The signature check of an inbound endpoint; `None` when there is no such endpoint or it declares
+    /// The check of who calls an inbound endpoint; `None` when there is no such endpoint or it declares
     /// no recipe.
     #[must_use]
     pub fn webhook_verifier(&self, endpoint: &str) -> Option<WebhookVerifier<'_>> {
         let recipe = self.bound.plugin.manifest().webhook(endpoint)?.verify.as_ref()?;
-        let crate::manifest::Verify::HmacSha256(hmac) = recipe;
         Some(WebhookVerifier {
             recipe,
-            secret: self.bound.secrets.get(&hmac.secret),
+            secret: self.bound.secrets.get(recipe.secret()),
         })
     }
 }

@@ -118,6 +118,11 @@ impl Secret {
         .unwrap_or_default()
     }
 
+    /// Whether it is this secret itself: compared in constant time.
+    pub(crate) fn is(&self, token: &[u8]) -> bool {
+        bool::from(subtle::ConstantTimeEq::ct_eq(self.key.expose_secret(), token))
+    }
+
     /// Constant-time check of a MAC. A truncated tag does not verify.
     pub(crate) fn verify(&self, algorithm: Algorithm, data: &[u8], tag: &[u8]) -> bool {
         let expected = self.sign(algorithm, data);

@@ -1,4 +1,4 @@
-//! Checks the signature of an inbound request with the manifest's recipe, before any plugin sees it.
+//! Checks with the manifest's recipe who sent an inbound request, before any plugin sees it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mihwar_model::Time;
 use thiserror::Error;
 
 use crate::contract::secrets::Mac;
-use crate::manifest::{HmacRecipe, Part, TagEncoding, Verify};
+use crate::manifest::{HmacRecipe, Part, TagEncoding, TokenRecipe, Verify};
 use crate::secrets::Secret;
 
 /// How far a sender's clock may run ahead when the recipe names no `max-age`.
@@ -57,6 +57,9 @@ pub enum Refusal {
     /// The signature is not what the secret gives for this request.
     #[error("the signature does not match the body")]
     Mismatch,
+    /// Where the token should be there is none, or another one.
+    #[error("the token is missing or wrong")]
+    WrongToken,
     /// The instance has no value for the secret.
     #[error("the secret `{0}` is not set")]
     NoSecret(String),
@@ -69,23 +72,75 @@ pub struct WebhookVerifier<'a> {
 }
 
 impl WebhookVerifier<'_> {
-    /// Checks a request. Takes the same time whichever byte of the signature is wrong.
+    /// Checks a request. Takes the same time whichever byte of the signature or the token is wrong.
     ///
     /// # Errors
     /// Says what is missing, stale or wrong.
-    pub fn verify(&self, headers: &(impl InboundHeaders + ?Sized), body: &[u8], now: Time) -> Result<(), Refusal> {
-        let Verify::HmacSha256(recipe) = self.recipe;
-        let secret = self.secret.ok_or_else(|| Refusal::NoSecret(recipe.secret.clone()))?;
-        let signatures = headers
-            .header(&recipe.header)
-            .ok_or_else(|| Refusal::NoSignature(recipe.header.clone()))?;
-        let timestamp = timestamp(recipe, headers, now)?;
-        let signed = signed_bytes(recipe, headers, timestamp, body)?;
-        let matched = candidates(signatures, recipe)
-            .take(MOST_SIGNATURES)
-            .any(|tag| secret.verify(Mac::HmacSha256, &signed, &tag));
-        if matched { Ok(()) } else { Err(Refusal::Mismatch) }
+    pub fn verify(
+        &self,
+        headers: &(impl InboundHeaders + ?Sized),
+        query: &[(String, String)],
+        body: &[u8],
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let no_secret = || Refusal::NoSecret(self.recipe.secret().to_owned());
+        let secret = self.secret.ok_or_else(no_secret)?;
+        match self.recipe {
+            Verify::HmacSha256(recipe) => signed(recipe, secret, headers, body, now),
+            Verify::Token(recipe) => named(recipe, secret, headers, query),
+        }
     }
+
+    /// Takes out what is as good as the secret itself: it is neither stored nor shown to the plugin.
+    pub fn strip(&self, headers: &mut Vec<(String, String)>, query: &mut Vec<(String, String)>) {
+        let Verify::Token(recipe) = self.recipe else {
+            return;
+        };
+        if let Some(name) = &recipe.header {
+            headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        }
+        if let Some(name) = &recipe.query {
+            query.retain(|(have, _)| have != name);
+        }
+    }
+}
+
+/// Whether the request carries the secret where the recipe says.
+fn named(
+    recipe: &TokenRecipe,
+    secret: &Secret,
+    headers: &(impl InboundHeaders + ?Sized),
+    query: &[(String, String)],
+) -> Result<(), Refusal> {
+    let in_header = recipe.header.as_deref().and_then(|name| headers.header(name));
+    let in_header = in_header.and_then(|value| value.strip_prefix(recipe.prefix.as_str()));
+    let in_query = recipe.query.as_deref().and_then(|name| {
+        let found = query.iter().find(|(have, _)| have == name);
+        found.map(|(_, value)| value.as_str())
+    });
+    let fits = [in_header, in_query]
+        .into_iter()
+        .flatten()
+        .any(|token| secret.is(token.as_bytes()));
+    if fits { Ok(()) } else { Err(Refusal::WrongToken) }
+}
+
+fn signed(
+    recipe: &HmacRecipe,
+    secret: &Secret,
+    headers: &(impl InboundHeaders + ?Sized),
+    body: &[u8],
+    now: Time,
+) -> Result<(), Refusal> {
+    let signatures = headers
+        .header(&recipe.header)
+        .ok_or_else(|| Refusal::NoSignature(recipe.header.clone()))?;
+    let timestamp = timestamp(recipe, headers, now)?;
+    let signed = signed_bytes(recipe, headers, timestamp, body)?;
+    let matched = candidates(signatures, recipe)
+        .take(MOST_SIGNATURES)
+        .any(|tag| secret.verify(Mac::HmacSha256, &signed, &tag));
+    if matched { Ok(()) } else { Err(Refusal::Mismatch) }
 }
 
 /// The text of the timestamp header, checked against the clock.

@@ -19,6 +19,7 @@ mod host;
 mod http;
 mod json;
 mod settings;
+mod status;
 pub mod time;
 mod types;
 

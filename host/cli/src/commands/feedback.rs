@@ -2,6 +2,7 @@
 
 use mihwar_server::wire::{
     AuthorWire, EventView, FeedbackDetailView, FeedbackPageView, FeedbackQuery, FeedbackView, IdentifierWire,
+    StatusView,
 };
 
 use super::{delivery, export, pages};
@@ -84,7 +85,32 @@ async fn show(client: &Client, id: &str, as_json: bool) -> anyhow::Result<Outcom
         line("\nWhere it went:")?;
         detail.deliveries.iter().try_for_each(delivery::tell)?;
     }
+    if !detail.statuses.is_empty() {
+        line("\nWhat departments say became of it:")?;
+        detail.statuses.iter().try_for_each(tell_status)?;
+    }
     Ok(Outcome::Done)
+}
+
+/// One report on a line, and what was said with it on another. A mark stands before those that hold now.
+fn tell_status(status: &StatusView) -> anyhow::Result<()> {
+    let StatusView {
+        department,
+        state,
+        changed_at,
+        reported_at,
+        ..
+    } = status;
+    let mark = if status.current { '*' } else { ' ' };
+    let mut text = format!("{mark} {department}  {state}  since {changed_at}, heard {reported_at}");
+    if let Some(url) = &status.url {
+        text.push_str(&format!("  {url}"));
+    }
+    line(format_args!("  {}", one_line(&text)))?;
+    if let Some(note) = &status.note {
+        line(format_args!("      {}", excerpt(note, EXCERPT_CHARS)))?;
+    }
+    Ok(())
 }
 
 fn from(author: &AuthorWire) -> String {

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::instances::Running;
 use crate::keys;
 use crate::rows::{self, DeadRow, OutboxRow, ReferenceContent};
+use crate::status_reports;
 
 /// Pause before a settlement that could not be written is written again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -113,7 +114,13 @@ impl Settling<'_> {
                 let reference = match reference.filter(|reference| reference.len() <= REFERENCE_BYTES_MAX) {
                     Some(reference) => {
                         let url = url.filter(|url| url.len() <= REFERENCE_BYTES_MAX);
-                        self.keep_reference(feedback, &ReferenceContent { reference, url })?
+                        let content = ReferenceContent { reference, url };
+                        let kept = self.keep_reference(feedback, &content)?;
+                        if kept.is_some() {
+                            let named = status_reports::named(self.core, &destination, &content.reference, &due.row)?;
+                            self.batch.edits.extend(named);
+                        }
+                        kept
                     }
                     None => None,
                 };

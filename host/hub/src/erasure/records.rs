@@ -15,6 +15,7 @@ use crate::delivery;
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, ErasureNotice, Head, OutboxRow};
+use crate::status_reports;
 use crate::withdrawal::{self, doom};
 
 /// A transaction of this size takes in no further record.
@@ -93,6 +94,8 @@ struct Remains {
     references: Vec<(InstanceName, Vec<u8>)>,
     /// The long contents themselves, and what came with them.
     files: Vec<AttachmentId>,
+    /// By what departments call it, it is found; and what they reported about it.
+    told: status_reports::Remains,
 }
 
 async fn remains(view: &dyn View, condemned: &[Condemned]) -> Result<Vec<Remains>, Fault> {
@@ -111,14 +114,28 @@ async fn remains(view: &dyn View, condemned: &[Condemned]) -> Result<Vec<Remains
     let (mut all, mut asked) = (Vec::with_capacity(condemned.len()), Vec::with_capacity(condemned.len()));
     for Condemned { head, .. } in condemned {
         let remains = Remains::read(head, &mut rows);
-        asked.push(attached(view, head, !remains.contents.is_empty()));
+        let (has_contents, has_names) = (!remains.contents.is_empty(), !remains.references.is_empty());
+        asked.push(async move {
+            let files = attached(view, head, has_contents).await?;
+            Ok::<_, Fault>((files, told(view, head, has_names).await?))
+        });
         all.push(remains);
     }
     // Side by side: somebody who said much would wait for many small reads, one after the other.
-    for (remains, files) in all.iter_mut().zip(join_all(asked).await) {
-        remains.files.extend(files?);
+    for (remains, found) in all.iter_mut().zip(join_all(asked).await) {
+        let (files, told) = found?;
+        remains.files.extend(files);
+        remains.told = told;
     }
     Ok(all)
+}
+
+/// Names and reports are there only where a department gave a name, which lies beside them.
+async fn told(view: &dyn View, head: &Head, has_names: bool) -> Result<status_reports::Remains, Fault> {
+    if !has_names {
+        return Ok(status_reports::Remains::default());
+    }
+    status_reports::remains(view, head.feedback).await
 }
 
 impl Remains {
@@ -212,6 +229,8 @@ impl Work<'_> {
         for (to, _) in &remains.references {
             self.edit(Edit::Delete(keys::reference(head.feedback, to)));
         }
+        remains.told.guards.into_iter().for_each(|guard| self.guard(guard));
+        remains.told.edits.into_iter().for_each(|edit| self.edit(edit));
         self.made.records += 1;
         self.event(EventBody::RecordErased(RecordErased {
             feedback: head.feedback,

@@ -182,6 +182,10 @@ impl FileImport {
         for (item, problems) in taken.refused {
             refusals.add(item, "invalid".into(), changes::list(&problems));
         }
+        for report in taken.reports {
+            let reason = "a file cannot report what became of an item: departments do, when they call or are asked";
+            refusals.add(report.external_ref, "invalid".into(), reason.into());
+        }
         let rider = Rider {
             edits: lent::state_edits(&self.shared.core, &self.running.name, effects)?,
             ..Rider::default()

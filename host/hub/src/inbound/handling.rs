@@ -20,12 +20,21 @@ use crate::intake::{self, Arrival, Intake, Rider};
 use crate::keys;
 use crate::lent;
 use crate::rows::{InboxRow, Item};
+use crate::status_reports;
 use crate::withdrawal;
 
 /// Shortest pause after a failure that is not the request's.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Pause after a request that could not be read.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
+
+/// Pause before a report is looked at again that came before the department's answer was written down: longer than most
+/// calls take.
+const EARLY_PAUSE: Duration = Duration::from_secs(30);
+/// How often that is done: so long no call takes.
+const EARLY_ATTEMPTS_MAX: u32 = 3;
+/// How often a request is written anew because an item that it reports about is changed at the same time.
+const WRITES_MAX: u32 = 5;
 
 /// What a plugin may always ask for as a pause.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -192,23 +201,45 @@ impl Handling<'_> {
         let found = taken.refused.iter();
         let found = found.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
         let early: Vec<String> = told.chain(found).collect();
-        let state = lent::state_edits(&self.stored.shared.core, name, effects)?;
-        self.write(name, &taken.arrivals, &early, state).await
+        let core = &self.stored.shared.core;
+        let state = lent::state_edits(core, name, effects)?;
+        let mut writes = 0;
+        loop {
+            let mut reported = status_reports::plan(core, name, &taken.reports).await?;
+            if reported.may_be_early && self.stored.attempts < EARLY_ATTEMPTS_MAX {
+                return self.stored.put_off(EARLY_PAUSE, self.stored.attempts + 1).await;
+            }
+            let refused = reported.refused.iter();
+            let refused = refused.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
+            let early: Vec<String> = early.iter().cloned().chain(refused).collect();
+            let mut beside = std::mem::take(&mut reported.rider);
+            beside.edits.extend(state.iter().cloned());
+            match self.write(name, &taken.arrivals, &early, beside).await {
+                Err(Fault::Contended) if !taken.reports.is_empty() && writes < WRITES_MAX => writes += 1,
+                Ok(()) => {
+                    reported.count(name);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Hands an item that was set aside to the intake once more; no plugin is needed for it.
     async fn keep_item(&self, item: Item) -> Result<(), Fault> {
         let arrivals = [items::arrival(item)];
-        self.write(&self.stored.instance, &arrivals, &[], Vec::new()).await
+        self.write(&self.stored.instance, &arrivals, &[], Rider::default())
+            .await
     }
 
-    /// Writes arrivals in the place of the request. What could not become one of them, it was told `early`.
+    /// Writes arrivals, and what goes beside them, in the place of the request. What could not become one of them, it was
+    /// told `early`.
     async fn write(
         &self,
         name: &InstanceName,
         arrivals: &[Arrival],
         early: &[String],
-        state: Vec<Edit>,
+        beside: Rider,
     ) -> Result<(), Fault> {
         let Stored { shared, row, .. } = self.stored;
         let core = &shared.core;
@@ -218,11 +249,8 @@ impl Handling<'_> {
             let late = late.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
             early.iter().cloned().chain(late).collect()
         };
-        let mut rider = Rider {
-            guards: vec![self.stored.guard()],
-            edits: state,
-            events: Vec::new(),
-        };
+        let mut rider = beside;
+        rider.guards.push(self.stored.guard());
         rider.edits.push(Edit::Delete(row.key.clone()));
         let file = blob_of(&row.value.bytes);
         let actor = Actor::Instance(name.clone());

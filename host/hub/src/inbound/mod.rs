@@ -123,7 +123,8 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
     if request.body.len() as u64 > limit {
         return Err(InboundError::BodyTooLarge { limit });
     }
-    let headers: Vec<(String, String)> = request
+    let mut query = request.query;
+    let mut headers: Vec<(String, String)> = request
         .headers
         .into_iter()
         .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
@@ -132,10 +133,11 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
     let verified = match running.sandbox.webhook_verifier(&request.endpoint) {
         Some(verifier) => {
             verifier
-                .verify(headers.as_slice(), &request.body, core.clock.now())
+                .verify(headers.as_slice(), &query, &request.body, core.clock.now())
                 .map_err(|refusal| InboundError::NotVerified {
                     reason: refusal.to_string(),
                 })?;
+            verifier.strip(&mut headers, &mut query);
             Some(request.endpoint.clone())
         }
         None => None,
@@ -146,7 +148,7 @@ pub(crate) async fn accept(shared: &Shared, request: InboundRequest) -> Result<I
         endpoint: request.endpoint,
         method: request.method,
         path: request.path,
-        query: request.query,
+        query,
         headers,
         body: request.body.to_vec(),
         verified,

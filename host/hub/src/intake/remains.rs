@@ -13,6 +13,7 @@ use crate::keys;
 use crate::projection;
 use crate::query::{self, QueryError};
 use crate::rows::{self, DeadRow, SeenRow};
+use crate::status_reports;
 use crate::vault::ContactKey;
 
 /// Rows read in one go.
@@ -56,6 +57,9 @@ pub(super) async fn read(
             remains.files.extend(files);
         }
         remains.references(view, item.feedback).await?;
+        let told = status_reports::remains(view, item.feedback).await?;
+        remains.guards.extend(told.guards);
+        remains.edits.extend(told.edits);
         found.insert(item.feedback, remains);
     }
     reasons(view, &mut found).await?;

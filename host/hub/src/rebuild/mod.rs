@@ -19,6 +19,7 @@ use crate::fault::Fault;
 use crate::keys;
 use crate::projection;
 use crate::rows;
+use crate::status_reports;
 use crate::walk::{StageProgress, StageTime, Stages};
 
 pub(crate) use anew::{Anew, SideStores};
@@ -65,6 +66,9 @@ pub(crate) async fn rebuild(core: &Core, listener: mpsc::Sender<StageProgress>) 
     stages.end("comparing", "rows", models.iter().map(|model| model.rows).sum());
     anew.close().await?;
     projection::catch_up(core).await?;
+    // No read model, and made of what departments call items all the same.
+    let named = status_reports::anew(core).await?;
+    stages.end("names", "items", named);
     Ok(RebuildReport {
         events: until,
         mended: models.iter().map(ModelReport::differences).sum(),

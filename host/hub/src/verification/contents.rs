@@ -96,6 +96,7 @@ impl Verification<'_> {
             ));
         }
         self.tell_contents(&open);
+        self.tell_reports(&open);
         self.queue(&mut open).await?;
         self.outbox(&open.deliveries).await?;
         self.requests().await?;
@@ -147,8 +148,10 @@ impl Verification<'_> {
             self.named(&files).await?;
             looked = ahead?;
         }
+        self.reports(bodies, &mut found).await?;
         let withdrawn: Vec<FeedbackId> = withdrawn.into_iter().collect();
         for some in withdrawn.chunks(WITHDRAWN_AT_ONCE) {
+            found.told.extend(self.told_still(some).await?);
             let scan = |id: &FeedbackId| view.scan(keys::contents_of(*id), Order::Ascending, MAX_PAGE_ROWS);
             for (id, page) in some.iter().zip(join_all(some.iter().map(scan)).await) {
                 let revisions = page?

@@ -20,6 +20,10 @@ const OF_A_PERSON: &str = "the row by which a person is known again is damaged; 
 const OF_A_REQUEST: &str = "the row by which a repeated request is known again is or was damaged; its key is refused until the row \
                             is forgotten";
 
+/// What a damaged row of a name means.
+const OF_A_NAME: &str = "the row by which an item is found by what a department calls it is damaged, and reports about that item \
+                         are refused; stop the hub and run: mihwar doctor --rebuild";
+
 fn says<T: for<'b> Decode<'b, ()>>(row: &[u8]) -> Result<(), String> {
     minicbor::decode::<T>(row).map(drop).map_err(|error| error.to_string())
 }
@@ -28,6 +32,7 @@ impl Verification<'_> {
     pub(super) async fn known_again(&mut self) -> Result<(), Fault> {
         self.each_says(keys::SEEN, OF_AN_ITEM, says::<SeenRow>).await?;
         self.each_says(keys::IDENTIFIER, OF_A_PERSON, says::<ContactId>).await?;
+        self.each_says(keys::CALLED, OF_A_NAME, says::<ContactId>).await?;
         self.each_says(keys::IDEMPOTENCY, OF_A_REQUEST, idempotency::check_row)
             .await
     }

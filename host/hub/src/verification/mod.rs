@@ -7,6 +7,7 @@ mod known;
 mod ledger;
 mod open;
 mod queue;
+mod reports;
 #[cfg(test)]
 mod tests;
 

@@ -9,6 +9,7 @@ use mihwar_store::Key;
 use super::VerifyReport;
 use crate::fault::UNREADABLE;
 use crate::keys;
+use crate::status_reports;
 
 /// One revision of a record.
 pub(super) type Revision = (FeedbackId, u32);
@@ -22,6 +23,10 @@ pub(super) struct Found {
     pub(super) readable: BTreeSet<Revision>,
     /// Contents that are there, of those withdrawn or erased in this page.
     pub(super) left: BTreeMap<FeedbackId, Vec<u32>>,
+    /// Reports that are there, of those made in this page.
+    pub(super) reports: BTreeSet<Key>,
+    /// Of those withdrawn or erased in this page, which departments' names or reports there are of still.
+    pub(super) told: BTreeSet<FeedbackId>,
 }
 
 /// What is still open at one place of the ledger.
@@ -38,6 +43,10 @@ pub(super) struct Open {
     pub(super) gone: BTreeSet<Revision>,
     /// Withdrawn or erased, and a content is there: to be explained by its being received after that.
     pub(super) left: BTreeSet<Revision>,
+    /// Reported, and the report is gone: to be explained as above.
+    pub(super) unsaid: BTreeSet<(FeedbackId, Key)>,
+    /// Withdrawn or erased, and departments' names or reports are there: to be explained by its being delivered after that.
+    pub(super) named: BTreeSet<FeedbackId>,
     pub(super) deliveries: OpenDeliveries,
     /// Contents whose being gone was explained.
     pub(super) withdrawn: u64,
@@ -78,7 +87,18 @@ impl Open {
                 }
                 self.begin(e.routes, report);
             }
-            EventBody::Delivered(e) => self.end(e.delivery, Place::Outbox, report),
+            EventBody::Delivered(e) => {
+                if e.reference.is_some() {
+                    self.named.remove(&e.feedback);
+                }
+                self.end(e.delivery, Place::Outbox, report);
+            }
+            EventBody::StatusReported(e) => {
+                let place = status_reports::place(&e);
+                if !found.reports.contains(&place) {
+                    self.unsaid.insert((e.feedback, place));
+                }
+            }
             EventBody::DeliverySkipped(e) => {
                 // An erasure also withholds what was a dead letter.
                 let from = self.deliveries.place(e.delivery).unwrap_or(Place::Outbox);
@@ -116,6 +136,10 @@ impl Open {
         }
         let left = found.left.get(&feedback).into_iter().flatten();
         self.left.extend(left.map(|revision| (feedback, *revision)));
+        self.unsaid.retain(|(of, _)| *of != feedback);
+        if found.told.contains(&feedback) {
+            self.named.insert(feedback);
+        }
     }
 
     fn begin(&mut self, routes: Vec<Route>, report: &mut VerifyReport) {

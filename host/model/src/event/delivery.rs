@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use super::as_optional_hex;
-use crate::{DeliveryId, FeedbackId, InstanceName, Time};
+use crate::{DeliveryId, FeedbackId, InstanceName, Tag, Time};
 
 /// One receiver that routing chose, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -131,4 +131,26 @@ pub struct Replayed {
     /// The department instance.
     #[n(2)]
     pub destination: InstanceName,
+}
+
+/// See [`EventBody::StatusReported`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct StatusReported {
+    /// The piece of feedback.
+    #[n(0)]
+    pub feedback: FeedbackId,
+    /// The department instance that reports.
+    #[n(1)]
+    pub destination: InstanceName,
+    /// What became of it there: `open`, `in-progress`, `resolved`, `rejected`, `reopened`, or a word of the department's own.
+    #[n(2)]
+    pub state: Tag,
+    /// Since when, by the department's clock.
+    #[n(3)]
+    pub changed_at: Time,
+    /// SHA-256 over salt and the note and address that came with the report, if any did.
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    #[serde(serialize_with = "as_optional_hex")]
+    pub commitment: Option<[u8; 32]>,
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{FeedbackId, InstanceName, Time, TokenId};
 
-pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
+pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped, StatusReported};
 pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
     AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Masked, Received, Withdrawn,
@@ -172,6 +172,9 @@ pub enum EventBody {
     /// The content of a record was destroyed, and what departments call it; those who may have it are told.
     #[n(17)]
     RecordErased(#[n(0)] RecordErased),
+    /// A department says what became of it in its own tool.
+    #[n(18)]
+    StatusReported(#[n(0)] StatusReported),
 }
 
 impl EventBody {
@@ -197,6 +200,7 @@ impl EventBody {
             Self::InboundReplayed(_) => "inbound_replayed",
             Self::ContactErased(_) => "contact_erased",
             Self::RecordErased(_) => "record_erased",
+            Self::StatusReported(_) => "status_reported",
         }
     }
 
@@ -215,6 +219,7 @@ impl EventBody {
             Self::DeliveryReplayed(event) => Some(event.feedback),
             Self::Withdrawn(event) => Some(event.feedback),
             Self::RecordErased(event) => Some(event.feedback),
+            Self::StatusReported(event) => Some(event.feedback),
             Self::ContactCreated(_)
             | Self::ContactErased(_)
             | Self::InboundDeadLettered(_)

@@ -4,7 +4,7 @@
 use super::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
     EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
+    Received, RecordErased, Replayed, Route, Routed, Skipped, StatusReported, TokenCreated, TokenRevoked, Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -203,9 +203,20 @@ fn of_erasure() -> Vec<EventBody> {
     ]
 }
 
+/// What departments report. At the end, too.
+fn of_reports() -> Vec<EventBody> {
+    vec![EventBody::StatusReported(StatusReported {
+        feedback: FEEDBACK,
+        destination: name("billing"),
+        state: tag("resolved"),
+        changed_at: Time(1_790_000_001_000),
+        commitment: Some([2; 32]),
+    })]
+}
+
 #[test]
 fn every_event_has_the_name_that_its_json_says() {
-    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure()]
+    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure(), of_reports()]
         .concat()
         .iter()
         .map(|body| {
@@ -216,7 +227,7 @@ fn every_event_has_the_name_that_its_json_says() {
         .collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 18, "one of each");
+    assert_eq!(names.len(), 19, "one of each");
 }
 
 #[test]
@@ -233,6 +244,7 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         of_operation(),
         of_erasure(),
         of_later_fields(),
+        of_reports(),
     ]
     .concat();
     let mut released = include_str!("pinned.txt").lines();

@@ -17,7 +17,8 @@ use crate::grants::Origin;
 
 pub(crate) use parts::any_path;
 pub use parts::{
-    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, Verify, WantedLimits,
+    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, TokenRecipe, Verify,
+    WantedLimits,
 };
 pub use text::LocalText;
 pub use units::{ByteSize, Span};
@@ -205,17 +206,17 @@ impl Manifest {
             let Some(verify) = &endpoint.verify else {
                 continue;
             };
-            let Verify::HmacSha256(recipe) = verify;
-            if self.secret(&recipe.secret).is_none() {
+            if self.secret(verify.secret()).is_none() {
                 return Some((
                     endpoint.name.clone(),
                     format!(
                         "the webhook `{}` is verified with the secret `{}`, which no [[secret]] declares",
-                        endpoint.name, recipe.secret
+                        endpoint.name,
+                        verify.secret()
                     ),
                 ));
             }
-            if let Some(message) = recipe.fault() {
+            if let Some(message) = verify.fault() {
                 return Some((
                     endpoint.name.clone(),
                     format!("the webhook `{}`: {message}", endpoint.name),

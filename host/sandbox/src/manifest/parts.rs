@@ -145,12 +145,61 @@ pub enum Answer {
     Plugin,
 }
 
-/// A signature recipe that the host runs.
+/// A recipe by which the host knows who sent a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Verify {
     /// HMAC-SHA256 over some parts of the request.
     HmacSha256(HmacRecipe),
+    /// The secret itself, for senders that cannot sign.
+    Token(TokenRecipe),
+}
+
+impl Verify {
+    /// Name of the secret that it needs.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        match self {
+            Self::HmacSha256(recipe) => &recipe.secret,
+            Self::Token(recipe) => &recipe.secret,
+        }
+    }
+
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Self::HmacSha256(recipe) => recipe.fault(),
+            Self::Token(recipe) => recipe.fault(),
+        }
+    }
+}
+
+/// Where the sender puts the secret. It is taken out before the request is stored: the plugin does not get to see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TokenRecipe {
+    /// Name of the secret.
+    pub secret: String,
+    /// Header that carries it.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// Stands before it in the header, e.g. `Bearer `.
+    #[serde(default)]
+    pub prefix: String,
+    /// Parameter of the address that carries it.
+    #[serde(default)]
+    pub query: Option<String>,
+}
+
+impl TokenRecipe {
+    pub(crate) fn fault(&self) -> Option<String> {
+        if self.header.is_none() && self.query.is_none() {
+            return Some("name the `header` or the parameter (`query`) that carries the token".to_owned());
+        }
+        let header = self.header.as_deref()?;
+        http::HeaderName::from_bytes(header.as_bytes())
+            .is_err()
+            .then(|| format!("`header` is `{header}`, which is no header name"))
+    }
 }
 
 /// How an HMAC signature of an inbound request is put together.

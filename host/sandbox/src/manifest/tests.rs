@@ -106,6 +106,24 @@ fn a_secret_or_webhook_declared_twice_is_refused() {
 }
 
 #[test]
+fn a_token_says_where_it_is_carried() {
+    let endpoint =
+        |verify: &str| format!("{FORM}\n[[webhook]]\nname = \"calls\"\nverify = {{ kind = \"token\", {verify} }}\n");
+    let manifest = Manifest::parse(&endpoint("secret = \"signing\", query = \"token\"")).unwrap();
+    let verify = manifest.webhook("calls").unwrap().verify.as_ref().unwrap();
+    assert_eq!(verify.secret(), "signing");
+    for (wrong, word) in [
+        ("secret = \"signing\"", "`header`"),
+        ("secret = \"signing\", header = \"رمز\"", "no header name"),
+        ("secret = \"other\", query = \"token\"", "which no [[secret]] declares"),
+        ("secret = \"signing\", cookie = \"token\"", "unknown field"),
+    ] {
+        let error = Manifest::parse(&endpoint(wrong)).unwrap_err();
+        assert!(error.message.contains(word), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn with_several_origins_a_secret_says_which_one_it_is_for() {
     let second = |origin: &str| {
         let ask = format!("[[ask.http]]\norigin = \"{origin}\"\nmethods = [\"GET\"]\n\n[[secret]]");

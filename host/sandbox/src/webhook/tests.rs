@@ -45,7 +45,7 @@ fn check(recipe: &Verify, pairs: &[(&str, &str)], body: &[u8]) -> Result<(), Ref
         recipe,
         secret: Some(&secret),
     }
-    .verify(headers(pairs).as_slice(), body, NOW)
+    .verify(headers(pairs).as_slice(), &[], body, NOW)
 }
 
 fn timed_tag(timestamp: &str, body: &[u8]) -> Vec<u8> {
@@ -155,7 +155,59 @@ fn without_signature_or_secret_nothing_passes() {
         secret: None,
     };
     assert_eq!(
-        verifier.verify(headers(&[("x-signature", "00")]).as_slice(), BODY, NOW),
+        verifier.verify(headers(&[("x-signature", "00")]).as_slice(), &[], BODY, NOW),
         Err(Refusal::NoSecret("signing".to_owned()))
     );
+}
+
+#[test]
+fn a_token_is_known_where_the_recipe_says_and_taken_out() {
+    let recipe = |header: Option<&str>, query: Option<&str>| {
+        Verify::Token(TokenRecipe {
+            secret: "signing".to_owned(),
+            header: header.map(str::to_owned),
+            prefix: "Bearer ".to_owned(),
+            query: query.map(str::to_owned),
+        })
+    };
+    let secret = secret();
+    let both = recipe(Some("X-Token"), Some("token"));
+    let fits = |recipe: &Verify, sent: &[(&str, &str)], asked: &[(&str, &str)]| {
+        WebhookVerifier {
+            recipe,
+            secret: Some(&secret),
+        }
+        .verify(headers(sent).as_slice(), &headers(asked), BODY, NOW)
+    };
+    assert_eq!(fits(&both, &[("x-token", "Bearer مفتاح")], &[]), Ok(()));
+    assert_eq!(fits(&both, &[], &[("a", "b"), ("token", "مفتاح")]), Ok(()));
+    let only_header = recipe(Some("X-Token"), None);
+    for (recipe, sent, asked) in [
+        (&both, vec![], vec![]),
+        (&both, vec![("x-token", "مفتاح")], vec![]),
+        (&both, vec![("x-token", "Bearer مفتا")], vec![("token", "")]),
+        (&both, vec![], vec![("Token", "مفتاح")]),
+        (&only_header, vec![], vec![("token", "مفتاح")]),
+    ] {
+        assert_eq!(
+            fits(recipe, &sent, &asked),
+            Err(Refusal::WrongToken),
+            "{sent:?} {asked:?}"
+        );
+    }
+    let verifier = WebhookVerifier {
+        recipe: &both,
+        secret: Some(&secret),
+    };
+    let mut sent = headers(&[("X-TOKEN", "Bearer مفتاح"), ("content-type", "application/json")]);
+    let mut asked = headers(&[("token", "مفتاح"), ("token", "again"), ("id", "7")]);
+    verifier.strip(&mut sent, &mut asked);
+    assert_eq!(sent, headers(&[("content-type", "application/json")]));
+    assert_eq!(asked, headers(&[("id", "7")]));
+    let unset = WebhookVerifier {
+        recipe: &both,
+        secret: None,
+    };
+    let refused = unset.verify(headers(&[]).as_slice(), &[], BODY, NOW);
+    assert_eq!(refused, Err(Refusal::NoSecret("signing".to_owned())));
 }

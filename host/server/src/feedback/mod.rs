@@ -6,6 +6,7 @@ mod export;
 mod filter;
 mod input;
 mod read;
+pub(crate) mod statuses;
 pub(crate) mod view;
 pub(crate) mod wire;
 

@@ -7,6 +7,7 @@ use mihwar_hub::QueryError;
 use mihwar_model::FeedbackId;
 
 use super::filter::{FeedbackQuery, read_filter};
+use super::statuses::statuses;
 use super::view::{EventView, FeedbackDetailView, FeedbackPageView, FeedbackView, deliveries};
 use crate::api::PageQuery;
 use crate::http::problem::ProblemView;
@@ -45,7 +46,7 @@ pub(crate) async fn list_feedback(
 
 /// Get one piece of feedback
 ///
-/// With every event of the ledger that tells of it, and where it went.
+/// With every event of the ledger that tells of it, where it went, and what departments say became of it there.
 #[utoipa::path(
     get, path = "/api/v1/feedback/{id}", tag = "feedback",
     params(("id" = String, Path, description = "The hub's id of it.")),
@@ -72,9 +73,11 @@ async fn detail(surface: &Surface, id: FeedbackId) -> Result<Option<FeedbackDeta
     };
     let history = surface.hub.feedback_history(id).await?;
     let sent = surface.hub.feedback_deliveries(id).await?;
+    let reported = surface.hub.feedback_statuses(&history).await?;
     Ok(Some(FeedbackDetailView {
         feedback: FeedbackView::from(record),
         events: history.into_iter().map(EventView::from).collect(),
         deliveries: deliveries(sent),
+        statuses: statuses(reported),
     }))
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::statuses::StatusView;
 use super::wire::{
     AnswerWire, AttachmentWire, AuthorWire, CallWire, DetailsWire, IdentifierWire, ScalarWire, ScoreWire, SocialWire,
     SurveyWire, UtteranceWire,
@@ -130,6 +131,9 @@ pub struct FeedbackDetailView {
     pub events: Vec<EventView>,
     /// Where it went.
     pub deliveries: Vec<DeliveryView>,
+    /// What departments say became of it there, in the order in which the hub heard of it.
+    #[serde(default)]
+    pub statuses: Vec<StatusView>,
 }
 
 /// One entry of the ledger.

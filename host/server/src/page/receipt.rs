@@ -111,6 +111,7 @@ impl Words {
             EventBody::DeliveryReplayed(_) => self.replayed,
             EventBody::Withdrawn(_) => self.withdrawn,
             EventBody::RecordErased(_) => self.erased,
+            EventBody::StatusReported(_) => self.reported,
             _ => self.other_event,
         }
     }

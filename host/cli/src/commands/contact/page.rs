@@ -3,7 +3,9 @@
 
 use std::fmt::Display;
 
-use mihwar_server::wire::{ContactRecordView, ContentView, DeliveryView, EventView, FeedbackView, RevisionView};
+use mihwar_server::wire::{
+    ContactRecordView, ContentView, DeliveryView, EventView, FeedbackView, RevisionView, StatusView,
+};
 use serde::Serialize;
 
 use super::document::{Document, KeptFile};
@@ -138,6 +140,7 @@ impl Page {
             self.revision(revision, record.revisions.len() > 1, files);
         }
         self.deliveries(&record.detail.deliveries);
+        self.statuses(&record.detail.statuses);
         self.events(&record.detail.events);
         self.add("</article>\n");
     }
@@ -222,6 +225,25 @@ impl Page {
         self.add("</table>\n");
     }
 
+    fn statuses(&mut self, statuses: &[StatusView]) {
+        if statuses.is_empty() {
+            return;
+        }
+        let words = self.words;
+        self.add(format_args!("<p>{}</p>\n", words.became));
+        self.table_head(&[words.department, words.state, words.when, words.said_to_it]);
+        for status in statuses {
+            let [note, url] = [&status.note, &status.url].map(|text| escaped(text.as_deref().unwrap_or_default()));
+            self.add(format_args!(
+                "<tr><td><bdi>{}</bdi></td><td><bdi>{}</bdi></td><td>{}</td><td dir=\"auto\">{note} <bdi>{url}</bdi></td></tr>\n",
+                escaped(&status.department),
+                escaped(&status.state),
+                status.changed_at
+            ));
+        }
+        self.add("</table>\n");
+    }
+
     fn events(&mut self, events: &[EventView]) {
         self.add(format_args!(
             "<details><summary>{}</summary>\n<ul>\n",
@@ -300,6 +322,10 @@ mod tests {
             "body_chars": 9, "content": content,
             "events": [event("received", "form"), event("enriched", "language")],
             "deliveries": [delivery],
+            "statuses": [{
+                "department": "billing", "state": "resolved", "current": true, "changed_at": "2026-11-23T09:30:00.000Z",
+                "reported_at": "2026-11-23T09:31:00.000Z", "note": "أُعيد <i>المبلغ</i>", "url": "https://tickets.example/7",
+            }],
             "revisions": [{ "revision": 1, "content": content }],
         });
         serde_json::from_value(record).unwrap()
@@ -345,6 +371,9 @@ mod tests {
                 "شحن",
                 "&lt;u&gt;",
                 "&lt;i&gt;",
+                "resolved",
+                "أُعيد &lt;i&gt;المبلغ",
+                "https://tickets.example/7",
             ] {
                 assert!(page.contains(held), "{held} is not in\n{page}");
             }

@@ -33,6 +33,9 @@ pub(super) struct Words {
     pub(super) state: &'static str,
     pub(super) attempts: &'static str,
     pub(super) calls_it: &'static str,
+    pub(super) became: &'static str,
+    pub(super) when: &'static str,
+    pub(super) said_to_it: &'static str,
     pub(super) happened: &'static str,
 }
 
@@ -79,6 +82,9 @@ static ENGLISH: Words = Words {
     state: "State",
     attempts: "Attempts",
     calls_it: "Called there",
+    became: "What departments say became of it",
+    when: "Since",
+    said_to_it: "What they say to it",
     happened: "What happened to it",
 };
 
@@ -113,5 +119,8 @@ static ARABIC: Words = Words {
     state: "الحالة",
     attempts: "المحاولات",
     calls_it: "اسمه هناك",
+    became: "ما أفادت به الإدارات عمّا آل إليه",
+    when: "منذ",
+    said_to_it: "ما قالته عنه",
     happened: "ما جرى له",
 };

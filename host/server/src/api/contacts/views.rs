@@ -7,6 +7,7 @@ use mihwar_model::Time;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::feedback::statuses::statuses;
 use crate::feedback::view::{ContentView, EventView, FeedbackDetailView, FeedbackView, actor, deliveries};
 use crate::http::problem::ProblemView;
 
@@ -174,6 +175,7 @@ impl From<ContactRecord> for ContactRecordView {
                 feedback: FeedbackView::from(record.record),
                 events: record.events.into_iter().map(EventView::from).collect(),
                 deliveries: deliveries(record.deliveries),
+                statuses: statuses(record.statuses),
             },
         }
     }

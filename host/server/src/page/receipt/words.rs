@@ -41,6 +41,7 @@ pub(super) struct Words {
     pub(super) replayed: &'static str,
     pub(super) withdrawn: &'static str,
     pub(super) erased: &'static str,
+    pub(super) reported: &'static str,
     pub(super) other_event: &'static str,
 }
 
@@ -93,6 +94,7 @@ static ENGLISH: Words = Words {
     replayed: "It was sent on its way again",
     withdrawn: "It was withdrawn and its content destroyed",
     erased: "Its content was erased, by request or because its time was over",
+    reported: "A department reported what became of it",
     other_event: "Something else happened",
 };
 
@@ -135,5 +137,6 @@ static ARABIC: Words = Words {
     replayed: "أُعيد إرسالها",
     withdrawn: "سُحبت وأُتلف محتواها",
     erased: "مُحي محتواها، بطلب أو لانقضاء مدة حفظها",
+    reported: "أفادت إدارة بما آلت إليه",
     other_event: "حدث أمر آخر",
 };
