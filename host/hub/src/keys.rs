@@ -288,6 +288,8 @@ pub(crate) fn called_so(destination: &InstanceName, hash: [u8; 16]) -> KeyRange 
 const NAMES: u8 = 0;
 /// Reports about an item.
 const REPORTS: u8 = 1;
+/// Whether there are names.
+const MARK: u8 = 2;
 
 /// As [`called`], to be found by the item.
 pub(crate) fn name_of(feedback: FeedbackId, destination: &InstanceName, hash: [u8; 16]) -> Key {
@@ -297,6 +299,11 @@ pub(crate) fn name_of(feedback: FeedbackId, destination: &InstanceName, hash: [u
         .text(destination.as_str())
         .id(hash)
         .finish()
+}
+
+/// That departments call an item something: written anew whenever one does.
+pub(crate) fn named_mark(feedback: FeedbackId) -> Key {
+    Key::space(TOLD, ORG).id(feedback.to_bytes()).u8(MARK).finish()
 }
 
 /// The other row of a [`name_of`]; `None` for a row that is none.

@@ -117,7 +117,7 @@ fn receive(input: impl Read, path: &Path, force: bool, mut bar: StageBar) -> any
 fn tell(exported: &Exported) -> anyhow::Result<()> {
     line(one_line(&format!("{}: {}", exported.file, bytes(exported.bytes))))?;
     line(one_line(&format!(
-        "ledger {}, {}, {} that were kept",
+        "ledger {}, {}, {} kept with it",
         exported.ledger,
         counted(exported.size, "entry", "entries"),
         counted(exported.kept_checkpoints, "checkpoint", "checkpoints")

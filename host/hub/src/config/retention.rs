@@ -1,7 +1,8 @@
 //! How long records are kept, and who is excepted.
 
 use mihwar_model::{Channel, ContactId, Kind, Tag};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::Problems;
 use crate::rows::Head;
@@ -42,9 +43,19 @@ impl RetentionRule {
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// The hub's id of the contact: a name or a number of a person does not belong into this file.
+    #[serde(deserialize_with = "hub_id")]
     pub contact: ContactId,
     /// Why; whoever wants to erase reads it.
     pub reason: String,
+}
+
+fn hub_id<'de, D: Deserializer<'de>>(from: D) -> Result<ContactId, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| {
+        let message = "is no contact's id of this hub, such as 0192f0c1-7a5e-7c3d-9b1e-0a1b2c3d4e5f; `mihwar feedback list --json` \
+                       shows the contact of each record";
+        D::Error::custom(format_args!("`{text}` in [[hold]] {message}"))
+    })
 }
 
 /// Notes what is wrong with the rules.

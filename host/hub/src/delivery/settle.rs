@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use mihwar_model::{Actor, Attempted, DeadLettered, Delivered, DeliveryId, EventBody, FeedbackId, Skipped, Time};
-use mihwar_store::{Batch, Edit, Guard};
+use mihwar_store::{Batch, Edit, Guard, Key, View};
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Due, reference_place};
@@ -16,6 +16,8 @@ use crate::keys;
 use crate::rows::{self, DeadRow, OutboxRow, ReferenceContent};
 use crate::status_reports;
 
+/// So often a settlement is made anew because something was taken back, or changed, while it was made.
+const ANEW_MAX: u32 = 3;
 /// Pause before a settlement that could not be written is written again.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Longest reference or address that is kept of what another system answered.
@@ -31,12 +33,17 @@ pub(super) async fn settle(
     state: Vec<Edit>,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    let mut anew = 0;
     loop {
         let error = match write(core, department, due, outcomes, state.clone()).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         match error {
+            Fault::Contended if anew < ANEW_MAX => {
+                anew += 1;
+                continue;
+            }
             Fault::TooLarge(detail) if due.len() > 1 || !state.is_empty() => {
                 tracing::error!(instance = %department.name, "the plugin's state is too large to be written, and dropped: {detail}");
                 for one in due {
@@ -69,12 +76,13 @@ async fn write(
     let keys = core
         .contact_keys(&*view, due.iter().map(|due| due.row.contact).collect())
         .await?;
+    let contents = contents(&*view, due).await?;
     let now = core.clock.now();
     let mut batch = Batch {
         edits: state,
         ..Batch::default()
     };
-    for due in due {
+    for (due, content) in due.iter().zip(contents) {
         let Some(outcome) = outcomes.get(&due.delivery) else {
             continue;
         };
@@ -86,6 +94,7 @@ async fn write(
             department,
             now,
             contact_key,
+            content,
             batch: &mut batch,
         }
         .settle(due, outcome.clone())?;
@@ -94,11 +103,22 @@ async fn write(
     core.apply_patiently(batch).await
 }
 
+/// The content of each of these that is there still: what it is guarded by, if anything is kept about it.
+async fn contents(view: &dyn View, due: &[Due]) -> Result<Vec<Option<Guard>>, Fault> {
+    let places = due.iter().map(|due| keys::content(due.row.feedback, due.row.revision));
+    let places: Vec<Key> = places.collect();
+    let there = view.get_many(&places).await?.into_iter().zip(places);
+    let guards = there.map(|(row, place)| row.map(|row| Guard::At(place, row.version)));
+    Ok(guards.collect())
+}
+
 struct Settling<'a> {
     core: &'a Core,
     department: &'a Running,
     now: Time,
     contact_key: Option<&'a crate::vault::ContactKey>,
+    /// Guards the delivered content; none if it was taken back while it was on its way.
+    content: Option<Guard>,
     batch: &'a mut Batch,
 }
 
@@ -110,13 +130,14 @@ impl Settling<'_> {
         let body = match outcome {
             Outcome::Delivered { reference, url } => {
                 // Of what is gone nothing is kept, not even what the department calls it.
-                let reference = reference.filter(|_| due.row.erased.is_none());
+                let reference = reference.filter(|_| due.row.erased.is_none() && self.content.is_some());
                 let reference = match reference.filter(|reference| reference.len() <= REFERENCE_BYTES_MAX) {
                     Some(reference) => {
                         let url = url.filter(|url| url.len() <= REFERENCE_BYTES_MAX);
                         let content = ReferenceContent { reference, url };
                         let kept = self.keep_reference(feedback, &content)?;
                         if kept.is_some() {
+                            self.batch.guards.extend(self.content.take());
                             let named = status_reports::named(self.core, &destination, &content.reference, &due.row)?;
                             self.batch.edits.extend(named);
                         }

@@ -25,14 +25,16 @@ pub(super) fn hash(core: &Core, destination: &InstanceName, reference: &str) -> 
 }
 
 /// The rows by which an item that was delivered is found by what the department calls it, for the transaction that keeps
-/// the reference.
+/// the reference; and one that every such transaction writes anew, so that a withdrawal under way at that moment is made again.
 pub(crate) fn named(
     core: &Core,
     destination: &InstanceName,
     reference: &str,
     delivered: &OutboxRow,
-) -> Result<[Edit; 2], Fault> {
-    rows_of(core, destination, reference, delivered.feedback, delivered.contact)
+) -> Result<[Edit; 3], Fault> {
+    let [called, name] = rows_of(core, destination, reference, delivered.feedback, delivered.contact)?;
+    let mark = Edit::Put(keys::named_mark(delivered.feedback), Vec::new());
+    Ok([called, name, mark])
 }
 
 fn rows_of(
@@ -60,9 +62,14 @@ pub(crate) struct Remains {
 /// What is stored of the names and reports of an item.
 pub(crate) async fn remains(view: &dyn View, feedback: FeedbackId) -> Result<Remains, Fault> {
     let (mut remains, mut range) = (Remains::default(), Some(keys::told_of(feedback)));
+    let mark = keys::named_mark(feedback);
+    let mut marked = Guard::Absent(mark.clone());
     while let Some(next) = range {
         let page = view.scan(next, Order::Ascending, PAGE).await?;
         for row in page.rows {
+            if row.key == mark {
+                marked = Guard::At(mark.clone(), row.value.version);
+            }
             if let Some(called) = keys::called_of_name(&row.key) {
                 remains.edits.push(Edit::Delete(called));
                 remains.guards.push(Guard::At(row.key.clone(), row.value.version));
@@ -71,6 +78,7 @@ pub(crate) async fn remains(view: &dyn View, feedback: FeedbackId) -> Result<Rem
         }
         range = page.next;
     }
+    remains.guards.push(marked);
     Ok(remains)
 }
 

@@ -9,7 +9,9 @@ mod story;
 mod tests;
 
 pub(crate) use index::{Remains, anew, named, remains};
-pub(crate) use keeping::{Reported, plan};
+#[cfg(test)]
+use keeping::Reported;
+pub(crate) use keeping::plan;
 pub use story::StatusRecord;
 pub(crate) use story::{place, told};
 
