@@ -51,6 +51,11 @@ fn record(number: usize, value: f64, channel: &str, day: &str) -> Value {
 }
 
 async fn post(site: &Site, records: &[Value]) {
+    send(site, records, "new").await;
+}
+
+/// Brings records in, all of which must be `new` or `revised`.
+async fn send(site: &Site, records: &[Value], as_what: &str) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let token = site.json(&["token", "create", "test", "--scope", "feedback:write"]);
@@ -65,7 +70,7 @@ async fn post(site: &Site, records: &[Value]) {
         .unwrap();
     let told = answer.text().await.unwrap();
     let summary: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
-    assert_eq!(summary["summary"]["new"], records.len(), "{told}");
+    assert_eq!(summary["summary"][as_what], records.len(), "{told}");
 }
 
 /// What the definition's first vector is of, on two channels; and one answer of another month.
@@ -154,6 +159,45 @@ async fn a_stranger_gets_the_same_digits_from_the_bundle_alone() {
         receipt["groups"].clone()
     });
     assert_eq!(figures[0], figures[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_changed_or_moved_out_is_told_and_cannot_be_hushed_up() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let (site, stranger) = (site(&receiver), stranger(&receiver));
+    let hub = site.serve().unwrap();
+    let first: Vec<Value> = (0..3)
+        .map(|number| record(number, 2.0, "survey", "2026-01-15"))
+        .collect();
+    post(&site, &first).await;
+    let mut later = vec![
+        record(0, 10.0, "survey", "2026-01-15"),
+        record(1, 2.0, "survey", "2026-02-03"),
+    ];
+    for record in &mut later {
+        record["revision"] = json!("معدّل");
+    }
+    send(&site, &later, "revised").await;
+    let outside = tempfile::tempdir().unwrap();
+    let [receipt, bundle] = ["figure.json", "ledger.bundle"].map(|name| outside.path().join(name));
+    let printed = run(&site, "nps", &[], &receipt);
+    let told = "1 of these was changed after it was given; 1 was moved out";
+    assert!(printed.contains(told), "{printed}");
+    site.ends_with(0, &["ledger", "export", text(&bundle)]);
+    assert!(hub.stop(), "{}", site.log());
+
+    let module = plugin_file("nps");
+    let verify = |receipt: &Path, status| {
+        let files = ["--bundle", text(&bundle), "--module", text(&module)];
+        stranger.ends_with(status, &[&["metric", "verify", text(receipt)][..], &files].concat())
+    };
+    assert!(verify(&receipt, 0).contains(told));
+    for (said, hushed) in [("\"revised\": 1", "\"revised\": 0"), ("\"moved\": 1", "\"moved\": 0")] {
+        let refused = verify(&doctored(&receipt, said, hushed), 1);
+        assert!(refused.contains("the receipt says 0, here it is 1"), "{refused}");
+    }
+    let older = verify(&doctored(&receipt, "mihwar-figure/2", "mihwar-figure/1"), 1);
+    assert!(older.contains("have it made again"), "{older}");
 }
 
 /// What was handed out: by a hub, by the same one when its ledger was longer, and by another hub.

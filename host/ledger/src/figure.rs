@@ -8,7 +8,7 @@ use crate::document::{self, DocumentError};
 use crate::{Checkpoint, SignedNote, VerifyingKey};
 
 /// What the key `format` of a figure's receipt says.
-pub const FIGURE_FORMAT: &str = "mihwar-figure/1";
+pub const FIGURE_FORMAT: &str = "mihwar-figure/2";
 /// Groups that one receipt may have.
 pub const MAX_FIGURE_GROUPS: usize = 1_000;
 
@@ -72,6 +72,10 @@ pub struct FigureSelection {
     pub records: u64,
     /// Records of the period that their source withdrew: they do not count.
     pub withdrawn: u64,
+    /// Records among those that count whose first revision said otherwise: another score, kind, channel or time.
+    pub revised: u64,
+    /// Records of which an earlier revision was of the period and the newest is not, or has no score any more.
+    pub moved: u64,
 }
 
 /// The figure of one group.
@@ -84,6 +88,10 @@ pub struct FigureGroup {
     pub records: u64,
     /// The answers among them.
     pub n: u64,
+    /// Records among those of the group whose first revision said otherwise: another score, kind, channel or time.
+    pub revised: u64,
+    /// Records of which an earlier revision was of this group and the newest is not, or has no score any more.
+    pub moved: u64,
     /// The figure as decimal digits; nothing where there are too few answers.
     pub value: Option<String>,
     /// Where the true value lies.
@@ -245,11 +253,15 @@ mod tests {
                 by: None,
                 records: 4,
                 withdrawn: 1,
+                revised: 2,
+                moved: 1,
             },
             groups: vec![FigureGroup {
                 name: "all".into(),
                 records: 4,
                 n: 3,
+                revised: 2,
+                moved: 1,
                 value: Some("4.33".into()),
                 interval: Some(FigureInterval {
                     low: "3.00".into(),
@@ -291,8 +303,11 @@ mod tests {
             (&"ab".repeat(32), "AB", "module.sha256"),
             ("\"n\": 3", "\"n\": -3", "damaged"),
             ("\"records\": 4", "\"record\": 4", "damaged"),
-            ("mihwar-figure/1", "mihwar-figure/2", "use a newer one"),
-            ("mihwar-figure/1", "mihwar-receipt/1", "not of the format"),
+            ("\"moved\": 1", "\"mover\": 1", "damaged"),
+            ("mihwar-figure/2", "mihwar-figure/3", "use a newer one"),
+            ("mihwar-figure/2", "mihwar-figure/1", "have it made again"),
+            ("mihwar-figure/2", "mihwar-figure/0", "have it made again"),
+            ("mihwar-figure/2", "mihwar-receipt/2", "not of the format"),
         ] {
             let other = text.replacen(from, to, 1);
             assert_ne!(other, text, "{from}");

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use mihwar_ledger::{
     Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigurePart, FigureReceipt,
+    FigureSelection,
 };
 use mihwar_sandbox::manifest::Span;
 use mihwar_sandbox::{
@@ -118,7 +119,7 @@ pub async fn check_figure<R: Read + Send + 'static>(
     let told = selected.told.clone();
     let measured = measure(&instance, selected, &progress).await?;
     let mut differences = Vec::new();
-    compare_counts(receipt, [told.records, told.withdrawn], &mut differences);
+    compare_counts(&receipt.selection, &told, &mut differences);
     compare(receipt, &measured, &mut differences);
     if differences.is_empty() {
         Ok(CheckedFigure { checkpoint, entries })
@@ -200,11 +201,12 @@ fn differ<T: PartialEq>(what: &str, said: &T, here: &T, shown: impl Fn(&T) -> St
     }
 }
 
-fn compare_counts(receipt: &FigureReceipt, [records, withdrawn]: [u64; 2], differences: &mut Vec<String>) {
-    let said = &receipt.selection;
+fn compare_counts(said: &FigureSelection, here: &FigureSelection, differences: &mut Vec<String>) {
     for (what, said, here) in [
-        ("records that the filter chooses", said.records, records),
-        ("withdrawn records", said.withdrawn, withdrawn),
+        ("records that the filter chooses", said.records, here.records),
+        ("withdrawn records", said.withdrawn, here.withdrawn),
+        ("revised records", said.revised, here.revised),
+        ("records that were moved out", said.moved, here.moved),
     ] {
         differ(what, &said, &here, ToString::to_string, differences);
     }
@@ -238,14 +240,14 @@ fn names(groups: &[FigureGroup]) -> Vec<&str> {
 
 fn compare_group(said: &FigureGroup, here: &FigureGroup, differences: &mut Vec<String>) {
     let of = |what: &str| format!("{}: {what}", here.name);
-    differ(
-        &of("records"),
-        &said.records,
-        &here.records,
-        ToString::to_string,
-        differences,
-    );
-    differ(&of("n"), &said.n, &here.n, ToString::to_string, differences);
+    for (what, said, here) in [
+        ("records", said.records, here.records),
+        ("n", said.n, here.n),
+        ("revised records", said.revised, here.revised),
+        ("records that were moved out", said.moved, here.moved),
+    ] {
+        differ(&of(what), &said, &here, ToString::to_string, differences);
+    }
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     differ(&of("value"), &said.value, &here.value, value, differences);
     differ(&of("interval"), &said.interval, &here.interval, interval, differences);
@@ -270,7 +272,7 @@ mod tests {
         FigureSelection, Hash, Signer,
     };
 
-    use super::compare;
+    use super::{compare, compare_counts};
     use crate::metric::measuring::Measured;
 
     fn group(name: &str, value: &str) -> FigureGroup {
@@ -282,6 +284,8 @@ mod tests {
             name: name.to_owned(),
             records: 10,
             n: 10,
+            revised: 0,
+            moved: 0,
             value: Some(value.to_owned()),
             interval: Some(FigureInterval {
                 low: "1".into(),
@@ -331,6 +335,8 @@ mod tests {
                 by: Some("channel".into()),
                 records: 20,
                 withdrawn: 0,
+                revised: 0,
+                moved: 0,
             },
             groups,
         };
@@ -347,6 +353,34 @@ mod tests {
             found(|receipt| receipt.groups[1].value = Some("20.000".into())),
             ["نموذج: value: the receipt says 20.000, here it is -20.000"]
         );
+    }
+
+    #[test]
+    fn hushed_up_changes_are_named() {
+        assert_eq!(
+            found(|receipt| (receipt.groups[0].revised, receipt.groups[1].moved) = (2, 1)),
+            [
+                "بريد: revised records: the receipt says 2, here it is 0",
+                "نموذج: records that were moved out: the receipt says 1, here it is 0"
+            ]
+        );
+        let told = FigureSelection {
+            from: String::new(),
+            to: String::new(),
+            by: None,
+            records: 20,
+            withdrawn: 0,
+            revised: 3,
+            moved: 1,
+        };
+        let hushed = FigureSelection {
+            revised: 0,
+            moved: 0,
+            ..told.clone()
+        };
+        let mut differences = Vec::new();
+        compare_counts(&hushed, &told, &mut differences);
+        assert_eq!(differences.len(), 2, "{differences:?}");
     }
 
     #[test]
