@@ -1,6 +1,6 @@
 //! Lists of some thousand records by every filter, against a look at every head.
 
-mod counting;
+pub(crate) mod counting;
 mod story;
 
 use std::sync::Arc;
