@@ -32,6 +32,24 @@ fn site(receiver: &Receiver) -> Site {
     site
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_was_made_with_more_memory_is_checked_with_as_much() {
+    let receiver = Receiver::start(0).await.unwrap();
+    let (site, stranger) = (Site::small(receiver.address).unwrap(), stranger(&receiver));
+    let raised = metric("nps", &plugin_file("nps")) + "limits = { memory = \"96MiB\", table = 50000 }\n";
+    site.configure_also(&raised).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let [receipt, bundle] = ["figure.json", "ledger.bundle"].map(|name| outside.path().join(name));
+    run(&site, "nps", &[], &receipt);
+    site.ends_with(0, &["ledger", "export", text(&bundle)]);
+    let told: Value = serde_json::from_str(&fs::read_to_string(&receipt).unwrap()).unwrap();
+    assert_eq!(told["limits"], json!({"memory": 96 << 20, "table": 50_000}));
+    let module = plugin_file("nps");
+    let files = ["--bundle", text(&bundle), "--module", text(&module)];
+    let verify = [&["metric", "verify", text(&receipt)][..], &files].concat();
+    assert!(stranger.ends_with(0, &verify).contains("gives the same digits"));
+}
+
 /// A stranger: nothing of a hub, neither configuration nor data.
 fn stranger(receiver: &Receiver) -> Site {
     let site = Site::small(receiver.address).unwrap();
@@ -253,6 +271,9 @@ async fn what_does_not_fit_is_refused_and_says_what() {
         ("30.000", "31.000", "the receipt says 31.000, here it is 30.000"),
         ("2026-01-01T", "2026-01-16T", "records that the filter chooses"),
         ("\"by\": null", "\"by\": \"person\"", "filter"),
+        // The module has what it had when the figure was made, and not what is usual.
+        ("\"memory\": 67108864", "\"memory\": 65536", "the limit is 64KiB"),
+        ("\"memory\": 67108864", "\"memory\": 3221225472", "at most 1GiB"),
         (digest, "0".repeat(64).as_str(), "the module is another one"),
         (
             "\"plugin\": \"nps\"",

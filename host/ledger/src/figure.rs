@@ -20,6 +20,8 @@ pub struct FigureReceipt {
     pub metric: String,
     /// The module.
     pub module: FigureModule,
+    /// What the module had while it counted.
+    pub limits: FigureLimits,
     /// What the module says that it computes.
     pub definition: FigureDefinition,
     /// The key that the ledger says is its own. Whoever checks takes it from elsewhere.
@@ -42,6 +44,16 @@ pub struct FigureModule {
     pub version: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
+}
+
+/// What a module may use for one group. How long it may take is not among it: that changes no digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureLimits {
+    /// Bytes of linear memory, all memories together.
+    pub memory: u64,
+    /// Elements of all tables together.
+    pub table: u64,
 }
 
 /// What a module computes.
@@ -130,6 +142,7 @@ struct Wire {
     format: String,
     metric: String,
     module: FigureModule,
+    limits: FigureLimits,
     definition: FigureDefinition,
     verifier_key: String,
     checkpoint: String,
@@ -150,6 +163,7 @@ impl FigureReceipt {
             format: FIGURE_FORMAT.to_owned(),
             metric: self.metric.clone(),
             module: self.module.clone(),
+            limits: self.limits,
             definition: self.definition.clone(),
             verifier_key: self.key.to_string(),
             checkpoint: self.checkpoint.to_string(),
@@ -179,6 +193,7 @@ impl FigureReceipt {
         let receipt = Self {
             metric: wire.metric,
             module: wire.module,
+            limits: wire.limits,
             definition: wire.definition,
             key: document::key(&wire.verifier_key)?,
             checkpoint: document::note("checkpoint", &wire.checkpoint)?,
@@ -215,7 +230,8 @@ impl FigureReceipt {
 #[cfg(test)]
 mod tests {
     use super::{
-        FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt, FigureSelection,
+        FigureDefinition, FigureGroup, FigureInterval, FigureLimits, FigureModule, FigurePart, FigureReceipt,
+        FigureSelection,
     };
     use crate::{Checkpoint, DocumentError, Hash, Signer};
 
@@ -238,6 +254,10 @@ mod tests {
                 plugin: "stars".into(),
                 version: "1.0.0".into(),
                 sha256: "ab".repeat(32),
+            },
+            limits: FigureLimits {
+                memory: 64 << 20,
+                table: 20_000,
             },
             definition: FigureDefinition {
                 id: "stars".into(),
@@ -303,6 +323,8 @@ mod tests {
             (&"ab".repeat(32), "AB", "module.sha256"),
             ("\"n\": 3", "\"n\": -3", "damaged"),
             ("\"records\": 4", "\"record\": 4", "damaged"),
+            ("\"table\": 20000", "\"tables\": 20000", "damaged"),
+            ("\"memory\": 67108864", "\"memory\": -1", "damaged"),
             ("\"moved\": 1", "\"mover\": 1", "damaged"),
             ("mihwar-figure/2", "mihwar-figure/3", "use a newer one"),
             ("mihwar-figure/2", "mihwar-figure/1", "have it made again"),

@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use mihwar_ledger::{
-    Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigurePart, FigureReceipt,
-    FigureSelection,
+    Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigureLimits, FigurePart,
+    FigureReceipt, FigureSelection,
 };
-use mihwar_sandbox::manifest::Span;
+use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{
     Capability, Engine, EngineError, EngineSettings, Grants, Instance, InstanceSettings, LimitOverrides, LoadError,
     SecretSet,
@@ -22,6 +22,10 @@ use crate::walk::{StageProgress, aside};
 
 /// How long the module may take for one group; the stranger's machine may be slow.
 const TIME: std::time::Duration = std::time::Duration::from_secs(600);
+/// The most that a receipt may ask for, whatever limits the figure was made under: who checks did not choose them. A hub gives
+/// no plugin more table elements than these.
+const MEMORY_MAX: u64 = 1 << 30;
+const TABLE_MAX: u64 = 100_000;
 /// After so many entries it is told how far the reading is.
 const TELL_EVERY: u64 = 4096;
 /// Differences that are told one by one.
@@ -76,6 +80,16 @@ pub enum FigureMismatch {
     /// WebAssembly does not run here.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It was made with more than is given to a module here.
+    #[error(
+        "the figure was made under a limit of {asked}, and whoever checks one gives at most {most}: ask for a receipt of an instance with lower `limits`"
+    )]
+    Limits {
+        /// What the receipt asks for.
+        asked: String,
+        /// The most there is.
+        most: String,
+    },
     /// What was chosen cannot be read from the receipt.
     #[error("the receipt's filter is none: from, to or by is not what this version writes")]
     Filter,
@@ -111,6 +125,7 @@ pub async fn check_figure<R: Read + Send + 'static>(
 ) -> Result<CheckedFigure, FigureMismatch> {
     let checkpoint = receipt.verify(bundle.key())?;
     let filter = FigureFilter::of(&receipt.selection).ok_or(FigureMismatch::Filter)?;
+    check_limits(receipt.limits)?;
     bundle.compare_with(checkpoint.clone())?;
     let instance = instance(receipt, module).await?;
     let (size, listener) = (checkpoint.size, progress.clone());
@@ -128,7 +143,22 @@ pub async fn check_figure<R: Read + Send + 'static>(
     }
 }
 
-/// The module, if it is the receipt's, ready to run.
+/// Whether a module may have here what it had when it made the figure.
+fn check_limits(limits: FigureLimits) -> Result<(), FigureMismatch> {
+    let FigureLimits { memory, table } = limits;
+    let (asked, most) = if memory > MEMORY_MAX {
+        let memory = |bytes| format!("{} of memory", ByteSize(bytes));
+        (memory(limits.memory), memory(MEMORY_MAX))
+    } else if table > TABLE_MAX {
+        let table = |elements| format!("{elements} table elements");
+        (table(limits.table), table(TABLE_MAX))
+    } else {
+        return Ok(());
+    };
+    Err(FigureMismatch::Limits { asked, most })
+}
+
+/// The module, if it is the receipt's, ready to run under the limits of the receipt, which are within bounds.
 async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, FigureMismatch> {
     let found = hex::encode(Sha256::digest(module));
     if found != receipt.module.sha256 {
@@ -139,9 +169,11 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
             version: receipt.module.version.clone(),
         });
     }
+    let (limits, usual) = (receipt.limits, EngineSettings::default());
     let engine = Engine::new(EngineSettings {
         concurrent_calls: 1,
-        ..EngineSettings::default()
+        memory_ceiling: usual.memory_ceiling.max(limits.memory),
+        ..usual
     })?;
     let plugin = engine.load(module).await?;
     if !plugin.can(Capability::Measure) {
@@ -161,6 +193,8 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
         secrets: SecretSet::new(),
         limits: LimitOverrides {
             time: Some(Span(TIME)),
+            memory: Some(ByteSize(limits.memory)),
+            table: Some(limits.table),
             ..LimitOverrides::default()
         },
         time_zone: "UTC".to_owned(),
@@ -266,143 +300,4 @@ fn interval(interval: &Option<FigureInterval>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use mihwar_ledger::{
-        Checkpoint, FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt,
-        FigureSelection, Hash, Signer,
-    };
-
-    use super::{compare, compare_counts};
-    use crate::metric::measuring::Measured;
-
-    fn group(name: &str, value: &str) -> FigureGroup {
-        let part = |name: &str| FigurePart {
-            name: name.to_owned(),
-            value: "5".to_owned(),
-        };
-        FigureGroup {
-            name: name.to_owned(),
-            records: 10,
-            n: 10,
-            revised: 0,
-            moved: 0,
-            value: Some(value.to_owned()),
-            interval: Some(FigureInterval {
-                low: "1".into(),
-                high: "9".into(),
-                level: "95".into(),
-                method: "exact".into(),
-            }),
-            parts: vec![part("promoters"), part("detractors")],
-        }
-    }
-
-    fn measured() -> Measured {
-        Measured {
-            definition: FigureDefinition {
-                id: "nps".into(),
-                version: "1".into(),
-                statement: "صافي نقاط الترويج".into(),
-                unit: "points".into(),
-            },
-            groups: vec![group("بريد", "10.000"), group("نموذج", "-20.000")],
-        }
-    }
-
-    /// What is found in a receipt that was doctored like this.
-    fn found(doctor: impl FnOnce(&mut FigureReceipt)) -> Vec<String> {
-        let signer = Signer::from_seed("محور.example/ledger", &[7; 32]).unwrap();
-        let checkpoint = Checkpoint {
-            origin: "محور.example/ledger".to_owned(),
-            size: 0,
-            root: Hash::of_empty_tree(),
-            extensions: Vec::new(),
-        };
-        let Measured { definition, groups } = measured();
-        let mut receipt = FigureReceipt {
-            metric: "nps".into(),
-            module: FigureModule {
-                plugin: "nps".into(),
-                version: "0.1.0".into(),
-                sha256: "ab".repeat(32),
-            },
-            definition,
-            key: signer.verifying_key(),
-            checkpoint: checkpoint.sign(&signer).unwrap(),
-            selection: FigureSelection {
-                from: String::new(),
-                to: String::new(),
-                by: Some("channel".into()),
-                records: 20,
-                withdrawn: 0,
-                revised: 0,
-                moved: 0,
-            },
-            groups,
-        };
-        doctor(&mut receipt);
-        let mut differences = Vec::new();
-        compare(&receipt, &measured(), &mut differences);
-        differences
-    }
-
-    #[test]
-    fn the_same_figure_differs_in_nothing_and_another_digit_is_named() {
-        assert_eq!(found(|_| {}), Vec::<String>::new());
-        assert_eq!(
-            found(|receipt| receipt.groups[1].value = Some("20.000".into())),
-            ["نموذج: value: the receipt says 20.000, here it is -20.000"]
-        );
-    }
-
-    #[test]
-    fn hushed_up_changes_are_named() {
-        assert_eq!(
-            found(|receipt| (receipt.groups[0].revised, receipt.groups[1].moved) = (2, 1)),
-            [
-                "بريد: revised records: the receipt says 2, here it is 0",
-                "نموذج: records that were moved out: the receipt says 1, here it is 0"
-            ]
-        );
-        let told = FigureSelection {
-            from: String::new(),
-            to: String::new(),
-            by: None,
-            records: 20,
-            withdrawn: 0,
-            revised: 3,
-            moved: 1,
-        };
-        let hushed = FigureSelection {
-            revised: 0,
-            moved: 0,
-            ..told.clone()
-        };
-        let mut differences = Vec::new();
-        compare_counts(&hushed, &told, &mut differences);
-        assert_eq!(differences.len(), 2, "{differences:?}");
-    }
-
-    #[test]
-    fn what_only_reads_alike_is_another_figure() {
-        // One group with a name like those of both, and digits that nobody computed.
-        assert_eq!(
-            found(|receipt| receipt.groups = vec![group("بريد, نموذج", "95.000")]).len(),
-            1
-        );
-        assert_eq!(found(|receipt| receipt.groups.swap(0, 1)).len(), 1);
-        let merged = found(|receipt| {
-            receipt.groups[0].parts = vec![FigurePart {
-                name: "promoters 5, detractors".into(),
-                value: "5".into(),
-            }];
-        });
-        assert_eq!(merged.len(), 1, "{merged:?}");
-        let shifted = found(|receipt| {
-            if let Some(interval) = &mut receipt.groups[0].interval {
-                (interval.low, interval.high) = ("1 to 9".into(), String::new());
-            }
-        });
-        assert_eq!(shifted.len(), 1, "{shifted:?}");
-    }
-}
+mod tests;

@@ -2,8 +2,8 @@
 //! checkpoints, addresses of tiles.
 
 use mihwar_ledger::{
-    Checkpoint, Consistency, FigureDefinition, FigureGroup, FigureModule, FigureReceipt, FigureSelection, Inclusion,
-    Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
+    Checkpoint, Consistency, FigureDefinition, FigureGroup, FigureLimits, FigureModule, FigureReceipt, FigureSelection,
+    Inclusion, Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
 };
 
 use super::{Target, same};
@@ -54,6 +54,10 @@ fn figure(signer: &Signer, checkpoint: SignedNote) -> FigureReceipt {
             plugin: "stars".into(),
             version: "1.0.0".into(),
             sha256: "0f".repeat(32),
+        },
+        limits: FigureLimits {
+            memory: 64 << 20,
+            table: 20_000,
         },
         definition: FigureDefinition {
             id: "stars".into(),
