@@ -185,12 +185,12 @@ async fn an_answer_that_was_changed_or_moved_out_is_told_and_cannot_be_hushed_up
     let (site, stranger) = (site(&receiver), stranger(&receiver));
     let hub = site.serve().unwrap();
     let first: Vec<Value> = (0..3)
-        .map(|number| record(number, 2.0, "survey", "2026-01-15"))
+        .map(|number| record(number, 2.0, "survey", "2026-01-31"))
         .collect();
     post(&site, &first).await;
     let mut later = vec![
-        record(0, 10.0, "survey", "2026-01-15"),
-        record(1, 2.0, "survey", "2026-02-03"),
+        record(0, 10.0, "survey", "2026-01-31"),
+        record(1, 2.0, "survey", "2026-02-01"),
     ];
     for record in &mut later {
         record["revision"] = json!("معدّل");
