@@ -1,6 +1,6 @@
 //! Deliveries that wait, and dead letters, by the record that they are of.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mihwar_model::{DeliveryId, Event, EventBody, FeedbackId, InstanceName, Time};
 use mihwar_store::{Key, Order, Row, Space, View};
@@ -11,6 +11,8 @@ use crate::rows::{self, DeadRow, OutboxRow};
 
 /// Rows read in one go.
 const PAGE: usize = 5_000;
+/// Deliveries of which it is kept in memory where they wait: some 30 MB. Few in tests, so that a short run goes over it.
+const KEPT_MAX: usize = if cfg!(test) { 16 } else { 200_000 };
 
 /// A delivery without an end, as its row says.
 pub(super) struct OpenDelivery {
@@ -48,14 +50,21 @@ impl Open {
     }
 }
 
-/// Where deliveries without an end may lie: for whoever asks for those of some records again and again. All that wait are looked
-/// through once, when they are asked for first; from then on the ledger tells which were added.
+/// Where deliveries without an end may lie: for whoever asks for those of some records again and again, in the order of their
+/// ids. All that wait are looked through when they are asked for first; from then on the ledger tells which were added. They
+/// are looked through again only where there were too many to keep.
 pub(super) struct Waiting {
     /// Only records that were made before this are asked for.
     before: Time,
     /// So many entries of the ledger are known; nothing before the first look.
     until: Option<u64>,
-    by_record: HashMap<FeedbackId, Vec<(InstanceName, DeliveryId)>>,
+    /// The first record of which deliveries are kept.
+    from: FeedbackId,
+    /// The first behind it of which not all are: there were too many. None when there is no such record.
+    end: Option<FeedbackId>,
+    by_record: BTreeMap<FeedbackId, Vec<(InstanceName, DeliveryId)>>,
+    /// How many deliveries these are.
+    kept: usize,
 }
 
 impl Waiting {
@@ -63,25 +72,27 @@ impl Waiting {
         Self {
             before,
             until: None,
-            by_record: HashMap::new(),
+            from: FeedbackId::from_bytes([0; 16]),
+            end: None,
+            by_record: BTreeMap::new(),
+            kept: 0,
         }
     }
 
     /// The deliveries of these records as the view shows them. No view may be older than that of the question before.
     pub(super) async fn open(&mut self, view: &dyn View, records: &BTreeSet<FeedbackId>) -> Result<Open, Fault> {
-        if records.is_empty() {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
             return Ok(Open::default());
-        }
+        };
         match self.until {
-            None => {
-                look_through(view, |found| {
-                    self.note(found.entry.feedback, found.destination, found.delivery);
-                })
-                .await?;
-            }
-            Some(until) => self.follow(view, until).await?,
+            Some(until) if self.covers(*first, *last) => self.follow(view, until).await?,
+            _ => self.look(view, *first).await?,
         }
         self.until = Some(view.tree().size());
+        if !self.covers(*first, *last) {
+            // These alone have more than are kept.
+            return Open::read(view, |entry| records.contains(&entry.feedback)).await;
+        }
         let known = records.iter().filter_map(|record| self.by_record.get(record)).flatten();
         // A dead letter that is sent again goes from one place to the other.
         let places = known.flat_map(|(to, delivery)| [keys::outbox(to, *delivery), keys::dead(to, *delivery)]);
@@ -101,12 +112,36 @@ impl Waiting {
         Ok(open)
     }
 
+    fn covers(&self, first: FeedbackId, last: FeedbackId) -> bool {
+        self.from <= first && self.end.is_none_or(|end| last < end)
+    }
+
+    /// Looks through all that wait for deliveries of this record and of those behind it.
+    async fn look(&mut self, view: &dyn View, from: FeedbackId) -> Result<(), Fault> {
+        self.by_record.clear();
+        (self.from, self.end, self.kept) = (from, None, 0);
+        look_through(view, |found| {
+            self.note(found.entry.feedback, found.destination, found.delivery);
+        })
+        .await
+    }
+
     fn note(&mut self, feedback: FeedbackId, destination: InstanceName, delivery: DeliveryId) {
-        if feedback.made_at() < self.before {
-            self.by_record
-                .entry(feedback)
-                .or_default()
-                .push((destination, delivery));
+        let is_within = self.from <= feedback && self.end.is_none_or(|end| feedback < end);
+        if !is_within || feedback.made_at() >= self.before {
+            return;
+        }
+        self.by_record
+            .entry(feedback)
+            .or_default()
+            .push((destination, delivery));
+        self.kept += 1;
+        // Those that are asked for last are given up first.
+        while self.kept > KEPT_MAX
+            && let Some((last, deliveries)) = self.by_record.pop_last()
+        {
+            self.kept -= deliveries.len();
+            self.end = Some(last);
         }
     }
 

@@ -75,6 +75,36 @@ async fn a_run_looks_through_what_waits_once_however_many_pages_it_has() {
 }
 
 #[tokio::test]
+async fn what_waits_is_looked_through_again_where_it_is_too_much_to_keep() {
+    let given = Arc::new(Given::default());
+    let store = Arc::new(Counting {
+        inner: MemoryStore::new(),
+        given: Arc::clone(&given),
+    });
+    let house = House::over(store.clone());
+    let many = 40;
+    let ids = waiting_records(&house, 1, many).await;
+    let mut known = Waiting::of_records_before(START.plus_millis(DAY));
+    let view = house.core.store.view().await.unwrap();
+    given.waiting_taken();
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    for two in sorted.chunks(2) {
+        let open = known.open(&*view, &two.iter().copied().collect()).await.unwrap();
+        for record in two {
+            assert_eq!(open.of(*record).len(), 1);
+        }
+    }
+    // Three times, with 16, 16 and the last 8 of them kept; and each of them when it was asked for.
+    assert_eq!(given.waiting_taken(), 4 * usize::from(many));
+    // Those that alone are too many are found all the same, and so are those that were passed by.
+    for some in [&ids[..], &ids[..1]] {
+        let open = known.open(&*view, &some.iter().copied().collect()).await.unwrap();
+        assert!(some.iter().all(|record| open.of(*record).len() == 1));
+    }
+}
+
+#[tokio::test]
 async fn what_begins_to_wait_meanwhile_is_known_and_so_is_where_it_waits_now() {
     let house = House::new();
     let taken = house
