@@ -48,6 +48,11 @@ async fn a_figure_that_was_made_with_more_memory_is_checked_with_as_much() {
     let files = ["--bundle", text(&bundle), "--module", text(&module)];
     let verify = [&["metric", "verify", text(&receipt)][..], &files].concat();
     assert!(stranger.ends_with(0, &verify).contains("gives the same digits"));
+    let refused = stranger.ends_with(1, &[&verify[..], &["--memory", "64MiB"]].concat());
+    assert!(
+        refused.contains("96MiB of memory") && refused.contains("--memory"),
+        "{refused}"
+    );
 }
 
 /// A stranger: nothing of a hub, neither configuration nor data.

@@ -229,7 +229,7 @@ async fn judge(
     let (sender, mut progress) = mpsc::channel(16);
     let mut bar = StageBar::new(as_json);
     let checked = {
-        let work = check_figure(&receipt, bundle, &module, sender);
+        let work = check_figure(&receipt, bundle, &module, evidence.memory.0, sender);
         tokio::pin!(work);
         loop {
             tokio::select! {

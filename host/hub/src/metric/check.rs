@@ -22,9 +22,7 @@ use crate::walk::{StageProgress, aside};
 
 /// How long the module may take for one group; the stranger's machine may be slow.
 const TIME: std::time::Duration = std::time::Duration::from_secs(600);
-/// The most that a receipt may ask for, whatever limits the figure was made under: who checks did not choose them. A hub gives
-/// no plugin more table elements than these.
-const MEMORY_MAX: u64 = 1 << 30;
+/// A hub gives no plugin more table elements than these.
 const TABLE_MAX: u64 = 100_000;
 /// After so many entries it is told how far the reading is.
 const TELL_EVERY: u64 = 4096;
@@ -82,13 +80,20 @@ pub enum FigureMismatch {
     Engine(#[from] EngineError),
     /// It was made with more than is given to a module here.
     #[error(
-        "the figure was made under a limit of {asked}, and whoever checks one gives at most {most}: ask for a receipt of an instance with lower `limits`"
+        "the figure was made under a limit of {} of memory, and the module is given at most {} here: allow more with --memory, or ask for a receipt of an instance with a lower `limits.memory`",
+        ByteSize(*.asked), ByteSize(*.most)
     )]
-    Limits {
-        /// What the receipt asks for.
-        asked: String,
-        /// The most there is.
-        most: String,
+    Memory {
+        /// Bytes in the receipt.
+        asked: u64,
+        /// The most that whoever checks allows.
+        most: u64,
+    },
+    /// No hub gives so much.
+    #[error("the receipt says that the module had {asked} table elements, and no hub gives one more than {TABLE_MAX}")]
+    Table {
+        /// Elements in the receipt.
+        asked: u64,
     },
     /// What was chosen cannot be read from the receipt.
     #[error("the receipt's filter is none: from, to or by is not what this version writes")]
@@ -113,7 +118,8 @@ fn listed(differences: &[String]) -> String {
 
 /// Makes the figure of a receipt again and compares: the signature of its checkpoint by the bundle's key, the module's hash,
 /// the root of the bundle's entries at the receipt's size, what is chosen from them, and every digit. The bundle is read to
-/// its end, so that it is known to be whole; nothing may have been read of it before.
+/// its end, so that it is known to be whole; nothing may have been read of it before. The module runs under the limits of the
+/// receipt, which whoever checks did not choose: with no more than `memory_max` bytes.
 ///
 /// # Errors
 /// [`FigureMismatch`] names the first thing that does not fit, and of the figure all that differs.
@@ -121,11 +127,12 @@ pub async fn check_figure<R: Read + Send + 'static>(
     receipt: &FigureReceipt,
     mut bundle: Bundle<R>,
     module: &[u8],
+    memory_max: u64,
     progress: mpsc::Sender<StageProgress>,
 ) -> Result<CheckedFigure, FigureMismatch> {
     let checkpoint = receipt.verify(bundle.key())?;
     let filter = FigureFilter::of(&receipt.selection).ok_or(FigureMismatch::Filter)?;
-    check_limits(receipt.limits)?;
+    check_limits(receipt.limits, memory_max)?;
     bundle.compare_with(checkpoint.clone())?;
     let instance = instance(receipt, module).await?;
     let (size, listener) = (checkpoint.size, progress.clone());
@@ -144,18 +151,18 @@ pub async fn check_figure<R: Read + Send + 'static>(
 }
 
 /// Whether a module may have here what it had when it made the figure.
-fn check_limits(limits: FigureLimits) -> Result<(), FigureMismatch> {
+fn check_limits(limits: FigureLimits, memory_max: u64) -> Result<(), FigureMismatch> {
     let FigureLimits { memory, table } = limits;
-    let (asked, most) = if memory > MEMORY_MAX {
-        let memory = |bytes| format!("{} of memory", ByteSize(bytes));
-        (memory(limits.memory), memory(MEMORY_MAX))
-    } else if table > TABLE_MAX {
-        let table = |elements| format!("{elements} table elements");
-        (table(limits.table), table(TABLE_MAX))
-    } else {
-        return Ok(());
-    };
-    Err(FigureMismatch::Limits { asked, most })
+    if memory > memory_max {
+        return Err(FigureMismatch::Memory {
+            asked: memory,
+            most: memory_max,
+        });
+    }
+    if table > TABLE_MAX {
+        return Err(FigureMismatch::Table { asked: table });
+    }
+    Ok(())
 }
 
 /// The module, if it is the receipt's, ready to run under the limits of the receipt, which are within bounds.

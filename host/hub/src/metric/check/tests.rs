@@ -5,7 +5,7 @@ use mihwar_ledger::{
     FigureSelection, Hash, Signer,
 };
 
-use super::{MEMORY_MAX, TABLE_MAX, check_limits, compare, compare_counts};
+use super::{TABLE_MAX, check_limits, compare, compare_counts};
 use crate::metric::measuring::Measured;
 
 fn group(name: &str, value: &str) -> FigureGroup {
@@ -93,20 +93,22 @@ fn the_same_figure_differs_in_nothing_and_another_digit_is_named() {
 }
 
 #[test]
-fn limits_are_those_of_the_receipt_up_to_a_bound_that_is_told() {
+fn limits_are_those_of_the_receipt_up_to_a_bound_that_whoever_checks_sets() {
     let limits = |memory, table| FigureLimits { memory, table };
-    assert!(check_limits(limits(MEMORY_MAX, TABLE_MAX)).is_ok());
+    let most = 1 << 30;
+    assert!(check_limits(limits(most, TABLE_MAX), most).is_ok());
+    assert!(check_limits(limits(3 << 30, TABLE_MAX), 3 << 30).is_ok());
     for (asked, said) in [
         (
             limits(3 << 30, 1),
-            "3GiB of memory, and whoever checks one gives at most 1GiB",
+            "3GiB of memory, and the module is given at most 1GiB here: allow more with --memory",
         ),
         (
             limits(1, 100_001),
-            "100001 table elements, and whoever checks one gives at most 100000",
+            "100001 table elements, and no hub gives one more than 100000",
         ),
     ] {
-        let refused = check_limits(asked).unwrap_err().to_string();
+        let refused = check_limits(asked, most).unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");
     }
 }
