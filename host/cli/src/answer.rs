@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use mihwar_server::wire::ProblemView;
+use mihwar_server::wire::{LeftOut, ProblemView};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -39,10 +39,41 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The answer came to its end, and lacks something that is damaged.
+#[derive(Debug)]
+pub(crate) struct Incomplete {
+    detail: String,
+    /// What is missing.
+    pub(crate) left_out: LeftOut,
+}
+
+impl std::fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
 /// One line of an NDJSON answer that may be a refusal instead.
 #[derive(Deserialize)]
 struct MaybeProblem {
     problem: Option<ProblemView>,
+    left_out: Option<LeftOut>,
+}
+
+impl MaybeProblem {
+    fn error(self) -> Option<anyhow::Error> {
+        let problem = self.problem?;
+        Some(match self.left_out {
+            Some(left_out) => Incomplete {
+                detail: problem.detail,
+                left_out,
+            }
+            .into(),
+            None => Refused(problem).into(),
+        })
+    }
 }
 
 impl Answer {
@@ -139,7 +170,8 @@ impl Lines {
     /// The next line as it stands; `None` at the end.
     ///
     /// # Errors
-    /// The answer broke off, or the line says that the hub could not go on.
+    /// The answer broke off, or the line says that the hub could not go on; [`Incomplete`] where the line is the last of all, and
+    /// the others are all but what it names.
     pub(crate) async fn next_text(&mut self) -> anyhow::Result<Option<String>> {
         let text = loop {
             if let Some(line) = self.take_line() {
@@ -163,9 +195,10 @@ impl Lines {
         };
         // Only a line of its own with nothing but a problem ends a stream; lines about records have a number.
         if text.starts_with("{\"problem\":")
-            && let Ok(MaybeProblem { problem: Some(problem) }) = serde_json::from_str(&text)
+            && let Ok(line) = serde_json::from_str::<MaybeProblem>(&text)
+            && let Some(error) = line.error()
         {
-            return Err(Refused(problem).into());
+            return Err(error);
         }
         Ok(Some(text))
     }

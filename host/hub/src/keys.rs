@@ -285,11 +285,11 @@ pub(crate) fn called_so(destination: &InstanceName, hash: [u8; 16]) -> KeyRange 
 }
 
 /// Names of an item, by their hashes.
-const NAMES: u8 = 0;
+const NAMES: u8 = 1;
 /// Reports about an item.
-const REPORTS: u8 = 1;
+const REPORTS: u8 = 2;
 /// Whether there are names.
-const MARK: u8 = 2;
+const MARK: u8 = 0;
 
 /// As [`called`], to be found by the item.
 pub(crate) fn name_of(feedback: FeedbackId, destination: &InstanceName, hash: [u8; 16]) -> Key {

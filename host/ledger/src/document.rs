@@ -50,6 +50,14 @@ pub enum DocumentError {
         /// The format that was asked for.
         expected: &'static str,
     },
+    /// The same sort of document in a form that is not read any more.
+    #[error("it is of the older format {found}; this version reads {expected}: have it made again")]
+    Older {
+        /// What the file says.
+        found: String,
+        /// The format that was asked for.
+        expected: &'static str,
+    },
     /// A field is missing, unknown or not what it should be.
     #[error("it is damaged: {what}")]
     Field {
@@ -103,14 +111,24 @@ pub fn document_format(text: &[u8]) -> Result<Option<String>, DocumentError> {
 pub(crate) fn read<T: DeserializeOwned>(text: &[u8], expected: &'static str) -> Result<T, DocumentError> {
     let found = document_format(text)?.ok_or(DocumentError::Foreign { expected })?;
     if found != expected {
-        let same_sort = found.split_once('/').map(|(sort, _)| sort) == expected.split_once('/').map(|(sort, _)| sort);
-        return Err(if same_sort {
-            DocumentError::Version { found, expected }
-        } else {
-            DocumentError::Foreign { expected }
-        });
+        return Err(other_format(found, expected));
     }
     serde_json::from_slice(text).map_err(|error| DocumentError::of(&error))
+}
+
+/// Why a document of the format `found` is not read as one of the format `expected`.
+fn other_format(found: String, expected: &'static str) -> DocumentError {
+    let parts = |format: &str| {
+        let (sort, version) = format.split_once('/')?;
+        Some((sort.to_owned(), version.parse::<u32>().ok()))
+    };
+    match (parts(&found), parts(expected)) {
+        (Some((sort, version)), Some((wanted, current))) if sort == wanted => match (version, current) {
+            (Some(version), Some(current)) if version < current => DocumentError::Older { found, expected },
+            _ => DocumentError::Version { found, expected },
+        },
+        _ => DocumentError::Foreign { expected },
+    }
 }
 
 /// Writes a document: for people over many lines, or on one.

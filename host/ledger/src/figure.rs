@@ -8,7 +8,7 @@ use crate::document::{self, DocumentError};
 use crate::{Checkpoint, SignedNote, VerifyingKey};
 
 /// What the key `format` of a figure's receipt says.
-pub const FIGURE_FORMAT: &str = "mihwar-figure/1";
+pub const FIGURE_FORMAT: &str = "mihwar-figure/2";
 /// Groups that one receipt may have.
 pub const MAX_FIGURE_GROUPS: usize = 1_000;
 
@@ -20,6 +20,8 @@ pub struct FigureReceipt {
     pub metric: String,
     /// The module.
     pub module: FigureModule,
+    /// What the module had while it counted.
+    pub limits: FigureLimits,
     /// What the module says that it computes.
     pub definition: FigureDefinition,
     /// The key that the ledger says is its own. Whoever checks takes it from elsewhere.
@@ -42,6 +44,16 @@ pub struct FigureModule {
     pub version: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
+}
+
+/// What a module may use for one group. How long it may take is not among it: that changes no digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureLimits {
+    /// Bytes of linear memory, all memories together.
+    pub memory: u64,
+    /// Elements of all tables together.
+    pub table: u64,
 }
 
 /// What a module computes.
@@ -72,6 +84,10 @@ pub struct FigureSelection {
     pub records: u64,
     /// Records of the period that their source withdrew: they do not count.
     pub withdrawn: u64,
+    /// Records among those that count whose first revision said otherwise: another score, kind, channel or time.
+    pub revised: u64,
+    /// Records of which an earlier revision was of the period and the newest is not, or has no score any more.
+    pub moved: u64,
 }
 
 /// The figure of one group.
@@ -84,6 +100,10 @@ pub struct FigureGroup {
     pub records: u64,
     /// The answers among them.
     pub n: u64,
+    /// Records among those of the group whose first revision said otherwise: another score, kind, channel or time.
+    pub revised: u64,
+    /// Records of which an earlier revision was of this group and the newest is not, or has no score any more.
+    pub moved: u64,
     /// The figure as decimal digits; nothing where there are too few answers.
     pub value: Option<String>,
     /// Where the true value lies.
@@ -122,6 +142,7 @@ struct Wire {
     format: String,
     metric: String,
     module: FigureModule,
+    limits: FigureLimits,
     definition: FigureDefinition,
     verifier_key: String,
     checkpoint: String,
@@ -142,6 +163,7 @@ impl FigureReceipt {
             format: FIGURE_FORMAT.to_owned(),
             metric: self.metric.clone(),
             module: self.module.clone(),
+            limits: self.limits,
             definition: self.definition.clone(),
             verifier_key: self.key.to_string(),
             checkpoint: self.checkpoint.to_string(),
@@ -171,6 +193,7 @@ impl FigureReceipt {
         let receipt = Self {
             metric: wire.metric,
             module: wire.module,
+            limits: wire.limits,
             definition: wire.definition,
             key: document::key(&wire.verifier_key)?,
             checkpoint: document::note("checkpoint", &wire.checkpoint)?,
@@ -207,7 +230,8 @@ impl FigureReceipt {
 #[cfg(test)]
 mod tests {
     use super::{
-        FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt, FigureSelection,
+        FigureDefinition, FigureGroup, FigureInterval, FigureLimits, FigureModule, FigurePart, FigureReceipt,
+        FigureSelection,
     };
     use crate::{Checkpoint, DocumentError, Hash, Signer};
 
@@ -231,6 +255,10 @@ mod tests {
                 version: "1.0.0".into(),
                 sha256: "ab".repeat(32),
             },
+            limits: FigureLimits {
+                memory: 64 << 20,
+                table: 20_000,
+            },
             definition: FigureDefinition {
                 id: "stars".into(),
                 version: "1".into(),
@@ -245,11 +273,15 @@ mod tests {
                 by: None,
                 records: 4,
                 withdrawn: 1,
+                revised: 2,
+                moved: 1,
             },
             groups: vec![FigureGroup {
                 name: "all".into(),
                 records: 4,
                 n: 3,
+                revised: 2,
+                moved: 1,
                 value: Some("4.33".into()),
                 interval: Some(FigureInterval {
                     low: "3.00".into(),
@@ -291,8 +323,13 @@ mod tests {
             (&"ab".repeat(32), "AB", "module.sha256"),
             ("\"n\": 3", "\"n\": -3", "damaged"),
             ("\"records\": 4", "\"record\": 4", "damaged"),
-            ("mihwar-figure/1", "mihwar-figure/2", "use a newer one"),
-            ("mihwar-figure/1", "mihwar-receipt/1", "not of the format"),
+            ("\"table\": 20000", "\"tables\": 20000", "damaged"),
+            ("\"memory\": 67108864", "\"memory\": -1", "damaged"),
+            ("\"moved\": 1", "\"mover\": 1", "damaged"),
+            ("mihwar-figure/2", "mihwar-figure/3", "use a newer one"),
+            ("mihwar-figure/2", "mihwar-figure/1", "have it made again"),
+            ("mihwar-figure/2", "mihwar-figure/0", "have it made again"),
+            ("mihwar-figure/2", "mihwar-receipt/2", "not of the format"),
         ] {
             let other = text.replacen(from, to, 1);
             assert_ne!(other, text, "{from}");

@@ -32,8 +32,8 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use consistency::{CONSISTENCY_FORMAT, Consistency, EvidenceError, connect};
 pub use document::{DocumentError, document_format};
 pub use figure::{
-    FIGURE_FORMAT, FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt,
-    FigureSelection, MAX_FIGURE_GROUPS,
+    FIGURE_FORMAT, FigureDefinition, FigureGroup, FigureInterval, FigureLimits, FigureModule, FigurePart,
+    FigureReceipt, FigureSelection, MAX_FIGURE_GROUPS,
 };
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{Hash, HashTextError, commitment, leaf_hash, node_hash};

@@ -44,6 +44,7 @@ pub mod wire {
     pub use crate::feedback::FeedbackQuery;
     pub use crate::feedback::accept::Accepted;
     pub use crate::feedback::batch::{BatchCounts, BatchQuery, BatchSummary, LineResult};
+    pub use crate::feedback::export::{ExportEnd, LeftOut};
     pub use crate::feedback::statuses::StatusView;
     pub use crate::feedback::view::{ContentView, EventView, FeedbackDetailView, FeedbackPageView, FeedbackView};
     pub use crate::feedback::wire::{

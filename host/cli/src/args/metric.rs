@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use mihwar_model::Time;
+use mihwar_sandbox::manifest::ByteSize;
 
 /// `mihwar metric`
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,9 @@ pub(crate) struct FigureEvidence {
     /// taken for it.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// The most memory that the module may be given. It gets what it had at the hub, which the receipt says.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = ByteSize::parse)]
+    pub(crate) memory: ByteSize,
 }
 
 /// By what figures are grouped.

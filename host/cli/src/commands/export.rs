@@ -22,11 +22,12 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use mihwar_server::wire::FeedbackQuery;
+use mihwar_server::wire::{FeedbackQuery, LeftOut};
 use serde::Serialize;
 
 use super::text_of;
 use super::trial::stopped;
+use crate::answer::Incomplete;
 use crate::args::{Export, Format};
 use crate::client::Client;
 use crate::output::{Outcome, Output, json, line, one_line};
@@ -44,11 +45,16 @@ struct Exported {
     records: u64,
     /// Of which the personal part is damaged, and so left out.
     unreadable: u64,
+    /// Records that are missing because they are damaged in the hub's lists: how many, and the first of them by name.
+    left_out: LeftOut,
     bytes: u64,
 }
 
+/// Damaged records that are named one by one.
+const NAMED_MAX: usize = 20;
+
 /// Writes everything that matches, to a file or the standard output. It ends with status 1, and a file that is whole but for
-/// that, when damage kept the hub from reading the text of a record.
+/// that, when damage kept the hub from reading the text of a record, or a record at all.
 pub(super) async fn run(client: &Client, options: Export, as_json: bool) -> anyhow::Result<Outcome> {
     let format = format_of(&options)?;
     let Export {
@@ -78,7 +84,7 @@ async fn to_output(client: &Client, query: &FeedbackQuery, wanted: Wanted) -> an
     );
     let out: Box<dyn Write + Send> = Box::new(BufWriter::new(Output::standard()));
     let written = stream(client, query, wanted, out, Shown::Nothing).await?;
-    Ok(told(written.unreadable))
+    Ok(told(&written))
 }
 
 async fn to_file(
@@ -103,6 +109,7 @@ async fn to_file(
         format: name(wanted.format),
         records: written.records,
         unreadable: written.unreadable,
+        left_out: written.left_out.clone(),
         bytes: coming.keep()?,
     };
     if as_json {
@@ -112,13 +119,15 @@ async fn to_file(
         let text = format!("{}: {count}, {}", exported.file, bytes(exported.bytes));
         line(one_line(&text))?;
     }
-    Ok(told(exported.unreadable))
+    Ok(told(&written))
 }
 
 /// How many records were written.
+#[derive(Default)]
 struct Written {
     records: u64,
     unreadable: u64,
+    left_out: LeftOut,
 }
 
 /// Asks the hub, and writes what it tells into `out` until that is whole.
@@ -131,11 +140,17 @@ async fn stream(
 ) -> anyhow::Result<Written> {
     let mut lines = client.get_with("/api/v1/feedback:export", query).await?.lines();
     let mut form = Form::begin(out, wanted)?;
-    let mut written = Written {
-        records: 0,
-        unreadable: 0,
-    };
-    while let Some(text) = lines.next_text().await? {
+    let mut written = Written::default();
+    loop {
+        let text = match lines.next_text().await {
+            Ok(Some(text)) => text,
+            Ok(None) => break,
+            Err(error) => {
+                // What is damaged costs itself only, in every form.
+                written.left_out = error.downcast::<Incomplete>()?.left_out;
+                break;
+            }
+        };
         written.unreadable += u64::from(form.write(&text)?);
         written.records += 1;
         shown.reached(written.records);
@@ -181,13 +196,40 @@ const fn name(format: Format) -> &'static str {
     }
 }
 
-/// Says, where it cannot be overlooked, that texts are missing which nobody took away.
-fn told(unreadable: u64) -> Outcome {
-    if unreadable > 0 {
+/// Says, where it cannot be overlooked, what is missing that nobody took away.
+fn told(written: &Written) -> Outcome {
+    let Written {
+        unreadable, left_out, ..
+    } = written;
+    if *unreadable > 0 {
         eprintln!(
             "{} came without the text, which is damaged; all else is in the export. `mihwar ledger verify` names what is damaged",
-            counted(unreadable, "record", "records")
+            counted(*unreadable, "record", "records")
         );
     }
-    Outcome::of(unreadable == 0)
+    if left_out.records > 0 {
+        eprintln!("{}", missing(left_out));
+    }
+    Outcome::of(*unreadable == 0 && left_out.records == 0)
+}
+
+/// Which records are missing, and what to do.
+fn missing(left_out: &LeftOut) -> String {
+    let mut text = format!(
+        "{} not in the export, being damaged in the hub's lists; all others are in it:",
+        match left_out.records {
+            1 => "1 record is".to_owned(),
+            more => format!("{more} records are"),
+        }
+    );
+    let named = left_out.ids.iter().take(NAMED_MAX);
+    let untold = left_out.records.saturating_sub(named.len() as u64);
+    for id in named {
+        text.push_str(&format!("\n  {}", one_line(id)));
+    }
+    if untold > 0 {
+        text.push_str(&format!("\n  … and {untold} more"));
+    }
+    text.push_str("\nStop the hub, run `mihwar doctor --rebuild`, and export again");
+    text
 }

@@ -89,9 +89,18 @@ fn tell(receipt: &FigureReceipt) -> anyhow::Result<()> {
         counted(selection.records, "record", "records"),
         selection.withdrawn
     )))?;
+    // Without groups, the only line says it.
+    if selection.by.is_some()
+        && let Some(changes) = changes(selection.revised, selection.moved)
+    {
+        line(changes)?;
+    }
     let width = receipt.groups.iter().map(|group| group.name.chars().count()).max();
     for group in &receipt.groups {
         line(one_line(&told(group, &definition.unit, width.unwrap_or_default())))?;
+        if let Some(changes) = changes(group.revised, group.moved) {
+            line(format!("    {changes}"))?;
+        }
     }
     let head = receipt.head()?;
     line(one_line(&format!(
@@ -130,6 +139,22 @@ fn told(group: &FigureGroup, unit: &str, width: usize) -> String {
         text.push_str(&format!(": {}", parts.collect::<Vec<_>>().join(", ")));
     }
     text
+}
+
+/// That some of what is counted said something else before; nothing where nothing did.
+fn changes(revised: u64, moved: u64) -> Option<String> {
+    let revised = match revised {
+        0 => None,
+        1 => Some("1 of these was changed after it was given".to_owned()),
+        _ => Some(format!("{revised} of these were changed after they were given")),
+    };
+    let moved = match moved {
+        0 => None,
+        1 => Some("1 was moved out".to_owned()),
+        _ => Some(format!("{moved} were moved out")),
+    };
+    let both: Vec<String> = revised.into_iter().chain(moved).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// What came out the same, for programs.
@@ -204,7 +229,7 @@ async fn judge(
     let (sender, mut progress) = mpsc::channel(16);
     let mut bar = StageBar::new(as_json);
     let checked = {
-        let work = check_figure(&receipt, bundle, &module, sender);
+        let work = check_figure(&receipt, bundle, &module, evidence.memory.0, sender);
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -279,7 +304,7 @@ mod tests {
 
     use mihwar_ledger::{FigureGroup, FigureInterval, FigurePart};
 
-    use super::{beside, told};
+    use super::{beside, changes, told};
 
     #[test]
     fn a_figure_is_told_with_all_that_belongs_to_it() {
@@ -287,6 +312,8 @@ mod tests {
             name: "شكوى".into(),
             records: 120,
             n: 100,
+            revised: 3,
+            moved: 1,
             value: Some("30.000".into()),
             interval: Some(FigureInterval {
                 low: "14.692".into(),
@@ -309,6 +336,18 @@ mod tests {
             told(&group, "points", 0),
             "  شكوى  not enough answers, n = 0 of 120 records"
         );
+    }
+
+    #[test]
+    fn what_was_changed_is_told_where_something_was() {
+        assert_eq!(changes(0, 0), None);
+        let told = |revised, moved| changes(revised, moved).unwrap_or_default();
+        assert_eq!(
+            told(3, 1),
+            "3 of these were changed after they were given; 1 was moved out"
+        );
+        assert_eq!(told(1, 0), "1 of these was changed after it was given");
+        assert_eq!(told(0, 2), "2 were moved out");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use mihwar_model::{Actor, ContactId, FeedbackId, Tag, Time};
 use mihwar_store::{Batch, Edit, Key, Order, Row, View};
 use tokio_util::sync::CancellationToken;
 
-use super::open::Open;
+use super::open::Waiting;
 use super::records::{self, Condemned, Destroyed};
 use super::{PAGE, certify, has_nothing_left, heads, held, identifiers};
 use crate::config::{Config, Hold, RetentionRule};
@@ -152,7 +152,9 @@ pub(crate) async fn sweep(
     };
     projection::catch_up(core).await?;
     let now = core.clock.now();
-    let mut range = Some(keys::heads_between(None, Some(now.plus_millis(-shortest))));
+    let before = now.plus_millis(-shortest);
+    let mut waiting = Waiting::of_records_before(before);
+    let mut range = Some(keys::heads_between(None, Some(before)));
     while let Some(next) = range.filter(|_| !stop.is_cancelled()) {
         let started = tokio::time::Instant::now();
         let view = core.store.view().await?;
@@ -167,7 +169,7 @@ pub(crate) async fn sweep(
         }
         drop(view);
         if !found.is_empty() {
-            destroy(core, &in_force, now, found, &mut sweep).await?;
+            destroy(core, &in_force, now, found, &mut waiting, &mut sweep).await?;
             let Sweep { records, contacts, .. } = sweep;
             tracing::info!(records, contacts, "records whose time is over are being erased");
         }
@@ -236,12 +238,14 @@ impl Found {
 }
 
 /// Erases records, and then those of the contacts of whom nothing is left. Whatever was found before their turn is looked at
-/// once more: another revision may have come in since, or a department may have one that had none.
+/// once more: another revision may have come in since, or a department may have one that had none. `waiting` is of all records
+/// that are asked for.
 pub(super) async fn destroy(
     core: &Core,
     in_force: &InForce,
     now: Time,
     found: Found,
+    waiting: &mut Waiting,
     sweep: &mut Sweep,
 ) -> Result<(), Fault> {
     let mut reasons = found.emptied;
@@ -271,7 +275,7 @@ pub(super) async fn destroy(
         // Contents tell it, as long as they are there.
         known_by.insert(*contact, identifiers::told(core, *contact).await?);
     }
-    let open = Open::read(&*view, |entry| ids.contains(&entry.feedback)).await?;
+    let open = waiting.open(&*view, &ids).await?;
     drop(view);
     let mut destroyed = Destroyed::default();
     let result = records::destroy(core, &Actor::Hub, &condemned, &open, &mut destroyed).await;

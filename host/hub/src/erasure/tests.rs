@@ -5,6 +5,7 @@ mod damage;
 mod house;
 mod on_disk;
 mod over_time;
+mod waiting;
 
 use std::time::Duration;
 

@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use mihwar_ledger::{
-    Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigurePart, FigureReceipt,
+    Bundle, BundleError, Checkpoint, EvidenceError, FigureGroup, FigureInterval, FigureLimits, FigurePart,
+    FigureReceipt, FigureSelection,
 };
-use mihwar_sandbox::manifest::Span;
+use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{
     Capability, Engine, EngineError, EngineSettings, Grants, Instance, InstanceSettings, LimitOverrides, LoadError,
     SecretSet,
@@ -21,6 +22,8 @@ use crate::walk::{StageProgress, aside};
 
 /// How long the module may take for one group; the stranger's machine may be slow.
 const TIME: std::time::Duration = std::time::Duration::from_secs(600);
+/// A hub gives no plugin more table elements than these.
+const TABLE_MAX: u64 = 100_000;
 /// After so many entries it is told how far the reading is.
 const TELL_EVERY: u64 = 4096;
 /// Differences that are told one by one.
@@ -75,6 +78,23 @@ pub enum FigureMismatch {
     /// WebAssembly does not run here.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It was made with more than is given to a module here.
+    #[error(
+        "the figure was made under a limit of {} of memory, and the module is given at most {} here: allow more with --memory, or ask for a receipt of an instance with a lower `limits.memory`",
+        ByteSize(*.asked), ByteSize(*.most)
+    )]
+    Memory {
+        /// Bytes in the receipt.
+        asked: u64,
+        /// The most that whoever checks allows.
+        most: u64,
+    },
+    /// No hub gives so much.
+    #[error("the receipt says that the module had {asked} table elements, and no hub gives one more than {TABLE_MAX}")]
+    Table {
+        /// Elements in the receipt.
+        asked: u64,
+    },
     /// What was chosen cannot be read from the receipt.
     #[error("the receipt's filter is none: from, to or by is not what this version writes")]
     Filter,
@@ -98,7 +118,8 @@ fn listed(differences: &[String]) -> String {
 
 /// Makes the figure of a receipt again and compares: the signature of its checkpoint by the bundle's key, the module's hash,
 /// the root of the bundle's entries at the receipt's size, what is chosen from them, and every digit. The bundle is read to
-/// its end, so that it is known to be whole; nothing may have been read of it before.
+/// its end, so that it is known to be whole; nothing may have been read of it before. The module runs under the limits of the
+/// receipt, which whoever checks did not choose: with no more than `memory_max` bytes.
 ///
 /// # Errors
 /// [`FigureMismatch`] names the first thing that does not fit, and of the figure all that differs.
@@ -106,10 +127,12 @@ pub async fn check_figure<R: Read + Send + 'static>(
     receipt: &FigureReceipt,
     mut bundle: Bundle<R>,
     module: &[u8],
+    memory_max: u64,
     progress: mpsc::Sender<StageProgress>,
 ) -> Result<CheckedFigure, FigureMismatch> {
     let checkpoint = receipt.verify(bundle.key())?;
     let filter = FigureFilter::of(&receipt.selection).ok_or(FigureMismatch::Filter)?;
+    check_limits(receipt.limits, memory_max)?;
     bundle.compare_with(checkpoint.clone())?;
     let instance = instance(receipt, module).await?;
     let (size, listener) = (checkpoint.size, progress.clone());
@@ -118,7 +141,7 @@ pub async fn check_figure<R: Read + Send + 'static>(
     let told = selected.told.clone();
     let measured = measure(&instance, selected, &progress).await?;
     let mut differences = Vec::new();
-    compare_counts(receipt, [told.records, told.withdrawn], &mut differences);
+    compare_counts(&receipt.selection, &told, &mut differences);
     compare(receipt, &measured, &mut differences);
     if differences.is_empty() {
         Ok(CheckedFigure { checkpoint, entries })
@@ -127,7 +150,22 @@ pub async fn check_figure<R: Read + Send + 'static>(
     }
 }
 
-/// The module, if it is the receipt's, ready to run.
+/// Whether a module may have here what it had when it made the figure.
+fn check_limits(limits: FigureLimits, memory_max: u64) -> Result<(), FigureMismatch> {
+    let FigureLimits { memory, table } = limits;
+    if memory > memory_max {
+        return Err(FigureMismatch::Memory {
+            asked: memory,
+            most: memory_max,
+        });
+    }
+    if table > TABLE_MAX {
+        return Err(FigureMismatch::Table { asked: table });
+    }
+    Ok(())
+}
+
+/// The module, if it is the receipt's, ready to run under the limits of the receipt, which are within bounds.
 async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, FigureMismatch> {
     let found = hex::encode(Sha256::digest(module));
     if found != receipt.module.sha256 {
@@ -138,9 +176,11 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
             version: receipt.module.version.clone(),
         });
     }
+    let (limits, usual) = (receipt.limits, EngineSettings::default());
     let engine = Engine::new(EngineSettings {
         concurrent_calls: 1,
-        ..EngineSettings::default()
+        memory_ceiling: usual.memory_ceiling.max(limits.memory),
+        ..usual
     })?;
     let plugin = engine.load(module).await?;
     if !plugin.can(Capability::Measure) {
@@ -160,6 +200,8 @@ async fn instance(receipt: &FigureReceipt, module: &[u8]) -> Result<Instance, Fi
         secrets: SecretSet::new(),
         limits: LimitOverrides {
             time: Some(Span(TIME)),
+            memory: Some(ByteSize(limits.memory)),
+            table: Some(limits.table),
             ..LimitOverrides::default()
         },
         time_zone: "UTC".to_owned(),
@@ -200,11 +242,12 @@ fn differ<T: PartialEq>(what: &str, said: &T, here: &T, shown: impl Fn(&T) -> St
     }
 }
 
-fn compare_counts(receipt: &FigureReceipt, [records, withdrawn]: [u64; 2], differences: &mut Vec<String>) {
-    let said = &receipt.selection;
+fn compare_counts(said: &FigureSelection, here: &FigureSelection, differences: &mut Vec<String>) {
     for (what, said, here) in [
-        ("records that the filter chooses", said.records, records),
-        ("withdrawn records", said.withdrawn, withdrawn),
+        ("records that the filter chooses", said.records, here.records),
+        ("withdrawn records", said.withdrawn, here.withdrawn),
+        ("revised records", said.revised, here.revised),
+        ("records that were moved out", said.moved, here.moved),
     ] {
         differ(what, &said, &here, ToString::to_string, differences);
     }
@@ -238,14 +281,14 @@ fn names(groups: &[FigureGroup]) -> Vec<&str> {
 
 fn compare_group(said: &FigureGroup, here: &FigureGroup, differences: &mut Vec<String>) {
     let of = |what: &str| format!("{}: {what}", here.name);
-    differ(
-        &of("records"),
-        &said.records,
-        &here.records,
-        ToString::to_string,
-        differences,
-    );
-    differ(&of("n"), &said.n, &here.n, ToString::to_string, differences);
+    for (what, said, here) in [
+        ("records", said.records, here.records),
+        ("n", said.n, here.n),
+        ("revised records", said.revised, here.revised),
+        ("records that were moved out", said.moved, here.moved),
+    ] {
+        differ(&of(what), &said, &here, ToString::to_string, differences);
+    }
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     differ(&of("value"), &said.value, &here.value, value, differences);
     differ(&of("interval"), &said.interval, &here.interval, interval, differences);
@@ -264,111 +307,4 @@ fn interval(interval: &Option<FigureInterval>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use mihwar_ledger::{
-        Checkpoint, FigureDefinition, FigureGroup, FigureInterval, FigureModule, FigurePart, FigureReceipt,
-        FigureSelection, Hash, Signer,
-    };
-
-    use super::compare;
-    use crate::metric::measuring::Measured;
-
-    fn group(name: &str, value: &str) -> FigureGroup {
-        let part = |name: &str| FigurePart {
-            name: name.to_owned(),
-            value: "5".to_owned(),
-        };
-        FigureGroup {
-            name: name.to_owned(),
-            records: 10,
-            n: 10,
-            value: Some(value.to_owned()),
-            interval: Some(FigureInterval {
-                low: "1".into(),
-                high: "9".into(),
-                level: "95".into(),
-                method: "exact".into(),
-            }),
-            parts: vec![part("promoters"), part("detractors")],
-        }
-    }
-
-    fn measured() -> Measured {
-        Measured {
-            definition: FigureDefinition {
-                id: "nps".into(),
-                version: "1".into(),
-                statement: "صافي نقاط الترويج".into(),
-                unit: "points".into(),
-            },
-            groups: vec![group("بريد", "10.000"), group("نموذج", "-20.000")],
-        }
-    }
-
-    /// What is found in a receipt that was doctored like this.
-    fn found(doctor: impl FnOnce(&mut FigureReceipt)) -> Vec<String> {
-        let signer = Signer::from_seed("محور.example/ledger", &[7; 32]).unwrap();
-        let checkpoint = Checkpoint {
-            origin: "محور.example/ledger".to_owned(),
-            size: 0,
-            root: Hash::of_empty_tree(),
-            extensions: Vec::new(),
-        };
-        let Measured { definition, groups } = measured();
-        let mut receipt = FigureReceipt {
-            metric: "nps".into(),
-            module: FigureModule {
-                plugin: "nps".into(),
-                version: "0.1.0".into(),
-                sha256: "ab".repeat(32),
-            },
-            definition,
-            key: signer.verifying_key(),
-            checkpoint: checkpoint.sign(&signer).unwrap(),
-            selection: FigureSelection {
-                from: String::new(),
-                to: String::new(),
-                by: Some("channel".into()),
-                records: 20,
-                withdrawn: 0,
-            },
-            groups,
-        };
-        doctor(&mut receipt);
-        let mut differences = Vec::new();
-        compare(&receipt, &measured(), &mut differences);
-        differences
-    }
-
-    #[test]
-    fn the_same_figure_differs_in_nothing_and_another_digit_is_named() {
-        assert_eq!(found(|_| {}), Vec::<String>::new());
-        assert_eq!(
-            found(|receipt| receipt.groups[1].value = Some("20.000".into())),
-            ["نموذج: value: the receipt says 20.000, here it is -20.000"]
-        );
-    }
-
-    #[test]
-    fn what_only_reads_alike_is_another_figure() {
-        // One group with a name like those of both, and digits that nobody computed.
-        assert_eq!(
-            found(|receipt| receipt.groups = vec![group("بريد, نموذج", "95.000")]).len(),
-            1
-        );
-        assert_eq!(found(|receipt| receipt.groups.swap(0, 1)).len(), 1);
-        let merged = found(|receipt| {
-            receipt.groups[0].parts = vec![FigurePart {
-                name: "promoters 5, detractors".into(),
-                value: "5".into(),
-            }];
-        });
-        assert_eq!(merged.len(), 1, "{merged:?}");
-        let shifted = found(|receipt| {
-            if let Some(interval) = &mut receipt.groups[0].interval {
-                (interval.low, interval.high) = ("1 to 9".into(), String::new());
-            }
-        });
-        assert_eq!(shifted.len(), 1, "{shifted:?}");
-    }
-}
+mod tests;

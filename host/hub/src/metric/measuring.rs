@@ -8,8 +8,9 @@ use mihwar_sandbox::contract::figure::{Definition, Interval, Outcome, Part};
 use tokio::sync::mpsc;
 
 use super::FigureRefusal;
+use super::earlier::Changed;
 use super::facts::batches;
-use super::selection::Selected;
+use super::selection::{Group, Selected};
 use crate::walk::StageProgress;
 
 /// Longest slug: an id, a part's name, a method.
@@ -39,7 +40,7 @@ pub(super) async fn measure(
     let (names, total) = (Arc::new(names), groups.len() as u64);
     let mut definition: Option<FigureDefinition> = None;
     let mut figures = Vec::with_capacity(groups.len());
-    for (name, records) in groups {
+    for Group { name, records, changed } in groups {
         tell(listener, "making figures", figures.len() as u64, total);
         let count = records.len() as u64;
         let done = instance.measure(batches(records, &names)).await;
@@ -51,7 +52,7 @@ pub(super) async fn measure(
             ));
         }
         definition = Some(said);
-        figures.push(checked_figure(name, count, outcome)?);
+        figures.push(checked_figure(name, count, changed, outcome)?);
     }
     let definition = definition.ok_or_else(|| no_figure("there is no group"))?;
     Ok(Measured {
@@ -82,7 +83,12 @@ fn checked_definition(said: Definition) -> Result<FigureDefinition, FigureRefusa
     })
 }
 
-fn checked_figure(name: String, records: u64, outcome: Outcome) -> Result<FigureGroup, FigureRefusal> {
+fn checked_figure(
+    name: String,
+    records: u64,
+    changed: Changed,
+    outcome: Outcome,
+) -> Result<FigureGroup, FigureRefusal> {
     if outcome.parts.len() > PARTS {
         let count = outcome.parts.len();
         return Err(no_figure(format!("{count} parts, but a figure has at most {PARTS}")));
@@ -92,6 +98,8 @@ fn checked_figure(name: String, records: u64, outcome: Outcome) -> Result<Figure
         name,
         records,
         n: outcome.n,
+        revised: changed.revised,
+        moved: changed.moved,
         value: outcome.value.map(|value| decimal("the value", value)).transpose()?,
         interval: outcome.interval.map(checked_interval).transpose()?,
         parts: parts?,

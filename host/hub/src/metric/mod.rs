@@ -1,8 +1,9 @@
 //! Figures with a receipt. Which records count, and how they are grouped, is decided by one fold over the ledger's entries
-//! ([`selection`]), whether a hub makes the figure ([`run`]) or a stranger makes it again ([`check`]); the same module
-//! gets the same facts ([`facts`], [`measuring`]).
+//! ([`selection`], and [`earlier`] for what records were before), whether a hub makes the figure ([`run`]) or a stranger makes
+//! it again ([`check`]); the same module gets the same facts ([`facts`], [`measuring`]).
 
 mod check;
+mod earlier;
 mod facts;
 mod measuring;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mihwar_ledger::{FigureModule, FigureReceipt, SignedNote};
+use mihwar_ledger::{FigureLimits, FigureModule, FigureReceipt, SignedNote};
 use mihwar_sandbox::Capability;
 use mihwar_store::View;
 use tokio::sync::mpsc;
@@ -51,13 +51,17 @@ impl Hub {
             Err(error) => running.record.failed(now, &error.to_string()),
         }
         let Measured { definition, groups } = measured?;
-        let plugin = running.sandbox.plugin();
+        let (plugin, limits) = (running.sandbox.plugin(), running.sandbox.limits());
         Ok(FigureReceipt {
             metric: running.name.to_string(),
             module: FigureModule {
                 plugin: plugin.manifest().plugin.id.clone(),
                 version: plugin.manifest().plugin.version.clone(),
                 sha256: plugin.inspection().sha256.clone(),
+            },
+            limits: FigureLimits {
+                memory: limits.memory,
+                table: limits.table,
             },
             definition,
             key: self.shared.signer.verifying_key(),

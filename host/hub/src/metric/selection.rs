@@ -2,16 +2,18 @@
 //!
 //! A record counts as it stands at the end of the ledger: of several revisions the newest, with the kind that an enricher
 //! found for it. It belongs to the period in which it was said or, where nobody knows when, in which the hub received
-//! it. What its source withdrew does not count and is told; what was erased counts, since its facts stay.
+//! it. What its source withdrew does not count and is told; what was erased counts, since its facts stay. How many records
+//! were something else before is counted beside ([`Earlier`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
 use mihwar_ledger::{FigureSelection, MAX_FIGURE_GROUPS};
-use mihwar_model::{Event, EventBody, FeedbackId, Kind, Received, Score, Time};
+use mihwar_model::{Enriched, Event, EventBody, FeedbackId, Kind, Received, Score, Time};
 
 use super::FigureRefusal;
+use super::earlier::{Changed, Earlier};
 use super::facts::Names;
 
 /// The name of the only group where nothing is grouped.
@@ -101,12 +103,12 @@ pub(super) struct Scored {
 pub(super) struct Record {
     /// The entry that told of the revision.
     entry: u64,
-    revision: u32,
+    pub(super) revision: u32,
     pub(super) at: Time,
     pub(super) channel: u32,
     pub(super) kind: Option<Kind>,
     pub(super) scores: Box<[Scored]>,
-    withdrawn: bool,
+    pub(super) withdrawn: bool,
 }
 
 /// The fold.
@@ -115,6 +117,16 @@ pub(super) struct Selecting {
     selection: FigureFilter,
     names: Names,
     records: HashMap<FeedbackId, Record>,
+    earlier: Earlier,
+}
+
+/// The records of one group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: String,
+    /// In the order of the ledger.
+    pub(super) records: Vec<Record>,
+    pub(super) changed: Changed,
 }
 
 /// What the fold leaves.
@@ -122,8 +134,8 @@ pub(super) struct Selecting {
 pub(super) struct Selected {
     pub(super) told: FigureSelection,
     pub(super) names: Names,
-    /// By name; the records of each in the order of the ledger. At least one.
-    pub(super) groups: Vec<(String, Vec<Record>)>,
+    /// By name. At least one.
+    pub(super) groups: Vec<Group>,
 }
 
 impl Selecting {
@@ -132,6 +144,7 @@ impl Selecting {
             selection,
             names: Names::default(),
             records: HashMap::new(),
+            earlier: Earlier::default(),
         }
     }
 
@@ -140,13 +153,7 @@ impl Selecting {
         let event = Event::feedback_facts(bytes).map_err(|detail| FigureRefusal::Entry { index, detail })?;
         match event.map(|event| event.body) {
             Some(EventBody::Received(received)) => self.received(index, received),
-            Some(EventBody::Enriched(enriched)) => {
-                if let Some(record) = self.records.get_mut(&enriched.feedback)
-                    && record.revision == enriched.revision
-                {
-                    record.kind = enriched.kind.or(record.kind);
-                }
-            }
+            Some(EventBody::Enriched(enriched)) => self.enriched(&enriched),
             Some(EventBody::Withdrawn(withdrawn)) => {
                 if let Some(record) = self.records.get_mut(&withdrawn.feedback) {
                     record.withdrawn = true;
@@ -159,12 +166,16 @@ impl Selecting {
     }
 
     fn received(&mut self, entry: u64, received: Received) {
-        let at = received.occurred_at.unwrap_or_else(|| received.feedback.made_at());
+        let feedback = received.feedback;
+        let at = received.occurred_at.unwrap_or_else(|| feedback.made_at());
         if at < self.selection.from || at >= self.selection.to {
             // An earlier revision may have been of the period.
-            self.records.remove(&received.feedback);
+            if let Some(before) = self.records.remove(&feedback) {
+                self.earlier.keep(feedback, before);
+            }
             return;
         }
+        let is_first = received.revision <= 1;
         let scores = received.scores.into_iter().map(|score| self.names.scored(&score));
         let record = Record {
             entry,
@@ -175,7 +186,21 @@ impl Selecting {
             kind: received.kind,
             withdrawn: false,
         };
-        self.records.insert(received.feedback, record);
+        match self.records.insert(feedback, record) {
+            Some(before) => self.earlier.keep(feedback, before),
+            None if is_first => {}
+            None => self.earlier.came_in(feedback),
+        }
+    }
+
+    fn enriched(&mut self, enriched: &Enriched) {
+        let Some(kind) = enriched.kind else {
+            return;
+        };
+        match self.records.get_mut(&enriched.feedback) {
+            Some(record) if record.revision == enriched.revision => record.kind = Some(kind),
+            _ => self.earlier.found_kind(enriched.feedback, enriched.revision, kind),
+        }
     }
 
     /// The groups as they stand after the last entry.
@@ -184,7 +209,10 @@ impl Selecting {
             selection,
             names,
             records,
+            earlier,
         } = self;
+        let (whole, changed) = earlier.count(&records, |record| group_name(selection.by, record, &names));
+        drop(earlier);
         let (withdrawn, mut counting): (Vec<_>, Vec<_>) = records.into_values().partition(|record| record.withdrawn);
         counting.sort_unstable_by_key(|record| record.entry);
         let told = FigureSelection {
@@ -193,36 +221,57 @@ impl Selecting {
             by: selection.by.map(|by| by.to_string()),
             records: counting.len() as u64,
             withdrawn: withdrawn.len() as u64,
+            revised: whole.revised,
+            moved: whole.moved,
         };
-        let mut groups: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        match selection.by {
-            None => drop(groups.insert(ALL.to_owned(), counting)),
-            Some(by) => {
-                for record in counting {
-                    let name = match by {
-                        FigureGrouping::Channel => names.at(record.channel),
-                        FigureGrouping::Kind => record.kind.map_or(UNKNOWN, Kind::as_str),
-                    };
-                    match groups.get_mut(name) {
-                        Some(group) => group.push(record),
-                        None => drop(groups.insert(name.to_owned(), vec![record])),
-                    }
-                }
-            }
-        }
-        // That there is nothing is told by a group without records, not by silence.
-        if groups.is_empty() {
-            groups.insert(ALL.to_owned(), Vec::new());
-        }
+        let groups = grouped(selection.by, counting, changed, &names);
         if groups.len() > MAX_FIGURE_GROUPS {
             return Err(FigureRefusal::TooManyGroups { groups: groups.len() });
         }
-        Ok(Selected {
-            told,
-            names,
-            groups: groups.into_iter().collect(),
-        })
+        Ok(Selected { told, names, groups })
     }
+}
+
+/// The group of a record.
+fn group_name<'n>(by: Option<FigureGrouping>, record: &Record, names: &'n Names) -> &'n str {
+    match by {
+        None => ALL,
+        Some(FigureGrouping::Channel) => names.at(record.channel),
+        Some(FigureGrouping::Kind) => record.kind.map_or(UNKNOWN, Kind::as_str),
+    }
+}
+
+/// Records by group, each in the order in which they are given.
+fn grouped(
+    by: Option<FigureGrouping>,
+    records: Vec<Record>,
+    changed: BTreeMap<String, Changed>,
+    names: &Names,
+) -> Vec<Group> {
+    // A group that every record has left is told, and not passed over in silence.
+    let mut groups: BTreeMap<String, (Vec<Record>, Changed)> = changed
+        .into_iter()
+        .map(|(name, changed)| (name, (Vec::new(), changed)))
+        .collect();
+    if by.is_none() {
+        groups.entry(ALL.to_owned()).or_default().0 = records;
+    } else {
+        for record in records {
+            let name = group_name(by, &record, names);
+            match groups.get_mut(name) {
+                Some((group, _)) => group.push(record),
+                None => drop(groups.insert(name.to_owned(), (vec![record], Changed::default()))),
+            }
+        }
+    }
+    // That there is nothing at all is told by a group without records.
+    if groups.is_empty() {
+        groups.insert(ALL.to_owned(), (Vec::new(), Changed::default()));
+    }
+    let groups = groups.into_iter();
+    groups
+        .map(|(name, (records, changed))| Group { name, records, changed })
+        .collect()
 }
 
 impl Names {

@@ -1,5 +1,7 @@
 //! Which records count, and in which groups.
 
+mod changed;
+
 use mihwar_model::{
     Actor, Channel, ContactId, Enriched, Event, EventBody, FeedbackId, InstanceName, Kind, Received, RecordErased,
     Score, Tag, Time, Withdrawn,
@@ -99,10 +101,10 @@ fn values(selected: Selected) -> Vec<(String, Vec<f64>)> {
     let names = std::sync::Arc::new(selected.names);
     let groups = selected.groups.into_iter();
     groups
-        .map(|(name, records)| {
-            let batches = batches(records, &names);
+        .map(|group| {
+            let batches = batches(group.records, &names);
             let scores = batches.flat_map(|batch| batch.scores.into_iter().map(|score| score.value));
-            (name, scores.collect())
+            (group.name, scores.collect())
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Lists of feedback: which records match.
 
-use mihwar_model::{Channel, ContactId, InstanceName, Kind, Language, Tag, ThreadId, Time};
+use mihwar_model::{Channel, ContactId, FeedbackId, InstanceName, Kind, Language, Tag, ThreadId, Time};
 
 use super::candidates::{Candidate, Candidates};
 use super::{FeedbackRecord, LOOKED_AT_MAX, QueryError, records};
@@ -69,8 +69,9 @@ pub struct FeedbackPage {
     pub next: Option<String>,
     /// How many records were looked at; those whose facets alone were, are not among them.
     pub scanned: u64,
-    /// How many of these were left out because what the hub has of them is damaged: `mihwar ledger verify` names them.
-    pub damaged: u64,
+    /// Those of them that were left out because what lists are made of is damaged of them: whether they match, nobody can
+    /// tell. `mihwar doctor --rebuild` puts them right.
+    pub damaged: Vec<FeedbackId>,
 }
 
 /// One page of feedback.
@@ -89,7 +90,7 @@ pub(crate) async fn feedback_page(
         .filter(|text| !text.is_empty());
     let looked_max = if search.is_some() { OPENED_MAX } else { LOOKED_AT_MAX };
     let mut candidates = Candidates::new(filter, cursor)?;
-    let (mut items, mut scanned, mut bytes, mut damaged) = (Vec::new(), 0, 0, 0);
+    let (mut items, mut scanned, mut bytes, mut damaged) = (Vec::new(), 0, 0, Vec::new());
     while items.len() < limit && scanned < looked_max {
         let lacking = limit - items.len();
         let most = lacking.max(64).min(looked_max - scanned);
@@ -108,7 +109,9 @@ pub(crate) async fn feedback_page(
             let mut records = records(core, &*view, asked).await?.into_iter();
             for candidate in piece {
                 scanned += 1;
-                damaged += u64::from(candidate.1.is_err());
+                if candidate.1.is_err() {
+                    damaged.push(FeedbackId::from_bytes(candidate.0));
+                }
                 candidates.reach(candidate.0);
                 let Some((record, weight)) = fits(candidate).then(|| records.next()).flatten() else {
                     continue;

@@ -6,7 +6,7 @@ mod candidates;
 mod deliveries;
 mod feedback_list;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -288,7 +288,8 @@ async fn what_was_said_goes_with_an_item_that_its_source_takes_back() {
     assert!(matches!(raced, Err(Fault::Contended)), "{raced:?}");
     assert_eq!(
         (house.rows(keys::CALLED).await.len(), house.rows(keys::TOLD).await.len()),
-        (1, 2)
+        (1, 3),
+        "of the other item: its name, twice, and that it has one"
     );
     assert!(house.told(feedback).await[0].note.is_none() && house.told(kept).await[0].note.is_some());
     assert_eq!(house.findings().await, Vec::<String>::new());

@@ -39,7 +39,7 @@ pub enum FigureLine {
     /// It goes on: `stage`, `done`, `total`.
     #[schema(value_type = Object)]
     Progress(StageProgress),
-    /// The last line: the figures with all that is needed to make them again, in the format `mihwar-figure/1`.
+    /// The last line: the figures with all that is needed to make them again, in the format `mihwar-figure/2`.
     #[schema(value_type = Object)]
     Receipt(Value),
     /// The last line of one that was not made.

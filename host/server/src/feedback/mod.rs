@@ -2,7 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod batch;
-mod export;
+pub(crate) mod export;
 mod filter;
 mod input;
 mod read;

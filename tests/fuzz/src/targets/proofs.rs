@@ -2,8 +2,8 @@
 //! checkpoints, addresses of tiles.
 
 use mihwar_ledger::{
-    Checkpoint, Consistency, FigureDefinition, FigureGroup, FigureModule, FigureReceipt, FigureSelection, Inclusion,
-    Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
+    Checkpoint, Consistency, FigureDefinition, FigureGroup, FigureLimits, FigureModule, FigureReceipt, FigureSelection,
+    Inclusion, Receipt, SignedNote, Signer, TileAddress, leaf_hash, node_hash, notes_in,
 };
 
 use super::{Target, same};
@@ -20,7 +20,7 @@ pub(super) const PROOF: Target = Target {
         "\"index\":",
         "mihwar-receipt/1",
         "mihwar-consistency/1",
-        "mihwar-figure/1",
+        "mihwar-figure/2",
         "\n\n\u{2014} ",
         "x001/",
         ".p/8",
@@ -55,6 +55,10 @@ fn figure(signer: &Signer, checkpoint: SignedNote) -> FigureReceipt {
             version: "1.0.0".into(),
             sha256: "0f".repeat(32),
         },
+        limits: FigureLimits {
+            memory: 64 << 20,
+            table: 20_000,
+        },
         definition: FigureDefinition {
             id: "stars".into(),
             version: "1".into(),
@@ -69,11 +73,15 @@ fn figure(signer: &Signer, checkpoint: SignedNote) -> FigureReceipt {
             by: Some("channel".into()),
             records: 1,
             withdrawn: 0,
+            revised: 1,
+            moved: 0,
         },
         groups: vec![FigureGroup {
             name: "form".into(),
             records: 1,
             n: 1,
+            revised: 1,
+            moved: 0,
             value: Some("4.00".into()),
             interval: None,
             parts: Vec::new(),

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use mihwar_hub::Config;
 use mihwar_model::{Actor, Channel, Draft, InstanceName, Scalar, Tag, Time};
 use mihwar_server::wire::{
-    AttachmentWire, AuthorWire, ContentView, DetailsWire, FeedbackQuery, FeedbackView, IdentifierWire, ScoreWire,
-    SocialWire,
+    AttachmentWire, AuthorWire, ContentView, DetailsWire, FeedbackQuery, FeedbackView, IdentifierWire, LeftOut,
+    ScoreWire, SocialWire,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::form::Wanted;
-use super::{run, to_file};
+use super::{missing, run, to_file};
 use crate::args::{Export, Format, Separator};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
@@ -273,6 +273,39 @@ async fn a_damaged_record_in_the_middle_stops_nothing_and_is_told() {
     let client = teller(folder.path(), vec![serde_json::to_string(&given).unwrap()], true).await;
     let path = folder.path().join("سليم.ndjson");
     assert_eq!(run(&client, to(path), true).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_in_the_lists_costs_itself_only_and_is_named() {
+    let line = serde_json::to_string(&record()).unwrap();
+    let end = r#"{"problem":{"type":"/problems/damaged","title":"x","status":500,"detail":"سجل تالف"},"left_out":{"records":2,"ids":["019aa7c0-8f00-7000-8000-0000000000ff"]}}"#;
+    for ending in ["ndjson", "csv", "parquet"] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = vec![line.clone(), line.clone(), end.to_owned()];
+        let client = teller(folder.path(), lines, true).await;
+        let path = folder.path().join(format!("تصدير.{ending}"));
+        assert_eq!(run(&client, to(path.clone()), true).await.unwrap(), Outcome::Refused);
+        let bytes = std::fs::read(&path).unwrap();
+        let shown = String::from_utf8_lossy(&bytes);
+        assert!(!shown.contains("problem") && !shown.contains("سجل تالف"), "{ending}");
+        match ending {
+            "ndjson" => assert_eq!(shown.lines().count(), 2),
+            "csv" => assert_eq!(csv::Reader::from_reader(bytes.as_slice()).records().count(), 2),
+            _ => {}
+        }
+    }
+    let told = missing(&LeftOut {
+        records: 2,
+        ids: vec!["019aa7c0-8f00-7000-8000-0000000000ff".to_owned()],
+    });
+    for said in [
+        "2 records are",
+        "-0000000000ff",
+        "… and 1 more",
+        "mihwar doctor --rebuild",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
 }
 
 #[tokio::test]

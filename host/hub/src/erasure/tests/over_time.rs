@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::cut_off::Failing;
 use super::{House, START, huda, id, person, said, tag};
 use crate::config::{Hold, RetentionRule};
-use crate::erasure::open::Open;
+use crate::erasure::open::{Open, Waiting};
 use crate::erasure::records::{self, Condemned, Destroyed};
 use crate::erasure::retention::{Found, InForce, Sweep, destroy, is_clock_believed, sweep};
 use crate::erasure::{find, identifiers};
@@ -228,7 +228,10 @@ async fn a_revision_that_comes_in_before_its_record_has_its_turn_goes_too() {
     drop(view);
 
     let (mut swept, now) = (Sweep::default(), START.plus_millis(9 * DAY));
-    destroy(&house.core, &week(), now, found, &mut swept).await.unwrap();
+    let mut waiting = Waiting::of_records_before(now);
+    destroy(&house.core, &week(), now, found, &mut waiting, &mut swept)
+        .await
+        .unwrap();
     assert_eq!((swept.records, swept.contacts), (1, 1));
     for space in [keys::CONTENT, keys::QUEUE, keys::CONTACT_KEY, keys::IDENTIFIER] {
         assert!(house.rows(space).await.is_empty(), "{space:?}");

@@ -14,9 +14,10 @@ use crate::keys;
 
 /// Rows that a store has given to its readers.
 #[derive(Default)]
-pub(super) struct Given {
+pub(crate) struct Given {
     heads: AtomicUsize,
     blocks: AtomicUsize,
+    waiting: AtomicUsize,
 }
 
 impl Given {
@@ -26,20 +27,27 @@ impl Given {
             self.heads.fetch_add(1, Ordering::Relaxed);
         } else if of(keys::FACETS) {
             self.blocks.fetch_add(1, Ordering::Relaxed);
+        } else if of(keys::OUTBOX) {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Heads and blocks since this was asked last.
-    pub(super) fn taken(&self) -> (usize, usize) {
+    pub(crate) fn taken(&self) -> (usize, usize) {
         let take = |count: &AtomicUsize| count.swap(0, Ordering::Relaxed);
         (take(&self.heads), take(&self.blocks))
+    }
+
+    /// Deliveries that wait, since this was asked last.
+    pub(crate) fn waiting_taken(&self) -> usize {
+        self.waiting.swap(0, Ordering::Relaxed)
     }
 }
 
 /// A store in memory that notes what it gives.
-pub(super) struct Counting {
-    pub(super) inner: MemoryStore,
-    pub(super) given: Arc<Given>,
+pub(crate) struct Counting {
+    pub(crate) inner: MemoryStore,
+    pub(crate) given: Arc<Given>,
 }
 
 #[async_trait]
