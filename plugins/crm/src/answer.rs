@@ -1,0 +1,118 @@
+//! What an answer of the other system means for a delivery.
+
+use mihwar_sdk::{HttpError, PluginError, Response};
+use serde_json::Value as Json;
+
+use crate::settings::{Meaning, Settings};
+
+/// Pause after a limit that names none.
+const LIMIT_PAUSE_MS: u64 = 60_000;
+/// No pause is shorter.
+const PAUSE_MS_MIN: u64 = 1_000;
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fail {
+    /// There is no such item.
+    Missing(u16),
+    /// This item cannot be handed over, or not now. The others go on.
+    Item(PluginError),
+    /// It is not about the item: the rest of the batch would fail alike.
+    All(PluginError),
+}
+
+impl From<HttpError> for Fail {
+    fn from(error: HttpError) -> Self {
+        let of_item = matches!(
+            error,
+            HttpError::Timeout(_)
+                | HttpError::Protocol(_)
+                | HttpError::RequestTooLarge(_)
+                | HttpError::ResponseTooLarge(_)
+                | HttpError::InvalidRequest(_)
+        );
+        let error = PluginError::from(error);
+        if of_item { Self::Item(error) } else { Self::All(error) }
+    }
+}
+
+/// What a status means here: as the settings say, or as usual.
+pub(crate) fn meaning(settings: &Settings, status: u16) -> Meaning {
+    if let Some(meaning) = settings.statuses.get(&status.to_string()) {
+        return *meaning;
+    }
+    match status {
+        200..=299 => Meaning::Done,
+        300..=399 => Meaning::Misconfigured,
+        401 | 403 => Meaning::Unauthorized,
+        404 | 410 => Meaning::Missing,
+        429 => Meaning::Pause,
+        408 | 425 | 500..=599 => Meaning::Retry,
+        _ => Meaning::Refused,
+    }
+}
+
+/// Judges the answer to the request of that name. `now` is the hub's clock.
+pub(crate) fn judged(settings: &Settings, name: &str, response: &Response, now: i64) -> Result<(), Fail> {
+    let status = response.status;
+    let code = format!("http-{status}");
+    let asked = response.retry_after_ms(now).map(|pause| pause.max(PAUSE_MS_MIN));
+    Err(match meaning(settings, status) {
+        Meaning::Done => return told_failure(settings, name, response),
+        Meaning::Missing => Fail::Missing(status),
+        Meaning::Refused => Fail::Item(PluginError::permanent(
+            code,
+            format!("the other system refuses `{name}`: what it was sent may not fit it"),
+        )),
+        Meaning::Retry => {
+            let error = PluginError::transient_after(code, "the other system failed", asked);
+            // Who names a time names it for everybody.
+            if asked.is_some() {
+                Fail::All(error)
+            } else {
+                Fail::Item(error)
+            }
+        }
+        Meaning::Pause => {
+            let pause = asked.unwrap_or(LIMIT_PAUSE_MS);
+            Fail::All(PluginError::rate_limited(
+                code,
+                "the other system asks for a pause",
+                pause,
+            ))
+        }
+        Meaning::Unauthorized => Fail::All(PluginError::unauthorized(
+            code,
+            format!("the other system refuses the secret, or does not let it do `{name}`"),
+        )),
+        Meaning::Misconfigured => Fail::All(PluginError::misconfigured(
+            format!("{name}.path"),
+            format!("the other system answers {status}: the address may be another one"),
+        )),
+    })
+}
+
+/// Some systems say 200 and tell of the failure inside.
+fn told_failure(settings: &Settings, name: &str, response: &Response) -> Result<(), Fail> {
+    let Some(pointer) = &settings.error_at else {
+        return Ok(());
+    };
+    let answer: Json = response.json().unwrap_or_default();
+    match answer.pointer(pointer) {
+        None | Some(Json::Null | Json::Bool(false)) => Ok(()),
+        Some(_) => Err(Fail::Item(PluginError::permanent(
+            "told-failure",
+            format!("the answer to `{name}` tells of a failure at {pointer}"),
+        ))),
+    }
+}
+
+/// A text, number or truth at a place of an answer or a report; nothing for an empty one.
+pub(crate) fn text_at(answer: &Json, pointer: &str) -> Option<String> {
+    match answer.pointer(pointer)? {
+        Json::String(text) if !text.is_empty() => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
