@@ -24,6 +24,9 @@ use crate::template::filled;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest wait for anything else, if the guest names none.
 const USUAL: Duration = Duration::from_secs(30);
+/// A wait ends so long before the call does, so that the guest can tell what came of it: half a minute of work may have
+/// gone well before. Of a short call it is a tenth.
+const GRACE: Duration = Duration::from_millis(500);
 /// Most bytes that a guest gets at once.
 const READ_BYTES: u32 = 1 << 20;
 
@@ -76,7 +79,7 @@ impl Host for CallState {
             return Err(NetError::Denied("a dry run makes no connections".to_owned()));
         }
         let most = bound.limits.connections;
-        let left = self.remaining();
+        let left = self.last_wait().saturating_duration_since(Instant::now());
         let streams = self.streams();
         if streams.made >= most {
             return Err(exceeded(&format!("{most} connections"), setting::CONNECTIONS));
@@ -120,7 +123,7 @@ impl HostConnection for CallState {
         };
         self.streams().sent = total;
         open.echo.also(written.composed);
-        let until = self.deadline.min(Instant::now() + USUAL);
+        let until = self.last_wait().min(Instant::now() + USUAL);
         tokio::time::timeout_at(until, open.stream.write(written.bytes.expose_secret()))
             .await
             .map_err(|_elapsed| NetError::Timeout)??;
@@ -141,7 +144,7 @@ impl HostConnection for CallState {
             ));
         }
         let wait = timeout_ms.map_or(USUAL, |millis| Duration::from_millis(u64::from(millis)));
-        let until = self.deadline.min(Instant::now() + wait);
+        let until = self.last_wait().min(Instant::now() + wait);
         let mut open = self.take_stream(&connection)?;
         let heard = self.heard(&mut open, most, until).await;
         // Waiting longer may help, and so may reading less; whatever else went wrong ends the connection.
@@ -168,7 +171,7 @@ impl HostConnection for CallState {
                 "the connection cannot be upgraded: {why}"
             )));
         }
-        let until = self.deadline.min(Instant::now() + USUAL);
+        let until = self.last_wait().min(Instant::now() + USUAL);
         tokio::time::timeout_at(until, open.stream.start_tls())
             .await
             .map_err(|_elapsed| NetError::Timeout)??;
@@ -187,6 +190,12 @@ impl CallState {
     /// Never locked, as `wasi`: calls have it to themselves.
     fn streams(&mut self) -> &mut Streams {
         self.streams.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when the guest may be kept waiting.
+    fn last_wait(&self) -> Instant {
+        let grace = GRACE.min(self.bound.limits.time / 10);
+        self.deadline.checked_sub(grace).unwrap_or(self.deadline)
     }
 
     /// Takes a connection out while it is used: who gives up waiting for it closes it.

@@ -217,7 +217,7 @@ async fn a_silent_host_takes_no_more_time_than_the_guest_gave_it_and_no_more_tha
         ..granted(talking("drain", 600_000, port, "plain"), port, true, true)
     };
     let ended = setup.pull().await;
-    // The guest may get to tell of it, or not.
+    // The guest has a little time to tell of it; on a busy machine it may be too little.
     assert!(
         ended.as_ref().map_or_else(
             |error| error.code() == "limit-time",
