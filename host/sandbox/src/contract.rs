@@ -28,13 +28,14 @@ wasmtime::component::bindgen!({
         "mihwar:plugin/state": async,
         "mihwar:plugin/blobs": async,
         "mihwar:plugin/http": async,
+        "mihwar:plugin/net": async,
     },
     exports: { default: async },
     additional_derives: [PartialEq],
 });
 
 pub use exports::mihwar::plugin::{destination, figure, importer, lifecycle, processor, puller, webhook};
-pub use mihwar::plugin::{blobs, clock, config, http, log, metrics, random, secrets, state, types};
+pub use mihwar::plugin::{blobs, clock, config, http, log, metrics, net, random, secrets, state, types};
 
 /// The contract version this build serves, as it stands in a manifest (`contract = "0.1"`).
 pub const CONTRACT: &str = "0.1";

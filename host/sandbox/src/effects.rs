@@ -24,7 +24,9 @@ pub struct Effects {
     pub metrics_dropped: u64,
     /// Requests that left the host.
     pub http_exchanges: u32,
-    /// Requests that a dry run held back, as `METHOD url`.
+    /// Connections that were tried.
+    pub connections: u32,
+    /// Requests that a dry run held back, as `METHOD url`; connections, as `CONNECT host:port`.
     pub held_back: Vec<String>,
 }
 

@@ -88,7 +88,7 @@ fn named(import: &str) -> String {
     let what = match (package, interface) {
         ("wasi:clocks", _) | ("mihwar:plugin", "clock") => "a clock",
         ("wasi:random", _) | ("mihwar:plugin", "random") => "random numbers",
-        ("wasi:sockets" | "wasi:http", _) | ("mihwar:plugin", "http") => "the network",
+        ("wasi:sockets" | "wasi:http", _) | ("mihwar:plugin", "http" | "net") => "the network",
         ("wasi:filesystem", _) | ("mihwar:plugin", "blobs") => "files",
         ("mihwar:plugin", interface) => return format!("the hub's `{interface}`"),
         _ => return format!("`{import}`"),

@@ -140,6 +140,7 @@ mod tests {
             ("wasi:random/insecure-seed@0.2.6", "random numbers"),
             ("wasi:filesystem/types@0.2.6", "files"),
             ("mihwar:plugin/http@0.1.0", "the network"),
+            ("mihwar:plugin/net@0.1.0", "the network"),
             ("mihwar:plugin/state@0.1.0", "`state`"),
             ("mihwar:plugin/log@0.1.0", "`log`"),
             ("wasi:cli/command@0.2.6", "`wasi:cli/command@0.2.6`"),
@@ -165,7 +166,10 @@ mod tests {
         for (fault, word) in [
             (fault("0.9", &[], &both), "Update the hub"),
             (fault("0.0", &[], &both), "newer version of the plugin"),
-            (fault(CONTRACT, &["mihwar:plugin/net@0.1.0"], &both), "net@0.1.0"),
+            (
+                fault(CONTRACT, &["mihwar:plugin/telepathy@0.1.0"], &both),
+                "telepathy@0.1.0",
+            ),
             (fault(CONTRACT, &[], &[PULLER]), "`lifecycle`"),
             (fault(CONTRACT, &[], &[LIFECYCLE]), "destination"),
             (fault(CONTRACT, &[], &[LIFECYCLE, FIGURE]), "also exports lifecycle"),

@@ -3,6 +3,8 @@
 //! Two keys open an origin: the manifest asks for it and a grant names it. A refusal is the TOML that
 //! would allow it.
 
+mod streams;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +12,17 @@ use url::{Host, Url};
 
 use crate::manifest::AskHttp;
 
+pub use streams::NetGrant;
+pub(crate) use streams::{Place, StreamAsk, StreamGrant, find_stream_grant, host_name, security_name, security_named};
+
 /// Everything an admin allows one instance. Nothing is allowed by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grants {
     /// Outgoing HTTP (`[[instance.grant.http]]`).
     pub http: Vec<HttpGrant>,
+    /// Outgoing byte streams (`[[instance.grant.net]]`).
+    pub net: Vec<NetGrant>,
     /// Personal fields that the instance may see. The sandbox hands them on as they are; whoever makes
     /// the records applies them.
     pub fields: Vec<String>,

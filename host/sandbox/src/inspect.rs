@@ -98,7 +98,8 @@ impl Inspection {
             .filter(|name| *name != "types")
     }
 
-    /// Where each secret goes: its name, and the origin whose requests carry it, as the manifest writes it.
+    /// Where each secret goes: its name, and the origin whose requests (or the host whose connections) carry it, as the
+    /// manifest writes it.
     /// `None` for a secret that only signs: it goes nowhere.
     pub fn secret_origins(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.manifest

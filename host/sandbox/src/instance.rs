@@ -7,13 +7,13 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::grants::{Grants, Rule};
+use crate::grants::{Grants, Rule, StreamAsk, StreamGrant};
 use crate::limits::{LimitOverrides, Limits};
 use crate::manifest::{Manifest, WantedLimits};
 use crate::plugin::Plugin;
 use crate::problem::{
-    Problem, Severity, cut_limits, inject_problems, missing_grants, read_asks, read_grants, read_secrets,
-    settings_problems, unasked_fields,
+    Problem, Severity, carrier_problems, cut_limits, inject_problems, missing_grants, missing_stream_grants, read_asks,
+    read_grants, read_secrets, read_stream_asks, read_stream_grants, settings_problems, unasked_fields,
 };
 use crate::secrets::{Masker, Secret, SecretSet};
 use crate::template::filled;
@@ -52,6 +52,8 @@ pub(crate) struct Bound {
     pub(crate) settings_text: String,
     pub(crate) asks: Vec<Rule>,
     pub(crate) grants: Vec<Rule>,
+    pub(crate) stream_asks: Vec<StreamAsk>,
+    pub(crate) stream_grants: Vec<StreamGrant>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) masker: Masker,
     pub(crate) limits: Limits,
@@ -77,10 +79,14 @@ impl Instance {
         problems.extend(settings_problems(&plugin.schema, &mut settings));
         let secrets = read_secrets(manifest, &from.secrets, &mut problems);
         let grants = read_grants(&from.grants, &mut problems);
+        let stream_grants = read_stream_grants(&from.grants, &mut problems);
         let fits = problems.is_empty();
         let asks = read_asks(manifest, &settings, fits, &mut problems);
+        let stream_asks = read_stream_asks(manifest, &settings, fits, &mut problems);
         problems.extend(inject_problems(manifest, &settings, &secrets));
+        problems.extend(carrier_problems(manifest, &settings));
         problems.extend(missing_grants(&asks, &grants));
+        problems.extend(missing_stream_grants(&stream_asks, &stream_grants));
         problems.extend(unasked_fields(manifest, &from.grants));
         problems.extend(cut_limits(manifest, &from.limits, &plugin.engine.ceiling));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -90,6 +96,8 @@ impl Instance {
             settings_text: settings.to_string(),
             asks,
             grants,
+            stream_asks,
+            stream_grants,
             masker: Masker::new(secrets.values(), composed(manifest, &settings, &secrets).into_iter()),
             settings,
             secrets,
@@ -118,6 +126,8 @@ impl Instance {
                 settings_text: "{}".to_owned(),
                 asks: Vec::new(),
                 grants: Vec::new(),
+                stream_asks: Vec::new(),
+                stream_grants: Vec::new(),
                 secrets: BTreeMap::new(),
                 masker: Masker::new(std::iter::empty(), std::iter::empty()),
                 limits,

@@ -31,6 +31,12 @@ pub struct LimitOverrides {
     pub request: Option<ByteSize>,
     /// Body of one answer to an outgoing request.
     pub response: Option<ByteSize>,
+    /// Connections that one call makes.
+    pub connections: Option<u32>,
+    /// Bytes that one call writes to its connections, together.
+    pub sent: Option<ByteSize>,
+    /// Bytes that one call reads from its connections, together.
+    pub received: Option<ByteSize>,
 }
 
 /// The limits in force for an instance.
@@ -56,6 +62,12 @@ pub struct Limits {
     pub request: u64,
     /// Bytes of one response body.
     pub response: u64,
+    /// Connections of one call.
+    pub connections: u32,
+    /// Bytes that one call writes to its connections.
+    pub sent: u64,
+    /// Bytes that one call reads from its connections.
+    pub received: u64,
 }
 
 /// Longest state key in bytes.
@@ -90,6 +102,9 @@ impl Default for Limits {
             requests: 100,
             request: 8 << 20,
             response: 8 << 20,
+            connections: 4,
+            sent: 16 << 20,
+            received: 16 << 20,
         }
     }
 }
@@ -116,6 +131,9 @@ impl Limits {
             requests: set.requests.unwrap_or(default.requests),
             request: bytes(set.request, None, default.request, u64::MAX),
             response: bytes(set.response, None, default.response, u64::MAX),
+            connections: set.connections.unwrap_or(default.connections),
+            sent: bytes(set.sent, None, default.sent, u64::MAX),
+            received: bytes(set.received, None, default.received, u64::MAX),
         }
     }
 
@@ -152,6 +170,9 @@ pub(crate) mod setting {
     pub(crate) const TABLE: &str = "instance.limits.table";
     pub(crate) const OUTPUT: &str = "instance.limits.output";
     pub(crate) const ITEMS: &str = "instance.limits.items";
+    pub(crate) const CONNECTIONS: &str = "instance.limits.connections";
+    pub(crate) const SENT: &str = "instance.limits.sent";
+    pub(crate) const RECEIVED: &str = "instance.limits.received";
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is wrong with an instance's configuration, each thing at its key.
 
+mod streams;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,6 +14,8 @@ use crate::manifest::{ByteSize, Inject, Manifest};
 use crate::schema;
 use crate::secrets::{Secret, SecretSet};
 use crate::template::{TemplateError, filled};
+
+pub(crate) use streams::{carrier_problems, missing_stream_grants, read_stream_asks, read_stream_grants};
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

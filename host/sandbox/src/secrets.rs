@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use ed25519_dalek::{Signer as _, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use memchr::memmem;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
@@ -123,6 +125,23 @@ impl Secret {
         bool::from(subtle::ConstantTimeEq::ct_eq(self.key.expose_secret(), token))
     }
 
+    /// An Ed25519 signature. The error says why the secret is no private key.
+    pub(crate) fn sign_ed25519(&self, data: &[u8]) -> Result<Vec<u8>, String> {
+        let key = self.key.expose_secret();
+        let signing = if let Ok(seed) = <&[u8; 32]>::try_from(key) {
+            SigningKey::from_bytes(seed)
+        } else if let Ok(pair) = <&[u8; 64]>::try_from(key) {
+            SigningKey::from_keypair_bytes(pair)
+                .map_err(|_| "its second half is not the public key of its first".to_owned())?
+        } else {
+            return Err(format!(
+                "a private Ed25519 key has 32 bytes, or 64 together with its public key; this one has {}",
+                key.len()
+            ));
+        };
+        Ok(signing.sign(data).to_bytes().to_vec())
+    }
+
     /// Constant-time check of a MAC. A truncated tag does not verify.
     pub(crate) fn verify(&self, algorithm: Algorithm, data: &[u8], tag: &[u8]) -> bool {
         let expected = self.sign(algorithm, data);
@@ -165,6 +184,38 @@ impl Masker {
         Self {
             needles: needles.into_iter().map(Into::into).collect(),
         }
+    }
+
+    /// Where secret values stand in the bytes. Places may lie over each other.
+    pub(crate) fn places(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let of = |needle: &SecretSlice<u8>| -> Vec<Range<usize>> {
+            let needle = needle.expose_secret();
+            memmem::find_iter(bytes, needle)
+                .map(|at| at..at + needle.len())
+                .collect()
+        };
+        self.needles.iter().flat_map(of).collect()
+    }
+
+    /// Where, at the end of the bytes, a secret value has begun that is not complete, with `least` bytes or more. Where
+    /// none has, the end itself.
+    pub(crate) fn open_end(&self, bytes: &[u8], least: usize) -> usize {
+        let begins = |at: &usize| {
+            let tail = bytes.get(*at..).unwrap_or_default();
+            self.needles.iter().any(|needle| {
+                let needle = needle.expose_secret();
+                needle.len() > tail.len() && needle.starts_with(tail)
+            })
+        };
+        let from = bytes.len().saturating_sub(self.longest());
+        let until = (bytes.len() + 1).saturating_sub(least);
+        (from..until).find(begins).unwrap_or(bytes.len())
+    }
+
+    /// Bytes of the longest spelling that is looked for.
+    pub(crate) fn longest(&self) -> usize {
+        // They are ordered, the longest first.
+        self.needles.first().map_or(0, |needle| needle.expose_secret().len())
     }
 
     /// The text without secret values.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use mihwar_sdk::testing::{self, Answer, FakeHost};
 use mihwar_sdk::{
     Ack, AckState, Body, ChannelKind, Delivered, Delivery, Event, Feedback, HttpError, Person, PluginError, Request,
@@ -125,6 +126,88 @@ fn an_independent_verifier_accepts_the_signature_with_the_new_and_the_previous_k
     assert!(verifies(b"the key before it, long enough", body(&request)));
     assert!(!verifies(b"another key, also long enough", body(&request)));
     assert!(!verifies(KEY, b"another body"));
+}
+
+/// Whether the holder of this public key takes the request: what a receiver does with a `whpk_…`.
+fn takes(public: &VerifyingKey, headers: &http::HeaderMap, body: &[u8]) -> bool {
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let signed = format!("{}.{}.", header("webhook-id"), header("webhook-timestamp"));
+    let signed = [signed.as_bytes(), body].concat();
+    header("webhook-signature")
+        .split(' ')
+        .filter_map(|signature| signature.strip_prefix("v1a,"))
+        .filter_map(|signature| Signature::from_slice(&STANDARD.decode(signature).ok()?).ok())
+        .any(|signature| public.verify_strict(&signed, &signature).is_ok())
+}
+
+#[test]
+fn a_private_key_signs_for_receivers_that_know_its_public_half() {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap();
+    let [new, old, stranger] = [1_u8, 2, 3].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let fake = FakeHost::new()
+        .at(now)
+        .secret("signing-ed25519", new.to_bytes())
+        .secret("signing-ed25519-previous", old.to_keypair_bytes())
+        .always("POST", URL, Answer::status(200));
+    deliver(&fake, vec![delivery("d-1")]);
+    let request = fake.requests().remove(0);
+    let sent = headers(&request);
+    assert_eq!(
+        sent["webhook-signature"].to_str().unwrap().matches("v1a,").count(),
+        2,
+        "{sent:?}"
+    );
+    for (key, is_good) in [(&new, true), (&old, true), (&stranger, false)] {
+        assert_eq!(takes(&key.verifying_key(), &sent, body(&request)), is_good);
+        assert!(!takes(&key.verifying_key(), &sent, b"another body"));
+    }
+    // Beside them, a key that both sides know goes on to sign, so that a receiver may change from one scheme to the other.
+    let both = fake.clone().secret("signing", KEY);
+    deliver(&both, vec![delivery("d-2")]);
+    let request = both.requests().remove(1);
+    let sent = headers(&request);
+    let shared = format!("whsec_{}", STANDARD.encode(KEY));
+    let shared = standardwebhooks::Webhook::new(&shared).unwrap();
+    assert!(shared.verify(body(&request), &sent).is_ok());
+    assert!(takes(&new.verifying_key(), &sent, body(&request)));
+}
+
+#[test]
+fn a_secret_that_is_no_key_stops_the_batch_and_names_it() {
+    let fake = FakeHost::new().secret("signing-ed25519", "قصير");
+    let acks = deliver(&fake, vec![delivery("d-1"), delivery("d-2")]);
+    for ack in acks {
+        assert!(
+            matches!(&ack.state, AckState::Failed(PluginError::Unauthorized(failure))
+                if failure.message.contains("signing-ed25519")),
+            "{ack:?}"
+        );
+    }
+    assert!(fake.requests().is_empty());
+}
+
+#[test]
+fn a_thin_event_says_which_item_and_nothing_that_anybody_said() {
+    let fake = fake().always("POST", URL, Answer::status(204));
+    let mut told = delivery("d-1");
+    if let Event::Created(item) = &mut told.event {
+        item.feedback.kind = Some("complaint".into());
+    }
+    let settings = json!({ "url": URL, "payload": "thin", "link": "https://hub.example/api/v1/feedback/{id}" });
+    testing::deliver::<WebhookDepartment>(&fake.host(), &settings, vec![told, delivery("d-2")]).unwrap();
+    let events: Vec<Json> = fake
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_slice(body(request)).unwrap())
+        .collect();
+    let links = json!({ "self": "https://hub.example/api/v1/feedback/fb-1" });
+    assert_eq!(
+        events[0]["data"],
+        json!({ "id": "fb-1", "version": 1, "kind": "complaint", "links": links })
+    );
+    assert_eq!(events[1]["data"], json!({ "id": "fb-1", "version": 1, "links": links }));
+    let all = format!("{events:?}");
+    assert!(!all.contains("خالد") && !all.contains("الطلب"), "{all}");
 }
 
 #[test]
@@ -255,6 +338,16 @@ fn settings_and_connection_are_checked() {
     assert_eq!(paths(json!({ "url": "crm.example", "source": " " })), ["url", "source"]);
     assert_eq!(paths(json!({ "url": URL, "timeout_ms": "long" })), ["timeout_ms"]);
     assert!(paths(json!({ "url": URL })).is_empty());
+    let link = "https://hub.example/{id}";
+    assert!(paths(json!({ "url": URL, "payload": "thin", "link": link })).is_empty());
+    assert_eq!(paths(json!({ "url": URL, "payload": "رقيق" })), ["payload"]);
+    for (payload, link) in [
+        ("full", link),
+        ("thin", "https://hub.example/"),
+        ("thin", "hub.example/{id}"),
+    ] {
+        assert_eq!(paths(json!({ "url": URL, "payload": payload, "link": link })), ["link"]);
+    }
     let fake = fake().answer("HEAD", URL, Answer::status(405));
     let health = testing::check::<WebhookDepartment>(&fake.host(), &json!({ "url": URL })).unwrap();
     assert_eq!(health.notes, ["https://crm.example/feedback answers HEAD with 405"]);
@@ -278,7 +371,7 @@ fn the_manifest_asks_for_all_that_an_event_can_hold_and_says_why_in_both_languag
     }
     let for_people = |line: &&str| ["why", "label", "description"].iter().any(|key| line.starts_with(key));
     let texts: Vec<&str> = manifest.lines().filter(for_people).collect();
-    assert_eq!(texts.len(), 4);
+    assert_eq!(texts.len(), 6);
     for text in texts {
         assert!(text.contains("en = \"") && text.contains("ar = \""), "{text}");
     }

@@ -5,11 +5,12 @@
 
 use crate::bindings::host::mihwar::plugin as wit;
 use crate::{
-    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateError,
-    StatePage,
+    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, NetError, Request, Response, SecretError, Security,
+    StateError, StatePage,
 };
 
 /// The way to the hub.
+#[derive(Clone)]
 pub(crate) struct Door;
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -51,6 +52,10 @@ impl Door {
         wit::http::download(request, max_bytes)
     }
 
+    pub(crate) fn connect(&self, host: &str, port: u16, security: Security) -> Result<wit::net::Connection, NetError> {
+        wit::net::connect(host, port, security)
+    }
+
     pub(crate) fn secret_is_set(&self, name: &str) -> bool {
         wit::secrets::is_set(name)
     }
@@ -61,6 +66,10 @@ impl Door {
 
     pub(crate) fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         wit::secrets::verify(name, algorithm, bytes, tag)
+    }
+
+    pub(crate) fn sign_ed25519(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
+        wit::secrets::sign_ed25519(name, bytes)
     }
 
     pub(crate) fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {

@@ -1,7 +1,7 @@
 //! Errors of a call, in the classes that tell the hub what to do next.
 
 use crate::{
-    BlobError, ConfigProblem, Failure, HttpError, PluginError, Refusal, Retry, SecretError, StateError,
+    BlobError, ConfigProblem, Failure, HttpError, NetError, PluginError, Refusal, Retry, SecretError, StateError,
     TransportFailure,
 };
 
@@ -152,6 +152,25 @@ impl From<HttpError> for PluginError {
     }
 }
 
+impl From<NetError> for PluginError {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Denied(grant) => Self::misconfigured("grant.net", grant),
+            NetError::BlockedAddress(address) => {
+                Self::misconfigured("grant.net", format!("the address is refused: {address}"))
+            }
+            NetError::InvalidRequest(why) => Self::permanent("net-invalid-request", why),
+            NetError::Timeout => Self::transient("net-timeout", "no answer in time"),
+            NetError::Closed => Self::transient("net-closed", "the other side closed the connection"),
+            NetError::Io(why) => Self::transient("net-io", why),
+            NetError::Tls(why) => Self::transient("net-tls", why),
+            // Alone, in a call of its own, the same may well fit.
+            NetError::LimitExceeded(limit) => Self::transient("net-limit", limit),
+            NetError::CredentialMissing(why) => Self::unauthorized("credential-missing", why),
+        }
+    }
+}
+
 impl From<StateError> for PluginError {
     fn from(error: StateError) -> Self {
         match error {
@@ -229,5 +248,16 @@ mod tests {
         ));
         let missing = PluginError::from(HttpError::CredentialMissing("token".into()));
         assert_eq!(missing.code(), Some("credential-missing"));
+    }
+
+    #[test]
+    fn errors_of_connections_do_so_too() {
+        let broken = PluginError::from(NetError::Io("انقطع الاتصال".into()));
+        assert!(matches!(&broken, PluginError::Transient(_)));
+        assert_eq!(broken.summary(), "انقطع الاتصال (net-io)");
+        let denied = PluginError::from(NetError::Denied("[[instance.grant.net]]".into()));
+        assert_eq!(denied.summary(), "grant.net: [[instance.grant.net]]");
+        let missing = PluginError::from(NetError::CredentialMissing("password".into()));
+        assert!(matches!(missing, PluginError::Unauthorized(_)));
     }
 }

@@ -5,8 +5,8 @@ use crate::door::Door;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::FakeHost as Door;
 use crate::{
-    BlobError, DownloadResult, HttpError, InstanceInfo, Level, Mac, Request, Response, SecretError, StateError,
-    StatePage,
+    BlobError, Connection, DownloadResult, HttpError, InstanceInfo, Level, Mac, NetError, Request, Response,
+    SecretError, Security, StateError, StatePage,
 };
 
 /// Most bytes that one [`Host::blob_read`] asks for inside [`Host::read_blob_to_end`]; below the hub's 8 MiB.
@@ -94,6 +94,16 @@ impl Host {
         self.door.download(request, max_bytes)
     }
 
+    /// Connects to a granted host and port. With [`Security::StartTls`] the bytes go as they are until
+    /// [`Connection::upgrade_tls`].
+    ///
+    /// # Errors
+    /// No connection came about. `PluginError::from` gives each error its class.
+    pub fn connect(&self, host: &str, port: u16, security: Security) -> Result<Connection, NetError> {
+        let stream = self.door.connect(host, port, security)?;
+        Ok(Connection::new(self.door.clone(), stream))
+    }
+
     /// Whether a secret of that name is set for this instance.
     #[must_use]
     pub fn secret_is_set(&self, name: &str) -> bool {
@@ -114,6 +124,15 @@ impl Host {
     /// As for [`Host::sign`]; a wrong MAC is `Ok(false)`.
     pub fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         self.door.verify(name, algorithm, bytes, tag)
+    }
+
+    /// An Ed25519 signature (64 bytes) over `bytes` with the named secret as private key: its seed of 32 bytes, or seed
+    /// and public key together.
+    ///
+    /// # Errors
+    /// As for [`Host::sign`]; [`SecretError::Unusable`] when the secret is no such key.
+    pub fn sign_ed25519(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
+        self.door.sign_ed25519(name, bytes)
     }
 
     /// Reads the instance's own durable state; sees this call's writes.

@@ -18,6 +18,7 @@ pub mod figure;
 mod host;
 mod http;
 mod json;
+mod net;
 mod settings;
 mod status;
 pub mod time;
@@ -32,6 +33,7 @@ pub mod testing;
 pub use capability::{Destination, Importer, Plugin, Processor, Puller, Webhook};
 pub use figure::Metric;
 pub use host::Host;
+pub use net::Connection;
 pub use settings::{parse_settings, settings_schema};
 pub use types::*;
 

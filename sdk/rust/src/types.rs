@@ -5,6 +5,7 @@ pub use crate::bindings::host::mihwar::plugin::{
     config::InstanceInfo,
     http::{Body, DownloadResult, HttpError, Request, Response, TransportFailure},
     log::Level,
+    net::{Chunk, NetError, SaslPart, Security},
     secrets::{Mac, SecretError},
     state::{Entry as StateEntry, Page as StatePage, StateError},
     types::{

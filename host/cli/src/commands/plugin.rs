@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use mihwar_hub::{Config, plugin_install, plugin_lock_path};
 use mihwar_sandbox::Inspection;
+use mihwar_sandbox::manifest::LocalText;
 use mihwar_server::wire::{InstanceListView, InstanceView};
 
 use crate::client::Client;
@@ -52,16 +53,25 @@ pub(super) fn tell(inspection: &Inspection) -> anyhow::Result<()> {
 fn tell_asks(inspection: &Inspection) -> anyhow::Result<()> {
     let manifest = &inspection.manifest;
     let mut asks: Vec<String> = Vec::new();
+    let because = |why: Option<&LocalText>| {
+        why.map(|why| format!(": {}", why.in_language("en")))
+            .unwrap_or_default()
+    };
     for http in &manifest.ask.http {
-        let why = http
-            .why
-            .as_ref()
-            .map(|why| format!(": {}", why.in_language("en")))
-            .unwrap_or_default();
         asks.push(format!(
-            "requests to {} ({}){why}",
+            "requests to {} ({}){}",
             http.origin,
-            http.methods.join(", ")
+            http.methods.join(", "),
+            because(http.why.as_ref())
+        ));
+    }
+    for net in &manifest.ask.net {
+        asks.push(format!(
+            "connections to {}, port {} ({}){}",
+            net.host,
+            net.port,
+            net.security,
+            because(net.why.as_ref())
         ));
     }
     if !manifest.ask.fields.is_empty() {

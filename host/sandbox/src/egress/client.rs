@@ -1,17 +1,22 @@
-//! The two HTTP clients behind the door to the network: one that never reaches private addresses and one that may.
+//! The machine's network behind the door: two HTTP clients, one that never reaches private addresses and one that may,
+//! and connections.
 
 use std::error::Error as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Client;
 use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::exchange::blocked;
 use super::resolver::{Blocked, CheckedResolver};
-use super::transport::{Incoming, Outgoing, Transport};
+use super::stream::{TlsSettings, dial};
+use super::transport::{ByteStream, Dial, Incoming, Outgoing, Transport};
 use crate::contract::http::{HttpError, TransportFailure};
+use crate::contract::net::NetError;
 
 /// The network that the machine has. Every address that a name resolves to is checked, and the connection goes to the
 /// checked one.
@@ -21,6 +26,8 @@ pub struct CheckedNetwork {
     // connection pool must not carry a private connection over to an instance that has no private grant.
     public: OnceLock<Result<Client, String>>,
     private: OnceLock<Result<Client, String>>,
+    /// Shared with the connections, which may need it later than they are made.
+    tls: TlsSettings,
 }
 
 impl CheckedNetwork {
@@ -59,6 +66,23 @@ impl Transport for CheckedNetwork {
             body: body.into(),
         })
     }
+
+    async fn connect(&self, to: Dial) -> Result<Box<dyn ByteStream>, NetError> {
+        dial(to, self.tls.clone()).await
+    }
+}
+
+/// TLS as the HTTP clients have it: ring, and the machine's trust roots (`SSL_CERT_FILE` names others).
+pub(super) fn tls_settings() -> Result<Arc<ClientConfig>, String> {
+    let fault = |error: rustls::Error| format!("no TLS can be set up: {error}");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(fault)?
+        .with_platform_verifier()
+        .map_err(fault)?
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 fn build(private_granted: bool) -> Result<Client, String> {

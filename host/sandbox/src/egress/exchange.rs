@@ -237,11 +237,7 @@ fn next_hop(sending: &Sending, answered: &Answered) -> Option<Sending> {
 }
 
 pub(super) fn blocked(blocked: &Blocked) -> HttpError {
-    let hint = match refused_because(blocked.address, true) {
-        None => "; `private = true` on the [[instance.grant.http]] would allow it",
-        Some(_) => ", and no grant can allow it",
-    };
-    HttpError::BlockedAddress(format!("{blocked}{hint}"))
+    HttpError::BlockedAddress(blocked.told("[[instance.grant.http]]"))
 }
 
 #[cfg(test)]

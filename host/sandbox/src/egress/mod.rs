@@ -1,12 +1,13 @@
-//! Outgoing HTTP: what is checked before a request leaves, and the door it leaves by.
+//! Outgoing HTTP and byte streams: what is checked before anything leaves, and the door it leaves by.
 
 mod client;
 mod exchange;
 mod headers;
 mod resolver;
+mod stream;
 mod transport;
 
 pub use client::CheckedNetwork;
 pub(crate) use exchange::{Answered, Exchange, Sending};
 pub(crate) use headers::{guest_headers, shown_headers};
-pub use transport::{Incoming, Outgoing, Transport};
+pub use transport::{ByteStream, Dial, Incoming, Outgoing, Transport};

@@ -19,6 +19,16 @@ pub(crate) struct Blocked {
     pub(crate) what: &'static str,
 }
 
+impl Blocked {
+    /// What a guest is told: which table of the configuration would allow it, if any can.
+    pub(crate) fn told(&self, table: &str) -> String {
+        match refused_because(self.address, true) {
+            None => format!("{self}; `private = true` on the {table} would allow it"),
+            Some(_) => format!("{self}, and no grant can allow it"),
+        }
+    }
+}
+
 /// Every address, or the first that is refused.
 pub(crate) fn checked(
     host: &str,

@@ -6,6 +6,7 @@ mod config;
 mod http;
 mod log;
 mod metrics;
+mod net;
 mod random;
 mod secrets;
 mod state;
@@ -29,6 +30,7 @@ use crate::instance::Bound;
 use crate::meter::Meter;
 use crate::stdio::Ring;
 use metrics::Samples;
+use net::Streams;
 
 /// Most WASI handles (streams, pollables) of one call; a runtime needs a handful.
 const WASI_HANDLES: usize = 64;
@@ -77,6 +79,8 @@ pub(crate) struct CallState {
     samples: Samples,
     requests: u32,
     exchanges: u32,
+    /// Closed with the call. Behind a mutex as `wasi` is.
+    streams: Mutex<Streams>,
     held_back: Vec<String>,
 }
 
@@ -106,6 +110,7 @@ impl CallState {
             samples: Samples::default(),
             requests: 0,
             exchanges: 0,
+            streams: Mutex::default(),
             held_back: Vec::new(),
             bound: Arc::clone(bound),
         }
@@ -125,6 +130,7 @@ impl CallState {
             metrics_dropped: self.samples.dropped,
             metrics: self.samples.taken,
             http_exchanges: self.exchanges,
+            connections: self.streams.into_inner().unwrap_or_else(PoisonError::into_inner).made,
             held_back: self.held_back,
         }
     }

@@ -26,4 +26,9 @@ impl Host for CallState {
     fn verify(&mut self, name: String, algorithm: Mac, data: Vec<u8>, tag: Vec<u8>) -> Result<bool, SecretError> {
         Ok(self.secret(&name)?.verify(algorithm, &data, &tag))
     }
+
+    fn sign_ed25519(&mut self, name: String, data: Vec<u8>) -> Result<Vec<u8>, SecretError> {
+        let signed = self.secret(&name)?.sign_ed25519(&data);
+        signed.map_err(|why| SecretError::Unusable(format!("the secret `{name}`: {why}")))
+    }
 }

@@ -17,8 +17,8 @@ use crate::grants::Origin;
 
 pub(crate) use parts::any_path;
 pub use parts::{
-    Answer, AskHttp, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, SecretSlot, TagEncoding, TokenRecipe, Verify,
-    WantedLimits,
+    Answer, AskHttp, AskNet, Asks, Encoding, Endpoint, HmacRecipe, Inject, Part, PortAsk, SecretSlot, TagEncoding,
+    TokenRecipe, Verify, WantedLimits,
 };
 pub use text::LocalText;
 pub use units::{ByteSize, Span};
@@ -106,11 +106,14 @@ impl Manifest {
         self.secrets.iter().find(|slot| slot.name == name)
     }
 
-    /// The origin whose requests carry this secret, as the manifest writes it; `None` for a secret that only
-    /// signs, and when no origin is asked for.
+    /// The origin whose requests carry this secret, or the host whose connections do, as the manifest writes it;
+    /// `None` for a secret that only signs, and when no origin is asked for.
     #[must_use]
     pub fn origin_of<'a>(&'a self, slot: &'a SecretSlot) -> Option<&'a str> {
-        let named = slot.inject.as_ref()?.origin.as_deref();
+        let Some(inject) = &slot.inject else {
+            return slot.net.as_deref();
+        };
+        let named = inject.origin.as_deref();
         named.or_else(|| self.ask.http.first().map(|ask| ask.origin.as_str()))
     }
 
@@ -142,7 +145,14 @@ impl Manifest {
                 ),
             ));
         }
-        self.slot_fault().or_else(|| self.endpoint_fault())
+        self.stream_fault()
+            .or_else(|| self.slot_fault())
+            .or_else(|| self.endpoint_fault())
+    }
+
+    fn stream_fault(&self) -> Option<(String, String)> {
+        let faults = |ask: &AskNet| ask.fault().map(|message| (ask.host.clone(), message));
+        self.ask.net.iter().find_map(faults)
     }
 
     fn slot_fault(&self) -> Option<(String, String)> {
@@ -164,7 +174,10 @@ impl Manifest {
                 ));
             }
             let fault = slot.inject.as_ref().and_then(Inject::fault);
-            if let Some(message) = fault.or_else(|| self.origin_fault(slot)) {
+            if let Some(message) = fault
+                .or_else(|| self.origin_fault(slot))
+                .or_else(|| self.carrier_fault(slot))
+            {
                 return Some((slot.name.clone(), message));
             }
         }
@@ -181,6 +194,24 @@ impl Manifest {
                 "the secret `{}` would go to every origin that is asked for: {}; add `inject.origin` to say which one it is for",
                 slot.name,
                 list.join(", ")
+            )
+        })
+    }
+
+    /// A secret goes one way only, and to a host that connections are asked for.
+    fn carrier_fault(&self, slot: &SecretSlot) -> Option<String> {
+        let host = slot.net.as_ref()?;
+        if slot.inject.is_some() {
+            return Some(format!(
+                "the secret `{}` has both `inject` and `net`; declare one for requests and one for connections",
+                slot.name
+            ));
+        }
+        let asked = self.ask.net.iter().any(|ask| ask.host == *host);
+        (!asked).then(|| {
+            format!(
+                "the secret `{}` is for connections to `{host}`, which no [[ask.net]] asks for",
+                slot.name
             )
         })
     }

@@ -1,9 +1,13 @@
 //! The tables of a manifest: asks, secrets, webhooks, limits.
 
+use std::fmt;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ByteSize, LocalText, Span};
+use crate::contract::net::Security;
+use crate::grants::{host_name, security_name, security_named};
 
 /// What a plugin asks for (`[ask]`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +16,9 @@ pub struct Asks {
     /// Outgoing HTTP.
     #[serde(default)]
     pub http: Vec<AskHttp>,
+    /// Outgoing byte streams.
+    #[serde(default)]
+    pub net: Vec<AskNet>,
     /// Personal fields that an enricher or department wants to see, e.g. `author.name`.
     #[serde(default)]
     pub fields: Vec<String>,
@@ -35,6 +42,69 @@ pub struct AskHttp {
     /// Why, for the admin who decides.
     #[serde(default)]
     pub why: Option<LocalText>,
+}
+
+/// One `[[ask.net]]`: a host that byte streams are opened to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskNet {
+    /// Host name or literal address; `{settings.KEY}` stands for the instance's setting.
+    pub host: String,
+    /// Port: a number, or text that holds `{settings.KEY}`.
+    pub port: PortAsk,
+    /// `tls` (from the first byte on; the default), `start-tls` or `plain`; may be `{settings.KEY}`.
+    #[serde(default = "tls_from_the_start")]
+    pub security: String,
+    /// Why, for the admin who decides.
+    #[serde(default)]
+    pub why: Option<LocalText>,
+}
+
+/// A port as a manifest asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PortAsk {
+    /// This one.
+    Number(u16),
+    /// The one that the instance's settings say.
+    Template(String),
+}
+
+impl fmt::Display for PortAsk {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(to, "{number}"),
+            Self::Template(template) => to.write_str(template),
+        }
+    }
+}
+
+fn tls_from_the_start() -> String {
+    security_name(Security::Tls).to_owned()
+}
+
+impl AskNet {
+    /// What is wrong with it as it stands, whatever the settings say.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let open = |text: &str| text.contains('{');
+        if !open(&self.host)
+            && let Err(message) = host_name(&self.host)
+        {
+            return Some(format!("`ask.net.host`: {message}"));
+        }
+        if !open(&self.security)
+            && let Err(message) = security_named(&self.security)
+        {
+            return Some(format!("`ask.net.security`: {message}"));
+        }
+        match &self.port {
+            PortAsk::Number(1..) => None,
+            PortAsk::Template(template) if open(template) => None,
+            port => Some(format!(
+                "`ask.net.port` is `{port}`; write a number from 1 to 65535 or `{{settings.KEY}}`"
+            )),
+        }
+    }
 }
 
 pub(crate) fn any_path() -> Vec<String> {
@@ -62,6 +132,9 @@ pub struct SecretSlot {
     /// How the host puts it into requests; left out when it only signs.
     #[serde(default)]
     pub inject: Option<Inject>,
+    /// The host (as in `ask.net.host`) whose connections may carry it; left out when none may.
+    #[serde(default)]
+    pub net: Option<String>,
 }
 
 /// How the text of a secret stands for its bytes.

@@ -11,6 +11,7 @@ fn slot(prefix: Option<&str>, encoding: Encoding) -> SecretSlot {
         prefix: prefix.map(str::to_owned),
         encoding,
         inject: None,
+        net: None,
     }
 }
 
@@ -57,6 +58,39 @@ fn macs_are_those_of_the_standards() {
     assert!(key.verify(Algorithm::HmacSha256, data, &tag));
     assert!(!key.verify(Algorithm::HmacSha256, data, &tag[..31]));
     assert!(!key.verify(Algorithm::HmacSha256, data, &[]));
+}
+
+/// RFC 8032, section 7.1, test 2; and the vector of the reference library of Standard Webhooks.
+#[test]
+fn ed25519_signatures_are_those_of_the_standards() {
+    let read = |text: &str, encoding| Secret::read(&slot(None, encoding), &text.into()).unwrap();
+    let seed = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+    let public = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    let signature = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+    for key in [seed.to_owned(), format!("{seed}{public}")] {
+        assert_eq!(
+            read(&key, Encoding::Hex)
+                .sign_ed25519(&[0x72])
+                .map(hex::encode)
+                .as_deref(),
+            Ok(signature)
+        );
+    }
+    let webhooks = read("VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk=", Encoding::Base64);
+    let signed = webhooks.sign_ed25519(b"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{\"test\": 2432232314}");
+    assert_eq!(
+        signed.map(|signature| STANDARD.encode(signature)).as_deref(),
+        Ok("tQ9V2XOqn7jL/DQenEFpqIugdBVtiMmER5mhSkXBNwM0mkATuDe6KYYUuxqtaiHeYGb7KaaBRdM5WqyeFiL8Ag==")
+    );
+}
+
+#[test]
+fn what_is_no_ed25519_key_is_said_and_not_shown() {
+    let secret = |text: &str| Secret::read(&slot(None, Encoding::Text), &text.into()).unwrap();
+    let short = secret("كلمة-قصيرة").sign_ed25519(b"x").unwrap_err();
+    assert!(short.contains("32 bytes") && !short.contains("كلمة"), "{short}");
+    let mismatched = secret(&"ab".repeat(32)).sign_ed25519(b"x").unwrap_err();
+    assert!(mismatched.contains("public key"), "{mismatched}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn secret() -> Secret {
         prefix: None,
         encoding: Encoding::Text,
         inject: None,
+        net: None,
     };
     Secret::read(&slot, &SecretString::from("مفتاح")).unwrap()
 }

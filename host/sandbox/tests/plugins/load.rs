@@ -35,7 +35,11 @@ async fn a_real_component_says_what_it_is_without_running() {
     inspection.fitness().unwrap();
     assert_eq!(
         inspection.secret_origins().collect::<Vec<_>>(),
-        [("token", Some("{settings.url}")), ("signing", None)]
+        [
+            ("token", Some("{settings.url}")),
+            ("signing", None),
+            ("password", Some("{settings.host}"))
+        ]
     );
     assert_eq!(inspection.manifest.plugin.id, "hostile");
     assert_eq!(inspection.manifest.plugin.name.in_language("ar"), "ضيف عدائي");

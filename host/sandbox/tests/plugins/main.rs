@@ -11,4 +11,6 @@ mod quotas;
 #[cfg(test)]
 mod said;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod support;

@@ -7,7 +7,7 @@ use mihwar_sandbox::contract::puller::{PullMode, PullPage, PullRequest};
 use mihwar_sandbox::contract::types::Change;
 use mihwar_sandbox::{
     Call, CallError, Done, Engine, EngineSettings, Grants, HttpGrant, Instance, InstanceSettings, LimitOverrides,
-    Plugin, Problem, SecretSet,
+    NetGrant, Plugin, Problem, SecretSet,
 };
 use serde_json::{Value, json};
 
@@ -53,6 +53,7 @@ pub(crate) fn plugin() -> Arc<Plugin> {
 pub(crate) struct Setup {
     pub(crate) settings: Value,
     pub(crate) grants: Vec<HttpGrant>,
+    pub(crate) net: Vec<NetGrant>,
     pub(crate) limits: LimitOverrides,
 }
 
@@ -69,11 +70,13 @@ impl Setup {
         let mut secrets = SecretSet::new();
         secrets.insert("token", "s3cret-token-value".into());
         secrets.insert("signing", "00ff00ff".into());
+        secrets.insert("password", "كلمة-السر-9431".into());
         let settings = InstanceSettings {
             name: "تجربة".to_owned(),
             settings: self.settings,
             grants: Grants {
                 http: self.grants,
+                net: self.net,
                 ..Grants::default()
             },
             secrets,

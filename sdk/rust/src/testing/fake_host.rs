@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::conversation::{Conversation, Heard};
 use super::script::Answer;
 use super::world::{Blob, World};
 use crate::{Host, Level, Request};
@@ -108,6 +109,13 @@ impl FakeHost {
         self.with(|world| world.script.expect(method, url, answer, true))
     }
 
+    /// The next connection to that host and port is this conversation; several for the same one begin in order. A
+    /// connection that nothing is scripted for gets the typed error `denied`.
+    #[must_use]
+    pub fn conversation(self, host: &str, port: u16, conversation: Conversation) -> Self {
+        self.with(|world| world.switchboard.expect(host, port, conversation))
+    }
+
     /// Seeds the random numbers; the same seed gives the same numbers.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
@@ -147,6 +155,12 @@ impl FakeHost {
     #[must_use]
     pub fn unused_answers(&self) -> Vec<String> {
         self.world().script.unused()
+    }
+
+    /// What was said on each connection, in the order in which they were made.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.world().switchboard.heard()
     }
 
     /// Every log record, in order.

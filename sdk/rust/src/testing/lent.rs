@@ -86,6 +86,12 @@ impl FakeHost {
         Ok(mac(algorithm, key, bytes))
     }
 
+    pub(crate) fn sign_ed25519(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, SecretError> {
+        let world = self.world();
+        let key = world.secrets.get(name).ok_or(SecretError::NotSet)?;
+        super::world::ed25519(key, bytes).ok_or_else(|| SecretError::Unusable(format!("`{name}` is no Ed25519 key")))
+    }
+
     pub(crate) fn verify(&self, name: &str, algorithm: Mac, bytes: &[u8], tag: &[u8]) -> Result<bool, SecretError> {
         Ok(self.sign(name, algorithm, bytes)? == tag)
     }

@@ -17,6 +17,9 @@ pub(super) const REQUESTS: u32 = 100;
 pub(super) const REQUEST: u64 = 8 << 20;
 /// Bytes of an answer's body.
 pub(super) const RESPONSE: u64 = 8 << 20;
+/// Connections of one call, and the bytes written to them.
+pub(super) const CONNECTIONS: u32 = 4;
+pub(super) const SENT: u64 = 16 << 20;
 /// Blobs of one call, and their bytes together.
 pub(super) const BLOBS: usize = 1024;
 pub(super) const BLOB_BYTES: u64 = 64 << 20;

@@ -18,6 +18,7 @@
 )]
 
 mod checks;
+mod conversation;
 mod drive;
 mod fake_host;
 mod lent;
@@ -32,6 +33,8 @@ mod world;
 mod tests;
 
 pub use checks::{edit_problem, status_problems};
+pub(crate) use conversation::FakeStream;
+pub use conversation::{Conversation, Heard};
 pub use drive::{
     check, deliver, handle, import_file, import_file_by, import_page, process, pull, source_file, stored, validate,
 };

@@ -167,6 +167,14 @@ fn macs_are_those_of_the_published_vectors() {
     assert_eq!(hex(Mac::HmacSha256), "5bdcc146");
     assert_eq!(hex(Mac::HmacSha512), "164b7a7b");
     assert_eq!(hex(Mac::HmacSha1), "effcdf6a");
+    // RFC 8032, section 7.1, test 1: the seed, and nothing signed.
+    let seed = *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+    let signing = FakeHost::new().secret("e", seed).host();
+    assert_eq!(
+        signing.sign_ed25519("e", b"").unwrap().first_chunk(),
+        Some(&[0xe5, 0x56, 0x43, 0x00])
+    );
+    assert!(matches!(host.sign_ed25519("k", b""), Err(SecretError::Unusable(_))));
     assert!(!host.verify("k", Mac::HmacSha256, b"x", b"y").unwrap());
     assert_eq!(host.sign("other", Mac::HmacSha1, b"").unwrap_err(), SecretError::NotSet);
 }

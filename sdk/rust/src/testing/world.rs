@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use hmac::{Hmac, KeyInit, Mac as _};
 
+use super::conversation::Switchboard;
 use super::fake_host::{LogRecord, MetricRecord};
 use super::limits;
 use super::script::{Answer, Script};
@@ -22,6 +24,9 @@ pub(super) struct CallUse {
     pub(super) remaining_ms: u64,
     /// Handles of the blobs that it stored.
     pub(super) blobs: BTreeSet<String>,
+    pub(super) connections: u32,
+    /// Bytes written to connections.
+    pub(super) sent: u64,
     blob_bytes: u64,
     requests: u32,
     logs: u32,
@@ -34,6 +39,8 @@ impl CallUse {
         Self {
             remaining_ms,
             blobs: BTreeSet::new(),
+            connections: 0,
+            sent: 0,
             blob_bytes: 0,
             requests: 0,
             logs: 0,
@@ -55,6 +62,7 @@ pub(super) struct World {
     pub(super) state: BTreeMap<String, Vec<u8>>,
     pub(super) blobs: BTreeMap<String, Blob>,
     pub(super) script: Script,
+    pub(super) switchboard: Switchboard,
     pub(super) requests: Vec<Request>,
     pub(super) held_back: Vec<Request>,
     pub(super) logs: Vec<LogRecord>,
@@ -74,6 +82,7 @@ impl Default for World {
             state: BTreeMap::new(),
             blobs: BTreeMap::new(),
             script: Script::default(),
+            switchboard: Switchboard::default(),
             requests: Vec::new(),
             held_back: Vec::new(),
             logs: Vec::new(),
@@ -90,7 +99,7 @@ impl World {
     }
 
     /// Time passes.
-    fn pass(&mut self, milliseconds: u64) {
+    pub(super) fn pass(&mut self, milliseconds: u64) {
         self.now = self.now.saturating_add_unsigned(milliseconds);
         self.call.remaining_ms = self.call.remaining_ms.saturating_sub(milliseconds);
     }
@@ -254,6 +263,15 @@ impl World {
         let (high, low) = time.split_at(8);
         format!("{high}-{low}-70{}-80{}-{}", hex[0], hex[1], hex[2..8].concat())
     }
+}
+
+/// A signature as the hub makes it; `None` when the key is no private key.
+pub(super) fn ed25519(key: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    let signing = match <&[u8; 32]>::try_from(key) {
+        Ok(seed) => SigningKey::from_bytes(seed),
+        Err(_) => SigningKey::from_keypair_bytes(key.try_into().ok()?).ok()?,
+    };
+    Some(signing.sign(bytes).to_bytes().to_vec())
 }
 
 /// A MAC as the hub makes it.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use mihwar_sdk::{Body, Change, ChannelKind, Feedback, Host, Level, Mac, PluginError, PullPage, PullRequest, Request};
 
-use crate::Settings;
+use crate::{Settings, talk};
 
 /// What the secret `token` holds in the tests. No plugin can read it; this one has guessed it.
 const TOKEN: &str = "s3cret-token-value";
@@ -40,6 +40,9 @@ pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) ->
         "environment" => return environment(),
         "fetch" => return fetch(host, settings),
         "sign" => return sign(host),
+        "talk" | "carry" | "drain" | "many-connections" | "keep-open" => {
+            return Ok(page(vec![item(0, &talk::perform(host, settings))]));
+        }
         "confess" => {
             return Err(PluginError::permanent("confession", format!("the token is {TOKEN}")));
         }

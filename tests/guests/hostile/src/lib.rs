@@ -1,6 +1,7 @@
 //! A plugin that misbehaves as its settings say. For tests of the sandbox only.
 
 mod acts;
+mod talk;
 
 use mihwar_sdk::{Host, Plugin, PluginError, PullPage, PullRequest, Puller};
 
@@ -17,6 +18,14 @@ pub struct Settings {
     /// Where requests go.
     #[serde(default)]
     url: Option<String>,
+    /// Where connections go.
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default)]
+    port: Option<u16>,
+    /// What the manifest asks for: `tls`, `start-tls` or `plain`.
+    #[serde(default)]
+    security: Option<String>,
 }
 
 fn answer() -> String {
