@@ -286,6 +286,7 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
         revision: head.revision,
         routes,
         rules: rules.fingerprint(),
+        failed: None,
     };
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));
