@@ -23,6 +23,7 @@ use crate::hub::Shared;
 use crate::instances::{Instances, Running};
 use crate::keys;
 use crate::lent;
+use crate::routing::{Decided, RuleSet};
 use crate::rows::{self, Head, OutboxRow};
 
 pub(crate) use aside::Aside;
@@ -241,7 +242,7 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
     item.events.push((Actor::Hub, EventBody::EnrichmentFailed(body)));
 }
 
-fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<(), Fault> {
+fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<(), Fault> {
     let Item {
         queue_key,
         queue_version,
@@ -250,13 +251,15 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
         asked,
         events,
     } = item;
-    let decisions = if head.quarantine.is_some() {
-        Vec::new()
+    let decided = if head.quarantine.is_some() {
+        Decided::default()
     } else {
         rules.decide(&head, &content, &asked)
     };
-    let mut routes = Vec::with_capacity(decisions.len());
-    for decision in decisions {
+    rules.note(&decided, now);
+    let failed = rules.failures(&decided);
+    let mut routes = Vec::with_capacity(decided.decisions.len());
+    for decision in decided.decisions {
         let delivery = DeliveryId(core.ids.next());
         let row = OutboxRow {
             feedback: head.feedback,
@@ -286,7 +289,7 @@ fn route(core: &Core, rules: &crate::routing::RuleSet, now: Time, item: Item, ba
         revision: head.revision,
         routes,
         rules: rules.fingerprint(),
-        failed: None,
+        failed,
     };
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));
