@@ -3,6 +3,7 @@
 mod contact;
 mod feedback;
 mod metric;
+mod route;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use mihwar_server::wire::DeliveryQuery;
 pub(crate) use contact::{Contact, PageLanguage};
 pub(crate) use feedback::{Export, Feedback, Format, Separator};
 pub(crate) use metric::{FigureEvidence, FigureWanted, Metric};
+pub(crate) use route::{Route, RouteTest, RouteTrial};
 
 /// A self-hosted feedback hub: whatever customers say, in one place, and the proof of what became of it.
 #[derive(Debug, Parser)]
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     /// What is held about a person, and its erasure.
     #[command(subcommand)]
     Contact(Contact),
+    /// Which departments receive what, and why.
+    #[command(subcommand)]
+    Route(Route),
     /// Follow where it went, and send dead letters again.
     #[command(subcommand)]
     Delivery(Delivery),
@@ -404,6 +409,36 @@ mod tests {
             ],
         ] {
             is_right_use(words);
+        }
+    }
+
+    #[test]
+    fn rules_are_tried_on_one_period() {
+        for words in [
+            &["test"][..],
+            &["explain"],
+            &["try", "--since", "أمس"],
+            &["try", "--since", "30d", "--from", "2026-01-01"],
+            &["test", "عينات.ndjson"],
+        ] {
+            is_wrong_use(&[&["route"][..], words].concat());
+        }
+        for words in [
+            &["test", "--file", "عينات.ndjson", "--rules", "جديد.toml", "--short"][..],
+            &["explain", "0199"],
+            &["try", "--config", "جديد.toml", "--since", "30d"],
+            &[
+                "try",
+                "--rules",
+                "جديد.toml",
+                "--from",
+                "2026-01-01",
+                "--to",
+                "2026-02-01",
+            ],
+            &["try"],
+        ] {
+            is_right_use(&[&["route"][..], words].concat());
         }
     }
 

@@ -114,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) exports: Arc<tokio::sync::Mutex<()>>,
     /// Taken while a figure is made: one at a time, since each holds every record of its period in memory.
     pub(crate) figures: tokio::sync::Mutex<()>,
+    /// Taken while rules are tried on what is stored: one at a time, since each reads and opens all of a period.
+    pub(crate) trials: tokio::sync::Mutex<()>,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -222,6 +224,7 @@ impl Hub {
             backups: Arc::default(),
             exports: Arc::default(),
             figures: tokio::sync::Mutex::default(),
+            trials: tokio::sync::Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };

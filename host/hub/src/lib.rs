@@ -99,7 +99,11 @@ pub use query::{
 };
 pub use rebuild::{ModelReport, RebuildReport};
 pub use receipt::ProofRefusal;
-pub use routing::RuleSet;
+pub use routing::{
+    ChosenDepartment, ContactField, Matching, RouteSource, RoutingDecision, RoutingExplanation, RoutingMove,
+    RoutingSample, RoutingTrial, RuleFailed, RuleProblem, RuleSet, RuleTally, RuleVerdict, RulesSource, RulesToday,
+    TrialProgress, Verdict,
+};
 pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use salvage::{SalvageReport, salvage};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};

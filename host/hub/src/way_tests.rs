@@ -1,6 +1,7 @@
 //! The way of a record through a hub without plugins, over the engine in memory.
 
 mod damage;
+mod rules;
 mod stops;
 
 use std::path::Path;

@@ -28,7 +28,8 @@ pub use draft::{AttachmentBytes, Draft, DraftAttachment};
 pub use event::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
     EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, Skipped, StatusReported, TokenCreated, TokenRevoked, Withdrawn,
+    Received, RecordErased, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked,
+    Withdrawn,
 };
 pub use ids::{AttachmentId, ContactId, DeliveryId, FeedbackId, Ids, InboundId, OrgId, ThreadId, TokenId};
 pub use limits::{

@@ -22,6 +22,7 @@ use crate::http::problem::PROBLEM_JSON;
     tags(
         (name = "feedback", description = "What customers say."),
         (name = "contacts", description = "What is held about a person, and its erasure."),
+        (name = "routing", description = "Why it went there."),
         (name = "deliveries", description = "Where it went."),
         (name = "inbound", description = "What other systems send."),
         (name = "plugins", description = "What runs in the hub."),

@@ -38,6 +38,7 @@ pub mod wire {
     pub use crate::api::ledger::{HeadInput, VerifyInput, VerifyLine};
     pub use crate::api::overview::OverviewView;
     pub use crate::api::plugins::{InstanceListView, InstanceView};
+    pub use crate::api::routing::{RouteInput, RoutingTrialInput, RoutingTrialLine};
     pub use crate::api::store::CompactLine;
     pub use crate::api::tokens::{NewTokenView, TokenInput, TokenListView, TokenView};
     pub use crate::api::{PageQuery, ReplayedView};
@@ -54,6 +55,7 @@ pub mod wire {
     pub use crate::http::problem::{FieldError, ProblemView};
 }
 
+pub use crate::api::routing::read_record;
 pub use crate::http::listen::{ConsoleSocket, Listeners};
 pub use crate::http::peer::Peer;
 pub use axum::Router;

@@ -23,12 +23,14 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 34] = [
+const AUTHORITY: [(&str, Demand); 36] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
     ("get_feedback", Demand::Token(Scope::FeedbackRead)),
     ("export_feedback", Demand::Token(Scope::FeedbackRead)),
+    ("get_routing", Demand::Token(Scope::FeedbackRead)),
+    ("try_routing", Demand::Token(Scope::Admin)),
     ("list_deliveries", Demand::Token(Scope::FeedbackRead)),
     ("replay_deliveries", Demand::Token(Scope::Admin)),
     ("list_inbound_dead_letters", Demand::Token(Scope::Admin)),

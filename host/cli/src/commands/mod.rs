@@ -18,6 +18,7 @@ mod pages;
 mod plugin;
 mod plugin_build;
 mod prove;
+mod route;
 mod salvage;
 mod serve;
 mod stages;
@@ -34,7 +35,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Metric, Plugin};
+use crate::args::{Args, BackupCommand, Command, Delivery, Global, Ledger, Metric, Plugin, Route};
 use crate::client::{Client, Opening};
 use crate::output::Outcome;
 
@@ -86,6 +87,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
             evidence::verify(&evidence, global.json)
         }
         Command::Metric(Metric::Verify(evidence)) => metric::verify(&evidence, global.json).await,
+        Command::Route(Route::Test(wanted)) => route::test(&global, &wanted),
         Command::Plugin(Plugin::Build { folder, out, profile }) => {
             plugin_build::run(&folder, out, &profile, global.json)
         }
@@ -125,6 +127,8 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         } => import::run(client, instance, &paths, report.as_deref(), json).await,
         Command::Feedback(command) => feedback::run(client, command, json).await,
         Command::Contact(command) => contact::run(client, command, json).await,
+        Command::Route(Route::Explain { feedback }) => route::explain(client, &feedback, json).await,
+        Command::Route(Route::Try(wanted)) => route::attempt(client, global, &wanted).await,
         Command::Delivery(command) => delivery::run(client, command, json).await,
         Command::Ledger(command) => ledger::run(client, &command, json).await,
         Command::Metric(Metric::Run(wanted)) => metric::run(client, &wanted, json).await,
@@ -140,6 +144,7 @@ async fn ask(client: &Client, global: &Global, command: Command) -> anyhow::Resu
         | Command::Upgrade
         | Command::Doctor { .. }
         | Command::Metric(Metric::Verify(_))
+        | Command::Route(Route::Test(_))
         | Command::Backup { .. }
         | Command::Restore { .. } => {
             anyhow::bail!("this command asks no hub")
@@ -209,6 +214,8 @@ mod tests {
         for words in [
             "mihwar feedback list",
             "mihwar delivery list --inbound",
+            "mihwar route explain 0199",
+            "mihwar route try --since 30d",
             "mihwar ledger verify",
             "mihwar ledger export دفتر.tar",
             "mihwar backup نسخة.mbk",

@@ -9,7 +9,7 @@ use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
 use super::{Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, Retry, SecretSource};
-use crate::routing::{RouteSection, RoutingSection};
+use crate::routing::{RouteSource, RoutingSection};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct File {
     pub(super) routing: RoutingSection,
     /// `[[route]]`
     #[serde(default)]
-    pub(super) route: Vec<RouteSection>,
+    pub(super) route: Vec<RouteSource>,
     /// `[[retention]]`
     #[serde(default)]
     pub(super) retention: Vec<RetentionRule>,

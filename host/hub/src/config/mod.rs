@@ -5,6 +5,7 @@ mod file;
 mod ledger;
 mod place;
 mod retention;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +19,7 @@ use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::routing::{RouteSection, RoutingSection, RuleSet};
+use crate::routing::RuleSet;
 
 pub use file::{EngineSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
@@ -300,7 +301,8 @@ impl Config {
             .collect();
         problems.unique("plugin", "id", plugins.iter().map(|plugin| &plugin.id));
         let instances = check_instances(file.instance, &plugins, base, &mut problems);
-        let rules = check_routes(&file.route, &file.routing, &instances, &mut problems);
+        let known = instances.iter().map(|instance| instance.name.clone()).collect();
+        let rules = rules::check(file.routing, file.route, base, &known, &mut problems);
         retention::check(&file.retention, &mut problems);
         let data = file
             .storage
@@ -399,34 +401,6 @@ fn check_instances(
     }
     problems.unique("instance", "name", instances.iter().map(|instance| &instance.name));
     instances
-}
-
-fn check_routes(
-    routes: &[RouteSection],
-    routing: &RoutingSection,
-    instances: &[InstanceConfig],
-    problems: &mut Problems<'_>,
-) -> RuleSet {
-    let known: BTreeSet<_> = instances.iter().map(|instance| instance.name.clone()).collect();
-    for (index, route) in routes.iter().enumerate() {
-        for name in route.to.iter().filter(|name| !known.contains(*name)) {
-            let message = format!(
-                "there is no [[instance]] named \"{name}\"; the names are: {}",
-                list(&known)
-            );
-            problems.add_at("route", index, "to", message);
-        }
-    }
-    for name in routing.default.iter().filter(|name| !known.contains(*name)) {
-        problems.add(
-            &["routing", "default"],
-            format!("there is no [[instance]] named \"{name}\""),
-        );
-    }
-    RuleSet::compile(routes, routing).unwrap_or_else(|(index, message)| {
-        problems.add_at("route", index, "when", message);
-        RuleSet::default()
-    })
 }
 
 fn override_name(key: &str) -> String {

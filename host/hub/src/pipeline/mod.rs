@@ -23,6 +23,7 @@ use crate::hub::Shared;
 use crate::instances::{Instances, Running};
 use crate::keys;
 use crate::lent;
+use crate::routing::{Decided, RuleSet};
 use crate::rows::{self, Head, OutboxRow};
 
 pub(crate) use aside::Aside;
@@ -249,7 +250,7 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
 /// Gives a record to those whom the rules choose. Answers how many deliveries begin.
 fn route(
     core: &Core,
-    rules: &crate::routing::RuleSet,
+    rules: &RuleSet,
     now: Time,
     item: Item,
     batch: &mut Batch,
@@ -262,13 +263,15 @@ fn route(
         asked,
         events,
     } = item;
-    let decisions = if head.quarantine.is_some() {
-        Vec::new()
+    let decided = if head.quarantine.is_some() {
+        Decided::default()
     } else {
         rules.decide(&head, &content, &asked)
     };
-    let mut routes = Vec::with_capacity(decisions.len());
-    for decision in decisions {
+    rules.note(&decided, now);
+    let failed = rules.failures(&decided);
+    let mut routes = Vec::with_capacity(decided.decisions.len());
+    for decision in decided.decisions {
         let delivery = DeliveryId(core.ids.next());
         let row = OutboxRow {
             feedback: head.feedback,
@@ -299,6 +302,7 @@ fn route(
         revision: head.revision,
         routes,
         rules: rules.fingerprint(),
+        failed,
     };
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));

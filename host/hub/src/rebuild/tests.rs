@@ -97,6 +97,7 @@ impl Teller {
             revision,
             routes,
             rules: 7,
+            failed: None,
         }));
     }
 

@@ -1,74 +1,79 @@
-//! Routing: rules in CEL over the record choose the departments that receive it.
+//! Routing: rules in CEL over a record choose the departments that receive it.
+//!
+//! A rule is read ([`reading`]), its types are checked ([`checking`], over [`schema`]), and what it is made of is compiled
+//! ([`compiling`]) to questions that are put to the record itself ([`predicate`]); only what is left is interpreted. Which
+//! rules are asked at all an index says ([`index`]). Why rules chose whom is told by [`explain`], and what another rule set
+//! would choose by [`trial`].
 
+mod checking;
+mod compiling;
+mod explain;
+mod failure;
+mod functions;
+mod index;
+mod lists;
 mod patterns;
+mod predicate;
 mod reading;
+mod sample;
+mod schema;
+mod seen;
+mod source;
+mod spans;
+mod story;
+mod trial;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::objects::{Key, Map};
-use cel::{Context, DeclarationError, Env, ExecutionError, Program, Value};
-use mihwar_model::{Content, FactValue, InstanceName, Kind, Language};
-use serde::Deserialize;
+use cel::{Env, Program};
+use mihwar_model::{Content, InstanceName, RuleFailure, Time};
 use sha2::{Digest, Sha256};
 
 use crate::rows::Head;
-use reading::compiled;
+use compiling::Compiler;
+use failure::{Failure, Logged};
+use index::Index;
+use predicate::Predicate;
+use schema::Vocabulary;
+use seen::{Piece, Seen, Subject, Surroundings};
 
-/// `[routing]`: what holds for all rules.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct RoutingSection {
-    /// Who receives what no rule chose, so that nothing falls through.
-    pub(crate) default: Vec<InstanceName>,
-    /// `all` rules that match add their departments, or only the `first`.
-    pub(crate) matching: Matching,
-}
+pub use explain::{RuleFailed, RuleVerdict, RulesToday, Verdict};
+pub(crate) use lists::resolve as resolve_lists;
+pub use sample::RoutingSample;
+pub(crate) use source::RoutingSection;
+pub use source::{ContactField, Matching, RouteSource, RuleProblem, RulesSource};
+pub use story::{ChosenDepartment, RoutingDecision, RoutingExplanation};
+pub use trial::{RoutingMove, RoutingTrial, RuleTally, TrialProgress};
 
-/// See [`RoutingSection::matching`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Matching {
-    /// Every rule that matches adds its departments.
-    #[default]
-    All,
-    /// The first rule that matches decides.
-    First,
-}
-
-/// `[[route]]`: one rule.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RouteSection {
-    /// Its name, as it stands beside every decision.
-    pub(crate) name: String,
-    /// CEL over `record`, of at most [`reading::CHARS_MAX`] characters.
-    pub(crate) when: String,
-    /// Departments.
-    pub(crate) to: Vec<InstanceName>,
-}
+/// Rules of one set. Each is read by a parser that takes its time, and kept in several forms.
+const RULES_MAX: usize = 5_000;
+/// Name of the rule that stands for `routing.default`.
+const DEFAULT_RULE: &str = "default";
 
 /// Compiled rules.
-#[derive(Default)]
 pub struct RuleSet {
+    source: RulesSource,
     env: Arc<Env>,
+    vocabulary: Vocabulary,
+    joined: Vec<Vec<Piece>>,
+    /// One for each route of the source.
     rules: Vec<Rule>,
-    default: Vec<InstanceName>,
-    matching: Matching,
+    index: Index,
     fingerprint: u64,
+    logged: Logged,
 }
 
 struct Rule {
-    name: String,
+    /// As it was written and parsed: for explanations.
     program: Program,
-    to: Vec<InstanceName>,
+    predicate: Predicate,
 }
 
 impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.rules.iter().map(|rule| &rule.name))
+            .entries(self.source.routes.iter().map(|route| &route.name))
             .finish()
     }
 }
@@ -80,300 +85,198 @@ pub(crate) struct Decision {
     pub(crate) rule: String,
 }
 
-/// Name of the rule that stands for `routing.default`.
-const DEFAULT_RULE: &str = "default";
+/// What the rules make of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) decisions: Vec<Decision>,
+    /// Numbers of the rules that matched.
+    matched: Vec<usize>,
+    /// Numbers of the rules that have no answer, and why.
+    failed: Vec<(usize, Failure)>,
+}
 
-fn env() -> Result<Env, DeclarationError> {
+fn env() -> Env {
     let mut env = Env::stdlib();
-    patterns::declare(&mut env)?;
-    Ok(env)
+    // Only a second declaration of the same name is refused, and there is none.
+    if let Err(error) = patterns::declare(&mut env) {
+        tracing::error!("rules go without matches(): {error}");
+    }
+    env
 }
 
 impl RuleSet {
-    /// Compiles rules. The error carries the index of the rule and what is wrong with it.
-    pub(crate) fn compile(routes: &[RouteSection], routing: &RoutingSection) -> Result<Self, (usize, String)> {
-        let env = env().map_err(|error| (0, error.to_string()))?;
-        let mut rules = Vec::with_capacity(routes.len());
-        let mut hash = Sha256::new();
-        for (index, route) in routes.iter().enumerate() {
-            let program = compiled(&env, &route.when).map_err(|error| {
-                let message = format!("rule \"{}\" is no CEL expression: {error}", route.name);
-                (index, message)
-            })?;
-            let references = program.references();
-            if let Some(name) = references.variables().into_iter().find(|name| *name != "record") {
-                return Err((
-                    index,
-                    format!(
-                        "rule \"{}\" asks for `{name}`; what a rule sees is `record`",
-                        route.name
-                    ),
-                ));
-            }
-            hash.update(format!("{route:?}"));
-            rules.push(Rule {
-                name: route.name.clone(),
-                program,
-                to: route.to.clone(),
+    /// Compiles rules. Those that cannot be used are left out, and told.
+    pub fn read(mut source: RulesSource) -> (Self, Vec<RuleProblem>) {
+        let (env, vocabulary) = (env(), Vocabulary::of(&source));
+        let mut problems = Vec::new();
+        if source.routes.len() > RULES_MAX {
+            problems.push(RuleProblem {
+                route: RULES_MAX,
+                message: format!("is one rule too many: at most {RULES_MAX} are taken"),
             });
+            source.routes.truncate(RULES_MAX);
         }
-        hash.update(format!("{routing:?}"));
-        let digest: [u8; 32] = hash.finalize().into();
-        let fingerprint = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        Ok(Self {
+        let mut compiler = Compiler::new(&vocabulary);
+        let (mut routes, mut rules) = (Vec::new(), Vec::new());
+        for (index, route) in source.routes.into_iter().enumerate() {
+            match rule(&env, &vocabulary, &mut compiler, &route.when) {
+                Ok(rule) => {
+                    routes.push(route);
+                    rules.push(rule);
+                }
+                Err(message) => problems.push(RuleProblem {
+                    route: index,
+                    message: format!("rule \"{}\"{message}", route.name),
+                }),
+            }
+        }
+        source.routes = routes;
+        let joined = compiler.into_joined();
+        let set = Self {
+            fingerprint: fingerprint(&source),
+            index: Index::of(rules.iter().map(|rule| &rule.predicate)),
+            logged: Logged::of(rules.len()),
             env: Arc::new(env),
+            source,
+            vocabulary,
+            joined,
             rules,
-            default: routing.default.clone(),
-            matching: routing.matching,
-            fingerprint,
-        })
+        };
+        (set, problems)
     }
 
-    /// First 8 bytes of the SHA-256 of the rules.
-    pub(crate) const fn fingerprint(&self) -> u64 {
+    /// The rules as they were written, with the entries of their lists.
+    #[must_use]
+    pub const fn source(&self) -> &RulesSource {
+        &self.source
+    }
+
+    /// First 8 bytes of the SHA-256 of the rules and of the entries of their lists.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
     /// Everyone whom a rule or the default names; some more than once.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = &InstanceName> {
-        self.rules.iter().flat_map(|rule| &rule.to).chain(&self.default)
+        let named = self.source.routes.iter().flat_map(|route| &route.to);
+        named.chain(&self.source.default)
     }
 
-    /// Chooses who receives a record: by the rules, by what enrichers asked for, else the default.
-    pub(crate) fn decide(
-        &self,
-        head: &Head,
-        content: &Content,
-        asked: &[(InstanceName, InstanceName)],
-    ) -> Vec<Decision> {
+    /// Chooses who receives a record: by the rules, by what enrichers asked for (`asked`: who, and for which department),
+    /// else the default.
+    pub(crate) fn decide(&self, head: &Head, content: &Content, asked: &[(InstanceName, InstanceName)]) -> Decided {
+        let seen = self.seen(Subject { head, content, asked });
+        let candidates = self.index.candidates(&seen);
+        let mut decided = Decided::default();
+        for index in candidates.iter() {
+            let Some(rule) = self.rules.get(index) else {
+                continue;
+            };
+            match rule.predicate.holds(&seen) {
+                Ok(true) => {
+                    decided.matched.push(index);
+                    if self.source.matching == Matching::First {
+                        break;
+                    }
+                }
+                Ok(false) => {}
+                Err(failure) => decided.failed.push((index, failure)),
+            }
+        }
+        decided.decisions = self.chosen(&decided.matched, asked);
+        decided
+    }
+
+    fn seen<'a>(&'a self, subject: Subject<'a>) -> Seen<'a> {
+        let around = Surroundings {
+            env: &self.env,
+            vocabulary: &self.vocabulary,
+            joined: &self.joined,
+        };
+        Seen::new(subject, around)
+    }
+
+    /// Whom these rules and enrichers choose, each once, and else the default.
+    fn chosen(&self, matched: &[usize], asked: &[(InstanceName, InstanceName)]) -> Vec<Decision> {
         let mut decisions: Vec<Decision> = Vec::new();
-        let mut add = |destination: &InstanceName, rule: &str| {
+        let mut add = |destination: &InstanceName, rule: String| {
             if !decisions.iter().any(|known| known.destination == *destination) {
-                decisions.push(Decision {
-                    destination: destination.clone(),
-                    rule: rule.to_owned(),
-                });
+                let destination = destination.clone();
+                decisions.push(Decision { destination, rule });
             }
         };
-        let mut context = Context::with_env(Arc::clone(&self.env));
-        context.add_variable_from_value("record", record(head, content));
-        for rule in &self.rules {
-            if matches(rule, &context) {
-                rule.to.iter().for_each(|destination| add(destination, &rule.name));
-                if self.matching == Matching::First {
-                    break;
-                }
-            }
+        for route in matched.iter().filter_map(|index| self.source.routes.get(*index)) {
+            route
+                .to
+                .iter()
+                .for_each(|destination| add(destination, route.name.clone()));
         }
         for (enricher, destination) in asked {
-            add(destination, &format!("enricher {enricher}"));
+            add(destination, format!("enricher {enricher}"));
         }
         if decisions.is_empty() {
-            return self
-                .default
-                .iter()
-                .map(|destination| Decision {
-                    destination: destination.clone(),
-                    rule: DEFAULT_RULE.to_owned(),
-                })
-                .collect();
+            let default = self.source.default.iter();
+            let default = default.map(|destination| Decision {
+                destination: destination.clone(),
+                rule: DEFAULT_RULE.to_owned(),
+            });
+            decisions.extend(default);
         }
         decisions
     }
-}
 
-/// A rule that asks for something the record lacks does not match; any other error is logged, since the
-/// admin meant something else.
-fn matches(rule: &Rule, context: &Context<'_, '_>) -> bool {
-    match rule.program.execute(context) {
-        Ok(Value::Bool(answer)) => answer,
-        Err(ExecutionError::NoSuchKey(_)) => false,
-        Ok(other) => {
-            tracing::warn!(
-                rule = rule.name,
-                "a rule answered {:?} instead of true or false",
-                other.type_of()
-            );
-            false
-        }
-        Err(error) => {
-            metrics::counter!("mihwar_routing_rule_errors_total", "rule" => rule.name.clone()).increment(1);
-            // The error itself may quote the record.
-            let sort = format!("{error:?}");
-            let sort = sort
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            tracing::warn!(
-                rule = rule.name,
-                sort,
-                "a rule failed on a record; it asks for something that its fields cannot answer"
-            );
-            false
-        }
+    /// The failures of a decision as they are kept beside it: the first sixteen.
+    pub(crate) fn failures(&self, decided: &Decided) -> Option<Vec<RuleFailure>> {
+        failure::kept(&self.source.routes, &decided.failed)
+    }
+
+    /// Counts the failures of a decision, and logs them now and then.
+    pub(crate) fn note(&self, decided: &Decided, now: Time) {
+        self.logged.note(&self.source.routes, &decided.failed, now);
     }
 }
 
-/// What a rule sees.
-fn record(head: &Head, content: &Content) -> Value {
-    let text = |text: &str| Value::from(text.to_owned());
-    let scores = head
-        .scores
-        .iter()
-        .map(|score| (score.metric.clone(), Value::Float(score.value)));
-    let attributes = head.attributes.iter().map(|(name, value)| (name.clone(), fact(value)));
-    let mut fields: BTreeMap<&str, Value> = BTreeMap::from([
-        ("id", text(&head.feedback.to_string())),
-        ("instance", text(head.instance.as_str())),
-        ("channel", text(head.channel.as_str())),
-        ("kind", text(head.kind.map_or("", Kind::as_str))),
-        ("language", text(head.language.as_ref().map_or("", Language::as_str))),
-        ("subject", text(content.subject.as_deref().unwrap_or_default())),
-        ("body", text(&content.body)),
-        (
-            "tags",
-            Value::List(Arc::new(head.tags.iter().map(|tag| text(tag.as_str())).collect())),
-        ),
-        ("scores", map(scores)),
-        ("attributes", map(attributes)),
-        ("attachments", Value::Int(i64::from(head.attachments))),
-        ("revision", Value::Int(i64::from(head.revision))),
-        ("received_at", Value::Int(head.received_at.0)),
-    ]);
-    if let Some(sentiment) = head.sentiment {
-        fields.insert("sentiment", Value::Float(sentiment));
-    }
-    map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)))
+/// One rule, or why there is none: to be put behind its name.
+fn rule(env: &Env, vocabulary: &Vocabulary, compiler: &mut Compiler<'_>, when: &str) -> Result<Rule, String> {
+    let told = |place: Option<spans::Place>, message: &str| match place {
+        Some(place) => format!(" at {place}: {message}"),
+        None => format!(": {message}"),
+    };
+    let program = reading::compiled(env, when).map_err(|unusable| told(unusable.place, &unusable.message))?;
+    checking::check(vocabulary, program.expression())
+        .map_err(|fault| told(spans::place(&program, fault.part), &fault.message))?;
+    Ok(Rule {
+        predicate: compiler.predicate(program.expression()),
+        program,
+    })
 }
 
-fn map(entries: impl Iterator<Item = (String, Value)>) -> Value {
-    let map = entries
-        .map(|(name, value)| (Key::String(Arc::new(name)), value))
-        .collect();
-    Value::Map(Map { map: Arc::new(map) })
-}
-
-fn fact(value: &FactValue) -> Value {
-    match value {
-        FactValue::Boolean(value) => Value::Bool(*value),
-        FactValue::Integer(value) => Value::Int(*value),
-        FactValue::Decimal(value) => Value::Float(*value),
-        FactValue::Code(value) => Value::from(value.clone()),
+/// Changes with everything that may change a decision.
+fn fingerprint(source: &RulesSource) -> u64 {
+    let mut hash = Sha256::new();
+    let mut put = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    let names = |names: &[InstanceName]| names.iter().map(InstanceName::as_str).collect::<Vec<_>>().join(",");
+    put(source.matching.as_str());
+    put(&names(&source.default));
+    let granted: Vec<&str> = source.contact_fields.iter().map(|field| field.as_str()).collect();
+    put(&granted.join(","));
+    for (name, entries) in &source.lists {
+        put(name);
+        put(&entries.len().to_string());
+        entries.iter().for_each(|entry| put(entry));
     }
+    for route in &source.routes {
+        put(&route.name);
+        put(&route.when);
+        put(&names(&route.to));
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]
-mod tests {
-    use mihwar_model::{Channel, ContactId, Content, FeedbackId, InstanceName, Kind, Score, Tag, Time};
-
-    use super::{Matching, RouteSection, RoutingSection, RuleSet};
-    use crate::rows::Head;
-
-    fn name(text: &str) -> InstanceName {
-        InstanceName::new(text).unwrap()
-    }
-
-    fn head() -> Head {
-        Head {
-            feedback: FeedbackId::from_bytes([1; 16]),
-            revision: 1,
-            contact: ContactId::from_bytes([2; 16]),
-            instance: name("form"),
-            channel: Channel::new(Tag::new("form").unwrap()),
-            kind: Some(Kind::Complaint),
-            occurred_at: None,
-            received_at: Time(0),
-            thread: None,
-            language: None,
-            sentiment: None,
-            scores: vec![Score {
-                metric: "nps".into(),
-                value: 2.0,
-                min: 0.0,
-                max: 10.0,
-            }],
-            tags: vec![Tag::new("فاتورة").unwrap()],
-            attributes: vec![],
-            call: None,
-            attachments: 0,
-            body_chars: 0,
-            destinations: vec![],
-            quarantine: None,
-            withdrawn: false,
-            entries: crate::head_row::Entries::default(),
-            erased_at: None,
-            row_bytes: 0,
-        }
-    }
-
-    fn decide(rules: &[(&str, &str)], matching: Matching) -> Vec<(String, String)> {
-        let routes: Vec<_> = rules
-            .iter()
-            .map(|(to, when)| RouteSection {
-                name: (*when).to_owned(),
-                when: (*when).to_owned(),
-                to: vec![name(to)],
-            })
-            .collect();
-        let routing = RoutingSection {
-            default: vec![name("service")],
-            matching,
-        };
-        let rules = RuleSet::compile(&routes, &routing).unwrap();
-        let content = Content {
-            body: "وصلتني فاتورة خاطئة".into(),
-            ..Content::default()
-        };
-        let decisions = rules.decide(&head(), &content, &[]);
-        decisions
-            .into_iter()
-            .map(|d| (d.destination.to_string(), d.rule))
-            .collect()
-    }
-
-    #[test]
-    fn rules_see_words_scores_and_tags() {
-        let text = "record.body.contains('فاتورة')";
-        let score = "has(record.scores.nps) && record.scores.nps <= 6.0";
-        let tag = "'فاتورة' in record.tags";
-        for rule in [text, score, tag, "record.kind == 'complaint'"] {
-            assert_eq!(
-                decide(&[("billing", rule)], Matching::All),
-                [("billing".into(), rule.into())]
-            );
-        }
-    }
-
-    #[test]
-    fn what_no_rule_chooses_goes_to_the_default_and_nothing_twice() {
-        let missing = "record.scores.csat > 3.0";
-        assert_eq!(
-            decide(&[("billing", missing)], Matching::All),
-            [("service".into(), "default".into())]
-        );
-        let both = [
-            ("billing", "true"),
-            ("billing", "record.kind == 'complaint'"),
-            ("it", "true"),
-        ];
-        assert_eq!(decide(&both, Matching::All).len(), 2);
-        assert_eq!(decide(&both, Matching::First), [("billing".into(), "true".into())]);
-    }
-
-    #[test]
-    fn a_rule_that_cannot_be_read_is_named() {
-        let compile = |when: &str| {
-            let route = RouteSection {
-                name: "أولى".into(),
-                when: when.into(),
-                to: vec![],
-            };
-            RuleSet::compile(&[route], &RoutingSection::default())
-                .map(drop)
-                .unwrap_err()
-        };
-        assert!(compile("record.kind ==").1.contains("أولى"));
-        assert!(compile("contact.name == ''").1.contains("contact"));
-    }
-}
+mod tests;

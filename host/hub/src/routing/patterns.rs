@@ -5,10 +5,13 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use cel::common::types::{CelBool, CelString};
 use cel::{DeclarationError, Env, ExecutionError};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 /// Patterns that are kept. Rules name a few; one that makes its pattern of the record must not fill the memory.
 const KEPT_MAX: usize = 512;
+
+/// Memory for one pattern. Words are a few kilobytes; what takes more repeats whole alphabets hundreds of times.
+const PATTERN_BYTES_MAX: usize = 2 << 20;
 
 /// CEL calls plain functions, so what they remember is the process's.
 static COMPILED: LazyLock<Mutex<HashMap<String, Result<Regex, String>>>> = LazyLock::new(Mutex::default);
@@ -37,7 +40,19 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
     if compiled.len() >= KEPT_MAX {
         compiled.clear();
     }
-    let regex = Regex::new(pattern).map_err(|error| format!("'{pattern}' is no regular expression: {error}"));
+    let regex = read(pattern);
     compiled.insert(pattern.to_owned(), regex.clone());
     regex
+}
+
+/// Compiles a pattern, for whoever keeps it.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(super) fn read(pattern: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_BYTES_MAX)
+        .build();
+    regex.map_err(|error| format!("'{pattern}' is no regular expression: {error}"))
 }

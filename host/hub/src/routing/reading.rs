@@ -2,7 +2,9 @@
 //! out does.
 
 use cel::common::ast::{EntryExpr, Expr};
-use cel::{Env, IdedExpr, Program};
+use cel::{Env, IdedExpr, ParseErrors, Program};
+
+use super::spans::Place;
 
 /// What the parser needs of the stack. It refuses what lies more than 96 levels deep, and calls itself a score of times for
 /// each: more than a thread usually has, and an overflow would end the process.
@@ -13,36 +15,74 @@ const PARSER_STACK_BYTES: usize = 128 << 20;
 pub(super) const CHARS_MAX: usize = 4_000;
 /// Levels of a rule that is kept. It is carried out, and dropped at last, on the stack of a usual thread.
 const LEVELS_MAX: usize = 100;
+/// Characters of what the parser says that are told.
+const PARSER_CHARS_MAX: usize = 300;
+
+/// Why a rule cannot be used.
+pub(super) struct Unusable {
+    /// Where in the rule, if that is known.
+    pub(super) place: Option<Place>,
+    pub(super) message: String,
+}
+
+impl Unusable {
+    fn as_a_whole(message: impl Into<String>) -> Self {
+        Self {
+            place: None,
+            message: message.into(),
+        }
+    }
+}
 
 /// Compiles one rule on a stack of its own.
-pub(super) fn compiled(env: &Env, rule: &str) -> Result<Program, String> {
+pub(super) fn compiled(env: &Env, rule: &str) -> Result<Program, Unusable> {
     let chars = rule.chars().count();
     if chars > CHARS_MAX {
-        return Err(format!(
+        return Err(Unusable::as_a_whole(format!(
             "it has {chars} characters, and at most {CHARS_MAX} are read; write several rules instead"
-        ));
+        )));
     }
     std::thread::scope(|scope| {
         let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
         let parsing = parser
             .spawn_scoped(scope, || {
-                flat_enough(env.compile(rule).map_err(|error| error.to_string())?)
+                flat_enough(env.compile(rule).map_err(|errors| misread(&errors))?)
             })
-            .map_err(|error| format!("no thread could be started to read it: {error}"))?;
+            .map_err(|error| Unusable::as_a_whole(format!("no thread could be started to read it: {error}")))?;
         parsing
             .join()
-            .unwrap_or_else(|_| Err("the parser failed on it; write it in another way".to_owned()))
+            .unwrap_or_else(|_| Err(Unusable::as_a_whole("the parser failed on it; write it in another way")))
     })
 }
 
+/// The first thing that the parser stumbled over.
+fn misread(errors: &ParseErrors) -> Unusable {
+    let placed = errors.errors.iter().find_map(|error| {
+        let (line, column) = error.pos;
+        let line = usize::try_from(line).ok().filter(|line| *line > 0)?;
+        let place = Place {
+            line,
+            column: usize::try_from(column).ok()?.max(1),
+        };
+        Some((place, &error.msg))
+    });
+    match placed {
+        Some((place, message)) => Unusable {
+            place: Some(place),
+            message: message.chars().take(PARSER_CHARS_MAX).collect(),
+        },
+        None => Unusable::as_a_whole("it is no CEL expression, or its brackets lie too deep in one another"),
+    }
+}
+
 /// Refuses a rule whose operators lie too deep in one another. One that is refused is dropped here, where it has room.
-fn flat_enough(program: Program) -> Result<Program, String> {
+fn flat_enough(program: Program) -> Result<Program, Unusable> {
     let levels = levels(program.expression());
     if levels > LEVELS_MAX {
-        return Err(format!(
+        return Err(Unusable::as_a_whole(format!(
             "its operators lie {levels} levels deep in one another, and at most {LEVELS_MAX} are carried out; write several \
              rules instead"
-        ));
+        )));
     }
     Ok(program)
 }
@@ -52,7 +92,7 @@ fn levels(expression: &IdedExpr) -> usize {
 }
 
 /// What an expression consists of.
-fn parts(expression: &Expr) -> Vec<&IdedExpr> {
+pub(super) fn parts(expression: &Expr) -> Vec<&IdedExpr> {
     match expression {
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
@@ -89,17 +129,20 @@ fn parts_of_entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
 mod tests {
     use mihwar_model::InstanceName;
 
-    use super::super::{RouteSection, RoutingSection, RuleSet};
+    use super::super::{RouteSource, RuleSet, RulesSource};
 
     /// Why a rule is refused, if it is.
     fn refused(when: String) -> Option<String> {
-        let route = RouteSection {
+        let route = RouteSource {
             name: "عميقة".to_owned(),
             when,
             to: vec![InstanceName::new("service").unwrap()],
         };
-        let compiled = RuleSet::compile(&[route], &RoutingSection::default());
-        compiled.err().map(|(_, message)| message)
+        let (_, problems) = RuleSet::read(RulesSource {
+            routes: vec![route],
+            ..RulesSource::default()
+        });
+        problems.into_iter().next().map(|problem| problem.message)
     }
 
     #[test]

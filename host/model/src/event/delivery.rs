@@ -20,6 +20,17 @@ pub struct Route {
     pub rule: String,
 }
 
+/// A rule that failed on a record instead of answering, and so chose nobody for it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct RuleFailure {
+    /// The rule's name.
+    #[n(0)]
+    pub rule: String,
+    /// Short, stable reason.
+    #[n(1)]
+    pub code: String,
+}
+
 /// See [`EventBody::Routed`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct Routed {
@@ -35,6 +46,10 @@ pub struct Routed {
     /// First 8 bytes of the SHA-256 of the rule set, so that a decision can be traced to its rules.
     #[n(3)]
     pub rules: u64,
+    /// Rules that failed, the first sixteen; `None` when none did.
+    #[n(4)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Vec<RuleFailure>>,
 }
 
 /// See [`EventBody::Delivered`].

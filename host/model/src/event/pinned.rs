@@ -4,7 +4,8 @@
 use super::{
     Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
     EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, Skipped, StatusReported, TokenCreated, TokenRevoked, Withdrawn,
+    Received, RecordErased, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked,
+    Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -103,25 +104,40 @@ fn of_later_fields() -> Vec<EventBody> {
         label: tag("card-number"),
         count: 2,
     };
-    vec![EventBody::Received(Received {
-        masked: Some(vec![masked]),
-        ..received()
-    })]
+    let failure = RuleFailure {
+        rule: "فاتورة".into(),
+        code: "division-by-zero".into(),
+    };
+    vec![
+        EventBody::Received(Received {
+            masked: Some(vec![masked]),
+            ..received()
+        }),
+        EventBody::Routed(Routed {
+            failed: Some(vec![failure]),
+            ..routed()
+        }),
+    ]
+}
+
+fn routed() -> Routed {
+    Routed {
+        feedback: FEEDBACK,
+        revision: 2,
+        routes: vec![Route {
+            delivery: DELIVERY,
+            destination: name("billing"),
+            rule: "money".into(),
+        }],
+        rules: 77,
+        failed: None,
+    }
 }
 
 fn of_delivery() -> Vec<EventBody> {
     let (delivery, feedback, destination) = (DELIVERY, FEEDBACK, name("billing"));
     vec![
-        EventBody::Routed(Routed {
-            feedback,
-            revision: 2,
-            routes: vec![Route {
-                delivery,
-                destination: destination.clone(),
-                rule: "money".into(),
-            }],
-            rules: 77,
-        }),
+        EventBody::Routed(routed()),
         EventBody::Delivered(Delivered {
             delivery,
             feedback,

@@ -1,4 +1,4 @@
-//! The rest of the API: contacts, deliveries, inbound requests, plugins, ledger, figures, imports, backups, tokens, configuration, health.
+//! The rest of the API: contacts, routing, deliveries, inbound requests, plugins, ledger, figures, imports, backups, tokens, configuration, health.
 
 pub(crate) mod backup;
 pub(crate) mod configuration;
@@ -14,6 +14,7 @@ pub(crate) mod ledger;
 pub(crate) mod overview;
 pub(crate) mod plugins;
 pub(crate) mod proofs;
+pub(crate) mod routing;
 pub(crate) mod store;
 pub(crate) mod tiles;
 pub(crate) mod tokens;
@@ -49,6 +50,7 @@ pub struct ReplayedView {
 /// Addresses whose exchanges are short.
 pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
+        .routes(routes!(routing::get_routing))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(inbound::list_inbound_dead_letters))
         .routes(routes!(plugins::list_plugins))
@@ -70,6 +72,7 @@ pub(crate) fn lasting() -> OpenApiRouter<Surface> {
         .routes(routes!(ledger::verify_ledger))
         .routes(routes!(exports::export_ledger))
         .routes(routes!(figures::make_figure))
+        .routes(routes!(routing::try_routing))
         .routes(routes!(store::compact_store))
         .routes(routes!(imports::start_import))
         .routes(routes!(backup::get_backup))

@@ -4,7 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod batch;
 pub(crate) mod export;
 mod filter;
-mod input;
+pub(crate) mod input;
 mod read;
 pub(crate) mod statuses;
 pub(crate) mod view;

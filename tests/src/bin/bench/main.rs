@@ -13,6 +13,7 @@ mod intake;
 mod overload;
 mod provable;
 mod rebuild;
+mod routing;
 mod start;
 mod store;
 
@@ -55,7 +56,7 @@ async fn main() {
     }
     if wanted.iter().any(|word| word == "--help") {
         println!(
-            "bench [calls] [start] [mail] [bulk] [overload] [export] [million] [rebuild]: without a name, all but the last three"
+            "bench [calls] [routing] [start] [mail] [bulk] [overload] [export] [million] [rebuild]: without a name, all but the last three"
         );
         println!("bench store [OPTIONS]: durable intake beside PostgreSQL; `bench store --help` lists its options");
         println!(
@@ -68,6 +69,9 @@ async fn main() {
     if runs("calls") {
         calls::fresh_call().await;
         calls::enricher_batch().await;
+    }
+    if runs("routing") {
+        routing::five_hundred_rules();
     }
     if runs("start") {
         start::with_twenty_plugins();

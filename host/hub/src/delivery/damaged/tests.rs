@@ -87,6 +87,7 @@ impl House {
                 rule: "فاتورة invoice".into(),
             }],
             rules: 1,
+            failed: None,
         };
         let row = OutboxRow {
             feedback,

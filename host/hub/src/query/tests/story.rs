@@ -111,6 +111,7 @@ fn later(number: i64) -> Vec<EventBody> {
             revision: 1,
             routes,
             rules: 7,
+            failed: None,
         }));
     }
     events

@@ -34,6 +34,7 @@ fn routed(feedback: FeedbackId, numbers: impl IntoIterator<Item = u8>) -> EventB
         revision: 1,
         routes: numbers.into_iter().map(route).collect(),
         rules: 1,
+        failed: None,
     })
 }
 
