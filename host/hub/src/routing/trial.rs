@@ -129,11 +129,13 @@ impl Hub {
                 let begin = *begin.get_or_insert(at);
                 let millis = |until: Time| u64::try_from(until.0.saturating_sub(begin.0)).unwrap_or_default();
                 // Whoever listens may lag behind; the work does not wait for it.
-                drop(progress.try_send(TrialProgress {
-                    records: tally.trial.records,
-                    done: millis(at),
-                    total: millis(end),
-                }));
+                progress
+                    .try_send(TrialProgress {
+                        records: tally.trial.records,
+                        done: millis(at),
+                        total: millis(end),
+                    })
+                    .ok();
             }
             core.give_way(started.elapsed(), false).await;
         }

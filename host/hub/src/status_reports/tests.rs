@@ -126,6 +126,7 @@ impl House {
                 rule: "فاتورة".into(),
             }],
             rules: 1,
+            failed: None,
         });
         let delivered = EventBody::Delivered(Delivered {
             delivery,
