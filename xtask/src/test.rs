@@ -9,9 +9,15 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::setup::WasmChoice;
+use crate::setup::{Package, WasmChoice, apt};
 use crate::shell::{Workspace, installed, output, run, say};
 use crate::{corpus, plugins};
+
+/// Servers of others that tests run, and that no registry for Rust has.
+const SERVERS: [Package; 1] = [Package {
+    name: "python3-aiosmtpd",
+    file: "/usr/lib/python3/dist-packages/aiosmtpd/__init__.py",
+}];
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -28,6 +34,7 @@ pub(crate) fn test(workspace: &Workspace, choice: WasmChoice, options: &Options)
     let components = [plugins::shipped(workspace)?, plugins::guests(workspace)?].concat();
     plugins::build(workspace, choice, &components)?;
     corpus::install(workspace)?;
+    apt(workspace, &SERVERS, "the tests with a mail server")?;
     say("building the hub and its tests");
     // Tests that start the real binary find it beside themselves. Together, because by itself the end of the hub's way,
     // room after room, keeps one core only.

@@ -145,9 +145,66 @@ fn with_several_origins_a_secret_says_which_one_it_is_for() {
     assert!(Manifest::parse(&spelled).is_ok());
 }
 
+const RELAY: &str = r#"
+[plugin]
+id = "relay"
+version = "0.1.0"
+name = { en = "Relay", ar = "المرحِّل" }
+contract = "0.1"
+
+[[ask.net]]
+host = "{settings.host}"
+port = "{settings.port}"
+security = "start-tls"
+why = { en = "hands on what it has", ar = "يسلّم ما لديه" }
+
+[[ask.net]]
+host = "backup.example"
+port = 465
+
+[[secret]]
+name = "password"
+net = "{settings.host}"
+"#;
+
+#[test]
+fn connections_are_asked_for_with_host_port_and_security() {
+    let manifest = Manifest::parse(RELAY).unwrap();
+    let [first, second] = manifest.ask.net.as_slice() else {
+        panic!("{:?}", manifest.ask.net)
+    };
+    assert_eq!(first.port, PortAsk::Template("{settings.port}".to_owned()));
+    assert_eq!((&second.port, second.security.as_str()), (&PortAsk::Number(465), "tls"));
+    let password = manifest.secret("password").unwrap();
+    assert_eq!(manifest.origin_of(password), Some("{settings.host}"));
+    for (from, to, word) in [
+        ("backup.example", "back up.example", "`ask.net.host`"),
+        ("\"start-tls\"", "\"ssl\"", "start-tls"),
+        ("port = 465", "port = 0", "65535"),
+        ("\"{settings.port}\"", "\"خمسة\"", "{settings.KEY}"),
+        (
+            "net = \"{settings.host}\"",
+            "net = \"elsewhere.example\"",
+            "which no [[ask.net]] asks for",
+        ),
+        (
+            "net = \"{settings.host}\"",
+            "net = \"{settings.host}\"\ninject = { header = \"X-Key\", format = \"{secret}\" }",
+            "both `inject` and `net`",
+        ),
+    ] {
+        let text = RELAY.replacen(from, to, 1);
+        assert_ne!(text, RELAY, "{from}");
+        let error = Manifest::parse(&text).unwrap_err();
+        assert!(error.message.contains(word), "{to}: {error}");
+    }
+}
+
 #[test]
 fn a_manifest_survives_writing_and_reading() {
-    let manifest = Manifest::parse(FORM).unwrap();
-    let again = toml::to_string(&manifest).unwrap();
-    assert_eq!(Manifest::parse(&again).unwrap(), manifest);
+    for text in [FORM, RELAY] {
+        let manifest = Manifest::parse(text).unwrap();
+        let again = toml::to_string(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&again).unwrap(), manifest);
+    }
 }

@@ -42,6 +42,7 @@ pub static TARGETS: &[Target] = &[
     plugins::FORM,
     plugins::LANGUAGE,
     plugins::ANSWER,
+    plugins::MAIL_SERVER,
     host::MANIFEST,
     host::COMPONENT,
     host::CONFIG,

@@ -1,15 +1,16 @@
 //! Plugins, called natively as the hub calls them. The test kit of the SDK refuses every record, edit and page that the hub
 //! would refuse: that panics, and is a finding.
 
-use mihwar_sdk::testing::{self, Answer, FakeHost};
+use mihwar_sdk::testing::{self, Answer, Conversation, FakeHost};
 use mihwar_sdk::{
-    Change, ChannelKind, Delivery, Event, Feedback, Header, ImportPage, Importer, InboundRequest, PluginError,
-    Verification,
+    AckState, Change, ChannelKind, Delivery, Event, Feedback, Header, ImportPage, Importer, InboundRequest,
+    PluginError, Verification,
 };
 use plugin_calls::CallsChannel;
 use plugin_form::FormChannel;
 use plugin_language::LanguageEnricher;
 use plugin_mail::MailChannel;
+use plugin_smtp::MailDepartment;
 use plugin_webhook::WebhookDepartment;
 use serde_json::{Value as Json, json};
 
@@ -381,6 +382,78 @@ fn answer(input: &[u8]) -> Result<String, String> {
         testing::deliver::<WebhookDepartment>(&fake.host(), &json!({ "url": URL }), vec![delivery("a"), delivery("b")]);
     match acks {
         Ok(acks) if acks.len() == 2 => Ok(format!("{:?}", acks.first().map(|ack| &ack.state))),
+        Ok(acks) => Err(format!("{} acknowledgements for 2 deliveries", acks.len())),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// What a mail server says, all of it before it is asked.
+pub(super) const MAIL_SERVER: Target = Target {
+    name: "mail-server",
+    seeds: || {
+        [
+            "220 أهلاً\r\n250-relay\r\n250-PIPELINING\r\n250-SIZE 9000\r\n250 AUTH PLAIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n\
+             250 ok\r\n550 5.1.1 no\r\n250 reset\r\n221 bye\r\n",
+            "220 x\r\n250-relay\r\n250 AUTH=LOGIN\r\n334 a\r\n334 b\r\n535 5.7.8 wrong\r\n",
+            "421 4.3.2 later\r\n",
+            "554 no\r\n",
+        ]
+        .map(|text| text.as_bytes().to_vec())
+        .into()
+    },
+    words: &[
+        "\r\n",
+        "250-",
+        "250 ok\r\n",
+        "354 ",
+        "421 ",
+        "450 4.7.1 ",
+        "550 5.1.1 <a@b>",
+        "AUTH ",
+        "SIZE 1",
+        "SMTPUTF8",
+        "334 ",
+        "235 ",
+        "\u{0}",
+    ],
+    check: mail_server,
+    bounded_inputs: 3_000,
+    bytes_max: 32 << 20,
+};
+
+fn mail_server(input: &[u8]) -> Result<String, String> {
+    const HOST: &str = "relay.example";
+    let fake = FakeHost::new()
+        .secret("password", "كلمة-السر")
+        .conversation(HOST, 465, Conversation::new().says(input).is_silent())
+        .conversation(HOST, 465, Conversation::new().says(input).is_silent());
+    let settings = json!({
+        "host": HOST,
+        "port": 465,
+        "security": "tls",
+        "user": "voice",
+        "from": "voice@shop.example",
+        "to": ["care@shop.example"],
+    });
+    let delivery = |id: &str| Delivery {
+        id: id.into(),
+        attempt: 1,
+        event: Event::Created(testing::stored(
+            "fb-1",
+            Feedback::new("m-1", ChannelKind::Email).body("لم يصل"),
+        )),
+        external_ref: None,
+    };
+    let acks = testing::deliver::<MailDepartment>(&fake.host(), &settings, vec![delivery("a"), delivery("b")]);
+    match acks {
+        Ok(acks) if acks.len() == 2 => {
+            // What was said, without its words: those are as many as there are inputs.
+            let states = acks.iter().map(|ack| match &ack.state {
+                AckState::Failed(error) => error.code().unwrap_or("-").to_owned(),
+                other => format!("{other:?}"),
+            });
+            Ok(states.collect::<Vec<_>>().join(" "))
+        }
         Ok(acks) => Err(format!("{} acknowledgements for 2 deliveries", acks.len())),
         Err(error) => refusal(&error),
     }
