@@ -31,7 +31,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use checks::{edit_problem, status_problems};
+pub use checks::edit_problem;
 pub use drive::{
     check, deliver, handle, import_file, import_file_by, import_page, process, pull, source_file, stored, validate,
 };

@@ -7,6 +7,7 @@ mod host;
 mod plain;
 mod plugins;
 mod proofs;
+mod trackers;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,8 @@ pub static TARGETS: &[Target] = &[
     plugins::FORM,
     plugins::LANGUAGE,
     plugins::ANSWER,
+    trackers::REPORT,
+    trackers::TICKET,
     host::MANIFEST,
     host::COMPONENT,
     host::CONFIG,
