@@ -67,7 +67,7 @@ const UNDER_LOAD: &str = "kill -9 under load";
 /// The figure of a fault that this machine does not let be made.
 const SKIPPED: &str = "skipped";
 /// Targets of the fuzzer; each must tell in a row `fuzz TARGET`.
-const FUZZED: [&str; 22] = [
+const FUZZED: [&str; 24] = [
     "address",
     "answer",
     "api",
@@ -89,7 +89,9 @@ const FUZZED: [&str; 22] = [
     "names",
     "note",
     "proof",
+    "report",
     "rules",
+    "ticket",
 ];
 
 /// Options of `cargo xtask faults`.

@@ -89,9 +89,11 @@ fn report(
     let mut update = StatusUpdate::new(reference, state, changed_at);
     let optional = |pointer: &Option<String>| text_at(item, pointer.as_deref()?);
     update.note = optional(&mapping.note);
-    let is_address = |page: &String| page.starts_with("https://") || page.starts_with("http://");
-    update.url = optional(&mapping.page).filter(is_address);
-    Ok(Some(update))
+    update.url = optional(&mapping.page);
+    match update.problems().into_iter().next() {
+        None => Ok(Some(update)),
+        Some(problem) => Err(("report", problem)),
+    }
 }
 
 /// The hub's state for one of the other system; nothing for one that is passed over. What it is called there is not told: a

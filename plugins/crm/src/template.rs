@@ -233,7 +233,6 @@ mod tests {
 
     #[test]
     fn bodies_keep_types_and_leave_out_what_is_not_known() {
-        let templates = Templates::new();
         let body = json!({
             "id": "{{ item.id }}", "score": "{{ item.scores.nps }}", "none": "{{ item.subject }}", "tags": "{{ item.tags }}",
             "text": "{{ item.body }} / {{ item.author.name }}", "fixed": [1, true, "{{ item.scores.nps + 1 }}"],
@@ -243,6 +242,7 @@ mod tests {
             "id": "fb-1", "score": 2, "tags": ["شحن", "vip"], "text": "قال \"نعم\" / خالد", "fixed": [1, true, 3],
             "lit": { "a": 1 },
         });
+        let templates = Templates::new();
         assert_eq!(templates.body(&body, &context()).unwrap(), filled);
     }
 

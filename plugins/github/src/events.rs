@@ -77,9 +77,11 @@ pub(crate) fn reports(settings: &Settings, request: &InboundRequest) -> Result<O
         repository: settings.repository.clone(),
         number: payload.issue.number,
     };
-    Ok(Some(
-        StatusUpdate::new(at.to_string(), state, changed_at).url(&payload.issue.html_url),
-    ))
+    let update = StatusUpdate::new(at.to_string(), state, changed_at).url(&payload.issue.html_url);
+    match update.problems().first() {
+        None => Ok(Some(update)),
+        Some(problem) => Err(PluginError::permanent("report", problem.as_str())),
+    }
 }
 
 /// What an event means, and since when. The time is GitHub's: the same event told again is the same report.

@@ -76,7 +76,11 @@ pub(crate) fn reports(settings: &Settings, request: &InboundRequest) -> Result<O
         return Ok(None);
     };
     let page = format!("{}/browse/{}", settings.url, issue.key);
-    Ok(Some(StatusUpdate::new(&issue.id, state, payload.timestamp).url(page)))
+    let update = StatusUpdate::new(&issue.id, state, payload.timestamp).url(page);
+    match update.problems().first() {
+        None => Ok(Some(update)),
+        Some(problem) => Err(PluginError::permanent("report", problem.as_str())),
+    }
 }
 
 fn state(settings: &Settings, payload: &Payload, issue: &Issue) -> Option<WorkState> {

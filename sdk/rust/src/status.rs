@@ -2,6 +2,11 @@
 
 use crate::{Change, StatusUpdate, WorkState};
 
+/// Longest reference, and longest address.
+const REFERENCE_BYTES: usize = 2048;
+/// Longest note.
+const NOTE_BYTES: usize = 64 << 10;
+
 impl StatusUpdate {
     /// A report about the item that an earlier delivery of this instance gave the reference `external_ref`, since
     /// `changed_at` (milliseconds since 1970, by the other system's clock). The hub keeps one report for each state and
@@ -29,6 +34,37 @@ impl StatusUpdate {
         self.url = Some(url.into());
         self
     }
+
+    /// Why the hub would refuse this report, whatever it is about; every reason with its field, and nothing of what the report
+    /// says. Empty: it is taken, if this instance was handed an item that is called so, and if it is not from the future.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !(1..=REFERENCE_BYTES).contains(&self.external_ref.len()) {
+            problems.push(format!("external_ref: must have 1 to {REFERENCE_BYTES} bytes"));
+        }
+        if !WorkState::is_name(self.state.name()) {
+            problems.push("state: is no lower-case slug of at most 64 bytes".into());
+        }
+        if self.changed_at < 0 {
+            problems.push("changed_at: lies before 1970".into());
+        }
+        let note = self.note.as_deref().unwrap_or_default();
+        if note.len() > NOTE_BYTES || note.contains('\0') {
+            problems.push(format!("note: must have at most {NOTE_BYTES} bytes, and no NUL"));
+        }
+        let url = self.url.as_deref().unwrap_or_default();
+        if !url.is_empty() && !is_address(url) {
+            problems.push("url: is no address that begins with https:// or http://".into());
+        }
+        problems
+    }
+}
+
+fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    url.len() <= REFERENCE_BYTES && rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(is_odd))
 }
 
 impl From<StatusUpdate> for Change {
@@ -97,5 +133,29 @@ mod tests {
         }
         assert_eq!(WorkState::named("rejected"), WorkState::Rejected);
         assert!(!WorkState::is_name("Waiting for Huda") && !WorkState::is_name(""));
+    }
+
+    #[test]
+    fn every_reason_why_a_report_is_refused_is_named_and_nothing_of_it() {
+        let good = StatusUpdate::new("تذكرة-٧", WorkState::Resolved, 0).url("https://a.example/7");
+        assert!(good.problems().is_empty());
+        let bad = StatusUpdate {
+            external_ref: String::new(),
+            state: WorkState::Other("On Hold".into()),
+            note: Some("\0".into()),
+            url: Some("javascript:alert(1)".into()),
+            changed_at: -1,
+        };
+        let problems = bad.problems();
+        let fields: Vec<&str> = problems
+            .iter()
+            .filter_map(|problem| problem.split(':').next())
+            .collect();
+        assert_eq!(fields, ["external_ref", "state", "changed_at", "note", "url"]);
+        let told = problems.concat();
+        assert!(!told.contains("On Hold") && !told.contains("alert"), "{told}");
+        for url in ["https://", "http://a b", "ftp://a", "https://a\n"] {
+            assert_eq!(good.clone().url(url).problems().len(), 1, "{url:?}");
+        }
     }
 }

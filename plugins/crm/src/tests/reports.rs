@@ -101,4 +101,10 @@ fn what_is_no_report_is_told() {
     late["write_date"] = json!("أمس");
     let outcome = handled(&odoo["settings"], told(&late)).unwrap();
     assert_eq!(outcome.refusals[0].code, "time");
+    let odd = json!({ "cases": [{ "number": "ق/٧", "state": "open", "link": "javascript:alert(1)" }] });
+    let outcome = handled(&own["settings"], told(&odd)).unwrap();
+    assert_eq!(
+        (outcome.changes.len(), outcome.refusals[0].code.as_str()),
+        (0, "report")
+    );
 }

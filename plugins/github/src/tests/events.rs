@@ -119,4 +119,6 @@ fn what_is_no_event_of_an_issue_is_told() {
     assert_eq!(code(unsigned), "unverified");
     let odd = changed(|payload| payload["issue"]["closed_at"] = json!("yesterday"));
     assert_eq!(code(told("issues", &odd)), "time");
+    let odd = changed(|payload| payload["issue"]["html_url"] = json!("javascript:alert(1)"));
+    assert_eq!(code(told("issues", &odd)), "report");
 }

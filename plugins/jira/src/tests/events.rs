@@ -90,6 +90,7 @@ fn what_is_not_about_the_work_on_an_item_of_the_hub_means_nothing() {
         refused.unwrap_err().code().unwrap_or_default().to_owned()
     };
     assert_eq!(code(told("شيء آخر")), "json");
+    assert_eq!(code(told(&changed(|p| p["timestamp"] = json!(-1)))), "report");
     let mut unsigned = told(UPDATED);
     unsigned.verification = Verification::Unverified;
     assert_eq!(code(unsigned), "unverified");

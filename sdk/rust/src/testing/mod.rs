@@ -32,7 +32,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use checks::{edit_problem, status_problems};
+pub use checks::edit_problem;
 pub(crate) use conversation::FakeStream;
 pub use conversation::{Conversation, Heard};
 pub use drive::{

@@ -7,6 +7,7 @@ mod host;
 mod plain;
 mod plugins;
 mod proofs;
+mod trackers;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,8 @@ pub static TARGETS: &[Target] = &[
     plugins::LANGUAGE,
     plugins::ANSWER,
     plugins::MAIL_SERVER,
+    trackers::REPORT,
+    trackers::TICKET,
     host::MANIFEST,
     host::COMPONENT,
     host::CONFIG,

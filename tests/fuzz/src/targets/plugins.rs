@@ -208,7 +208,7 @@ fn told(feedback: &Feedback) -> String {
 }
 
 /// A refusal as an answer; one that says nothing is a finding.
-fn refusal(error: &PluginError) -> Result<String, String> {
+pub(super) fn refusal(error: &PluginError) -> Result<String, String> {
     let told = error.summary();
     if told.trim().is_empty() {
         return Err("a refusal without a word".into());
