@@ -67,7 +67,7 @@ const UNDER_LOAD: &str = "kill -9 under load";
 /// The figure of a fault that this machine does not let be made.
 const SKIPPED: &str = "skipped";
 /// Targets of the fuzzer; each must tell in a row `fuzz TARGET`.
-const FUZZED: [&str; 24] = [
+const FUZZED: [&str; 25] = [
     "address",
     "answer",
     "api",
@@ -83,6 +83,7 @@ const FUZZED: [&str; 24] = [
     "key",
     "language",
     "mail",
+    "mail-server",
     "mailbox",
     "manifest",
     "mark",
