@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use cel::common::ast::{Expr, SourceInfo};
+use cel::common::ast::{Expr, LiteralValue, SourceInfo};
 use cel::{IdedExpr, Program};
 
 use super::reading::parts;
@@ -79,7 +79,10 @@ fn joined(a: Option<Range<usize>>, b: Option<Range<usize>>) -> Option<Range<usiz
 
 /// Where texts stand in a rule, in which brackets mean nothing.
 fn literals(info: &SourceInfo, expression: &IdedExpr, found: &mut Vec<Range<usize>>) {
-    if let (Expr::Literal(_), Some(range)) = (&expression.expr, own(info, expression.id)) {
+    // Only texts: a macro such as `exists` brings a `false` of its own, whose place is the macro's bracket.
+    if let (Expr::Literal(LiteralValue::String(_) | LiteralValue::Bytes(_)), Some(range)) =
+        (&expression.expr, own(info, expression.id))
+    {
         found.push(range);
     }
     for inner in parts(&expression.expr) {
