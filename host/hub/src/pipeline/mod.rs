@@ -248,13 +248,7 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
 }
 
 /// Gives a record to those whom the rules choose. Answers how many deliveries begin.
-fn route(
-    core: &Core,
-    rules: &RuleSet,
-    now: Time,
-    item: Item,
-    batch: &mut Batch,
-) -> Result<usize, Fault> {
+fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<usize, Fault> {
     let Item {
         queue_key,
         queue_version,

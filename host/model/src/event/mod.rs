@@ -13,9 +13,7 @@ use serde::Serialize;
 
 use crate::{FeedbackId, InstanceName, Time, TokenId};
 
-pub use delivery::{
-    Attempted, DeadLettered, Delivered, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported,
-};
+pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported};
 pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
     AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Masked, Received, Withdrawn,
