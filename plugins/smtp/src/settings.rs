@@ -156,12 +156,6 @@ impl Settings {
                 "must not be empty: leave it out if there is no login".into(),
             );
         }
-        let is_link = |link: &str| {
-            let is_address = link.starts_with("https://") || link.starts_with("http://");
-            is_address
-                && link.contains("{id}")
-                && !link.contains(|letter: char| letter.is_whitespace() || letter.is_control())
-        };
         if self.link.as_deref().is_some_and(|link| !is_link(link)) {
             add(
                 "link".into(),
@@ -170,6 +164,12 @@ impl Settings {
         }
         problems
     }
+}
+
+/// Whether it is an address with a place for an item's id.
+fn is_link(link: &str) -> bool {
+    let is_address = link.starts_with("https://") || link.starts_with("http://");
+    is_address && link.contains("{id}") && !link.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
 /// The language of a tag, without region and script, in lower case.

@@ -152,6 +152,9 @@ fn tell(tested: &Tested, is_short: bool) -> anyhow::Result<()> {
     }
 }
 
+/// A line's number, and its bytes or, of one that is too long, how many there are.
+type NumberedLine = (u64, Result<Vec<u8>, u64>);
+
 /// The lines of a file that hold something, with their numbers. One that is too long is passed over, whatever its length.
 struct Records<R> {
     input: R,
@@ -163,8 +166,8 @@ impl<R: BufRead> Records<R> {
         Self { input, number: 0 }
     }
 
-    /// The next one: its bytes or, of one that is too long, how many there are.
-    fn next_line(&mut self) -> std::io::Result<Option<(u64, Result<Vec<u8>, u64>)>> {
+    /// The next one.
+    fn next_line(&mut self) -> std::io::Result<Option<NumberedLine>> {
         loop {
             let mut text = Vec::new();
             let mut bytes = self

@@ -94,7 +94,7 @@ impl Checker<'_> {
             return Ok(of.clone());
         }
         if functions::is_type_name(name) {
-            return Ok(Type::Type);
+            return Ok(Type::OfTypes);
         }
         self.vocabulary
             .variable(name)

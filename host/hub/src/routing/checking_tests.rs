@@ -19,79 +19,82 @@ fn refused(when: &str) -> Option<String> {
     Some(message.strip_prefix("rule \"قاعدة\"").unwrap().to_owned())
 }
 
+/// What can never work, and a part of what is said of it.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "record.scores.nps == 'x'",
+        " at 1:19: record.scores.nps is a double, and 'x' is a string: they are never equal",
+    ),
+    (
+        "record.body > 3",
+        " at 1:13: record.body is a string, and 3 is an int: > does not compare them",
+    ),
+    (
+        "record.tags.contains(1)",
+        "record.tags is a list(string), and contains() is asked of a string",
+    ),
+    ("record.body.contains(1)", "1 is an int, and contains() needs a string"),
+    (
+        "record.chanel == 'form'",
+        "record has no field `chanel` (did you mean `channel`?)",
+    ),
+    ("record['chanel'] == 'form'", "did you mean `channel`?"),
+    ("has(record.chanel)", "did you mean `channel`?"),
+    (
+        "recrod.kind == 'praise'",
+        "there is no `recrod` (did you mean `record`?)",
+    ),
+    (
+        "record.kind.length > 3",
+        "record.kind is a string, which has no field `length`",
+    ),
+    (
+        "record.given.plan in lists.vip_plan",
+        "there is no list `vip_plan` (did you mean `vip_plans`?)",
+    ),
+    (
+        "contact.identifiers.size() > 1",
+        "contact.identifiers is not granted to rules",
+    ),
+    ("contact.phone == '1'", "contact has no field `phone`"),
+    ("department.askd.size() > 0", "did you mean `asked`?"),
+    (
+        "3 in record.tags",
+        "3 is an int, and record.tags is a list(string): it is never in it",
+    ),
+    (
+        "'a' in record.body",
+        "record.body is a string; `in` needs a list or a map",
+    ),
+    (
+        "record.scores.nps / 2 > 1.0",
+        "record.scores.nps is a double, and 2 is an int: / takes two of one type; write 2.0",
+    ),
+    ("record.body + 1 == 'x'", "there is no + for them"),
+    (
+        "record.kind && true",
+        "record.kind is a string, and && needs true or false",
+    ),
+    ("!record.tags", "! needs true or false"),
+    ("record.kind", "a rule has to answer true or false (bool)"),
+    ("record.tags.exists(t, t > 3)", "t is a string, and 3 is an int"),
+    ("record.kind.exists(t, true)", "only a list or a map has elements"),
+    ("record.body.matches('(')", "is no regular expression"),
+    ("record.body.matches('\\\\p{L}{9000}')", "is no regular expression"),
+    (
+        "record.body.contain('x')",
+        "there is no function `contain` (did you mean `contains`?)",
+    ),
+    ("record.sentiment == null", "they are never equal"),
+    ("record.tags['a'] == 'b'", "a list is asked by number"),
+    ("record.scores[1] > 2.0", "a map is asked by name"),
+    ("Thing{a: 1} == 1", "there is no type `Thing`"),
+    ("record.kind == ", " at 1:"),
+];
+
 #[test]
 fn what_can_never_work_is_told_with_its_place_and_type() {
-    for (when, said) in [
-        (
-            "record.scores.nps == 'x'",
-            " at 1:19: record.scores.nps is a double, and 'x' is a string: they are never equal",
-        ),
-        (
-            "record.body > 3",
-            " at 1:13: record.body is a string, and 3 is an int: > does not compare them",
-        ),
-        (
-            "record.tags.contains(1)",
-            "record.tags is a list(string), and contains() is asked of a string",
-        ),
-        ("record.body.contains(1)", "1 is an int, and contains() needs a string"),
-        (
-            "record.chanel == 'form'",
-            "record has no field `chanel` (did you mean `channel`?)",
-        ),
-        ("record['chanel'] == 'form'", "did you mean `channel`?"),
-        ("has(record.chanel)", "did you mean `channel`?"),
-        (
-            "recrod.kind == 'praise'",
-            "there is no `recrod` (did you mean `record`?)",
-        ),
-        (
-            "record.kind.length > 3",
-            "record.kind is a string, which has no field `length`",
-        ),
-        (
-            "record.given.plan in lists.vip_plan",
-            "there is no list `vip_plan` (did you mean `vip_plans`?)",
-        ),
-        (
-            "contact.identifiers.size() > 1",
-            "contact.identifiers is not granted to rules",
-        ),
-        ("contact.phone == '1'", "contact has no field `phone`"),
-        ("department.askd.size() > 0", "did you mean `asked`?"),
-        (
-            "3 in record.tags",
-            "3 is an int, and record.tags is a list(string): it is never in it",
-        ),
-        (
-            "'a' in record.body",
-            "record.body is a string; `in` needs a list or a map",
-        ),
-        (
-            "record.scores.nps / 2 > 1.0",
-            "record.scores.nps is a double, and 2 is an int: / takes two of one type; write 2.0",
-        ),
-        ("record.body + 1 == 'x'", "there is no + for them"),
-        (
-            "record.kind && true",
-            "record.kind is a string, and && needs true or false",
-        ),
-        ("!record.tags", "! needs true or false"),
-        ("record.kind", "a rule has to answer true or false (bool)"),
-        ("record.tags.exists(t, t > 3)", "t is a string, and 3 is an int"),
-        ("record.kind.exists(t, true)", "only a list or a map has elements"),
-        ("record.body.matches('(')", "is no regular expression"),
-        ("record.body.matches('\\\\p{L}{9000}')", "is no regular expression"),
-        (
-            "record.body.contain('x')",
-            "there is no function `contain` (did you mean `contains`?)",
-        ),
-        ("record.sentiment == null", "they are never equal"),
-        ("record.tags['a'] == 'b'", "a list is asked by number"),
-        ("record.scores[1] > 2.0", "a map is asked by name"),
-        ("Thing{a: 1} == 1", "there is no type `Thing`"),
-        ("record.kind == ", " at 1:"),
-    ] {
+    for (when, said) in REFUSED {
         let message = refused(when).unwrap_or_else(|| panic!("{when} was taken"));
         assert!(message.contains(said), "{when}: {message}");
     }

@@ -76,7 +76,7 @@ pub(super) fn global(part: &IdedExpr, name: &str, args: &[IdedExpr], types: &[Ty
         ("timestamp", [_], _) => Ok(Type::Timestamp),
         ("duration", [_], _) => Ok(Type::Duration),
         ("dyn", [_], _) => Ok(Type::Dyn),
-        ("type", [_], _) => Ok(Type::Type),
+        ("type", [_], _) => Ok(Type::OfTypes),
         (name, args, _) if GLOBAL.contains(&name) || name == "type" => {
             let message = format!("{name}() does not take {} values", args.len());
             Err(TypeFault::at(part, message))

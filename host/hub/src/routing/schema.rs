@@ -25,7 +25,7 @@ pub(super) enum Type {
     Duration,
     Timestamp,
     /// A type itself, as `type(x)` answers it.
-    Type,
+    OfTypes,
     List(Box<Self>),
     /// Values by name.
     Map(Box<Self>),
@@ -95,7 +95,7 @@ impl fmt::Display for Type {
             Self::Null => "null",
             Self::Duration => "duration",
             Self::Timestamp => "timestamp",
-            Self::Type => "type",
+            Self::OfTypes => "type",
             Self::List(of) => return write!(f, "list({of})"),
             Self::Map(of) => return write!(f, "map(string, {of})"),
             Self::Object(object) => return write!(f, "map of the fields of {}", object.as_str()),

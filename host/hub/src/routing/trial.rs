@@ -281,12 +281,15 @@ async fn entries(view: &dyn View, wanted: &[(u64, FeedbackId)]) -> Result<Vec<Jo
     Ok(found)
 }
 
+/// From which departments to which.
+type Way = (Vec<InstanceName>, Vec<InstanceName>);
+
 /// A trial that goes on.
 struct Tally {
     rules: Arc<RuleSet>,
     trial: RoutingTrial,
-    /// By where from and where to.
-    moves: BTreeMap<(Vec<InstanceName>, Vec<InstanceName>), (u64, Vec<FeedbackId>)>,
+    /// How many go each way, and examples of them.
+    moves: BTreeMap<Way, (u64, Vec<FeedbackId>)>,
 }
 
 impl Tally {

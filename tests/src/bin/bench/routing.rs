@@ -80,7 +80,7 @@ fn sample(number: usize) -> RoutingSample {
     let tags = [format!("موضوع-{}", number % RULES), "شحن".to_owned()];
     let draft = Draft {
         kind: Some(Kind::ALL[number % Kind::ALL.len()]),
-        language: Some(Language::new(if number % 2 == 0 { "ar" } else { "en" }).unwrap()),
+        language: Some(Language::new(if number.is_multiple_of(2) { "ar" } else { "en" }).unwrap()),
         subject: Some("عن طلبي الأخير / about my last order".to_owned()),
         body,
         scores: vec![Score {
@@ -92,7 +92,7 @@ fn sample(number: usize) -> RoutingSample {
         tags: tags.into_iter().map(|tag| Tag::new(tag).unwrap()).collect(),
         attributes: vec![Attribute {
             name: "plan".to_owned(),
-            value: Scalar::Text(if number % 50 == 0 { "ذهبي" } else { "basic" }.to_owned()),
+            value: Scalar::Text(if number.is_multiple_of(50) { "ذهبي" } else { "basic" }.to_owned()),
         }],
         ..Draft::new(channel)
     };
