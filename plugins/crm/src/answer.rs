@@ -1,6 +1,6 @@
 //! What an answer of the other system means for a delivery.
 
-use mihwar_sdk::{HttpError, PluginError, Response};
+use mihwar_sdk::{PluginError, Response, Setback};
 use serde_json::Value as Json;
 
 use crate::settings::{Meaning, Settings};
@@ -9,32 +9,6 @@ use crate::settings::{Meaning, Settings};
 const LIMIT_PAUSE_MS: u64 = 60_000;
 /// No pause is shorter.
 const PAUSE_MS_MIN: u64 = 1_000;
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fail {
-    /// There is no such item.
-    Missing(u16),
-    /// This item cannot be handed over, or not now. The others go on.
-    Item(PluginError),
-    /// It is not about the item: the rest of the batch would fail alike.
-    All(PluginError),
-}
-
-impl From<HttpError> for Fail {
-    fn from(error: HttpError) -> Self {
-        let of_item = matches!(
-            error,
-            HttpError::Timeout(_)
-                | HttpError::Protocol(_)
-                | HttpError::RequestTooLarge(_)
-                | HttpError::ResponseTooLarge(_)
-                | HttpError::InvalidRequest(_)
-        );
-        let error = PluginError::from(error);
-        if of_item { Self::Item(error) } else { Self::All(error) }
-    }
-}
 
 /// What a status means here: as the settings say, or as usual.
 pub(crate) fn meaning(settings: &Settings, status: u16) -> Meaning {
@@ -53,39 +27,31 @@ pub(crate) fn meaning(settings: &Settings, status: u16) -> Meaning {
 }
 
 /// Judges the answer to the request of that name. `now` is the hub's clock.
-pub(crate) fn judged(settings: &Settings, name: &str, response: &Response, now: i64) -> Result<(), Fail> {
+pub(crate) fn judged(settings: &Settings, name: &str, response: &Response, now: i64) -> Result<(), Setback> {
     let status = response.status;
     let code = format!("http-{status}");
     let asked = response.retry_after_ms(now).map(|pause| pause.max(PAUSE_MS_MIN));
     Err(match meaning(settings, status) {
         Meaning::Done => return told_failure(settings, name, response),
-        Meaning::Missing => Fail::Missing(status),
-        Meaning::Refused => Fail::Item(PluginError::permanent(
+        Meaning::Missing => Setback::Missing(status),
+        Meaning::Refused => Setback::Item(PluginError::permanent(
             code,
             format!("the other system refuses `{name}`: what it was sent may not fit it"),
         )),
-        Meaning::Retry => {
-            let error = PluginError::transient_after(code, "the other system failed", asked);
-            // Who names a time names it for everybody.
-            if asked.is_some() {
-                Fail::All(error)
-            } else {
-                Fail::Item(error)
-            }
-        }
+        Meaning::Retry => Setback::failed(code, "the other system failed", asked),
         Meaning::Pause => {
             let pause = asked.unwrap_or(LIMIT_PAUSE_MS);
-            Fail::All(PluginError::rate_limited(
+            Setback::All(PluginError::rate_limited(
                 code,
                 "the other system asks for a pause",
                 pause,
             ))
         }
-        Meaning::Unauthorized => Fail::All(PluginError::unauthorized(
+        Meaning::Unauthorized => Setback::All(PluginError::unauthorized(
             code,
             format!("the other system refuses the secret, or does not let it do `{name}`"),
         )),
-        Meaning::Misconfigured => Fail::All(PluginError::misconfigured(
+        Meaning::Misconfigured => Setback::All(PluginError::misconfigured(
             format!("{name}.path"),
             format!("the other system answers {status}: the address may be another one"),
         )),
@@ -93,14 +59,14 @@ pub(crate) fn judged(settings: &Settings, name: &str, response: &Response, now: 
 }
 
 /// Some systems say 200 and tell of the failure inside.
-fn told_failure(settings: &Settings, name: &str, response: &Response) -> Result<(), Fail> {
+fn told_failure(settings: &Settings, name: &str, response: &Response) -> Result<(), Setback> {
     let Some(pointer) = &settings.error_at else {
         return Ok(());
     };
     let answer: Json = response.json().unwrap_or_default();
     match answer.pointer(pointer) {
         None | Some(Json::Null | Json::Bool(false)) => Ok(()),
-        Some(_) => Err(Fail::Item(PluginError::permanent(
+        Some(_) => Err(Setback::Item(PluginError::permanent(
             "told-failure",
             format!("the answer to `{name}` tells of a failure at {pointer}"),
         ))),

@@ -1,9 +1,9 @@
 //! Making the requests that the settings describe.
 
-use mihwar_sdk::{Health, Host, PluginError, Request, Response};
+use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback};
 use serde_json::Value as Json;
 
-use crate::answer::{Fail, judged};
+use crate::answer::judged;
 use crate::context::Context;
 use crate::settings::{Encoding, Exchange, Settings};
 use crate::template::{Templates, percent_encoded};
@@ -28,7 +28,7 @@ impl<'a> Api<'a> {
     }
 
     /// Makes the request of that name, and hands its answer back if it was done.
-    pub(crate) fn send(&self, name: &str, exchange: &'a Exchange, context: &Json) -> Result<Response, Fail> {
+    pub(crate) fn send(&self, name: &str, exchange: &'a Exchange, context: &Json) -> Result<Response, Setback> {
         let left = self.host.remaining_ms().saturating_sub(RESERVE_MS);
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         let mut request = self
@@ -56,8 +56,8 @@ impl<'a> Api<'a> {
             None => notes.push("no request is set for `check`: nothing was asked".to_owned()),
             Some(exchange) => match self.send("check", exchange, &Context::new(self.settings).json()) {
                 Ok(_) => {}
-                Err(Fail::Item(error) | Fail::All(error)) => return Err(error),
-                Err(Fail::Missing(status)) => {
+                Err(Setback::Item(error) | Setback::All(error)) => return Err(error),
+                Err(Setback::Missing(status)) => {
                     let why = format!("the other system answers {status}: the address may be another one");
                     return Err(PluginError::misconfigured("check.path", why));
                 }
@@ -133,9 +133,9 @@ fn form(body: &Json) -> String {
 }
 
 /// A template that does not take the values of one item. What the values are is not told.
-fn unfit(name: &str, error: &minijinja::Error) -> Fail {
+fn unfit(name: &str, error: &minijinja::Error) -> Setback {
     let line = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
-    Fail::Item(PluginError::permanent(
+    Setback::Item(PluginError::permanent(
         "template",
         format!(
             "a template of `{name}` cannot be filled in with this item: {:?}{line}",

@@ -1,9 +1,9 @@
 //! Handing items over: each is created once, and written anew or removed by its reference.
 
-use mihwar_sdk::{AckState, Delivered, Delivery, Event, PluginError, Response, StoredFeedback};
+use mihwar_sdk::{AckState, Delivered, Delivery, Event, PluginError, Response, Setback, StoredFeedback};
 use serde_json::Value as Json;
 
-use crate::answer::{Fail, text_at};
+use crate::answer::text_at;
 use crate::api::Api;
 use crate::context::Context;
 use crate::settings::OnMissing;
@@ -18,7 +18,7 @@ impl<'a> Desk<'a> {
         Self { api }
     }
 
-    pub(crate) fn take(&self, delivery: &Delivery) -> Result<AckState, Fail> {
+    pub(crate) fn take(&self, delivery: &Delivery) -> Result<AckState, Setback> {
         let known = delivery.external_ref.as_deref();
         match (&delivery.event, known) {
             (Event::Created(item) | Event::Updated(item) | Event::Digest(item), Some(reference)) => {
@@ -38,12 +38,12 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn create(&self, item: &StoredFeedback, delivery: &Delivery) -> Result<AckState, Fail> {
+    fn create(&self, item: &StoredFeedback, delivery: &Delivery) -> Result<AckState, Setback> {
         let exchange = &self.api.settings.create;
         let context = self.context().item(item).delivery(delivery).json();
         let response = match self.api.send("create", exchange, &context) {
-            Err(Fail::Missing(status)) => {
-                return Err(Fail::All(PluginError::misconfigured(
+            Err(Setback::Missing(status)) => {
+                return Err(Setback::All(PluginError::misconfigured(
                     "create.path",
                     format!("the other system answers {status}: the address may be another one"),
                 )));
@@ -63,7 +63,7 @@ impl<'a> Desk<'a> {
                 Some(found) => found,
                 None if self.api.host.instance().dry_run => return Ok(nothing_more()),
                 None => {
-                    return Err(Fail::All(PluginError::misconfigured(
+                    return Err(Setback::All(PluginError::misconfigured(
                         "create.reference",
                         format!("the answer holds neither text nor number at {pointer}; the item was created"),
                     )));
@@ -74,7 +74,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The item that is there already, if there is a way to ask.
-    fn find(&self, id: &str, delivery: &Delivery) -> Result<Option<String>, Fail> {
+    fn find(&self, id: &str, delivery: &Delivery) -> Result<Option<String>, Setback> {
         let Some(exchange) = &self.api.settings.lookup else {
             return Ok(None);
         };
@@ -82,27 +82,27 @@ impl<'a> Desk<'a> {
         let context = self.context().id(id).delivery(delivery).json();
         match self.api.send("lookup", exchange, &context) {
             Ok(response) => Ok(text_at(&json(&response), pointer)),
-            Err(Fail::Missing(_)) => Ok(None),
+            Err(Setback::Missing(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Writes what was found anew, where there is a request for it.
-    fn renew(&self, item: &StoredFeedback, delivery: &Delivery, found: &str) -> Result<AckState, Fail> {
+    fn renew(&self, item: &StoredFeedback, delivery: &Delivery, found: &str) -> Result<AckState, Setback> {
         if self.api.settings.update.is_none() {
             return Ok(self.delivered(&item.id, found.to_owned(), None));
         }
         self.update(item, delivery, found)
     }
 
-    fn update(&self, item: &StoredFeedback, delivery: &Delivery, reference: &str) -> Result<AckState, Fail> {
+    fn update(&self, item: &StoredFeedback, delivery: &Delivery, reference: &str) -> Result<AckState, Setback> {
         let Some(exchange) = &self.api.settings.update else {
             return Ok(AckState::Skipped("no request is set for new versions".into()));
         };
         let context = self.context().item(item).delivery(delivery).reference(reference).json();
         match self.api.send("update", exchange, &context) {
             Ok(response) => Ok(self.delivered(&item.id, reference.to_owned(), Some(&response))),
-            Err(Fail::Missing(_)) => match self.api.settings.on_missing {
+            Err(Setback::Missing(_)) => match self.api.settings.on_missing {
                 OnMissing::Skip => Ok(AckState::Skipped("the item was deleted there".into())),
                 OnMissing::Create => self.create(item, delivery),
             },
@@ -110,9 +110,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn erase(&self, id: &str, delivery: &Delivery, reference: &str) -> Result<AckState, Fail> {
+    fn erase(&self, id: &str, delivery: &Delivery, reference: &str) -> Result<AckState, Setback> {
         let Some(exchange) = &self.api.settings.erase else {
-            return Err(Fail::Item(PluginError::permanent(
+            return Err(Setback::Item(PluginError::permanent(
                 "no-erase",
                 "no request is set for `erase`: remove the item there by hand, or set one and deliver this again",
             )));
@@ -120,7 +120,7 @@ impl<'a> Desk<'a> {
         let context = self.context().id(id).delivery(delivery).reference(reference).json();
         match self.api.send("erase", exchange, &context) {
             // Whoever deleted it has erased it.
-            Ok(_) | Err(Fail::Missing(_)) => Ok(nothing_more()),
+            Ok(_) | Err(Setback::Missing(_)) => Ok(nothing_more()),
             Err(error) => Err(error),
         }
     }

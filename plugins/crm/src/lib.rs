@@ -19,11 +19,10 @@ mod template;
 mod tests;
 
 use mihwar_sdk::{
-    Ack, AckState, ConfigProblem, Delivery, Destination, Health, Host, InboundRequest, Outcome, Plugin, PluginError,
-    Webhook,
+    Ack, ConfigProblem, Delivery, Destination, Health, Host, InboundRequest, Outcome, Plugin, PluginError, Webhook,
+    one_by_one,
 };
 
-use answer::Fail;
 use api::Api;
 use desk::Desk;
 pub use settings::{Auth, Encoding, Exchange, Meaning, Method, OnMissing, Settings, StatusMapping};
@@ -49,32 +48,7 @@ impl Plugin for CrmDepartment {
 impl Destination for CrmDepartment {
     fn deliver(host: &Host, settings: &Settings, batch: Vec<Delivery>) -> Result<Vec<Ack>, PluginError> {
         let desk = Desk::new(Api::new(host, settings));
-        let mut acks = Vec::with_capacity(batch.len());
-        let mut stopped: Option<AckState> = None;
-        for delivery in batch {
-            if stopped.is_none() && host.remaining_ms() < SHORT_MS {
-                host.info("time is short: the rest of the batch waits for the next call");
-                break;
-            }
-            let state = match &stopped {
-                Some(state) => state.clone(),
-                None => match desk.take(&delivery) {
-                    Ok(state) => state,
-                    Err(Fail::Item(error)) => AckState::Failed(error),
-                    Err(Fail::All(error)) => {
-                        let state = AckState::Failed(error);
-                        stopped = Some(state.clone());
-                        state
-                    }
-                    Err(Fail::Missing(status)) => AckState::Failed(PluginError::permanent(
-                        format!("http-{status}"),
-                        "the other system does not know what this delivery is about any more",
-                    )),
-                },
-            };
-            acks.push(Ack { id: delivery.id, state });
-        }
-        Ok(acks)
+        Ok(one_by_one(host, &batch, SHORT_MS, |delivery| desk.take(delivery)))
     }
 }
 

@@ -1,37 +1,11 @@
 //! What an answer of GitHub means for a delivery.
 
-use mihwar_sdk::{HttpError, PluginError, Response};
+use mihwar_sdk::{PluginError, Response, Setback};
 
 /// Pause after a limit that names none, as GitHub asks.
 const LIMIT_PAUSE_MS: u64 = 60_000;
 /// No pause is shorter, whatever clocks say.
 const PAUSE_MS_MIN: u64 = 1_000;
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fail {
-    /// There is no such thing (404), or it is gone (410).
-    Missing(u16),
-    /// This item cannot be handed over, or not now. The others go on.
-    Item(PluginError),
-    /// It is not about the item: the rest of the batch would fail alike.
-    All(PluginError),
-}
-
-impl From<HttpError> for Fail {
-    fn from(error: HttpError) -> Self {
-        let of_item = matches!(
-            error,
-            HttpError::Timeout(_)
-                | HttpError::Protocol(_)
-                | HttpError::RequestTooLarge(_)
-                | HttpError::ResponseTooLarge(_)
-                | HttpError::InvalidRequest(_)
-        );
-        let error = PluginError::from(error);
-        if of_item { Self::Item(error) } else { Self::All(error) }
-    }
-}
 
 /// The body of an answer that refuses.
 #[derive(Default, serde::Deserialize)]
@@ -43,46 +17,38 @@ struct Refusal {
 }
 
 /// Judges an answer that is not 2xx. `now` is the hub's clock.
-pub(crate) fn judged(response: &Response, now: i64) -> Fail {
+pub(crate) fn judged(response: &Response, now: i64) -> Setback {
     let status = response.status;
     let code = format!("http-{status}");
     let refusal: Refusal = response.json().unwrap_or_default();
     if let Some(pause) = asked_pause(response, &refusal.message, now) {
-        return Fail::All(PluginError::rate_limited(code, "GitHub asks for a pause", pause));
+        return Setback::All(PluginError::rate_limited(code, "GitHub asks for a pause", pause));
     }
     match status {
-        300..=399 => Fail::All(PluginError::misconfigured(
+        300..=399 => Setback::All(PluginError::misconfigured(
             "repository",
             "the repository has another name now, or the API another address: set it",
         )),
-        400 => Fail::All(PluginError::misconfigured(
+        400 => Setback::All(PluginError::misconfigured(
             "api_version",
             "GitHub does not take the request: it may not know this version of its API",
         )),
-        401 => Fail::All(PluginError::unauthorized(
+        401 => Setback::All(PluginError::unauthorized(
             code,
             "GitHub refuses the token: it is wrong, expired or revoked",
         )),
-        403 => Fail::All(PluginError::unauthorized(
+        403 => Setback::All(PluginError::unauthorized(
             code,
             "the token may not do this: it needs read and write access to the issues of the repository",
         )),
-        404 | 410 => Fail::Missing(status),
-        422 => Fail::Item(PluginError::permanent(
+        404 | 410 => Setback::Missing(status),
+        422 => Setback::Item(PluginError::permanent(
             code,
             format!("GitHub refuses the issue: {}", fields(&refusal.errors)),
         )),
-        408 => Fail::Item(PluginError::transient(code, "GitHub asks to repeat")),
-        500..=599 => {
-            let after = response.retry_after_ms(now);
-            let error = PluginError::transient_after(code, "GitHub failed", after);
-            if after.is_some() {
-                Fail::All(error)
-            } else {
-                Fail::Item(error)
-            }
-        }
-        _ => Fail::Item(PluginError::permanent(code, "GitHub refuses this")),
+        408 => Setback::Item(PluginError::transient(code, "GitHub asks to repeat")),
+        500..=599 => Setback::failed(code, "GitHub failed", response.retry_after_ms(now)),
+        _ => Setback::Item(PluginError::permanent(code, "GitHub refuses this")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The requests that this department makes.
 
-use mihwar_sdk::{Health, Host, PluginError, Request, Response};
+use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback};
 use serde_json::{Value as Json, json};
 
-use crate::answer::{Fail, judged};
+use crate::answer::judged;
 use crate::settings::{Settings, is_repository};
 use crate::text::marker;
 
@@ -91,27 +91,27 @@ impl Api<'_> {
         }
     }
 
-    pub(crate) fn create(&self, title: &str, body: &str, labels: &[String]) -> Result<Issue, Fail> {
+    pub(crate) fn create(&self, title: &str, body: &str, labels: &[String]) -> Result<Issue, Setback> {
         let path = format!("/repos/{}/issues", self.settings.repository);
         let new = json!({ "title": title, "body": body, "labels": labels });
         match self.read("POST", &path, Some(&new)) {
             // 410: the repository has no issues.
-            Err(Fail::Missing(_)) => Err(self.no_repository()),
+            Err(Setback::Missing(_)) => Err(self.no_repository()),
             created => created,
         }
     }
 
-    pub(crate) fn edit(&self, at: &Reference, changes: &Json) -> Result<Issue, Fail> {
+    pub(crate) fn edit(&self, at: &Reference, changes: &Json) -> Result<Issue, Setback> {
         self.read("PATCH", &issue_path(at), Some(changes))
     }
 
-    pub(crate) fn comment(&self, at: &Reference, body: &str) -> Result<(), Fail> {
+    pub(crate) fn comment(&self, at: &Reference, body: &str) -> Result<(), Setback> {
         let path = format!("{}/comments", issue_path(at));
         self.send("POST", &path, Some(&json!({ "body": body }))).map(drop)
     }
 
     /// The comments of an issue, oldest first, at most a thousand.
-    pub(crate) fn comments(&self, at: &Reference) -> Result<Vec<Comment>, Fail> {
+    pub(crate) fn comments(&self, at: &Reference) -> Result<Vec<Comment>, Setback> {
         let mut all: Vec<Comment> = Vec::new();
         for page in 1..=COMMENT_PAGES {
             let path = format!("{}/comments?per_page={COMMENTS}&page={page}", issue_path(at));
@@ -126,47 +126,47 @@ impl Api<'_> {
     }
 
     /// Deletes a comment; one that is gone is no failure.
-    pub(crate) fn delete_comment(&self, at: &Reference, comment: u64) -> Result<(), Fail> {
+    pub(crate) fn delete_comment(&self, at: &Reference, comment: u64) -> Result<(), Setback> {
         let path = format!("/repos/{}/issues/comments/{comment}", at.repository);
         match self.send("DELETE", &path, None) {
-            Ok(_) | Err(Fail::Missing(_)) => Ok(()),
+            Ok(_) | Err(Setback::Missing(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) fn lock(&self, at: &Reference) -> Result<(), Fail> {
+    pub(crate) fn lock(&self, at: &Reference) -> Result<(), Setback> {
         self.send("PUT", &format!("{}/lock", issue_path(at)), None).map(drop)
     }
 
     /// The newest issues of the repository: what was created a moment ago is among them, which a search may not know yet.
-    pub(crate) fn newest(&self) -> Result<Vec<Issue>, Fail> {
+    pub(crate) fn newest(&self) -> Result<Vec<Issue>, Setback> {
         let path = format!(
             "/repos/{}/issues?state=all&sort=created&direction=desc&per_page={PAGE}",
             self.settings.repository
         );
-        let found: Result<Vec<Issue>, Fail> = self.read("GET", &path, None);
+        let found: Result<Vec<Issue>, Setback> = self.read("GET", &path, None);
         match found {
-            Err(Fail::Missing(_)) => Err(self.no_repository()),
+            Err(Setback::Missing(_)) => Err(self.no_repository()),
             found => found.map(issues_only),
         }
     }
 
     /// Issues of the repository that name an id, by GitHub's search.
-    pub(crate) fn search(&self, id: &str) -> Result<Vec<Issue>, Fail> {
+    pub(crate) fn search(&self, id: &str) -> Result<Vec<Issue>, Setback> {
         // An id holds nothing that means something to the search, nor to an address.
         let path = format!(
             "/search/issues?q=%22{id}%22+in%3Abody+is%3Aissue+repo%3A{}&per_page=10",
             self.settings.repository.replace('/', "%2F")
         );
-        let found: Result<Found, Fail> = self.read("GET", &path, None);
+        let found: Result<Found, Setback> = self.read("GET", &path, None);
         found.map(|found| issues_only(found.items))
     }
 
     /// Whether the repository of a reference can be seen: what is missing in it is missing by itself then.
-    pub(crate) fn sees(&self, repository: &str) -> Result<bool, Fail> {
+    pub(crate) fn sees(&self, repository: &str) -> Result<bool, Setback> {
         match self.send("GET", &format!("/repos/{repository}"), None) {
             Ok(_) => Ok(true),
-            Err(Fail::Missing(_)) => Ok(false),
+            Err(Setback::Missing(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -175,8 +175,8 @@ impl Api<'_> {
         let path = format!("/repos/{}", self.settings.repository);
         let repository: Repository = match self.read("GET", &path, None) {
             Ok(repository) => repository,
-            Err(Fail::Item(error) | Fail::All(error)) => return Err(error),
-            Err(Fail::Missing(_)) => {
+            Err(Setback::Item(error) | Setback::All(error)) => return Err(error),
+            Err(Setback::Missing(_)) => {
                 return Err(PluginError::misconfigured(
                     "repository",
                     "there is no such repository, or the token may not see it",
@@ -199,8 +199,8 @@ impl Api<'_> {
         Ok(Health { account: None, notes })
     }
 
-    fn no_repository(&self) -> Fail {
-        Fail::All(PluginError::misconfigured(
+    fn no_repository(&self) -> Setback {
+        Setback::All(PluginError::misconfigured(
             "repository",
             format!(
                 "{} is not there, has its issues switched off, or the token may not see it",
@@ -209,15 +209,20 @@ impl Api<'_> {
         ))
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, method: &str, path: &str, body: Option<&Json>) -> Result<T, Fail> {
+    fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Json>,
+    ) -> Result<T, Setback> {
         let response = self.send(method, path, body)?;
         response.json().map_err(|error| {
             let what = format!("GitHub answers something else than its documentation says: {error}");
-            Fail::Item(PluginError::transient("unexpected-answer", what))
+            Setback::Item(PluginError::transient("unexpected-answer", what))
         })
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Response, Fail> {
+    fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Response, Setback> {
         let left = self.host.remaining_ms().saturating_sub(RESERVE_MS);
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         let mut request = Request::new(method, format!("{}{path}", self.settings.api))

@@ -1,9 +1,8 @@
 //! Handing items over: an issue for each, once.
 
-use mihwar_sdk::{AckState, Delivered, Delivery, Event, StoredFeedback};
+use mihwar_sdk::{AckState, Delivered, Delivery, Event, Setback, StoredFeedback};
 use serde_json::json;
 
-use crate::answer::Fail;
 use crate::api::{Api, Issue, Reference, marked};
 use crate::settings::OnUpdate;
 use crate::text;
@@ -20,7 +19,7 @@ impl<'a> Desk<'a> {
         Self { api, newest: None }
     }
 
-    pub(crate) fn take(&mut self, delivery: &Delivery) -> Result<AckState, Fail> {
+    pub(crate) fn take(&mut self, delivery: &Delivery) -> Result<AckState, Setback> {
         let known = delivery.external_ref.as_deref().and_then(Reference::parse);
         match (&delivery.event, known) {
             (Event::Created(item) | Event::Updated(item) | Event::Digest(item), Some(at)) => {
@@ -39,7 +38,7 @@ impl<'a> Desk<'a> {
 
     /// Opens an issue, unless there is one: its creation may not have been answered, or the hub may have died before it
     /// could write the answer down.
-    fn open(&mut self, item: &StoredFeedback, attempt: u32) -> Result<AckState, Fail> {
+    fn open(&mut self, item: &StoredFeedback, attempt: u32) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let (title, body) = (text::title(settings, item), text::body(settings, item));
         let issue = match self.find(&item.id, attempt > 1)? {
@@ -54,7 +53,7 @@ impl<'a> Desk<'a> {
 
     /// The issue of an item. What was created a moment ago is among the newest; what was created long ago, only a search finds,
     /// which costs more.
-    fn find(&mut self, id: &str, search: bool) -> Result<Option<Issue>, Fail> {
+    fn find(&mut self, id: &str, search: bool) -> Result<Option<Issue>, Setback> {
         if self.newest.is_none() {
             self.newest = Some(self.api.newest()?);
         }
@@ -68,7 +67,7 @@ impl<'a> Desk<'a> {
         Ok(marked(&self.api.search(id)?, id).cloned())
     }
 
-    fn update(&self, item: &StoredFeedback, at: &Reference, delivery: &str) -> Result<AckState, Fail> {
+    fn update(&self, item: &StoredFeedback, at: &Reference, delivery: &str) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let done = match settings.on_update {
             OnUpdate::Edit => {
@@ -79,13 +78,13 @@ impl<'a> Desk<'a> {
         };
         match done {
             Ok(url) => Ok(self.delivered(at, url)),
-            Err(Fail::Missing(_)) => self.deleted(at),
+            Err(Setback::Missing(_)) => self.deleted(at),
             Err(error) => Err(error),
         }
     }
 
     /// A comment for each delivery, however often it is made.
-    fn comment_once(&self, item: &StoredFeedback, at: &Reference, delivery: &str) -> Result<(), Fail> {
+    fn comment_once(&self, item: &StoredFeedback, at: &Reference, delivery: &str) -> Result<(), Setback> {
         let mark = text::comment_marker(&item.id, delivery);
         let comments = self.api.comments(at)?;
         let mut bodies = comments.iter().filter_map(|comment| comment.body.as_deref());
@@ -96,7 +95,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Takes everything of an item out of its issue, closes and locks it.
-    fn erase(&self, delivery: &Delivery, at: &Reference) -> Result<AckState, Fail> {
+    fn erase(&self, delivery: &Delivery, at: &Reference) -> Result<AckState, Setback> {
         let Event::Erased(id) = &delivery.event else {
             return Ok(nothing_more());
         };
@@ -106,7 +105,7 @@ impl<'a> Desk<'a> {
         match self.api.edit(at, &changes) {
             Ok(_) => {}
             // Whoever deleted the issue has erased it.
-            Err(Fail::Missing(_)) => return self.deleted(at).map(|_| nothing_more()),
+            Err(Setback::Missing(_)) => return self.deleted(at).map(|_| nothing_more()),
             Err(error) => return Err(error),
         }
         let mark = text::any_marker(id);
@@ -122,11 +121,11 @@ impl<'a> Desk<'a> {
     }
 
     /// What it means that an issue is not there: it was deleted, or the whole repository is not to be seen.
-    fn deleted(&self, at: &Reference) -> Result<AckState, Fail> {
+    fn deleted(&self, at: &Reference) -> Result<AckState, Setback> {
         if self.api.sees(&at.repository)? {
             return Ok(AckState::Skipped("the issue was deleted there".into()));
         }
-        Err(Fail::All(mihwar_sdk::PluginError::misconfigured(
+        Err(Setback::All(mihwar_sdk::PluginError::misconfigured(
             "repository",
             format!("{} is not there, or the token may not see it", at.repository),
         )))

@@ -2,38 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mihwar_sdk::{HttpError, PluginError, Response, time};
+use mihwar_sdk::{PluginError, Response, Setback, time};
 
 /// Pause after a limit that names none.
 const LIMIT_PAUSE_MS: u64 = 60_000;
 /// No pause is shorter, whatever clocks say.
 const PAUSE_MS_MIN: u64 = 1_000;
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fail {
-    /// There is no such thing, or it may not be seen.
-    Missing,
-    /// This item cannot be handed over, or not now. The others go on.
-    Item(PluginError),
-    /// It is not about the item: the rest of the batch would fail alike.
-    All(PluginError),
-}
-
-impl From<HttpError> for Fail {
-    fn from(error: HttpError) -> Self {
-        let of_item = matches!(
-            error,
-            HttpError::Timeout(_)
-                | HttpError::Protocol(_)
-                | HttpError::RequestTooLarge(_)
-                | HttpError::ResponseTooLarge(_)
-                | HttpError::InvalidRequest(_)
-        );
-        let error = PluginError::from(error);
-        if of_item { Self::Item(error) } else { Self::All(error) }
-    }
-}
 
 /// The body of an answer that refuses.
 #[derive(Default, serde::Deserialize)]
@@ -44,40 +18,32 @@ struct Refusal {
 }
 
 /// Judges an answer that is not 2xx. `now` is the hub's clock.
-pub(crate) fn judged(response: &Response, now: i64) -> Fail {
+pub(crate) fn judged(response: &Response, now: i64) -> Setback {
     let status = response.status;
     let code = format!("http-{status}");
     match status {
-        429 => Fail::All(PluginError::rate_limited(
+        429 => Setback::All(PluginError::rate_limited(
             code,
             "Jira asks for a pause",
             pause(response, now),
         )),
-        300..=399 => Fail::All(PluginError::misconfigured(
+        300..=399 => Setback::All(PluginError::misconfigured(
             "url",
             "Jira has another address now, or wants a sign-in: set its final address, with https and its path",
         )),
         400 => refused(response, code),
-        401 => Fail::All(PluginError::unauthorized(
+        401 => Setback::All(PluginError::unauthorized(
             code,
             "Jira refuses the token: it is wrong, expired or revoked, or it is of another account than `email`",
         )),
-        403 => Fail::All(PluginError::unauthorized(
+        403 => Setback::All(PluginError::unauthorized(
             code,
             "the account may not do this: it needs to browse the project, and to create, edit and comment on issues there",
         )),
-        404 | 410 => Fail::Missing,
-        408 | 409 | 425 => Fail::Item(PluginError::transient(code, "Jira asks to repeat")),
-        500..=599 => {
-            let after = response.retry_after_ms(now);
-            let error = PluginError::transient_after(code, "Jira failed", after);
-            if after.is_some() {
-                Fail::All(error)
-            } else {
-                Fail::Item(error)
-            }
-        }
-        _ => Fail::Item(PluginError::permanent(code, "Jira refuses this")),
+        404 | 410 => Setback::Missing(status),
+        408 | 409 | 425 => Setback::Item(PluginError::transient(code, "Jira asks to repeat")),
+        500..=599 => Setback::failed(code, "Jira failed", response.retry_after_ms(now)),
+        _ => Setback::Item(PluginError::permanent(code, "Jira refuses this")),
     }
 }
 
@@ -94,7 +60,7 @@ fn pause(response: &Response, now: i64) -> u64 {
 
 /// Which fields Jira does not take. What it says of them may quote them, so only their names are told. A field that the
 /// settings give is wrong for every item.
-fn refused(response: &Response, code: String) -> Fail {
+fn refused(response: &Response, code: String) -> Setback {
     let refusal: Refusal = response.json().unwrap_or_default();
     let of_item = ["summary", "description", "comment"];
     let of_settings: Vec<&str> = refusal
@@ -110,7 +76,7 @@ fn refused(response: &Response, code: String) -> Fail {
         } else {
             fields.join(", ")
         };
-        return Fail::Item(PluginError::permanent(code, format!("Jira refuses the issue: {what}")));
+        return Setback::Item(PluginError::permanent(code, format!("Jira refuses the issue: {what}")));
     }
     let path = match of_settings.as_slice() {
         ["project", ..] => "project",
@@ -118,7 +84,7 @@ fn refused(response: &Response, code: String) -> Fail {
         ["labels", ..] => "labels",
         _ => "fields",
     };
-    Fail::All(PluginError::misconfigured(
+    Setback::All(PluginError::misconfigured(
         path,
         format!(
             "Jira does not take these fields when an issue is created: {}; are they on the project's screen for creating?",

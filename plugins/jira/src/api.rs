@@ -1,9 +1,9 @@
 //! The requests that this department makes.
 
-use mihwar_sdk::{Health, Host, PluginError, Request, Response};
+use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback};
 use serde_json::{Value as Json, json};
 
-use crate::answer::{Fail, judged};
+use crate::answer::judged;
 use crate::settings::{Deployment, Settings};
 
 /// Time that is left for what follows a request.
@@ -126,9 +126,9 @@ impl Api<'_> {
         format!("{}/browse/{key}", self.settings.url)
     }
 
-    pub(crate) fn create(&self, fields: &Json) -> Result<Issue, Fail> {
+    pub(crate) fn create(&self, fields: &Json) -> Result<Issue, Setback> {
         match self.read("POST", "/issue", Some(&json!({ "fields": fields }))) {
-            Err(Fail::Missing) => Err(Fail::All(PluginError::misconfigured(
+            Err(Setback::Missing(_)) => Err(Setback::All(PluginError::misconfigured(
                 "url",
                 "there is no Jira at this address, or not this sort of Jira: see `deployment`",
             ))),
@@ -136,21 +136,21 @@ impl Api<'_> {
         }
     }
 
-    pub(crate) fn edit(&self, issue: &str, change: &Json) -> Result<(), Fail> {
+    pub(crate) fn edit(&self, issue: &str, change: &Json) -> Result<(), Setback> {
         self.send("PUT", &format!("/issue/{issue}"), Some(change)).map(drop)
     }
 
     /// What matters of an issue.
-    pub(crate) fn get(&self, issue: &str) -> Result<Issue, Fail> {
+    pub(crate) fn get(&self, issue: &str) -> Result<Issue, Setback> {
         self.read("GET", &format!("/issue/{issue}?fields=status,labels"), None)
     }
 
     /// Deletes an issue; one that is gone is no failure. What the account may not delete, a person has to.
-    pub(crate) fn delete(&self, issue: &str) -> Result<(), Fail> {
+    pub(crate) fn delete(&self, issue: &str) -> Result<(), Setback> {
         match self.send("DELETE", &format!("/issue/{issue}?deleteSubtasks=true"), None) {
-            Ok(_) | Err(Fail::Missing) => Ok(()),
-            Err(Fail::All(PluginError::Unauthorized(failure))) if failure.code == "http-403" => {
-                Err(Fail::Item(PluginError::permanent(
+            Ok(_) | Err(Setback::Missing(_)) => Ok(()),
+            Err(Setback::All(PluginError::Unauthorized(failure))) if failure.code == "http-403" => {
+                Err(Setback::Item(PluginError::permanent(
                     "may-not-delete",
                     "its text is taken out, but the account may not delete the issue: let it, or set on_erase = \"empty\"",
                 )))
@@ -159,28 +159,28 @@ impl Api<'_> {
         }
     }
 
-    pub(crate) fn comment(&self, issue: &str, body: &Json) -> Result<(), Fail> {
+    pub(crate) fn comment(&self, issue: &str, body: &Json) -> Result<(), Setback> {
         let path = format!("/issue/{issue}/comment");
         self.send("POST", &path, Some(&json!({ "body": body }))).map(drop)
     }
 
     /// The newest comments of an issue.
-    pub(crate) fn comments(&self, issue: &str) -> Result<Vec<Comment>, Fail> {
+    pub(crate) fn comments(&self, issue: &str) -> Result<Vec<Comment>, Setback> {
         let path = format!("/issue/{issue}/comment?maxResults={COMMENTS_MAX}&orderBy=-created");
         let found: Comments = self.read("GET", &path, None)?;
         Ok(found.comments)
     }
 
     /// Deletes a comment; one that is gone is no failure.
-    pub(crate) fn delete_comment(&self, issue: &str, comment: &str) -> Result<(), Fail> {
+    pub(crate) fn delete_comment(&self, issue: &str, comment: &str) -> Result<(), Setback> {
         match self.send("DELETE", &format!("/issue/{issue}/comment/{comment}"), None) {
-            Ok(_) | Err(Fail::Missing) => Ok(()),
+            Ok(_) | Err(Setback::Missing(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Lets an issue take the transition of this name. One that it cannot take now is passed over.
-    pub(crate) fn transition(&self, issue: &str, name: &str) -> Result<(), Fail> {
+    pub(crate) fn transition(&self, issue: &str, name: &str) -> Result<(), Setback> {
         let path = format!("/issue/{issue}/transitions");
         let found: Transitions = self.read("GET", &path, None)?;
         let Some(transition) = found.transitions.iter().find(|one| one.name.eq_ignore_ascii_case(name)) else {
@@ -193,7 +193,7 @@ impl Api<'_> {
     }
 
     /// Issues that have one of these labels, oldest first.
-    pub(crate) fn labelled(&self, labels: &[String]) -> Result<Vec<Issue>, Fail> {
+    pub(crate) fn labelled(&self, labels: &[String]) -> Result<Vec<Issue>, Setback> {
         // Labels of the hub hold nothing that JQL would act on: see the settings.
         let quoted: Vec<String> = labels
             .iter()
@@ -210,16 +210,16 @@ impl Api<'_> {
     }
 
     /// Whether the project can be seen: what is missing in it is missing by itself then.
-    pub(crate) fn sees_project(&self) -> Result<bool, Fail> {
+    pub(crate) fn sees_project(&self) -> Result<bool, Setback> {
         match self.send("GET", &format!("/project/{}", self.settings.project), None) {
             Ok(_) => Ok(true),
-            Err(Fail::Missing) => Ok(false),
+            Err(Setback::Missing(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) fn no_project(&self) -> Fail {
-        Fail::All(PluginError::misconfigured(
+    pub(crate) fn no_project(&self) -> Setback {
+        Setback::All(PluginError::misconfigured(
             "project",
             format!("{} is not there, or the account may not see it", self.settings.project),
         ))
@@ -251,15 +251,20 @@ impl Api<'_> {
         })
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, method: &str, path: &str, body: Option<&Json>) -> Result<T, Fail> {
+    fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Json>,
+    ) -> Result<T, Setback> {
         let response = self.send(method, path, body)?;
         response.json().map_err(|error| {
             let what = format!("Jira answers something else than its documentation says: {error}");
-            Fail::Item(PluginError::transient("unexpected-answer", what))
+            Setback::Item(PluginError::transient("unexpected-answer", what))
         })
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Response, Fail> {
+    fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Response, Setback> {
         let version = match self.settings.deployment {
             Deployment::Cloud => 3,
             Deployment::DataCenter => 2,
@@ -281,9 +286,11 @@ impl Api<'_> {
     }
 }
 
-fn of_check(fail: Fail, setting: &str) -> PluginError {
+fn of_check(fail: Setback, setting: &str) -> PluginError {
     match fail {
-        Fail::Item(error) | Fail::All(error) => error,
-        Fail::Missing => PluginError::misconfigured(setting, "Jira does not know it, or the account may not see it"),
+        Setback::Item(error) | Setback::All(error) => error,
+        Setback::Missing(_) => {
+            PluginError::misconfigured(setting, "Jira does not know it, or the account may not see it")
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Handing items over: an issue for each, once.
 
-use mihwar_sdk::{AckState, Delivered, Delivery, Event, StoredFeedback};
+use mihwar_sdk::{AckState, Delivered, Delivery, Event, Setback, StoredFeedback};
 use serde_json::json;
 
-use crate::answer::Fail;
 use crate::api::{Api, Issue};
 use crate::settings::{OnErase, OnUpdate};
 use crate::text;
@@ -28,7 +27,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    pub(crate) fn take(&mut self, delivery: &Delivery) -> Result<AckState, Fail> {
+    pub(crate) fn take(&mut self, delivery: &Delivery) -> Result<AckState, Setback> {
         match (&delivery.event, reference(delivery)) {
             (Event::Created(item) | Event::Updated(item) | Event::Digest(item), Some(issue)) => {
                 self.update(item, issue, &delivery.id)
@@ -44,7 +43,7 @@ impl<'a> Desk<'a> {
 
     /// Creates an issue, unless there is one: its creation may not have been answered, or the hub may have died before it
     /// could write the answer down.
-    fn create(&mut self, item: &StoredFeedback) -> Result<AckState, Fail> {
+    fn create(&mut self, item: &StoredFeedback) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let issue = match self.find(&item.id)? {
             Some(found) => {
@@ -60,7 +59,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The issue of an item, by its label. All items of the batch are asked for at once.
-    fn find(&mut self, id: &str) -> Result<Option<Issue>, Fail> {
+    fn find(&mut self, id: &str) -> Result<Option<Issue>, Setback> {
         let found = match self.found.take() {
             Some(found) => found,
             None => self.api.labelled(&self.unknown)?,
@@ -78,7 +77,7 @@ impl<'a> Desk<'a> {
         json!({ "fields": { "summary": text::summary(settings, item), "description": description } })
     }
 
-    fn update(&self, item: &StoredFeedback, issue: &str, delivery: &str) -> Result<AckState, Fail> {
+    fn update(&self, item: &StoredFeedback, issue: &str, delivery: &str) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let done = match settings.on_update {
             OnUpdate::Edit => self.api.edit(issue, &self.newest(item)),
@@ -89,13 +88,13 @@ impl<'a> Desk<'a> {
                 external_ref: Some(issue.to_owned()),
                 url: None,
             })),
-            Err(Fail::Missing) => self.deleted(),
+            Err(Setback::Missing(_)) => self.deleted(),
             Err(error) => Err(error),
         }
     }
 
     /// A comment for each delivery, however often it is made.
-    fn comment_once(&self, item: &StoredFeedback, issue: &str, delivery: &str) -> Result<(), Fail> {
+    fn comment_once(&self, item: &StoredFeedback, issue: &str, delivery: &str) -> Result<(), Setback> {
         let mark = text::comment_mark(&item.id, delivery);
         let comments = self.api.comments(issue)?;
         if comments.iter().any(|comment| text::holds(&comment.body, &mark)) {
@@ -107,7 +106,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Opens an issue again that is done, where the settings say how.
-    fn reopened(&self, issue: &str) -> Result<(), Fail> {
+    fn reopened(&self, issue: &str) -> Result<(), Setback> {
         let Some(name) = &self.api.settings.reopen_transition else {
             return Ok(());
         };
@@ -123,7 +122,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Takes everything of an item out of its issue, and deletes it if it may.
-    fn erase(&self, id: &str, issue: &str) -> Result<AckState, Fail> {
+    fn erase(&self, id: &str, issue: &str) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let (summary, text) = text::erased(settings);
         // The label goes first: what Jira tells of this issue from here on is not about an item of the hub.
@@ -138,7 +137,7 @@ impl<'a> Desk<'a> {
         match self.api.edit(issue, &change) {
             Ok(()) => {}
             // Whoever deleted the issue has erased it.
-            Err(Fail::Missing) => return self.deleted().map(|_| nothing_more()),
+            Err(Setback::Missing(_)) => return self.deleted().map(|_| nothing_more()),
             Err(error) => return Err(error),
         }
         if settings.on_erase == OnErase::Delete {
@@ -155,7 +154,7 @@ impl<'a> Desk<'a> {
     }
 
     /// What it means that an issue is not there: it was deleted, or the whole project is not to be seen.
-    fn deleted(&self) -> Result<AckState, Fail> {
+    fn deleted(&self) -> Result<AckState, Setback> {
         if self.api.sees_project()? {
             return Ok(AckState::Skipped("the issue was deleted there".into()));
         }

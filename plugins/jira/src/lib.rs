@@ -20,11 +20,10 @@ mod wiki;
 mod tests;
 
 use mihwar_sdk::{
-    Ack, AckState, ConfigProblem, Delivery, Destination, Health, Host, InboundRequest, Outcome, Plugin, PluginError,
-    Webhook,
+    Ack, ConfigProblem, Delivery, Destination, Health, Host, InboundRequest, Outcome, Plugin, PluginError, Webhook,
+    one_by_one,
 };
 
-use answer::Fail;
 use api::Api;
 use desk::Desk;
 pub use settings::{Deployment, Fact, Language, OnErase, OnUpdate, Settings};
@@ -52,32 +51,7 @@ impl Destination for JiraDepartment {
         let api = Api { host, settings };
         api.require_token()?;
         let mut desk = Desk::new(api, &batch);
-        let mut acks = Vec::with_capacity(batch.len());
-        let mut stopped: Option<AckState> = None;
-        for delivery in batch {
-            if stopped.is_none() && host.remaining_ms() < SHORT_MS {
-                host.info("time is short: the rest of the batch waits for the next call");
-                break;
-            }
-            let state = match &stopped {
-                Some(state) => state.clone(),
-                None => match desk.take(&delivery) {
-                    Ok(state) => state,
-                    Err(Fail::Item(error)) => AckState::Failed(error),
-                    Err(Fail::All(error)) => {
-                        let state = AckState::Failed(error);
-                        stopped = Some(state.clone());
-                        state
-                    }
-                    Err(Fail::Missing) => AckState::Failed(PluginError::permanent(
-                        "http-404",
-                        "Jira does not know what this delivery is about any more",
-                    )),
-                },
-            };
-            acks.push(Ack { id: delivery.id, state });
-        }
-        Ok(acks)
+        Ok(one_by_one(host, &batch, SHORT_MS, |delivery| desk.take(delivery)))
     }
 }
 

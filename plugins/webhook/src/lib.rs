@@ -6,11 +6,11 @@ mod event;
 #[cfg(test)]
 mod tests;
 
-use answer::Judged;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mihwar_sdk::{
-    Ack, AckState, ConfigProblem, Delivery, Destination, Health, Host, Mac, Plugin, PluginError, Request, SecretError,
+    Ack, ConfigProblem, Delivery, Destination, Health, Host, Mac, Plugin, PluginError, Request, SecretError, Setback,
+    one_by_one,
 };
 
 /// Below this the rest of a batch is left for the next call.
@@ -118,37 +118,12 @@ impl Destination for WebhookDepartment {
             .source
             .clone()
             .unwrap_or_else(|| format!("urn:mihwar:{}", host.instance().instance));
-        let mut acks = Vec::with_capacity(batch.len());
-        let mut stopped: Option<AckState> = None;
-        for delivery in batch {
-            if let Some(state) = &stopped {
-                acks.push(Ack {
-                    id: delivery.id,
-                    state: state.clone(),
-                });
-                continue;
-            }
-            if host.remaining_ms() < SHORT_MS {
-                host.info("time is short: the rest of the batch waits for the next call");
-                break;
-            }
-            let event = event::cloud_event(&delivery, settings, &source, host.now());
-            let judged = match request(host, settings, &delivery.id, &event.to_string()) {
-                Ok(request) => answer::judge(host.http(&request), host.now()),
-                Err(secret) => Judged {
-                    state: AckState::Failed(secret.into()),
-                    go_on: false,
-                },
-            };
-            if !judged.go_on {
-                stopped = Some(judged.state.clone());
-            }
-            acks.push(Ack {
-                id: delivery.id,
-                state: judged.state,
-            });
-        }
-        Ok(acks)
+        Ok(one_by_one(host, &batch, SHORT_MS, |delivery| {
+            let event = event::cloud_event(delivery, settings, &source, host.now());
+            let request = request(host, settings, &delivery.id, &event.to_string());
+            let request = request.map_err(|secret| Setback::All(secret.into()))?;
+            answer::judged(&host.http(&request)?, host.now())
+        }))
     }
 }
 

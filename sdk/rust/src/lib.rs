@@ -19,6 +19,7 @@ mod host;
 mod http;
 mod json;
 mod net;
+mod setback;
 mod settings;
 mod status;
 pub mod time;
@@ -34,6 +35,7 @@ pub use capability::{Destination, Importer, Plugin, Processor, Puller, Webhook};
 pub use figure::Metric;
 pub use host::Host;
 pub use net::Connection;
+pub use setback::{Setback, one_by_one};
 pub use settings::{parse_settings, settings_schema};
 pub use types::*;
 
