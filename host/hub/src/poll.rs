@@ -25,22 +25,26 @@ use crate::status_reports;
 const ITEMS_MAX: u32 = 256;
 /// Pause after a failure that names none.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Pause before a page is asked for again that reports about what may be on its way still, and how often that is done.
+const EARLY_PAUSE: Duration = Duration::from_secs(30);
+const EARLY_MAX: u32 = 3;
 /// Shortest pause that a plugin may ask for.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// Asks one channel until told to stop or until it is configured away.
 pub(crate) async fn run(shared: Arc<Shared>, instance: InstanceName, stop: CancellationToken) {
-    let mut was_stuck = false;
+    let (mut was_stuck, mut early) = (false, 0);
     loop {
         let Some(running) = shared.instances().get(&instance) else {
             return;
         };
-        let pause = match step(&shared, &running).await {
+        let pause = match step(&shared, &running, early < EARLY_MAX).await {
             Ok(next) => {
                 if next.is_stuck && !was_stuck {
                     tracing::warn!(%instance, "the plugin has more to tell but its cursor does not move; it is asked again after its usual interval");
                 }
                 was_stuck = next.is_stuck;
+                early = if next.is_early { early + 1 } else { 0 };
                 next.pause
             }
             Err(Fault::Busy { retry_after }) => retry_after,
@@ -67,11 +71,17 @@ pub(crate) struct Next {
     pub(crate) pause: Duration,
     /// Whether the plugin wants to go on at once, but from where it was.
     pub(crate) is_stuck: bool,
+    /// Whether nothing of the page was kept, since it reports about what may be on its way still.
+    pub(crate) is_early: bool,
 }
 
 impl Next {
     const fn after(pause: Duration) -> Self {
-        Self { pause, is_stuck: false }
+        Self {
+            pause,
+            is_stuck: false,
+            is_early: false,
+        }
     }
 
     fn of(page: &PullPage, asked: Option<&str>, every: Duration) -> Self {
@@ -79,8 +89,8 @@ impl Next {
         match (page.more, page.next_after_ms) {
             (true, _) if moved => Self::after(Duration::ZERO),
             (true, _) => Self {
-                pause: every,
                 is_stuck: true,
+                ..Self::after(every)
             },
             (false, Some(millis)) => Self::after(Duration::from_millis(millis).max(PAUSE_MIN)),
             (false, None) => Self::after(every),
@@ -88,8 +98,9 @@ impl Next {
     }
 }
 
-/// Asks for one page.
-pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result<Next, Fault> {
+/// Asks for one page. One that reports about what may be on its way still is not kept while `waits`: its cursor would move on,
+/// and nobody tell it again.
+pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>, waits: bool) -> Result<Next, Fault> {
     let every = running.config.every;
     if running.record.counts().paused.is_some() || !running.can(Capability::Pull) {
         return Ok(Next::after(every));
@@ -120,20 +131,32 @@ pub(crate) async fn step(shared: &Arc<Shared>, running: &Arc<Running>) -> Result
         Some(row) => Guard::At(key.clone(), row.version),
         None => Guard::Absent(key.clone()),
     };
-    keep(shared, running, done.value, &done.effects, guard).await?;
-    Ok(next)
+    let is_kept = keep(shared, running, done.value, &done.effects, guard, waits).await?;
+    Ok(if is_kept {
+        next
+    } else {
+        Next {
+            is_early: true,
+            ..Next::after(EARLY_PAUSE)
+        }
+    })
 }
 
+/// Answers whether the page was kept.
 async fn keep(
     shared: &Shared,
     running: &Running,
     page: PullPage,
     effects: &Effects,
     guard: Guard,
-) -> Result<(), Fault> {
+    waits: bool,
+) -> Result<bool, Fault> {
     let core = &shared.core;
     let taken = changes::arrivals(page.changes, effects);
     let mut reported = status_reports::plan(core, &running.name, &taken.reports).await?;
+    if waits && reported.may_be_early {
+        return Ok(false);
+    }
     let mut rider = std::mem::take(&mut reported.rider);
     rider.guards.push(guard.clone());
     rider.edits.extend(lent::state_edits(core, &running.name, effects)?);
@@ -145,7 +168,8 @@ async fn keep(
     let actor = Actor::Instance(running.name.clone());
     let results = intake::accept_or_set_aside(core, &actor, &running.name, &taken.arrivals, &rider).await?;
     reported.count(&running.name);
-    let early = taken.refused.iter().map(|(_, problems)| problems.as_slice());
+    let early = taken.refused.iter().chain(&reported.refused);
+    let early = early.map(|(_, problems)| problems.as_slice());
     let late = intake::refused(&taken.arrivals, &results).map(|(_, problems)| problems);
     let refusals: Vec<&[FieldProblem]> = early.chain(late).collect();
     let refused = refusals.len();
@@ -157,7 +181,7 @@ async fn keep(
         let fields = fields(refusals.into_iter().flatten());
         tracing::warn!(instance = %running.name, refused, ?fields, "items of a page could not become records");
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What an admin is told of a page: how many items did not become records, and how many of them were set aside.

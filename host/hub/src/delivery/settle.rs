@@ -47,7 +47,16 @@ pub(super) async fn settle(
             Fault::TooLarge(detail) if due.len() > 1 || !state.is_empty() => {
                 tracing::error!(instance = %department.name, "the plugin's state is too large to be written, and dropped: {detail}");
                 for one in due {
-                    write(core, department, std::slice::from_ref(one), outcomes, Vec::new()).await?;
+                    // Boxed, since it is this function again; it does not come here a second time, with one and no state.
+                    Box::pin(settle(
+                        core,
+                        department,
+                        std::slice::from_ref(one),
+                        outcomes,
+                        Vec::new(),
+                        stop,
+                    ))
+                    .await?;
                 }
                 return Ok(());
             }

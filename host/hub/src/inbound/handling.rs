@@ -31,8 +31,8 @@ const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
 /// Pause before a report is looked at again that came before the department's answer was written down: longer than most
 /// calls take.
 const EARLY_PAUSE: Duration = Duration::from_secs(30);
-/// How often that is done: so long no call takes.
-const EARLY_ATTEMPTS_MAX: u32 = 3;
+/// So long after a request came in: longer no call takes.
+const EARLY_MAX_MS: i64 = 90_000;
 /// How often a request is written anew because an item that it reports about is changed at the same time.
 const WRITES_MAX: u32 = 5;
 
@@ -206,8 +206,8 @@ impl Handling<'_> {
         let mut writes = 0;
         loop {
             let mut reported = status_reports::plan(core, name, &taken.reports).await?;
-            if reported.may_be_early && self.stored.attempts < EARLY_ATTEMPTS_MAX {
-                return self.stored.put_off(EARLY_PAUSE, self.stored.attempts + 1).await;
+            if reported.may_be_early && core.clock.now() < self.request.received_at.plus_millis(EARLY_MAX_MS) {
+                return self.stored.put_off(EARLY_PAUSE, self.stored.attempts).await;
             }
             let refused = reported.refused.iter();
             let refused = refused.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));

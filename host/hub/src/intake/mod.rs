@@ -116,6 +116,14 @@ impl Rider {
         }
     }
 
+    /// Writes it by itself.
+    ///
+    /// # Errors
+    /// [`Fault::Contended`] when a guard fails.
+    pub(crate) async fn alone(self, core: &Core) -> Result<(), Fault> {
+        core.apply_patiently(self.into_batch()?).await
+    }
+
     fn into_batch(self) -> Result<Batch, Fault> {
         let events = self.events.iter().map(Event::to_bytes);
         Ok(Batch {

@@ -19,6 +19,12 @@ const ITEMS_MAX: usize = 64;
 /// Reports that are kept of one item and department: one that never ends changing must not fill the ledger. Few in tests.
 const REPORTS_MAX: usize = if cfg!(test) { 4 } else { 500 };
 
+/// Bytes of reports that are written with what else a call brought; of more, the first are written before. Far below what
+/// a transaction may have, for the records beside them. Few in tests.
+const TOGETHER_BYTES_MAX: usize = if cfg!(test) { 4_000 } else { 4_000_000 };
+/// How often a part of them is planned anew because an item was changed meanwhile.
+const PARTS_ANEW_MAX: u32 = 16;
+
 /// What came of the reports of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
@@ -54,20 +60,41 @@ impl Reported {
 }
 
 /// Sorts out what is to be written of these reports of an instance, as the store stands. Whoever writes it does so in one
-/// transaction, and asks again when a guard fails.
+/// transaction, and asks again when a guard fails. Of more than fit beside what else a call brought, the first are written here:
+/// when the call is repeated, they are known.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store cannot be read, or a part cannot be written.
 pub(crate) async fn plan(core: &Core, instance: &InstanceName, updates: &[StatusUpdate]) -> Result<Reported, Fault> {
+    let (mut written, mut anew) = (0, 0);
+    loop {
+        let (mut reported, is_whole) = portion(core, instance, updates).await?;
+        if is_whole {
+            reported.kept += written;
+            reported.repeated = reported.repeated.saturating_sub(written);
+            return Ok(reported);
+        }
+        match reported.rider.alone(core).await {
+            Ok(()) => written += reported.kept,
+            Err(Fault::Contended) if anew < PARTS_ANEW_MAX => anew += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// As many of these reports as may be written together, and whether that is all of them.
+async fn portion(core: &Core, instance: &InstanceName, updates: &[StatusUpdate]) -> Result<(Reported, bool), Fault> {
     let mut planning = Planning {
         core,
         instance,
         now: core.clock.now(),
         planned: HashMap::new(),
+        bytes: 0,
+        is_whole: true,
         reported: Reported::default(),
     };
     if updates.is_empty() {
-        return Ok(planning.reported);
+        return Ok((planning.reported, true));
     }
     let view = core.store.view().await?;
     for update in updates {
@@ -75,7 +102,7 @@ pub(crate) async fn plan(core: &Core, instance: &InstanceName, updates: &[Status
             planning.reported.refused.push((update.external_ref.clone(), problems));
         }
     }
-    Ok(planning.reported)
+    Ok((planning.reported, planning.is_whole))
 }
 
 struct Planning<'a> {
@@ -84,6 +111,10 @@ struct Planning<'a> {
     now: Time,
     /// Reports of this very call, by the item that they are about.
     planned: HashMap<FeedbackId, HashSet<Key>>,
+    /// Of the reports that are planned, their rows.
+    bytes: usize,
+    /// Whether nothing was left for another transaction.
+    is_whole: bool,
     reported: Reported,
 }
 
@@ -145,6 +176,10 @@ impl Planning<'_> {
         if planned.len() + count(view, keys::reports_by(feedback, self.instance)).await? >= REPORTS_MAX {
             return problem("as many reports of this item are kept as may be, and no more");
         }
+        if self.bytes >= TOGETHER_BYTES_MAX {
+            self.is_whole = false;
+            return Ok(None);
+        }
         let Some((words, commitment)) = words(self.core, view, report, &place, contact).await? else {
             return problem("the hub's key of the item's contact is gone or damaged; run: mihwar ledger verify");
         };
@@ -157,6 +192,7 @@ impl Planning<'_> {
         let name = keys::name_of(feedback, self.instance, hash);
         rider.edits.push(Edit::Put(name, Vec::new()));
         let row = rows::encode(&ReportRow { contact, words })?;
+        self.bytes += row.len();
         rider.edits.push(Edit::Put(place, row));
         rider.events.push(Event {
             at: self.now,

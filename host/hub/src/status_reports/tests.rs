@@ -246,6 +246,28 @@ async fn items_that_are_called_the_same_are_reported_about_together_and_none_wit
 }
 
 #[tokio::test]
+async fn more_reports_than_fit_into_one_transaction_are_kept_all_the_same() {
+    let house = House::new();
+    let (one, _) = house.delivered(1, "queue-1").await;
+    let (other, _) = house.delivered(2, "queue-1").await;
+    let long = |after| StatusUpdate {
+        note: Some("هدى ".repeat(400)),
+        ..update("queue-1", WorkState::Reopened, after)
+    };
+    let many: Vec<StatusUpdate> = (0..4).map(long).collect();
+    let (in_the_last, refused) = house.report(&many).await;
+    assert!(
+        (1..8).contains(&in_the_last) && refused.is_empty(),
+        "{in_the_last}, {refused:?}"
+    );
+    for feedback in [one, other] {
+        assert_eq!(house.told(feedback).await.len(), 4);
+    }
+    assert_eq!(house.report(&many).await, (0, vec![]), "all are known");
+    assert_eq!(house.findings().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_was_said_goes_with_its_person_and_the_facts_stay() {
     let house = House::new();
     let (feedback, contact) = house.delivered(1, "تذكرة-٧").await;
