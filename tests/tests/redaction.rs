@@ -115,12 +115,50 @@ async fn private_numbers_reach_neither_the_store_nor_a_department() {
     assert_eq!(counts, [Some(2), Some(2), Some(2), Some(1)], "{form:#}");
     let api = items.iter().find(|item| item["instance"] != "form").unwrap();
     assert_eq!(api["content"]["body"], "My IBAN is [iban]7519");
-    assert!(
-        api["content"]["body_html"].is_null(),
-        "its mark-up hid the number: {api:#}"
+    assert_eq!(
+        api["content"]["body_html"], "<p>My IBAN is [iban]<b></b>7519</p>",
+        "a tag between hides nothing: {api:#}"
     );
     let shown = site.json(&["feedback", "show", api["id"].as_str().unwrap()]);
     assert!(shown["events"].to_string().contains("\"label\":\"iban\""), "{shown:#}");
+    assert!(running.stop());
+    assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrapped_or_linked_is_masked_and_a_text_at_its_limit_is_kept() {
+    let (_receiver, site) = site(GRANTED).await;
+    let running = site.serve().unwrap();
+    // As long as a subject may be, and its mask is longer than what it covers.
+    let said = "هويتي 1000000008 ";
+    let subject = format!("{said}{}", "ط".repeat((65_536 - said.len()) / 2));
+    assert_eq!(subject.len(), 65_536);
+    let record = json!({
+        "external_id": "1", "subject": subject,
+        "body": "كتبت لكم:\r\n> بطاقتي ٤١١١ ١١١١\r\n> ١١١١ ١١١١ مرفوضة\r\n> وجوالي 050\r\n> 000 0123 مغلق",
+        "body_html": "<p>بطاقتي <b>4111</b> 1111<br>\n1111 1111 مرفوضة <a href=\"tel:%2B966500000123\">اتصل</a></p>",
+        "attributes": { "note": "رقمي 05<i>0000</i>0123" },
+    });
+    let stored = post_record(&site, &record).await;
+    let (status, answer) = (stored.status(), stored.text().await.unwrap());
+    assert_eq!(status, 201, "{answer}");
+    let items = site.json_lines(&["feedback", "list"]);
+    let content = &items[0]["content"];
+    assert_eq!(
+        content["body"],
+        "كتبت لكم:\r\n> بطاقتي [card-number]١١١١ مرفوضة\r\n> وجوالي [phone] مغلق"
+    );
+    assert_eq!(
+        content["body_html"],
+        "<p>بطاقتي <b>[card-number]</b><br>\n1111 مرفوضة <a href=\"tel:[phone]\">اتصل</a></p>"
+    );
+    let kept = content["subject"].as_str().unwrap();
+    assert!(kept.starts_with("هويتي […] ططط") && kept.len() == subject.len() - 5);
+    assert!(
+        !items[0].to_string().contains("0000</i>0123"),
+        "{:#}",
+        items[0]["attributes"]
+    );
     assert!(running.stop());
     assert_eq!(site.json(&["ledger", "verify"])["ok"], true);
 }

@@ -3,8 +3,9 @@
 use minicbor::{Decode, Encode};
 
 use crate::limits::{
-    ANSWERS_MAX, ATTACHMENTS_MAX, ATTRIBUTES_MAX, BODY_BYTES_MAX, EXTERNAL_ID_BYTES_MAX, IDENTIFIERS_MAX,
-    INLINE_ATTACHMENT_BYTES_MAX, SCORES_MAX, TAGS_MAX, TEXT_BYTES_MAX, UTTERANCES_MAX,
+    ANSWERS_MAX, ATTACHMENTS_MAX, ATTRIBUTES_MAX, AUTHOR_NAME_BYTES_MAX, BODY_BYTES_MAX, EXTERNAL_ID_BYTES_MAX,
+    IDENTIFIERS_MAX, INLINE_ATTACHMENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, SCORES_MAX, TAGS_MAX, TEXT_BYTES_MAX,
+    UTTERANCES_MAX,
 };
 use crate::{Attribute, Author, Channel, Details, FieldProblem, Kind, Language, Score, Tag, Time};
 
@@ -179,7 +180,7 @@ impl Draft {
 
     fn check_author(&self, check: &mut Check) {
         let Some(author) = &self.author else { return };
-        check.text("author.name", author.name.as_deref(), 1024);
+        check.text("author.name", author.name.as_deref(), AUTHOR_NAME_BYTES_MAX);
         check.text("author.locale", author.locale.as_deref(), 64);
         check.count("author.identifiers", author.identifiers.len(), IDENTIFIERS_MAX);
         for (i, identifier) in author.identifiers.iter().enumerate() {
@@ -208,7 +209,7 @@ impl Draft {
             check.text(
                 &format!("attachments[{i}].media_type"),
                 Some(&attachment.media_type),
-                256,
+                MEDIA_TYPE_BYTES_MAX,
             );
             if let AttachmentBytes::Inline(bytes) = &attachment.bytes
                 && bytes.len() > INLINE_ATTACHMENT_BYTES_MAX

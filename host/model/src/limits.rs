@@ -6,6 +6,10 @@ pub const EXTERNAL_ID_BYTES_MAX: usize = 1024;
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of any other single text: a subject, a name, an answer.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an author's name.
+pub const AUTHOR_NAME_BYTES_MAX: usize = 1024;
+/// Bytes of the media type of an attachment.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 256;
 /// Tags on one piece of feedback.
 pub const TAGS_MAX: usize = 64;
 /// Scores on one piece of feedback.

@@ -105,6 +105,12 @@ static ENGLISH: [(&str, Said); 42] = [
     ("cell", Said::Phone),
 ];
 
+/// Parts of Arabic and Persian words for a card to pay with.
+const CARDS_ARABIC: [&str; 6] = ["بطاق", "فيزا", "ماستر", "مدى", "كارت", "کارت"];
+
+/// The same in English.
+const CARDS_ENGLISH: [&str; 7] = ["card", "visa", "mastercard", "mada", "amex", "maestro", "unionpay"];
+
 /// Currencies and units: what stands before them is an amount.
 const AMOUNTS: [&str; 17] = [
     "ريال",
@@ -137,6 +143,17 @@ pub(crate) fn before(line: &Line, place: usize) -> Option<Said> {
         }
     }
     names_an_id.then_some(Said::Identity)
+}
+
+/// Whether the nearest telling word before a place is one for a card to pay with.
+pub(crate) fn names_a_card(line: &Line, place: usize) -> bool {
+    let words = words_before(line, place);
+    let is_card = |word: &String| {
+        let stem = word.strip_suffix('s').unwrap_or(word);
+        CARDS_ENGLISH.contains(&stem) || CARDS_ARABIC.iter().any(|part| word.contains(part))
+    };
+    let nearest = words.iter().find(|word| meaning(word).is_some() || is_card(word));
+    nearest.is_some_and(is_card)
 }
 
 /// Whether a number is an amount of money: a currency stands right before or behind it.
@@ -221,6 +238,18 @@ mod tests {
         assert_eq!(said("the order is late. "), None);
         assert_eq!(said("order 7 and "), None);
         assert_eq!(said(""), None);
+    }
+
+    #[test]
+    fn cards_have_names() {
+        let named = |text: &str| {
+            let mut line = Line::default();
+            line.read(text, 0);
+            names_a_card(&line, line.len())
+        };
+        assert!(named("بطاقتي رقم ") && named("my old cards: ") && named("شماره کارت من ") && named("طلب بالفيزا "));
+        // An identity card is none.
+        assert!(!named("بطاقة الهوية ") && !named("card for order ") && !named("cardboard ") && !named(""));
     }
 
     #[test]

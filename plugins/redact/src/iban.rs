@@ -135,8 +135,14 @@ fn end(line: &Line, start: usize) -> Option<usize> {
         }
         place += 1;
     }
-    let is_sound = line.stands_alone(&(start..place)) && is_checked(&number);
-    is_sound.then_some(place)
+    let is_alone = line.stands_alone(&(start..place)) || is_named(line, start, place);
+    (is_alone && is_checked(&number)).then_some(place)
+}
+
+/// Whether the word stands right before the number, as in `IBANSA03…`.
+fn is_named(line: &Line, start: usize, end: usize) -> bool {
+    let name = start.checked_sub(4);
+    name.is_some_and(|name| line.text(&(name..start)) == "iban" && line.stands_alone(&(name..end)))
 }
 
 fn length_in(country: &str) -> Option<usize> {
@@ -173,6 +179,7 @@ mod tests {
             "sa03-8000-0000-6080-1016-7519",
             "SA٠٣ ٨٠٠٠ ٠٠٠٠ ٦٠٨٠ ١٠١٦ ٧٥١٩",
             "\u{200e}SA۰۳۸۰۰۰۰۰۰۰۶۰۸۰۱۰۱۶۷۵۱۹\u{200f}",
+            "ＳＡ０３8000 0000 6080\u{a0}1016 7519",
         ] {
             assert_eq!(found(&format!("حسابي {text}.")), ["SA0380000000608010167519"], "{text}");
         }
@@ -185,6 +192,7 @@ mod tests {
         ] {
             assert_eq!(found(text), [text]);
         }
+        assert_eq!(found("IBANSA0380000000608010167519"), ["SA0380000000608010167519"]);
     }
 
     #[test]
@@ -194,6 +202,7 @@ mod tests {
             "SA03 8000 0000 6080 1016 751",
             "SA03800000006080101675191",
             "XSA0380000000608010167519",
+            "XIBANSA0380000000608010167519",
             "ZZ0380000000608010167519",
             "SA",
             "Sahara is dry, and so is Saudi Arabia 2030",

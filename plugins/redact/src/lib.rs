@@ -2,17 +2,20 @@
 //!
 //! Each text of a record comes as the `body` of an item, and the verdict holds a span for each finding, labelled with its
 //! kind. Digits may be those of any script; marks of direction and the stroke that stretches Arabic words may stand
-//! between them. Where a number can check itself it must. A mask is passed over, so nothing is masked twice.
+//! between them, and one line break. Where a number can check itself it must. A mask is passed over, so nothing is masked
+//! twice.
 
 mod card;
 mod context;
 mod email;
 mod iban;
+mod letters;
 mod line;
 mod national_id;
 mod numbers;
 mod phone;
 mod scan;
+mod seam;
 mod settings;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::letters::{coded, sign};
+
 /// One letter of a line.
 #[derive(Debug, Clone, Copy)]
 struct Glyph {
@@ -25,17 +27,36 @@ impl Line {
     /// Reads a line that begins at byte `from` of its text, in place of the one before.
     pub(crate) fn read(&mut self, line: &str, from: usize) {
         self.glyphs.clear();
-        let glyph = |(at, letter): (usize, char)| {
-            Some(Glyph {
-                at: u32::try_from(from + at).unwrap_or(u32::MAX),
-                sign: sign(letter)?,
-                bytes: u8::try_from(letter.len_utf8()).unwrap_or(u8::MAX),
-                taken: false,
-            })
-        };
         // At once: growing by and by takes the memory of a long line twice.
         self.glyphs.reserve(line.len());
-        self.glyphs.extend(line.char_indices().filter_map(glyph));
+        let (mut rest, mut at) = (line, from);
+        while let Some(letter) = rest.chars().next() {
+            let (letter, bytes) = coded(rest).unwrap_or((letter, letter.len_utf8()));
+            self.glyphs.extend(sign(letter).map(|sign| Glyph {
+                at: u32::try_from(at).unwrap_or(u32::MAX),
+                sign,
+                bytes: u8::try_from(bytes).unwrap_or(u8::MAX),
+                taken: false,
+            }));
+            rest = rest.get(bytes..).unwrap_or_default();
+            at += bytes;
+        }
+    }
+
+    /// Parts of two lines as one line, with a sign between them or nothing. Their letters keep their bytes, and belong to what
+    /// they belong to.
+    pub(crate) fn joined(first: (&Self, Range<usize>), joint: Option<char>, second: (&Self, Range<usize>)) -> Self {
+        let part = |(line, range): (&Self, Range<usize>)| line.glyphs.get(range).unwrap_or_default().to_vec();
+        let mut glyphs = part(first);
+        let end = glyphs.last().map_or(0, |last| last.at + u32::from(last.bytes));
+        glyphs.extend(joint.map(|sign| Glyph {
+            at: end,
+            sign,
+            bytes: 0,
+            taken: false,
+        }));
+        glyphs.extend(part(second));
+        Self { glyphs }
     }
 
     /// How many letters it has.
@@ -114,52 +135,14 @@ impl Line {
         let after = |far: usize| self.free(range.end + far);
         let in_sum = |sign: Option<char>| matches!(sign, Some('.' | ',' | '٫' | '٬'));
         let in_code = |sign: Option<char>| matches!(sign, Some('-' | '_'));
+        // Programs that know no whole numbers write `966501234567.0`.
+        let is_whole = after(0) == Some('.') && after(1) == Some('0');
+        let ends = !after(2).is_some_and(|sign| sign.is_ascii_alphanumeric()) && !(in_sum(after(2)) && digit(after(3)));
         (in_sum(before(1)) && digit(before(2)))
-            || (in_sum(after(0)) && digit(after(1)))
+            || (in_sum(after(0)) && digit(after(1)) && !(is_whole && ends))
             || (in_code(before(1)) && letter(before(2)))
             || (in_code(after(0)) && letter(after(1)))
     }
-}
-
-/// The zeros of the scripts in which people write numbers; the other digits follow each.
-const ZEROS: [char; 17] = [
-    '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}',
-    '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{1040}', '\u{17e0}', '\u{ff10}',
-];
-
-/// What a letter counts as; nothing for what shows nothing.
-fn sign(letter: char) -> Option<char> {
-    match letter {
-        // Marks of direction, joiners, breaks without width, the stroke that stretches Arabic words, and what makes another
-        // picture of the letter before, as of the digits on keys.
-        '\u{ad}'
-        | '\u{34f}'
-        | '\u{61c}'
-        | '\u{640}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{206f}'
-        | '\u{20e3}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}' => None,
-        '\t' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{3000}' => Some(' '),
-        '\u{2010}'..='\u{2015}' | '\u{2212}' => Some('-'),
-        '\u{ff0b}' => Some('+'),
-        '\u{ff0e}' => Some('.'),
-        '\u{ff20}' => Some('@'),
-        // In five styles for formulas.
-        '\u{1d7ce}'..='\u{1d7ff}' => char::from_digit((u32::from(letter) - 0x1d7ce) % 10, 10),
-        '\u{660}'.. => Some(digit(letter).unwrap_or(letter)),
-        other => Some(other),
-    }
-}
-
-fn digit(letter: char) -> Option<char> {
-    let from = |zero: &char| char::from_digit(u32::from(letter).checked_sub(u32::from(*zero))?, 10);
-    ZEROS.iter().find_map(from)
 }
 
 #[cfg(test)]
@@ -203,6 +186,39 @@ mod tests {
         let mut line = Line::default();
         line.read("ٱلهوية ௰", 0);
         assert_eq!(line.text(&(0..line.len())), "ٱلهوية ௰");
+    }
+
+    #[test]
+    fn escapes_of_addresses_are_one_letter_each() {
+        let text = "tel:%2B966%2050%D9%A1";
+        let mut line = Line::default();
+        line.read(text, 0);
+        assert_eq!(line.text(&(0..line.len())), "tel:+966 501");
+        let bytes = line.bytes(&(4..line.len())).unwrap();
+        assert_eq!((bytes.start as usize, bytes.end as usize), (4, text.len()));
+    }
+
+    #[test]
+    fn whole_numbers_of_programs_that_know_none_are_no_decimals() {
+        let is_part = |text: &str| {
+            let mut line = Line::default();
+            line.read(text, 0);
+            line.is_part(&(0..3))
+        };
+        assert!(!is_part("789.0") && !is_part("789.0 هو") && !is_part("789.0.") && !is_part("789"));
+        assert!(is_part("789.00") && is_part("789.05") && is_part("789.0.1") && is_part("789.5") && is_part("789,000"));
+    }
+
+    #[test]
+    fn parts_of_two_lines_keep_their_places() {
+        let (mut first, mut second) = (Line::default(), Line::default());
+        first.read("رقم 41\n", 0);
+        second.read("> 11", 10);
+        second.take(&(3..4));
+        let line = Line::joined((&first, 4..6), Some(' '), (&second, 2..4));
+        assert_eq!(line.text(&(0..line.len())), "41 11");
+        assert_eq!(line.bytes(&(0..5)), Some(7..14));
+        assert!(line.is_free(&(0..4)) && !line.is_free(&(4..5)));
     }
 
     #[test]

@@ -155,6 +155,11 @@ fn is_international(number: &[u8]) -> bool {
     is_so_long && !is_of_a_service(number)
 }
 
+/// Whether these digits begin with the code of a country whose numbers are known.
+pub(crate) fn begins_with_code(digits: &str) -> bool {
+    COUNTRIES.iter().any(|(code, _)| digits.starts_with(code))
+}
+
 /// Whether it is a Saudi number that belongs to an organisation, such as 9200 12345 and 800 123 4567.
 fn is_of_a_service(number: &[u8]) -> bool {
     after(number, "966").is_some_and(|national| national.starts_with(&[9, 2, 0, 0]) || national.starts_with(&[8, 0, 0]))

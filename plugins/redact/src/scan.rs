@@ -1,10 +1,12 @@
-//! Looking through a text, line by line: all kinds, what is masked already, what is allowed, and what of it is covered.
+//! Looking through a text, line by line and over the breaks between them: all kinds, what is masked already, what is allowed,
+//! and what of it is covered.
 
 use std::ops::Range;
 
 use mihwar_sdk::Span;
 
 use crate::line::Line;
+use crate::seam::{Around, Crossing, Seam};
 use crate::settings::{Kind, Settings};
 use crate::{card, email, iban, national_id, phone};
 
@@ -36,12 +38,6 @@ pub(crate) struct Scanner<'a> {
     allowed: Allowed,
 }
 
-/// Something that was found, and where in its line.
-struct Found {
-    kind: Kind,
-    range: Range<usize>,
-}
-
 impl<'a> Scanner<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
         Self {
@@ -52,90 +48,179 @@ impl<'a> Scanner<'a> {
 
     /// What to mask in a text: in order, without overlaps, each with the kind as its label.
     pub(crate) fn spans(&self, text: &str) -> Vec<Span> {
-        let (mut spans, mut line, mut start): (Vec<Span>, Line, usize) = (Vec::new(), Line::default(), 0);
-        for part in text.split_inclusive('\n').flat_map(pieces) {
-            line.read(part, start);
-            start += part.len();
-            let mut found = self.found(&mut line);
-            found.sort_by_key(|found| found.range.start);
-            spans.extend(found.iter().filter_map(|found| self.span(&line, found)));
+        let (mut spans, mut line, mut before) = (Vec::new(), Line::default(), Line::default());
+        let (mut start, mut above, mut first) = (0, "", "");
+        let mut lines = lines(text).peekable();
+        while let Some(second) = lines.next() {
+            let below = lines.peek().copied().unwrap_or_default();
+            for (number, piece) in pieces(second).enumerate() {
+                std::mem::swap(&mut line, &mut before);
+                line.read(piece, start);
+                start += piece.len();
+                self.pass_over_masks(&mut line);
+                self.look(&mut line, &mut spans);
+                if number == 0 {
+                    let around = Around {
+                        text,
+                        above,
+                        first,
+                        second,
+                        below,
+                    };
+                    self.look_over_break(&mut before, &mut line, around, &mut spans);
+                    // What is masked says nothing about the lines beside it, now or when the text comes again.
+                    above = if before.is_free(&(0..before.len())) { first } else { "" };
+                }
+            }
+            first = second;
         }
+        spans.sort_unstable_by_key(|span| span.start);
         joined_up(spans)
     }
 
-    fn found(&self, line: &mut Line) -> Vec<Found> {
-        self.pass_over_masks(line);
-        let mut all = Vec::new();
+    /// Finds what stands in a line.
+    fn look(&self, line: &mut Line, spans: &mut Vec<Span>) {
         for _ in 0..ROUNDS_MAX {
-            let before = all.len();
-            for (kind, find) in ORDER {
-                if !self.settings.kinds.contains(&kind) {
-                    continue;
-                }
+            let before = spans.len();
+            for (kind, find) in self.wanted() {
                 for range in find(line) {
                     if !line.is_free(&range) {
                         continue;
                     }
                     line.take(&range);
                     if !self.allowed.has(kind, line, &range) {
-                        all.push(Found { kind, range });
+                        spans.extend(self.span(line, kind, &range));
                     }
                 }
             }
-            if all.len() == before {
+            if spans.len() == before {
                 break;
             }
         }
-        all
+    }
+
+    /// Finds a number that begins in one line and ends in the next, and then what it frees in both.
+    fn look_over_break(&self, first: &mut Line, second: &mut Line, around: Around<'_>, spans: &mut Vec<Span>) {
+        let Some(seam) = Seam::between(first, second, around) else {
+            return;
+        };
+        let both = (&*first, &*second);
+        let found = self
+            .wanted()
+            .find_map(|(kind, find)| Some((kind, seam.number(both, kind, find)?)));
+        let Some((kind, crossing)) = found else {
+            return;
+        };
+        if !self.allowed.has(kind, &crossing.line, &crossing.range) {
+            spans.extend(self.span_over_break(kind, &crossing));
+        }
+        first.take(&crossing.in_first);
+        second.take(&crossing.in_second);
+        self.look(first, spans);
+        self.look(second, spans);
+    }
+
+    /// The kinds that are looked for, and what finds them.
+    fn wanted(&self) -> impl Iterator<Item = (Kind, Find)> {
+        ORDER
+            .into_iter()
+            .filter(move |(kind, _)| self.settings.kinds.contains(kind))
     }
 
     /// Takes what was masked before, with the digits that were left to be seen, so that it is not masked again.
     fn pass_over_masks(&self, line: &mut Line) {
-        let mut place = 0;
+        let (mut place, mut left): (usize, Vec<Range<usize>>) = (0, Vec::new());
         while place < line.len() {
-            match self.mask_at(line, place) {
-                Some(end) => {
-                    line.take(&(place..end));
-                    place = end;
-                }
-                None => place += 1,
+            let Some((kind, end)) = mask_at(line, place) else {
+                place += 1;
+                continue;
+            };
+            line.take(&(place..end));
+            left.extend(seen_after(line, end, self.settings.visible(kind)).map(|seen| end..seen));
+            place = end;
+        }
+        if left.is_empty() {
+            return;
+        }
+        // People write what looks like a mask, too: `[iban]SA03 8000 …` is no rest of one.
+        let whole: Vec<usize> = iban::find(line).into_iter().map(|range| range.start).collect();
+        for seen in left {
+            if whole.binary_search(&seen.start).is_err() {
+                line.take(&seen);
             }
         }
     }
 
-    /// The end of a mask that begins here.
-    fn mask_at(&self, line: &Line, start: usize) -> Option<usize> {
-        if line.sign(start) != Some('[') {
-            return None;
-        }
-        let is = |kind: Kind| {
-            let mut signs = (start + 1..line.len()).map_while(|place| line.sign(place));
-            kind.label()
-                .chars()
-                .chain([']'])
-                .all(|wanted| signs.next() == Some(wanted))
-        };
-        let kind = Kind::ALL.into_iter().find(|kind| is(*kind))?;
-        let end = start + kind.label().len() + 2;
-        Some(seen_after(line, end, self.settings.visible(kind)).unwrap_or(end))
-    }
-
     /// What of a finding is covered: all but the digits at its end that stay to be seen.
-    fn span(&self, line: &Line, found: &Found) -> Option<Span> {
-        let Range { start, end } = found.range;
-        let places = (start..end).rev();
-        let mut shown = places.filter(|place| line.sign(*place).is_some_and(|sign| sign.is_ascii_alphanumeric()));
-        let covered = match self.settings.visible(found.kind) {
-            0 => end,
-            visible => shown.nth(visible - 1)?,
+    fn span(&self, line: &Line, kind: Kind, range: &Range<usize>) -> Option<Span> {
+        let covered = match self.settings.visible(kind) {
+            0 => range.end,
+            visible => first_seen(line, range, visible)?,
         };
-        let bytes = line.bytes(&(start..covered))?;
+        let bytes = line.bytes(&(range.start..covered))?;
         Some(Span {
             start: bytes.start,
             end: bytes.end,
-            label: found.kind.label().to_owned(),
+            label: kind.label().to_owned(),
         })
     }
+
+    /// As [`Self::span`], over a break, which goes with what is covered. Digits stay to be seen if all of them stand behind
+    /// it: others would not be known as the rest of a mask.
+    fn span_over_break(&self, kind: Kind, crossing: &Crossing) -> Option<Span> {
+        let (line, range) = (&crossing.line, &crossing.range);
+        let whole = line.bytes(range)?;
+        let seen = match self.settings.visible(kind) {
+            0 => None,
+            visible => first_seen(line, range, visible).filter(|seen| *seen >= crossing.behind),
+        };
+        let seen = seen.and_then(|seen| line.bytes(&(seen..range.end)));
+        Some(Span {
+            start: whole.start,
+            end: seen.map_or(whole.end, |seen| seen.start),
+            label: kind.label().to_owned(),
+        })
+    }
+}
+
+/// The first of so many digits and letters at the end of a range.
+fn first_seen(line: &Line, range: &Range<usize>, visible: usize) -> Option<usize> {
+    let is_shown = |place: &usize| line.sign(*place).is_some_and(|sign| sign.is_ascii_alphanumeric());
+    range.clone().rev().filter(is_shown).nth(visible.checked_sub(1)?)
+}
+
+/// The kind of a mask that begins here, and its end.
+fn mask_at(line: &Line, start: usize) -> Option<(Kind, usize)> {
+    if line.sign(start) != Some('[') {
+        return None;
+    }
+    let is = |kind: &Kind| {
+        let mut signs = (start + 1..line.len()).map_while(|place| line.sign(place));
+        kind.label()
+            .chars()
+            .chain([']'])
+            .all(|wanted| signs.next() == Some(wanted))
+    };
+    let kind = Kind::ALL.into_iter().find(is)?;
+    Some((kind, start + kind.label().len() + 2))
+}
+
+/// The lines of a text, each with its break: of whatever system, or one that stands for a break in print.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let is_break = |sign: char| {
+        matches!(
+            sign,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let line = rest.split_inclusive(is_break).next()?;
+        let is_half = line.ends_with('\r') && rest.get(line.len()..).is_some_and(|behind| behind.starts_with('\n'));
+        let (line, behind) = rest.split_at_checked(line.len() + usize::from(is_half))?;
+        rest = behind;
+        Some(line)
+    })
 }
 
 /// A line in pieces, cut where neither a number nor an address goes on, if there is such a place.
@@ -247,7 +332,15 @@ fn is_same_telephone(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{PIECE_BYTES_MAX, pieces};
+    use super::{PIECE_BYTES_MAX, lines, pieces};
+
+    #[test]
+    fn lines_end_with_the_break_of_any_system() {
+        let text = "شكراً\r\n\r\nنعم\rلا\n\u{2028}آخر";
+        let found: Vec<&str> = lines(text).collect();
+        assert_eq!(found, ["شكراً\r\n", "\r\n", "نعم\r", "لا\n", "\u{2028}", "آخر"]);
+        assert_eq!(lines("").count(), 0);
+    }
 
     #[test]
     fn a_long_line_is_cut_between_what_is_looked_for() {

@@ -13,7 +13,7 @@ const SENTENCES: &str = include_str!("sentences.txt");
 /// Lines of the section that this one begins are known to come out wrong.
 const KNOWN: &str = "# What is known to be missed";
 /// Least precision and recall of each kind, over all lines. The lines before [`KNOWN`] must all be right, so what is
-/// allowed here is that section: one line or a few of 25 to 45 for each kind. A change that loses what it now finds goes
+/// allowed here is that section: one line or a few of 28 to 67 for each kind. A change that loses what it now finds goes
 /// below, as does one that adds to that section without adding to the others.
 const FLOOR: f64 = 0.9;
 
@@ -50,8 +50,30 @@ fn masked(text: &str, settings: &Json) -> String {
 /// What is wanted of a line: kind and where it lies in the text.
 type Wanted = (String, usize, usize);
 
+/// A line of the file with the signs that its escapes stand for.
+fn unescaped(line: &str) -> String {
+    let (mut text, mut rest) = (String::new(), line);
+    while let Some((before, behind)) = rest.split_once('\\') {
+        let (sign, length) = match behind.chars().next() {
+            Some('n') => ('\n', 1),
+            Some('r') => ('\r', 1),
+            Some('t') => ('\t', 1),
+            Some('u') => {
+                let number = u32::from_str_radix(behind.get(1..5).unwrap(), 16).unwrap();
+                (char::from_u32(number).unwrap(), 5)
+            }
+            other => panic!("{other:?} in {line}"),
+        };
+        text.push_str(before);
+        text.push(sign);
+        rest = behind.get(length..).unwrap();
+    }
+    text + rest
+}
+
 fn read(line: &str) -> (String, Vec<Wanted>) {
-    let (mut text, mut wanted, mut rest) = (String::new(), Vec::new(), line);
+    let line = unescaped(line);
+    let (mut text, mut wanted, mut rest) = (String::new(), Vec::new(), line.as_str());
     while let Some((before, behind)) = rest.split_once('{') {
         let (marked, behind) = behind.split_once('}').unwrap();
         let (kind, value) = marked.split_once(':').unwrap();
@@ -115,7 +137,7 @@ fn what_must_be_masked_is_and_hardly_anything_else() {
             unexpected.extend(faults);
         }
     }
-    assert!(is_known && lines >= 150, "{lines} lines");
+    assert!(is_known && lines >= 300, "{lines} lines");
     for (kind, Score { right, missed, wrong }) in &scores {
         let share = |of: &u32| f64::from(*right) / f64::from(right + of);
         let (precision, recall) = (share(wrong), share(missed));
@@ -143,6 +165,46 @@ fn the_last_digits_stay_as_far_as_settings_say() {
         masked(text, &visible),
         "بطاقتي [card-number]، الآيبان [iban]، الهوية [national-id]08، جوالي [phone]567، [email]"
     );
+}
+
+#[test]
+fn a_break_inside_of_a_number_goes_with_it_and_no_other_does() {
+    let kept = |text: &str| masked(text, &json!({}));
+    assert_eq!(
+        kept("> بطاقتي ٤١١١ ١١١١\r\n> ١١١١ ١١١١ مرفوضة\r\n> شكراً"),
+        "> بطاقتي [card-number]١١١١ مرفوضة\r\n> شكراً"
+    );
+    // Digits that stay to be seen stand behind the mask, or there are none.
+    assert_eq!(kept("card 4111 1111 1111 11\n11, thanks"), "card [card-number], thanks");
+    assert_eq!(
+        kept("card 4111 1111 1111\n 1111, thanks"),
+        "card [card-number]1111, thanks"
+    );
+    assert_eq!(kept("حسابي SA03 8000 0000 6080\n1016 7519."), "حسابي [iban]7519.");
+    assert_eq!(kept("جوالي +966 50\n123 4567 فقط"), "جوالي [phone] فقط");
+    assert_eq!(
+        kept("السطر الأول 4111\nوالثاني 1111\n"),
+        "السطر الأول 4111\nوالثاني 1111\n"
+    );
+    // What is allowed stays over a break as well.
+    let allowed = json!({ "allow": ["+966501234567"] });
+    assert_eq!(masked("جوالنا 050\n123 4567 فقط", &allowed), "جوالنا 050\n123 4567 فقط");
+    // Whoever asks for no cards gets no cards.
+    let kinds = json!({ "kinds": ["phone"] });
+    assert_eq!(
+        masked("بطاقتي 4111 1111\n1111 1111", &kinds),
+        "بطاقتي 4111 1111\n1111 1111"
+    );
+}
+
+#[test]
+fn what_looks_like_a_mask_hides_no_account() {
+    let kept = |text: &str| masked(text, &json!({}));
+    assert_eq!(
+        kept("الآيبان [iban]SA03 8000 0000 6080 1016 7519"),
+        "الآيبان [iban][iban]7519"
+    );
+    assert_eq!(kept("[iban]7519 [card-number]1111"), "[iban]7519 [card-number]1111");
 }
 
 #[test]
@@ -203,7 +265,7 @@ fn what_was_masked_is_counted_by_kind() {
 
 /// Pieces of which numbers, and what only looks like them, are made.
 fn pieces() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 46] = [
+    const PIECES: [&str; 48] = [
         "4111111111111111",
         "4111",
         "1111",
@@ -246,6 +308,8 @@ fn pieces() -> impl Strategy<Value = String> {
         "\u{200f}",
         "ـ",
         "\n",
+        "\r\n> ",
+        "بطاقتي",
         "[phone]",
         "[card-number]",
         "1",
@@ -258,7 +322,52 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
 }
 
+/// Words and numbers, some of them wrapped and quoted, as in a thread of mails.
+fn wrapped() -> impl Strategy<Value = String> {
+    const WORDS: [&str; 16] = [
+        "4539 0000 0042 5456",
+        "٤٥٣٩ ٠٠٠٠ ٠٠٤٢ ٥٤٥٦",
+        "050 000 4711",
+        "+966 50 000 4713",
+        "966500004714",
+        "SA27 0000 0000 0000 4240 3729",
+        "1000796936",
+        "45390000",
+        "12345",
+        "12/28",
+        "هويتي",
+        "بطاقتي",
+        "جوالي",
+        "order",
+        "and",
+        "[phone]",
+    ];
+    let word = (prop::sample::select(WORDS.to_vec()), any::<prop::sample::Index>());
+    let breaks = prop::sample::select(vec!["", "\n", "\r\n", " \n", "\n> "]);
+    let gaps = prop::sample::select(vec![" ", "\n", ", ", "\n\n"]);
+    let piece = (word, breaks, gaps).prop_map(|((word, place), broken, gap)| {
+        let places: Vec<usize> = word.char_indices().skip(1).map(|(at, _)| at).collect();
+        let (first, second) = word.split_at(places[place.index(places.len())]);
+        if broken.is_empty() {
+            format!("{word}{gap}")
+        } else {
+            format!("{}{broken}{}{gap}", first.trim_end(), second.trim_start())
+        }
+    });
+    prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat())
+}
+
 proptest! {
+    /// What goes over a break is masked once, and covers nothing else.
+    #[test]
+    fn masking_what_is_wrapped_twice_is_masking_it_once(text in wrapped()) {
+        for pair in spans(&text, &json!({})).windows(2) {
+            prop_assert!(pair[0].end <= pair[1].start, "{:?} in {:?}", pair, text);
+        }
+        let once = masked(&text, &json!({}));
+        prop_assert_eq!(masked(&once, &json!({})), once);
+    }
+
     /// Spans are in order, do not overlap, and lie within the text, between letters (the test kit looks at that).
     #[test]
     fn spans_are_disjoint_and_in_order(text in pieces()) {

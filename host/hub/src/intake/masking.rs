@@ -1,11 +1,12 @@
 //! Masking: labels in the place of what spans cover.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use mihwar_model::{Draft, Tag};
 use mihwar_sandbox::contract::processor::Span;
 
-use super::shown;
+use super::shown::Parts;
 use super::texts::{self, Place};
 use crate::convert::GrantedFields;
 
@@ -24,65 +25,77 @@ pub(super) type Kept = (String, Vec<Tag>);
 pub(super) fn mask(draft: &mut Draft, fields: GrantedFields, kept: Vec<Kept>) -> BTreeMap<Tag, u32> {
     let mut kept = kept.into_iter();
     let (mut all, mut in_body, mut in_html) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut seen = Kept::default();
     texts::visit(draft, fields, &mut |place, text| {
         let Some((masked, labels)) = is_worth_it(text).then(|| kept.next()).flatten() else {
             return;
         };
-        if place == Place::Shown {
-            seen = (masked, labels);
-            return;
-        }
         *text = masked;
         for label in labels {
             *all.entry(label.clone()).or_insert(0) += 1;
             match place {
                 Place::Body => *in_body.entry(label).or_insert(0) += 1,
                 Place::Html => *in_html.entry(label).or_insert(0) += 1,
-                Place::Shown | Place::Other => {}
+                Place::Other => {}
             }
         }
     });
-    // Mark-up may hide from the redactor what it shows to readers: `4111<b>1111</b>`.
+    // A page may say it in a way that only a person can read: in a picture, or with letters that its style moves.
     let is_hidden = |(label, count): (&Tag, &u32)| in_html.get(label).is_none_or(|shown| shown < count);
-    if in_body.iter().any(is_hidden) || draft.body_html.as_deref().is_some_and(|html| hides(html, &seen)) {
+    if in_body.iter().any(is_hidden) {
         draft.body_html = None;
     }
+    let labels: Vec<&Tag> = all.keys().collect();
+    texts::shorten(draft, fields, &labels);
     all
 }
 
-/// Whether mark-up hid something: readers see fewer masks in this masked page than they would in its masked text.
-fn hides(page: &str, (seen, labels): &Kept) -> bool {
-    if labels.is_empty() {
-        return false;
-    }
-    let page = shown::text(page);
-    let labels: BTreeSet<&Tag> = labels.iter().collect();
-    labels.into_iter().any(|label| {
-        let mask = format!("[{label}]");
-        page.matches(&mask).count() < seen.matches(&mask).count()
-    })
+/// A part of a text that is not kept.
+pub(super) struct Cover {
+    range: Range<usize>,
+    /// What stands in its place; nothing where it goes on with what another one covers.
+    label: Option<Tag>,
 }
 
-/// A text with labels in the place of what its spans cover, and each label as often as it stands there. None when a span
-/// does not lie between two letters of the text, or its label is no slug.
-pub(super) fn masked(text: &str, mut spans: Vec<Span>) -> Option<Kept> {
-    spans.sort_by_key(|span| (span.start, span.end));
-    let (mut kept, mut labels, mut at) = (String::with_capacity(text.len()), Vec::new(), 0);
-    for span in spans {
-        let (start, end) = (span.start as usize, span.end as usize);
-        text.get(start..end).filter(|covered| !covered.is_empty())?;
-        let label = label(&span.label)?;
-        // One that begins inside the one before goes under its label.
-        if start >= at {
-            kept.push_str(text.get(at..start)?);
-            kept.push_str(&format!("[{label}]"));
-            labels.push(label);
+/// What spans cover. None when one of them does not lie between two letters of the text, or its label is no slug.
+pub(super) fn covers(text: &str, spans: Vec<Span>) -> Option<Vec<Cover>> {
+    let cover = |span: Span| {
+        let range = span.start as usize..span.end as usize;
+        text.get(range.clone()).filter(|covered| !covered.is_empty())?;
+        let label = Some(label(&span.label)?);
+        Some(Cover { range, label })
+    };
+    spans.into_iter().map(cover).collect()
+}
+
+/// The same in the source, of covers in what readers see of it. The tags between stay as they are.
+pub(super) fn covers_in_source(parts: &Parts, shown: Vec<Cover>) -> Vec<Cover> {
+    let mut covers = Vec::with_capacity(shown.len());
+    for Cover { range, mut label } in shown {
+        for range in parts.sources(&range) {
+            let label = label.take();
+            covers.push(Cover { range, label });
         }
-        at = at.max(end);
     }
-    kept.push_str(text.get(at..)?);
-    Some((kept, labels))
+    covers
+}
+
+/// A text with labels in the place of what is covered, and each label as often as it stands there.
+pub(super) fn masked(text: &str, mut covers: Vec<Cover>) -> Kept {
+    covers.sort_by_key(|cover| (cover.range.start, cover.range.end));
+    let (mut kept, mut labels, mut at) = (String::with_capacity(text.len()), Vec::new(), 0);
+    for Cover { range, label } in covers {
+        // One that begins inside the one before goes under its label.
+        if range.start >= at {
+            kept.push_str(text.get(at..range.start).unwrap_or_default());
+            if let Some(label) = label {
+                kept.push_str(&format!("[{label}]"));
+                labels.push(label);
+            }
+        }
+        at = at.max(range.end);
+    }
+    kept.push_str(text.get(at..).unwrap_or_default());
+    (kept, labels)
 }
 
 /// A label that may stand in the ledger.
@@ -99,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::intake::shown::{self, Shown};
 
     fn span(start: u32, end: u32, label: &str) -> Span {
         Span {
@@ -109,7 +123,23 @@ mod tests {
     }
 
     fn kept(text: &str, spans: &[Span]) -> Option<String> {
-        masked(text, spans.to_vec()).map(|(text, _)| text)
+        Some(masked(text, covers(text, spans.to_vec())?).0)
+    }
+
+    /// A page in which a redactor found these words, in the source and in what readers see.
+    fn page(html: &str, words: &[&str]) -> (String, usize) {
+        let find = |text: &str| {
+            let found = words.iter().flat_map(|word| text.match_indices(*word));
+            let at = |at: usize| u32::try_from(at).unwrap();
+            let spans = found.map(|(start, word)| span(at(start), at(start + word.len()), "phone"));
+            covers(text, spans.collect()).unwrap()
+        };
+        let mut all = find(html);
+        if let Some(Shown { text, parts }) = shown::of(html) {
+            all.extend(covers_in_source(&parts, find(&text)));
+        }
+        let (kept, labels) = masked(html, all);
+        (kept, labels.len())
     }
 
     #[test]
@@ -150,53 +180,43 @@ mod tests {
             body_html: Some("<p>0501</p>".to_owned()),
             ..Draft::new(Channel::new(Tag::new("form").unwrap()))
         };
-        let both = vec![
-            ("\n[phone]\n".to_owned(), phone()),
-            ("[phone]".to_owned(), phone()),
-            ("<p>[phone]</p>".to_owned(), phone()),
-        ];
+        let both = vec![("[phone]".to_owned(), phone()), ("<p>[phone]</p>".to_owned(), phone())];
         assert_eq!(mask(&mut draft, fields, both), BTreeMap::from([(phone().remove(0), 2)]));
         assert_eq!(draft.body_html.as_deref(), Some("<p>[phone]</p>"));
-        draft.body_html = Some("<p>05<b>01</b></p>".to_owned());
-        let one = vec![
-            ("\n0501\n".to_owned(), Vec::new()),
-            ("[phone]".to_owned(), phone()),
-            ("<p>05<b>01</b></p>".to_owned(), Vec::new()),
-        ];
+        let picture = "<p><img src=\"cid:رقم\"></p>".to_owned();
+        draft.body_html = Some(picture.clone());
+        let one = vec![("[phone]".to_owned(), phone()), (picture, Vec::new())];
         mask(&mut draft, fields, one);
         assert_eq!((draft.body.as_str(), draft.body_html), ("[phone]", None));
     }
 
     #[test]
-    fn a_form_that_says_more_than_the_text_is_held_against_what_it_shows() {
-        let fields = GrantedFields::read(&["body".to_owned()]).unwrap();
-        let phone = || vec![Tag::new("phone").unwrap()];
-        let kept = |html: &str, masked: &str, labels: Vec<Tag>| {
-            let mut draft = Draft {
-                body: "انظر الصفحة".to_owned(),
-                body_html: Some(html.to_owned()),
-                ..Draft::new(Channel::new(Tag::new("mail").unwrap()))
-            };
-            let texts = vec![
-                (shown::text(html).replace("0501", "[phone]"), phone()),
-                ("انظر الصفحة".to_owned(), Vec::new()),
-                (masked.to_owned(), labels),
-            ];
-            let counts = mask(&mut draft, fields, texts);
-            assert!(
-                counts.values().sum::<u32>() < 2,
-                "what is shown is no text of its own: {counts:?}"
-            );
-            draft.body_html
-        };
-        let whole = kept("<p>0501</p>", "<p>[phone]</p>", phone());
-        assert_eq!(whole.as_deref(), Some("<p>[phone]</p>"));
-        for html in ["<p>05<b>01</b></p>", "<p>05&#48;1</p>"] {
-            assert_eq!(kept(html, html, Vec::new()), None, "{html}");
+    fn what_mark_up_takes_apart_is_masked_and_the_mark_up_stays() {
+        for (html, masked, count) in [
+            ("<p>رقمي 0501 هو</p>", "<p>رقمي [phone] هو</p>", 1),
+            ("<p>رقمي 05<b>01</b> هو</p>", "<p>رقمي [phone]<b></b> هو</p>", 1),
+            ("<b>05</b>01 و 0501", "<b>[phone]</b> و [phone]", 2),
+            ("05&#48;1 و 05&zwnj;01", "[phone] و 05&zwnj;01", 1),
+            ("<td>05</td><td>01</td>", "<td>05</td><td>01</td>", 0),
+            // In an address, and in what is shown of it.
+            (
+                "<a href=\"tel:0501\">05<i>01</i></a>",
+                "<a href=\"tel:[phone]\">[phone]<i></i></a>",
+                2,
+            ),
+            (
+                "<a href=\"tel:&#48;501\">اتصل</a>",
+                "<a href=\"tel:[phone]\">اتصل</a>",
+                1,
+            ),
+        ] {
+            assert_eq!(page(html, &["0501"]), (masked.to_owned(), count), "{html}");
         }
-        // A number in an address of the page stands for no number that it shows.
-        let linked = "<a href=\"tel:0501\">05<i>01</i></a>";
-        assert_eq!(kept(linked, "<a href=\"tel:[phone]\">05<i>01</i></a>", phone()), None);
+        // Where both see a part of it, all of it goes.
+        let both = page("<p>05<b>01</b>", &["0501", "501"]);
+        assert_eq!(both, ("<p>[phone]<b></b>".to_owned(), 1));
+        let across = page("سر<b>ي</b> 01", &["سري 01", "ي</b> 0"]);
+        assert_eq!(across, ("[phone]<b>".to_owned(), 1));
     }
 
     proptest! {

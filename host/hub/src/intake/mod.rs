@@ -14,6 +14,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod verdicts;
 mod writing;
 
 use std::time::Duration;

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mihwar_model::{Draft, FieldProblem, InstanceName, Masked, Tag, Time};
-use mihwar_sandbox::contract::processor::{Edit, Span, StoredFeedback, Verdict};
+use mihwar_sandbox::contract::processor::{StoredFeedback, Verdict};
 use mihwar_sandbox::{Call, CallFailure};
 
 use super::Arrival;
-use super::masking::{Kept, is_worth_it, mask, masked};
+use super::masking::mask;
 use super::texts;
+use super::verdicts::{Text, kept, take};
 use crate::config::OnFailure;
 use crate::convert::{self, GrantedFields};
 use crate::core::Core;
@@ -193,14 +194,6 @@ struct Looking<'a> {
     texts: Vec<Text>,
 }
 
-/// A text on its way to a redactor and back. It is no item yet: the payload of one draft may hold a million short texts.
-struct Text {
-    /// Which arrival it belongs to.
-    of: usize,
-    text: String,
-    answer: Option<Result<Vec<Span>, String>>,
-}
-
 impl<'a> Looking<'a> {
     /// Collects what there is to look at: the texts of what could be stored, and was not looked at before.
     fn at(core: &'a Core, redactor: &'a dyn Redactor, instance: &InstanceName, arrivals: &mut [Arrival]) -> Self {
@@ -211,10 +204,7 @@ impl<'a> Looking<'a> {
             };
             facts.insert(of, convert::lone_text(draft, instance, now));
             texts::visit(draft, redactor.fields(), &mut |_, text| {
-                if is_worth_it(text) {
-                    let text = text.clone();
-                    texts.push(Text { of, text, answer: None });
-                }
+                texts.extend(Text::all(of, text));
             });
         }
         Self {
@@ -237,7 +227,7 @@ impl<'a> Looking<'a> {
         let mut answers = texts.into_iter().peekable();
         for (of, arrival) in arrivals.iter_mut().enumerate() {
             let own = std::iter::from_fn(|| answers.next_if(|text| text.of == of));
-            let own: Result<Vec<Kept>, String> = own.map(Text::kept).collect();
+            let own = kept(own);
             if let Some((draft, redaction)) = arrival.unredacted() {
                 match own {
                     Ok(kept) => redaction.count(redactor.name(), mask(draft, redactor.fields(), kept)),
@@ -302,42 +292,6 @@ impl<'a> Looking<'a> {
     }
 }
 
-impl Text {
-    /// What is kept of it, or the code of why that is not known. A text without a verdict was not looked at.
-    fn kept(self) -> Result<Kept, String> {
-        let spans = self.answer.unwrap_or_else(|| Err("no-verdict".to_owned()))?;
-        masked(&self.text, spans).ok_or_else(|| "edit-refused".to_owned())
-    }
-}
-
-/// Gives each text its verdict; the first of them had this number.
-fn take(first: usize, texts: &mut [Text], verdicts: Vec<Verdict>) {
-    let mut by_id: BTreeMap<String, Result<Vec<Span>, String>> = BTreeMap::new();
-    for verdict in verdicts {
-        let (id, answer) = match verdict {
-            Verdict::Edited(edits) => (edits.id, Ok(edits.edits)),
-            Verdict::Failed((id, error)) => (id, Err(CallFailure::Plugin(error).code().to_owned())),
-        };
-        let known = by_id.entry(id).or_insert_with(|| Ok(Vec::new()));
-        match (known, answer) {
-            (Ok(spans), Ok(edits)) => spans.extend(edits.into_iter().filter_map(span)),
-            (known, Err(code)) => *known = Err(code),
-            (Err(_), Ok(_)) => {}
-        }
-    }
-    for (number, text) in (first..).zip(texts) {
-        text.answer = by_id.remove(&number.to_string());
-    }
-}
-
-/// What does not mask is left to enrichers that run afterwards.
-fn span(edit: Edit) -> Option<Span> {
-    match edit {
-        Edit::Redact(span) => Some(span),
-        _ => None,
-    }
-}
-
 /// What becomes of a draft that could not be looked at.
 ///
 /// # Errors
@@ -369,15 +323,5 @@ fn held_back(redactor: &dyn Redactor, code: &str) -> Fault {
         instance,
         code: event_code(code),
         retry_after: HELD_PAUSE,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Text;
-
-    #[test]
-    fn of_a_million_short_texts_each_takes_little_room() {
-        assert!(size_of::<Text>() <= 80, "{}", size_of::<Text>());
     }
 }

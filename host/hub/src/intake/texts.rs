@@ -1,10 +1,12 @@
 //! The texts of a draft: everything in it that a person may have written, and that is no name by which the hub knows an
 //! item or its author again.
 
-use mihwar_model::{Author, Details, Draft, DraftAttachment, Scalar};
+use mihwar_model::{
+    AUTHOR_NAME_BYTES_MAX, Author, BODY_BYTES_MAX, Details, Draft, DraftAttachment, EXTERNAL_ID_BYTES_MAX,
+    MEDIA_TYPE_BYTES_MAX, Scalar, TEXT_BYTES_MAX, Tag,
+};
 
 use super::payload::Payload;
-use super::shown;
 use crate::convert::GrantedFields;
 
 /// Where a text stands.
@@ -14,78 +16,144 @@ pub(super) enum Place {
     Body,
     /// The same as HTML.
     Html,
-    /// What readers see of that; it is kept nowhere.
-    Shown,
     /// Anywhere else.
     Other,
+}
+
+/// A text field of a draft.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    place: Place,
+    /// Whether texts stand in it, as JSON, instead of it being one.
+    is_json: bool,
+    /// Most bytes that it may have.
+    bytes_max: usize,
+}
+
+impl Field {
+    const fn text(bytes_max: usize) -> Self {
+        Self {
+            place: Place::Other,
+            is_json: false,
+            bytes_max,
+        }
+    }
+
+    const fn body(place: Place) -> Self {
+        Self {
+            place,
+            is_json: false,
+            bytes_max: BODY_BYTES_MAX,
+        }
+    }
+
+    const fn json() -> Self {
+        Self {
+            place: Place::Other,
+            is_json: true,
+            bytes_max: BODY_BYTES_MAX,
+        }
+    }
 }
 
 /// Shows each text of the granted fields, always in the same order, to one who may change it. Left out are the external
 /// id, the revision, the thread, what it answers, and the author's identifiers: by them things are known again.
 pub(super) fn visit(draft: &mut Draft, granted: GrantedFields, each: &mut dyn FnMut(Place, &mut String)) {
-    let other = &mut |text: &mut String| each(Place::Other, text);
+    fields(draft, granted, &mut |field, text| {
+        if field.is_json {
+            json(text, &mut |text| each(field.place, text));
+        } else {
+            each(field.place, text);
+        }
+    });
+}
+
+/// Writes masks with these labels shorter in every field that has more bytes than it may have: `[…]`, or a star where even
+/// that is more than what it stands for. So nothing that was within the limits goes over them by being masked.
+pub(super) fn shorten(draft: &mut Draft, granted: GrantedFields, labels: &[&Tag]) {
+    fields(draft, granted, &mut |field, text| {
+        if text.len() <= field.bytes_max {
+            return;
+        }
+        let with = |mask: &str| {
+            let masks = labels.iter().map(|label| format!("[{label}]"));
+            masks.fold(text.clone(), |text, long| text.replace(&long, mask))
+        };
+        let fitting = ["[…]", "*"]
+            .map(with)
+            .into_iter()
+            .find(|shorter| shorter.len() <= field.bytes_max);
+        if let Some(fitting) = fitting {
+            *text = fitting;
+        }
+    });
+}
+
+fn fields(draft: &mut Draft, granted: GrantedFields, each: &mut dyn FnMut(Field, &mut String)) {
     if granted.subject {
-        draft.subject.iter_mut().for_each(&mut *other);
+        let subject = draft.subject.iter_mut();
+        subject.for_each(|subject| each(Field::text(TEXT_BYTES_MAX), subject));
     }
     if granted.author_name {
         let name = draft.author.as_mut().and_then(|Author { name, .. }| name.as_mut());
-        name.into_iter().for_each(&mut *other);
+        name.into_iter()
+            .for_each(|name| each(Field::text(AUTHOR_NAME_BYTES_MAX), name));
     }
     if granted.attachments {
         for DraftAttachment { name, media_type, .. } in &mut draft.attachments {
-            other(name);
+            each(Field::text(EXTERNAL_ID_BYTES_MAX), name);
             // Behind the type the name may stand once more.
             if media_type.contains(';') {
-                other(media_type);
+                each(Field::text(MEDIA_TYPE_BYTES_MAX), media_type);
             }
         }
     }
     if granted.details {
-        details(&mut draft.details, other);
+        details(&mut draft.details, each);
     }
     if granted.attributes {
         for attribute in &mut draft.attributes {
-            scalar(&mut attribute.value, other);
+            scalar(&mut attribute.value, each);
         }
     }
     if granted.raw {
-        draft.raw.iter_mut().for_each(|raw| json(raw, other));
+        draft.raw.iter_mut().for_each(|raw| each(Field::json(), raw));
     }
     if granted.body {
-        if let Some(html) = &draft.body_html {
-            each(Place::Shown, &mut shown::text(html));
-        }
-        each(Place::Body, &mut draft.body);
-        draft.body_html.iter_mut().for_each(|html| each(Place::Html, html));
+        each(Field::body(Place::Body), &mut draft.body);
+        let html = draft.body_html.iter_mut();
+        html.for_each(|html| each(Field::body(Place::Html), html));
     }
 }
 
-fn details(details: &mut Details, each: &mut dyn FnMut(&mut String)) {
+fn details(details: &mut Details, each: &mut dyn FnMut(Field, &mut String)) {
+    let field = Field::text(TEXT_BYTES_MAX);
     match details {
         Details::None => {}
-        Details::Call(call) => call.transcript.iter_mut().for_each(|said| each(&mut said.text)),
+        Details::Call(call) => call.transcript.iter_mut().for_each(|said| each(field, &mut said.text)),
         Details::Survey(survey) => {
             for answer in &mut survey.answers {
-                answer.question.iter_mut().for_each(&mut *each);
+                answer.question.iter_mut().for_each(|question| each(field, question));
                 scalar(&mut answer.value, each);
             }
         }
-        Details::Social(social) => social.permalink.iter_mut().for_each(each),
-        Details::Other(text) => json(text, each),
+        Details::Social(social) => social.permalink.iter_mut().for_each(|link| each(field, link)),
+        Details::Other(text) => each(Field::json(), text),
     }
 }
 
 /// A number may be that of a telephone. If it is changed it becomes a text.
-fn scalar(value: &mut Scalar, each: &mut dyn FnMut(&mut String)) {
+fn scalar(value: &mut Scalar, each: &mut dyn FnMut(Field, &mut String)) {
+    let field = Field::text(TEXT_BYTES_MAX);
     let before = match value {
-        Scalar::Text(text) => return each(text),
+        Scalar::Text(text) => return each(field, text),
         Scalar::Integer(number) => number.to_string(),
         // Of a source that knows no other numbers, a whole one comes so.
         Scalar::Decimal(number) => number.to_string(),
         Scalar::Boolean(_) => return,
     };
     let mut text = before.clone();
-    each(&mut text);
+    each(field, &mut text);
     if text != before {
         *value = Scalar::Text(text);
     }
@@ -108,7 +176,7 @@ fn json(text: &mut String, each: &mut dyn FnMut(&mut String)) {
 #[cfg(test)]
 mod tests {
     use mihwar_model::{
-        Answer, AttachmentBytes, Attribute, CallContent, Channel, Direction, Identifier, Speaker, SurveyContent, Tag,
+        Answer, AttachmentBytes, Attribute, CallContent, Channel, Direction, Identifier, Speaker, SurveyContent,
         Utterance,
     };
 
@@ -190,7 +258,6 @@ mod tests {
                 "نص",
                 "b",
                 "2.5",
-                "\nنص\n",
                 "نص",
                 "<p>نص</p>"
             ]
@@ -216,6 +283,45 @@ mod tests {
         assert_eq!(survey.answers[0].value, Scalar::Text("[x]".to_owned()));
         assert_eq!(survey.answers[1].value, Scalar::Text("[x]".to_owned()));
         assert_eq!(draft.author, full().author);
+    }
+
+    #[test]
+    fn masks_are_shorter_where_a_text_would_go_over_its_limit() {
+        let labels = [Tag::new("phone").unwrap(), Tag::new("x").unwrap()];
+        let shortened = |subject: &str| {
+            let mut draft = full();
+            // To its limit and no further, with what stands before it.
+            let room = TEXT_BYTES_MAX - subject.replace('|', "").len();
+            let rest = "ط".repeat(room / 2) + &" ".repeat(room % 2);
+            let masked = subject.replace('|', "") + &rest;
+            draft.subject = Some(masked.clone());
+            shorten(&mut draft, granted(&FIELD_NAMES), &labels.each_ref());
+            assert_eq!(draft.subject, Some(masked.clone()), "one that fits stays as it is");
+            // As many letters more as there are strokes.
+            draft.subject = Some(masked + &"!".repeat(subject.matches('|').count()));
+            shorten(&mut draft, granted(&FIELD_NAMES), &labels.each_ref());
+            draft.subject.unwrap().trim_end_matches(['ط', ' ', '!']).to_owned()
+        };
+        assert_eq!(shortened("رقمي [phone] و [phone]||"), "رقمي […] و […]");
+        assert_eq!(shortened("رقمي [x]، [phone]|||"), "رقمي *، *");
+        assert_eq!(shortened("رقمي [id]|"), "رقمي [id]", "that is none of these");
+    }
+
+    #[test]
+    fn json_is_as_long_as_all_of_it() {
+        let label = Tag::new("secret").unwrap();
+        let mut draft = full();
+        let rest = "ط".repeat((BODY_BYTES_MAX - 20) / 2);
+        draft.raw = Some(format!(r#"{{"a":"[secret]","b":"{rest}"}}"#));
+        draft.details = Details::Other(r#"{"a":"[secret]"}"#.to_owned());
+        assert!(draft.raw.as_ref().is_some_and(|raw| raw.len() > BODY_BYTES_MAX));
+        shorten(&mut draft, granted(&FIELD_NAMES), &[&label]);
+        assert!(
+            draft
+                .raw
+                .is_some_and(|raw| raw.starts_with(r#"{"a":"[…]","b":"ط"#) && raw.len() <= BODY_BYTES_MAX)
+        );
+        assert_eq!(draft.details, Details::Other(r#"{"a":"[secret]"}"#.to_owned()));
     }
 
     #[test]

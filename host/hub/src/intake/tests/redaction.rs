@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mihwar_model::{Actor, Draft, EventBody, FeedbackId, InstanceName, Masked, Tag, Time};
+use mihwar_model::{
+    Actor, BODY_BYTES_MAX, Draft, EventBody, FeedbackId, InstanceName, Masked, TEXT_BYTES_MAX, Tag, Time,
+};
 use mihwar_sandbox::contract::processor::{Edit, Edits, Span, StoredFeedback, Verdict};
 use mihwar_sandbox::contract::types::{Failure, PluginError};
 
@@ -161,6 +163,52 @@ async fn what_is_pointed_at_is_masked_before_it_is_stored_and_the_event_says_so(
     // The same again is the same record.
     let again = house.accept(&arrivals(&["", "هذا سر و secret"])[1..]).await.unwrap();
     assert!(matches!(again[0], Intake::Duplicate { .. }));
+}
+
+#[tokio::test]
+async fn mark_up_hides_nothing_in_any_field_and_stays() {
+    let redact = Fake::new("redact", OnFailure::Hold);
+    let house = house_with(&[&redact]);
+    let told = Draft {
+        body_html: Some("<p>هذا س<b>ر</b></p>".to_owned()),
+        subject: Some("sec&#114;et و A&B".to_owned()),
+        raw: Some(r#"{"html":"<i>sec</i>ret<br>"}"#.to_owned()),
+        ..draft("1", "a", "هذا س<b>ر</b>")
+    };
+    let taken = house.accept(&[Arrival::from(told)]).await.unwrap();
+    let record = query::feedback(&house.core, id(&taken[0])).await.unwrap().unwrap();
+    let content = record.content.unwrap();
+    assert_eq!(content.body, "هذا [secret]<b></b>");
+    assert_eq!(content.body_html.as_deref(), Some("<p>هذا [secret]<b></b></p>"));
+    assert_eq!(content.subject.as_deref(), Some("[secret] و A&B"));
+    assert_eq!(content.raw.as_deref(), Some(r#"{"html":"<i>[secret]</i><br>"}"#));
+    assert_eq!(masked(&house).await, [Some(vec![count("redact", 4)])]);
+    // Four texts of which readers see something else, and the name of a field.
+    assert_eq!(*redact.calls.lock().unwrap(), [9]);
+}
+
+#[tokio::test]
+async fn a_text_at_its_limit_is_kept_though_its_masks_are_longer_than_what_they_cover() {
+    let house = house_with(&[
+        &Fake::new("first", OnFailure::Hold),
+        &Fake::new("second", OnFailure::Hold),
+    ]);
+    let at = |bytes: usize, said: &str| format!("{said}{}", "ط".repeat((bytes - said.len()) / 2));
+    let (subject, long) = (at(TEXT_BYTES_MAX, "secret  "), at(BODY_BYTES_MAX, "سر  "));
+    assert_eq!((subject.len(), long.len()), (TEXT_BYTES_MAX, BODY_BYTES_MAX));
+    let told = Draft {
+        subject: Some(subject.clone()),
+        ..draft("1", "a", &long)
+    };
+    let taken = house.accept(&[Arrival::from(told)]).await.unwrap();
+    assert!(matches!(taken[0], Intake::New { .. }), "{taken:?}");
+    let record = query::feedback(&house.core, id(&taken[0])).await.unwrap().unwrap();
+    let content = record.content.unwrap();
+    assert!(content.subject == Some(subject.replace("secret", "[…]")) && content.body == long.replace("سر", "*"));
+    assert_eq!(masked(&house).await, [Some(vec![count("first", 2)])]);
+    // With room for it the label stands in full.
+    let taken = house.accept(&[Arrival::from(draft("2", "a", "سر"))]).await.unwrap();
+    assert_eq!(body(&house, id(&taken[0])).await, "[[secret]]");
 }
 
 #[tokio::test]
