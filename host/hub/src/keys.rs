@@ -287,6 +287,11 @@ pub(crate) fn poll_cursor(instance: &InstanceName) -> Key {
     setting(&format!("poll-cursor/{instance}"))
 }
 
+/// How a department stands with the hub: whether it is paused, and since when.
+pub(crate) fn delivery_standing(destination: &InstanceName) -> Key {
+    setting(&format!("delivery/{destination}"))
+}
+
 pub(crate) fn setting(name: &str) -> Key {
     Key::space(SETTING, ORG).text(name).finish()
 }

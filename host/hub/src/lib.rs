@@ -69,9 +69,9 @@ pub use backup::{
     verify_backup,
 };
 pub use config::{
-    Config, ConfigError, ConfigProblem, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    OnFailure, PluginSource, PublicLedger, RetentionRule, Retry, SecretSource, ServerSection, StorageSection,
-    VARIABLE_PREFIX,
+    Breaker, ClockTime, Config, ConfigError, ConfigProblem, Day, DeliveryConfig, Digest, EngineSection, Hold,
+    InstanceConfig, LedgerSection, LogFormat, LogSection, OnFailure, PluginSource, PublicLedger, Quiet, Rate,
+    RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
 pub use delivery::ReplaySelection;

@@ -91,7 +91,7 @@ pub(crate) async fn deliveries_told(core: &Core, events: &[LedgerEvent]) -> Resu
     let mut records = Vec::new();
     for event in events {
         let routes = match &event.event.body {
-            EventBody::Routed(routed) => &routed.routes,
+            EventBody::Routed(routed) | EventBody::BackFilled(routed) => &routed.routes,
             EventBody::RecordErased(erased) => &erased.routes,
             _ => continue,
         };

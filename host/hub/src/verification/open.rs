@@ -78,6 +78,7 @@ impl Open {
                 }
                 self.begin(e.routes, report);
             }
+            EventBody::BackFilled(e) => self.begin(e.routes, report),
             EventBody::Delivered(e) => self.end(e.delivery, Place::Outbox, report),
             EventBody::DeliverySkipped(e) => {
                 // An erasure also withholds what was a dead letter.

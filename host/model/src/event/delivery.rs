@@ -132,3 +132,22 @@ pub struct Replayed {
     #[n(2)]
     pub destination: InstanceName,
 }
+
+/// See [`EventBody::DestinationPaused`](super::EventBody::DestinationPaused).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct DestinationPaused {
+    /// The department instance.
+    #[n(0)]
+    pub destination: InstanceName,
+    /// Short, stable reason.
+    #[n(1)]
+    pub code: String,
+}
+
+/// See [`EventBody::DestinationResumed`](super::EventBody::DestinationResumed).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct DestinationResumed {
+    /// The department instance.
+    #[n(0)]
+    pub destination: InstanceName,
+}

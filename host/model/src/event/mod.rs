@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use crate::{FeedbackId, InstanceName, Time, TokenId};
 
-pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, Skipped};
+pub use delivery::{
+    Attempted, DeadLettered, Delivered, DestinationPaused, DestinationResumed, Replayed, Route, Routed, Skipped,
+};
 pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
     AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Masked, Received, Withdrawn,
@@ -167,6 +169,16 @@ pub enum EventBody {
     /// The content of a record was destroyed, and what departments call it; those who may have it are told.
     #[n(17)]
     RecordErased(#[n(0)] RecordErased),
+    /// A department was given what the rules would have chosen for it before: routes that come on top of those that were
+    /// chosen when the piece of feedback came in.
+    #[n(20)]
+    BackFilled(#[n(0)] Routed),
+    /// A department refuses what it is handed as a whole: nothing more is handed over until somebody acts.
+    #[n(21)]
+    DestinationPaused(#[n(0)] DestinationPaused),
+    /// A department that was paused is handed deliveries again.
+    #[n(22)]
+    DestinationResumed(#[n(0)] DestinationResumed),
 }
 
 impl EventBody {
@@ -192,6 +204,9 @@ impl EventBody {
             Self::InboundReplayed(_) => "inbound_replayed",
             Self::ContactErased(_) => "contact_erased",
             Self::RecordErased(_) => "record_erased",
+            Self::BackFilled(_) => "back_filled",
+            Self::DestinationPaused(_) => "destination_paused",
+            Self::DestinationResumed(_) => "destination_resumed",
         }
     }
 
@@ -210,13 +225,16 @@ impl EventBody {
             Self::DeliveryReplayed(event) => Some(event.feedback),
             Self::Withdrawn(event) => Some(event.feedback),
             Self::RecordErased(event) => Some(event.feedback),
+            Self::BackFilled(event) => Some(event.feedback),
             Self::ContactCreated(_)
             | Self::ContactErased(_)
             | Self::InboundDeadLettered(_)
             | Self::InstanceConfigured(_)
             | Self::TokenCreated(_)
             | Self::TokenRevoked(_)
-            | Self::InboundReplayed(_) => None,
+            | Self::InboundReplayed(_)
+            | Self::DestinationPaused(_)
+            | Self::DestinationResumed(_) => None,
         }
     }
 }

@@ -2,9 +2,10 @@
 //! line must still be read as what they were.
 
 use super::{
-    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
-    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, Skipped, TokenCreated, TokenRevoked, Withdrawn,
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered,
+    DestinationPaused, DestinationResumed, Enriched, EnrichmentFailed, Event, EventBody, FactValue,
+    InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked, Received, RecordErased, Replayed, Route, Routed,
+    Skipped, TokenCreated, TokenRevoked, Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -109,19 +110,35 @@ fn of_later_fields() -> Vec<EventBody> {
     })]
 }
 
+fn routed() -> Routed {
+    Routed {
+        feedback: FEEDBACK,
+        revision: 2,
+        routes: vec![Route {
+            delivery: DELIVERY,
+            destination: name("billing"),
+            rule: "money".into(),
+        }],
+        rules: 77,
+    }
+}
+
+fn of_departments() -> Vec<EventBody> {
+    let destination = name("billing");
+    vec![
+        EventBody::BackFilled(routed()),
+        EventBody::DestinationPaused(DestinationPaused {
+            destination: destination.clone(),
+            code: "http-410".into(),
+        }),
+        EventBody::DestinationResumed(DestinationResumed { destination }),
+    ]
+}
+
 fn of_delivery() -> Vec<EventBody> {
     let (delivery, feedback, destination) = (DELIVERY, FEEDBACK, name("billing"));
     vec![
-        EventBody::Routed(Routed {
-            feedback,
-            revision: 2,
-            routes: vec![Route {
-                delivery,
-                destination: destination.clone(),
-                rule: "money".into(),
-            }],
-            rules: 77,
-        }),
+        EventBody::Routed(routed()),
         EventBody::Delivered(Delivered {
             delivery,
             feedback,
@@ -205,18 +222,24 @@ fn of_erasure() -> Vec<EventBody> {
 
 #[test]
 fn every_event_has_the_name_that_its_json_says() {
-    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure()]
-        .concat()
-        .iter()
-        .map(|body| {
-            let json = serde_json::to_value(body).unwrap();
-            assert_eq!(json["type"], body.name());
-            body.name()
-        })
-        .collect();
+    let mut names: Vec<_> = [
+        of_feedback(),
+        of_delivery(),
+        of_operation(),
+        of_erasure(),
+        of_departments(),
+    ]
+    .concat()
+    .iter()
+    .map(|body| {
+        let json = serde_json::to_value(body).unwrap();
+        assert_eq!(json["type"], body.name());
+        body.name()
+    })
+    .collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 18, "one of each");
+    assert_eq!(names.len(), 21, "one of each");
 }
 
 #[test]
@@ -233,6 +256,7 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         of_operation(),
         of_erasure(),
         of_later_fields(),
+        of_departments(),
     ]
     .concat();
     let mut released = include_str!("pinned.txt").lines();

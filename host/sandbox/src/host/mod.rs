@@ -28,6 +28,7 @@ use crate::engine::Inner;
 use crate::instance::Bound;
 use crate::meter::Meter;
 use crate::stdio::Ring;
+use crate::teller::Teller;
 use metrics::Samples;
 
 /// Most WASI handles (streams, pollables) of one call; a runtime needs a handful.
@@ -78,6 +79,7 @@ pub(crate) struct CallState {
     requests: u32,
     exchanges: u32,
     held_back: Vec<String>,
+    teller: Teller,
 }
 
 impl CallState {
@@ -107,6 +109,7 @@ impl CallState {
             requests: 0,
             exchanges: 0,
             held_back: Vec::new(),
+            teller: Teller::default(),
             bound: Arc::clone(bound),
         }
     }
@@ -126,6 +129,7 @@ impl CallState {
             metrics: self.samples.taken,
             http_exchanges: self.exchanges,
             held_back: self.held_back,
+            told: self.teller.told(),
         }
     }
 
