@@ -213,7 +213,11 @@ mod tests {
         let long = format!("{}s3cret-value{}", "ش".repeat(LETTERS - 2), "x".repeat(9_000));
         let told = told(&sending("https://crm.example/", "d-1", ""), &answered(500, &long), &[]);
         assert_eq!(told.answer.chars().count(), LETTERS + 1);
-        assert!(!told.answer.contains("s3") && told.answer.ends_with('…'), "{}", told.answer);
+        assert!(
+            !told.answer.contains("s3") && told.answer.ends_with('…'),
+            "{}",
+            told.answer
+        );
     }
 
     #[test]

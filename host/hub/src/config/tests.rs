@@ -126,7 +126,8 @@ fn deliveries_follow_the_standard_schedule_unless_the_admin_says_otherwise() {
     let of = |more: &str| department(more).unwrap().instances.remove(0);
     let usual = of("");
     assert_eq!(usual.delivery.retry, Retry::standard());
-    let doubling = |first, most, attempts| Retry::doubling(Duration::from_secs(first), Duration::from_secs(most), attempts);
+    let doubling =
+        |first, most, attempts| Retry::doubling(Duration::from_secs(first), Duration::from_secs(most), attempts);
     assert_eq!(usual.retry, doubling(5, 21_600, 20), "stored requests wait shorter");
     assert_eq!((usual.delivery.batch, usual.delivery.concurrency), (32, 1));
     let doubled = of("retry = { first = \"1s\", attempts = 6 }");
@@ -142,15 +143,33 @@ fn deliveries_follow_the_standard_schedule_unless_the_admin_says_otherwise() {
 #[test]
 fn keys_of_deliveries_are_refused_with_their_lines() {
     for (more, expected) in [
-        ("retry = { attempts = 0 }", "config/mihwar.toml:6: instance[0].retry: attempts must be at least 1"),
-        ("retry = { schedule = [\"5s\"], first = \"1s\" }", "instance[0].retry: has a schedule, and first"),
-        ("retry = { schedule = [] }", "instance[0].retry: schedule: list 1 to 100 pauses"),
+        (
+            "retry = { attempts = 0 }",
+            "config/mihwar.toml:6: instance[0].retry: attempts must be at least 1",
+        ),
+        (
+            "retry = { schedule = [\"5s\"], first = \"1s\" }",
+            "instance[0].retry: has a schedule, and first",
+        ),
+        (
+            "retry = { schedule = [] }",
+            "instance[0].retry: schedule: list 1 to 100 pauses",
+        ),
         ("batch = 0", "config/mihwar.toml:6: instance[0].batch: use 1 to 1000"),
-        ("concurrency = 65", "config/mihwar.toml:6: instance[0].concurrency: use 1 to 64"),
+        (
+            "concurrency = 65",
+            "config/mihwar.toml:6: instance[0].concurrency: use 1 to 64",
+        ),
         ("rate = \"سريع\"", "config/mihwar.toml:6: rate"),
         ("quiet = { from = \"22:00\", to = \"25:00\" }", "config/mihwar.toml:6"),
-        ("breaker = { failures = 0 }", "instance[0].breaker: failures must be at least 1"),
-        ("digest = { cron = \"0 8 30 2 *\" }", "instance[0].digest: \"0 8 30 2 *\" is no cron pattern"),
+        (
+            "breaker = { failures = 0 }",
+            "instance[0].breaker: failures must be at least 1",
+        ),
+        (
+            "digest = { cron = \"0 8 30 2 *\" }",
+            "instance[0].digest: \"0 8 30 2 *\" is no cron pattern",
+        ),
     ] {
         let error = department(more).unwrap_err();
         assert!(error.contains(expected), "{expected} not in\n{error}");

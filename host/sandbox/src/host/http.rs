@@ -82,10 +82,7 @@ impl CallState {
             hop: bound.plugin.engine.hop.as_deref(),
         };
         let asked = Asked::of(&sending);
-        let answered = exchange
-            .run(sending)
-            .await
-            .map_err(|error| masked_error(&bound, error));
+        let answered = exchange.run(sending).await.map_err(|error| masked_error(&bound, error));
         self.teller.note(asked, &answered, &self.call.keys, &bound.masker);
         let answered = answered?;
         self.exchanges += answered.sent;
