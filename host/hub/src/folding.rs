@@ -251,7 +251,6 @@ impl Folding {
             EventBody::DeliveryReplayed(e) => {
                 self.attempted(&keys::delivery(e.delivery), DeliveryState::Waiting, |row| {
                     (row.next_attempt, row.finished_at) = (Some(at), None);
-                    row.replays = Some(row.replays.unwrap_or_default().saturating_add(1));
                 });
                 Some(e.feedback)
             }
@@ -367,7 +366,6 @@ impl Folding {
             next_attempt: Some(at),
             created_at: at,
             finished_at: None,
-            replays: None,
         };
         self.new_rows += 1;
         self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));

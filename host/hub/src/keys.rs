@@ -120,6 +120,11 @@ pub(crate) fn queue(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(QUEUE, ORG).id(feedback.to_bytes()).u32(revision).finish()
 }
 
+/// All revisions of a record in the queue.
+pub(crate) fn queued_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(QUEUE, ORG).id(feedback.to_bytes()).finish())
+}
+
 /// The revision that an entry of the queue stands for.
 pub(crate) fn queued(key: &Key) -> Option<(FeedbackId, u32)> {
     let mut parts = key.read();

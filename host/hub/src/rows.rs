@@ -403,9 +403,6 @@ pub(crate) struct DeliveryRow {
     pub(crate) created_at: Time,
     #[n(8)]
     pub(crate) finished_at: Option<Time>,
-    /// How often it was sent on its way again; none if never.
-    #[n(9)]
-    pub(crate) replays: Option<u32>,
 }
 
 /// A delivery, for readers.
@@ -435,6 +432,4 @@ pub struct DeliveryRecord {
     pub reference: Option<String>,
     /// What the department's plugin said when it became a dead letter.
     pub reason: Option<String>,
-    /// How often it was sent on its way again after it had become a dead letter.
-    pub replays: u32,
 }

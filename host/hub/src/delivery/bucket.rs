@@ -92,7 +92,11 @@ mod tests {
         bucket.take(5, START.plus_millis(50));
         assert_eq!(bucket.room(START.plus_millis(59)), 0);
         assert_eq!(bucket.room(START.plus_millis(60)), 1);
-        assert_eq!(bucket.room(START.plus_millis(3_600_000)), 100, "never more than a second's worth");
+        assert_eq!(
+            bucket.room(START.plus_millis(3_600_000)),
+            100,
+            "never more than a second's worth"
+        );
     }
 
     #[test]

@@ -108,15 +108,7 @@ mod tests {
         }
     }
 
-    const EVERY: [Day; 7] = [
-        Day::Mon,
-        Day::Tue,
-        Day::Wed,
-        Day::Thu,
-        Day::Fri,
-        Day::Sat,
-        Day::Sun,
-    ];
+    const EVERY: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
 
     #[test]
     fn a_quiet_night_is_that_of_the_departments_own_clock() {
@@ -182,14 +174,21 @@ mod tests {
         assert_eq!(editions.around(at("2026-11-25T12:00:00Z")), Some((first, second)));
         assert_eq!(editions.around(first), Some((first, second)), "it has begun");
         let before = Time(first.0 - 1);
-        assert_eq!(editions.around(before).unwrap().1, first, "also when the clock is put back");
+        assert_eq!(
+            editions.around(before).unwrap().1,
+            first,
+            "also when the clock is put back"
+        );
         // In the night on which 02:30 does not exist it goes out all the same, once.
         let nightly = Digest {
             cron: "30 2 * * *".into(),
         };
         let mut editions = Editions::new(&nightly, &zone("Europe/Berlin")).unwrap();
         let (_, next) = editions.around(at("2026-03-28T12:00:00Z")).unwrap();
-        assert!(next >= at("2026-03-29T01:00:00Z") && next <= at("2026-03-29T01:30:00Z"), "{next}");
+        assert!(
+            next >= at("2026-03-29T01:00:00Z") && next <= at("2026-03-29T01:30:00Z"),
+            "{next}"
+        );
         let (last, after) = editions.around(at("2026-03-29T12:00:00Z")).unwrap();
         assert_eq!((last, after), (next, at("2026-03-30T00:30:00Z")));
     }

@@ -48,7 +48,10 @@ impl Crowd {
     /// One delivery less of a contact who was added.
     pub(super) fn remove(&mut self, contact: ContactId) {
         for place in self.places(contact) {
-            self.change(place, |count| if count == STUCK { STUCK } else { count.saturating_sub(1) });
+            self.change(
+                place,
+                |count| if count == STUCK { STUCK } else { count.saturating_sub(1) },
+            );
         }
     }
 
@@ -90,7 +93,7 @@ impl Crowd {
 }
 
 /// Spreads a number over all bits: the finalizer of SplitMix64.
-const fn mixed(number: u64) -> u64 {
+pub(super) const fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ (number >> 31)
@@ -138,7 +141,9 @@ mod tests {
         for number in 0..16_000 {
             crowd.add(contact(number));
         }
-        let mistaken = (100_000..200_000).filter(|number| crowd.may_hold(contact(*number))).count();
+        let mistaken = (100_000..200_000)
+            .filter(|number| crowd.may_hold(contact(*number)))
+            .count();
         assert!(mistaken < 1_000, "{mistaken} of a hundred thousand");
         for number in 0..16_000 {
             crowd.remove(contact(number));

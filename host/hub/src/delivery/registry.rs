@@ -45,7 +45,9 @@ impl Outboxes {
     /// The outbox of a department.
     pub(crate) fn of(&self, name: &InstanceName) -> Arc<Outbox> {
         let mut outboxes = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let outbox = outboxes.entry(name.clone()).or_insert_with(|| Arc::new(Outbox::new(name)));
+        let outbox = outboxes
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Outbox::new(name)));
         Arc::clone(outbox)
     }
 
@@ -68,7 +70,9 @@ impl Outboxes {
     /// Those that hold nothing, as far as those know who work on them.
     pub(super) fn idle(&self) -> Vec<Arc<Outbox>> {
         let outboxes = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = outboxes.values().filter(|outbox| outbox.is_idle.load(Ordering::Relaxed));
+        let idle = outboxes
+            .values()
+            .filter(|outbox| outbox.is_idle.load(Ordering::Relaxed));
         idle.cloned().collect()
     }
 }
@@ -140,6 +144,11 @@ impl Outbox {
             tally: Mutex::default(),
             is_idle: AtomicBool::new(false),
         }
+    }
+
+    /// Whose it is.
+    pub(super) const fn name(&self) -> &InstanceName {
+        &self.name
     }
 
     /// These were written.

@@ -106,7 +106,8 @@ impl Standing {
     /// Until when the department asked to be let alone, if that is still to come. A clock that was put back cannot make it
     /// longer than `longest`.
     pub(super) fn held(&self, now: Time, longest: Duration) -> Option<Time> {
-        self.held_until.filter(|until| *until > now && *until <= after(now, longest))
+        self.held_until
+            .filter(|until| *until > now && *until <= after(now, longest))
     }
 
     /// When it is tried next, if it is left alone and that is still to come.
@@ -157,7 +158,10 @@ mod tests {
             standing.failed(&config, failures, NOW);
         }
         assert_eq!(pauses, [10, 20, 40, 60, 60]);
-        assert!(standing.left_until(&config, NOW.plus_millis(-86_400_000)).is_none(), "by a clock that was put back");
+        assert!(
+            standing.left_until(&config, NOW.plus_millis(-86_400_000)).is_none(),
+            "by a clock that was put back"
+        );
         assert!(standing.worked() && standing.alone.is_none());
         assert!(!standing.failed(&config, 0, NOW), "counted from the beginning");
     }

@@ -217,7 +217,11 @@ impl Window {
     pub(super) fn pick(&mut self, most: usize) -> Vec<DeliveryId> {
         let mut picked = Vec::new();
         while picked.len() < most {
-            let first = if self.turn % TURNS == TURNS - 1 { Lane::Back } else { Lane::Live };
+            let first = if self.turn % TURNS == TURNS - 1 {
+                Lane::Back
+            } else {
+                Lane::Live
+            };
             let other = if first == Lane::Back { Lane::Live } else { Lane::Back };
             let from_first = self.ready.of(first).pop_first();
             let Some(id) = from_first.or_else(|| self.ready.of(other).pop_first()) else {
@@ -312,7 +316,10 @@ impl Window {
         if !self.is_digest {
             return waiting;
         }
-        let put_off = self.known.values().filter(|known| !known.is_flying && known.key > self.now);
+        let put_off = self
+            .known
+            .values()
+            .filter(|known| !known.is_flying && known.key > self.now);
         put_off.map(|known| known.key).chain(waiting).min()
     }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::convert;
 use crate::core::Core;
+use crate::delivery::Written;
 use crate::enrichment;
 use crate::fault::{Fault, event_code};
 use crate::hub::Shared;
@@ -125,8 +126,10 @@ pub(crate) async fn step(shared: &Shared, most: usize, aside: &mut Aside) -> Res
         forget_unknown(&instances, &mut item);
         route(core, &rules, now, item, &mut batch)?;
     }
-    core.store.apply(batch).await?;
-    core.wake.deliveries();
+    let written = Written::by(&batch.edits);
+    let applied = core.store.apply(batch).await;
+    core.tell_written(written);
+    applied?;
     metrics::counter!("mihwar_pipeline_records_total").increment(read as u64);
     Ok(Step { records: read, oldest })
 }

@@ -76,6 +76,11 @@ impl Window {
         (short && !self.reach.live.is_end).then_some(live)
     }
 
+    /// Whether the live lane waits for a survey that is not begun.
+    pub(in super::super) fn needs_survey(&self) -> bool {
+        !self.is_back_known() && self.survey.is_none()
+    }
+
     /// What the survey needs next.
     fn survey_step(&mut self, may_survey: bool) -> Step {
         if self.survey.is_none() && may_survey {
@@ -156,8 +161,11 @@ impl Window {
         }
     }
 
-    /// A delivery was written among those that were read already, or will be.
+    /// A delivery was written among those that were read already, or will be; or its row was changed.
     pub(in super::super) fn came(&mut self, entry: Entry) {
+        if self.known.contains_key(&entry.id) {
+            return self.refresh(&entry);
+        }
         let lane = self.lane(entry.id);
         let reach = self.reach.of(lane);
         if Some(entry.id) <= reach.after {
@@ -168,6 +176,16 @@ impl Window {
             Lane::Back if self.reach.back.is_end => self.insert(entry),
             Lane::Back => self.join_crowd(&entry),
         }
+    }
+
+    /// What its row says now, unless it is on its way.
+    fn refresh(&mut self, entry: &Entry) {
+        self.unplace(entry.id);
+        if let Some(known) = self.known.get_mut(&entry.id).filter(|known| !known.is_flying) {
+            known.key = if entry.attempts == 0 { AT_ONCE } else { entry.due };
+            (known.due, known.attempts) = (entry.due, entry.attempts);
+        }
+        self.place(entry.id);
     }
 
     /// One that lies in the back lane beyond what is known of it one by one.

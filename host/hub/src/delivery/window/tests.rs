@@ -1,13 +1,15 @@
 //! The window against a plain model of an outbox: whatever happens, and however often it is dropped and read anew, of one
 //! contact nothing overtakes anything, and all of it comes to its end once.
 
+mod lanes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mihwar_model::{ContactId, DeliveryId, Time};
 use proptest::prelude::*;
 
-use super::{Entry, Fate, Page, Part, Wanted, Window};
+use super::{Entry, Fate, Page, Wanted, Window};
 
 const START: Time = Time(1_790_000_000_000);
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -47,7 +49,8 @@ impl Store {
     }
 
     fn read(&self, wanted: &Wanted, page: usize) -> Page {
-        let fits = |id: DeliveryId| wanted.after.is_none_or(|after| id > after) && wanted.before.is_none_or(|end| id < end);
+        let fits =
+            |id: DeliveryId| wanted.after.is_none_or(|after| id > after) && wanted.before.is_none_or(|end| id < end);
         let mut rows = self.rows.values().filter(|row| fits(row.id));
         let entries: Vec<Entry> = rows.by_ref().take(page.min(wanted.rows)).copied().collect();
         Page {
@@ -59,7 +62,10 @@ impl Store {
 
     /// That a delivery may go now: nothing of its contact is older and open, or on its way.
     fn may_go(&self, id: DeliveryId) -> Result<(), String> {
-        let row = self.rows.get(&id).ok_or_else(|| format!("{id} is picked and not there"))?;
+        let row = self
+            .rows
+            .get(&id)
+            .ok_or_else(|| format!("{id} is picked and not there"))?;
         if self.flying.contains(&id) {
             return Err(format!("{id} is picked twice"));
         }
@@ -78,16 +84,31 @@ impl Store {
 #[derive(Debug, Clone)]
 enum Deed {
     /// Something is written for a contact, after all others; perhaps a notice.
-    Write { whose: u8, is_notice: bool },
+    Write {
+        whose: u8,
+        is_notice: bool,
+    },
     /// Something old is written again, as a replay does.
-    Replay { whose: u8, age: u32 },
+    Replay {
+        whose: u8,
+        age: u32,
+    },
     /// Some are picked.
-    Pick { most: usize },
+    Pick {
+        most: usize,
+    },
     /// One that is on its way ends, or fails.
-    Land { which: usize, fails: bool },
-    Wait { millis: i64 },
+    Land {
+        which: usize,
+        fails: bool,
+    },
+    Wait {
+        millis: i64,
+    },
     /// The clock is put back.
-    PutBack { millis: i64 },
+    PutBack {
+        millis: i64,
+    },
     /// The department can take deliveries again.
     CatchUp,
     /// The hub starts anew: what was on its way may be done again.
@@ -194,7 +215,8 @@ impl Run {
 
     fn catch_up(&mut self) {
         self.window.look(self.now, LONGEST);
-        self.window.begin_catch_up(id_at(self.newest.max(self.now).plus_millis(1), 0));
+        self.window
+            .begin_catch_up(id_at(self.newest.max(self.now).plus_millis(1), 0));
         self.newest = self.newest.max(self.now).plus_millis(1);
     }
 
@@ -209,7 +231,12 @@ impl Run {
                 self.store.made += 1;
                 let id = id_at(START.plus_millis(-i64::from(age)), self.store.made);
                 // Whoever is on the way was let go before; what was picked and not sent yet does not matter here.
-                if !self.store.flying.iter().any(|id| self.store.rows[id].contact == contact(whose)) {
+                if !self
+                    .store
+                    .flying
+                    .iter()
+                    .any(|id| self.store.rows[id].contact == contact(whose))
+                {
                     let entry = self.store.put(id, whose, false);
                     self.tell(entry);
                 }
@@ -238,7 +265,11 @@ impl Run {
         for _ in 0..10_000 {
             if self.store.rows.is_empty() {
                 self.load(4);
-                return if self.window.is_empty() { Ok(()) } else { Err("something is left in the window".into()) };
+                return if self.window.is_empty() {
+                    Ok(())
+                } else {
+                    Err("something is left in the window".into())
+                };
             }
             if self.pick(4)? == 0 && self.store.flying.is_empty() {
                 let next = self.window.next().ok_or("all wait for nothing")?;
@@ -278,174 +309,4 @@ fn skipped(deeds: &[Deed], run: &Run) -> usize {
     let replays = deeds.iter().filter(|deed| matches!(deed, Deed::Replay { .. })).count();
     let old = run.store.ended.iter().filter(|id| id.made_at() < START).count();
     replays - old
-}
-
-/// A backlog of some contacts and live deliveries of others.
-fn with_backlog(size: u32) -> Run {
-    let mut run = Run::new(100);
-    for number in 0..size {
-        let id = run.next_id();
-        run.store.put(id, u8::try_from(number % 100).unwrap(), false);
-    }
-    run.catch_up();
-    run
-}
-
-#[test]
-fn live_deliveries_have_three_places_of_four_beside_a_backlog() {
-    let mut run = with_backlog(2_000);
-    for whose in 100..200 {
-        let id = run.next_id();
-        run.store.put(id, whose, false);
-        run.window.came_ahead(id);
-    }
-    run.load(40);
-    let picked = run.window.pick(40);
-    let live = picked.iter().filter(|id| run.store.rows[id].contact >= contact(100)).count();
-    assert_eq!((picked.len(), live), (40, 30));
-}
-
-#[test]
-fn whoever_has_something_in_a_long_backlog_waits_for_it_and_nobody_else() {
-    let mut run = with_backlog(3_000);
-    let mut late = BTreeMap::new();
-    for whose in [7, 150] {
-        let id = run.next_id();
-        let entry = run.store.put(id, whose, false);
-        run.tell(entry);
-        late.insert(whose, id);
-    }
-    run.load(20);
-    assert!(run.window.has_survey(), "the backlog is longer than what is known of it");
-    let picked = run.window.pick(20);
-    assert!(picked.contains(&late[&150]) && !picked.contains(&late[&7]), "{picked:?}");
-    for id in picked {
-        run.store.flying.push(id);
-    }
-    while !run.store.flying.is_empty() {
-        run.land(0, false).unwrap();
-    }
-    run.finish().unwrap();
-    assert!(!run.window.has_survey(), "it is not needed any more");
-}
-
-#[test]
-fn a_long_backlog_is_never_read_from_its_start_again() {
-    let mut run = with_backlog(5_000);
-    let mut read = BTreeMap::<DeliveryId, u32>::new();
-    let mut ended = 0;
-    while ended < 5_000 {
-        run.window.look(run.now, LONGEST);
-        while let Some(wanted) = run.window.wants(50, true) {
-            let page = run.store.read(&wanted, 100);
-            if wanted.part == Part::Back {
-                page.entries.iter().for_each(|entry| *read.entry(entry.id).or_default() += 1);
-            }
-            run.window.took(&wanted, &page);
-        }
-        for id in run.window.pick(50) {
-            run.store.rows.remove(&id);
-            run.window.ended(id, Fate::Ended);
-            ended += 1;
-        }
-    }
-    assert!(read.len() == 5_000 && read.values().all(|times| *times == 1));
-}
-
-#[test]
-fn one_that_waits_holds_up_its_contact_and_an_erasure_holds_up_nobody() {
-    let mut run = Run::new(100);
-    let later = START.plus_millis(60_000);
-    let mut ids = Vec::new();
-    for (whose, attempts, due, is_notice) in [
-        (1, 1, later, true),
-        (1, 0, START, true),
-        (1, 0, START, true),
-        (1, 0, START, false),
-        (1, 0, START, false),
-        (2, 1, later, false),
-        (2, 0, START, false),
-        (3, 0, START, false),
-    ] {
-        let id = run.next_id();
-        let entry = Entry {
-            id,
-            contact: contact(whose),
-            due,
-            attempts,
-            is_notice,
-        };
-        run.store.rows.insert(id, entry);
-        ids.push(id);
-    }
-    run.load(10);
-    let picked = run.window.pick(10);
-    assert_eq!(picked, [ids[1], ids[2], ids[3], ids[7]]);
-    assert_eq!(run.window.next(), Some(later));
-}
-
-#[test]
-fn a_clock_that_is_put_back_strands_nothing() {
-    let mut window = Window::new(false);
-    let hours = |hours: i64| START.plus_millis(hours * 3_600_000);
-    for (number, attempts, due) in [(1, 1, hours(1)), (2, 1, START), (3, 1, hours(24)), (4, 0, hours(1))] {
-        window.insert(Entry {
-            id: id_at(START, number),
-            contact: contact(u8::try_from(number).unwrap()),
-            due,
-            attempts,
-            is_notice: false,
-        });
-    }
-    window.look(START, LONGEST);
-    let picked = window.pick(9);
-    // As the schedule says; due; put off by a clock that was ahead; never tried.
-    assert_eq!(picked, [2, 3, 4].map(|number| id_at(START, number)));
-    window.look(START, Duration::MAX);
-    assert_eq!(window.next(), Some(hours(1)));
-}
-
-#[test]
-fn whoever_finds_out_whether_a_department_is_back_takes_the_one_that_was_tried_least() {
-    let mut window = Window::new(false);
-    for (number, attempts) in [(1, 7), (2, 3), (3, 3)] {
-        window.insert(Entry {
-            id: id_at(START, number),
-            contact: contact(u8::try_from(number).unwrap()),
-            due: START,
-            attempts,
-            is_notice: false,
-        });
-    }
-    window.look(START, LONGEST);
-    assert_eq!(window.pick_least_tried(), Some(id_at(START, 2)));
-    assert_eq!(window.pick_least_tried(), Some(id_at(START, 3)));
-}
-
-#[test]
-fn an_edition_takes_all_that_was_written_before_it_in_order() {
-    let mut window = Window::new(true);
-    let edition = START.plus_millis(10_000);
-    for (number, whose, due, attempts) in [
-        (1, 1, START, 0),
-        (2, 2, START.plus_millis(90_000), 2),
-        (3, 1, START, 0),
-        (4, 2, START, 0),
-        (5, 3, edition, 0),
-    ] {
-        window.insert(Entry {
-            id: id_at(START, number),
-            contact: contact(whose),
-            due,
-            attempts,
-            is_notice: false,
-        });
-    }
-    window.look(edition, LONGEST);
-    assert!(window.pick(9).is_empty(), "ordinary ones wait for an edition");
-    // The second contact's first one is to be tried again later; the last one is for the next edition.
-    let picked = window.pick_edition(edition, 9);
-    assert_eq!(picked, [1, 3].map(|number| id_at(START, number)));
-    assert!(window.pick_edition(edition, 9).is_empty());
-    assert_eq!(window.next(), Some(START.plus_millis(90_000)));
 }
