@@ -16,6 +16,7 @@ mod content;
 mod convert;
 mod core;
 mod delivery;
+mod destinations;
 mod doors;
 mod enrichment;
 mod erasure;
@@ -74,7 +75,11 @@ pub use config::{
     RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
-pub use delivery::ReplaySelection;
+pub use delivery::{
+    BackFill, BackFillReport, DestinationPage, DestinationState, DestinationStatus, Exchange, ReplayFilter,
+    ReplaySelection,
+};
+pub use destinations::{DestinationCheck, DestinationRefusal};
 pub use doors::{Disk, Doors};
 pub use erasure::{EraseRefusal, ErasureReport};
 pub use export::{ExportRefusal, RunningExport};
@@ -89,12 +94,14 @@ pub use intake::Intake;
 pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 pub use metric::{CheckedFigure, FigureFilter, FigureGrouping, FigureMismatch, FigureRefusal, check_figure};
+pub use mihwar_sandbox::HOP;
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
 };
 pub use query::{
-    DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
+    DeliveryFilter, DeliveryPage, DeliveryStory, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
+    ScoreFilter,
 };
 pub use rebuild::{ModelReport, RebuildReport};
 pub use receipt::ProofRefusal;
