@@ -71,7 +71,7 @@ impl By {
 }
 
 /// A day, which is its beginning in UTC, or a moment.
-fn moment(text: &str) -> Result<Time, String> {
+pub(super) fn moment(text: &str) -> Result<Time, String> {
     let is_day = text.len() == 10 && !text.contains('T');
     let whole = if is_day {
         format!("{text}T00:00:00Z")
