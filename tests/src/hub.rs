@@ -487,6 +487,7 @@ settings = {{ url = "http://{receiver}/{name}" }}
 secrets = {{ signing = {{ env = "DEPARTMENT_SIGNING_SECRET" }} }}
 grant.fields = ["subject", "body"]
 retry = {{ first = "100ms", most = "400ms", attempts = 20 }}
+breaker = {{ failures = 19, first = "100ms", most = "400ms" }}
 [[instance.grant.http]]
 origin = "http://{receiver}"
 methods = ["POST", "HEAD"]

@@ -251,6 +251,21 @@ async fn a_dead_letter_says_why_and_arrives_under_its_id_once_the_cause_is_gone(
     })
     .await;
     assert!(dead.contains("404"), "the reason is told: {dead}");
+    let letter = site.json_lines(&["delivery", "list", "--state", "dead"]).remove(0);
+    let shown = site.json(&["delivery", "show", letter["id"].as_str().unwrap()]);
+    let exchange = &shown["exchanges"][0];
+    assert_eq!(
+        (&exchange["method"], &exchange["status"]),
+        (&json!("POST"), &json!(404)),
+        "{shown:#}"
+    );
+    assert!(!shown.to_string().contains("whsec_"), "no secret is told: {shown:#}");
+    let department = &site.json_lines(&["delivery", "status"])[0];
+    assert_eq!(
+        (&department["name"], &department["dead"]),
+        (&json!("service"), &json!(1)),
+        "{department:#}"
+    );
     assert!(running.stop());
     std::fs::write(site.config(), right).unwrap();
     let running = site.serve().unwrap();

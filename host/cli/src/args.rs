@@ -1,6 +1,7 @@
 //! The command line.
 
 mod contact;
+mod delivery;
 mod feedback;
 mod metric;
 mod route;
@@ -9,9 +10,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use mihwar_server::wire::DeliveryQuery;
 
 pub(crate) use contact::{Contact, PageLanguage};
+pub(crate) use delivery::{Delivery, Moment};
 pub(crate) use feedback::{Export, Feedback, Format, Separator};
 pub(crate) use metric::{FigureEvidence, FigureWanted, Metric};
 pub(crate) use route::{Route, RouteTest, RouteTrial};
@@ -79,7 +80,7 @@ pub(crate) enum Command {
     /// Which departments receive what, and why.
     #[command(subcommand)]
     Route(Route),
-    /// Follow where it went, and send dead letters again.
+    /// Follow where it went, how departments stand, and send dead letters again.
     #[command(subcommand)]
     Delivery(Delivery),
     /// The proof of it all.
@@ -166,58 +167,6 @@ pub(crate) enum Plugin {
     },
     /// List the plugin instances and how they are.
     List,
-}
-
-/// `mihwar delivery`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Delivery {
-    /// List deliveries, newest first. `--state dead` lists the dead letters.
-    List {
-        /// The department.
-        #[arg(long)]
-        department: Option<String>,
-        /// waiting, retrying, delivered, skipped or dead.
-        #[arg(long)]
-        state: Option<String>,
-        /// Of this piece of feedback.
-        #[arg(long, value_name = "ID")]
-        feedback: Option<String>,
-        /// Raw requests that could not become feedback, instead.
-        #[arg(long, conflicts_with_all = ["department", "state", "feedback"])]
-        inbound: bool,
-        /// How many to show.
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
-    },
-    /// Send dead letters on their way again, under the ids they had.
-    #[command(group = clap::ArgGroup::new("which").required(true))]
-    Replay {
-        /// This one.
-        #[arg(group = "which")]
-        id: Option<String>,
-        /// All of this department.
-        #[arg(long, group = "which")]
-        department: Option<String>,
-        /// All there are.
-        #[arg(long, group = "which")]
-        all: bool,
-        /// Raw requests that could not become feedback, instead.
-        #[arg(long, conflicts_with = "department")]
-        inbound: bool,
-    },
-}
-
-/// The filter of `mihwar delivery list`.
-pub(crate) const fn delivery_query(
-    department: Option<String>,
-    state: Option<String>,
-    feedback: Option<String>,
-) -> DeliveryQuery {
-    DeliveryQuery {
-        department,
-        state,
-        feedback,
-    }
 }
 
 /// `mihwar ledger`

@@ -184,7 +184,8 @@ impl Hub {
         query::delivery_page(&self.shared.core, filter, cursor, usize::from(limit.clamp(1, 1000))).await
     }
 
-    /// Sends dead letters on their way again, under the ids they had. Answers how many.
+    /// Sends dead letters on their way again, under the ids they had; or lets those wait no longer that wait for their next
+    /// attempt. Answers how many.
     ///
     /// # Errors
     /// When the store cannot be read or written.

@@ -8,6 +8,7 @@ use mihwar_model::{Actor, Clock, Event, EventBody, Ids};
 use mihwar_store::{ApplyError, Batch, BlobFolder, Commit, Store};
 use tokio::sync::Notify;
 
+use crate::delivery::{Outboxes, Written};
 use crate::fault::Fault;
 use crate::intake::{Desk, Redactors};
 use crate::passed_over::PassedOver;
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) turns: Turns,
     pub(crate) redactors: Redactors,
     pub(crate) passed_over: PassedOver,
+    pub(crate) outboxes: Outboxes,
 }
 
 impl fmt::Debug for Core {
@@ -52,18 +54,12 @@ impl fmt::Debug for Core {
 pub(crate) struct Wake {
     pub(crate) pipeline: Notify,
     pub(crate) projector: Notify,
-    pub(crate) deliveries: Notify,
     pub(crate) inbound: Notify,
 }
 
 impl Wake {
     pub(crate) fn notify(&self) {
         self.pipeline.notify_one();
-        self.projector.notify_one();
-    }
-
-    pub(crate) fn deliveries(&self) {
-        self.deliveries.notify_waiters();
         self.projector.notify_one();
     }
 }
@@ -87,11 +83,27 @@ impl Core {
         Err(Fault::Contended)
     }
 
+    /// Tells who delivers and who keeps the read models that a batch was written, or may have been: whatever came of it.
+    pub(crate) fn tell_written(&self, written: Written) {
+        self.outboxes.tell(written);
+        self.wake.projector.notify_one();
+    }
+
     /// A core over a store and a folder for files, for tests: keys, ids and time are the same in every run.
     #[cfg(test)]
     pub(crate) fn for_tests(store: Arc<dyn Store>, folder: &std::path::Path, start: mihwar_model::Time) -> Self {
-        let clock = Arc::new(mihwar_model::ManualClock::at(start));
-        let randomness = Arc::new(mihwar_model::SeededRandomness::new(3));
+        Self::with_clock(store, folder, Arc::new(mihwar_model::ManualClock::at(start)), 3)
+    }
+
+    /// As [`Core::for_tests`], by a clock that the test moves, with ids of its own for each seed.
+    #[cfg(test)]
+    pub(crate) fn with_clock(
+        store: Arc<dyn Store>,
+        folder: &std::path::Path,
+        clock: Arc<mihwar_model::ManualClock>,
+        seed: u64,
+    ) -> Self {
+        let randomness = Arc::new(mihwar_model::SeededRandomness::new(seed));
         Self {
             store,
             opened_at: 0,
@@ -107,6 +119,7 @@ impl Core {
             turns: Turns::default(),
             redactors: Redactors::default(),
             passed_over: PassedOver::default(),
+            outboxes: Outboxes::default(),
         }
     }
 

@@ -97,7 +97,7 @@ impl Wanted {
                     wanted.records.push(e.feedback);
                     wanted.head(e.feedback);
                 }
-                EventBody::Routed(e) => {
+                EventBody::Routed(e) | EventBody::BackFilled(e) => {
                     wanted.records.push(e.feedback);
                     wanted.head(e.feedback);
                     wanted
@@ -214,6 +214,7 @@ impl Folding {
             EventBody::Received(_)
                 | EventBody::Enriched(_)
                 | EventBody::Routed(_)
+                | EventBody::BackFilled(_)
                 | EventBody::Withdrawn(_)
                 | EventBody::RecordErased(_)
         );
@@ -221,7 +222,7 @@ impl Folding {
             EventBody::Received(received) => Some(self.received(at, received)),
             EventBody::Enriched(enriched) => Some(self.enriched(enriched)),
             EventBody::EnrichmentFailed(failed) => Some(failed.feedback),
-            EventBody::Routed(routed) => Some(self.routed(at, routed)),
+            EventBody::Routed(routed) | EventBody::BackFilled(routed) => Some(self.routed(at, routed)),
             EventBody::Delivered(e) => {
                 self.attempted(&keys::delivery(e.delivery), DeliveryState::Delivered, |row| {
                     (row.attempts, row.next_attempt, row.finished_at) = (e.attempt, None, Some(at));
@@ -267,7 +268,9 @@ impl Folding {
             | EventBody::InboundReplayed(_)
             | EventBody::InstanceConfigured(_)
             | EventBody::TokenCreated(_)
-            | EventBody::TokenRevoked(_) => None,
+            | EventBody::TokenRevoked(_)
+            | EventBody::DestinationPaused(_)
+            | EventBody::DestinationResumed(_) => None,
         };
         if let Some(feedback) = subject {
             self.note(feedback, sequence, changes_head);

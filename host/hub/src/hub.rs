@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mihwar_ledger::Signer;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Wake};
+use crate::delivery::Outboxes;
 use crate::doors::{Disk, Doors};
 use crate::fault::Fault;
 use crate::format::{self, FormatError, STORE_FILE, Standing};
@@ -116,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) figures: tokio::sync::Mutex<()>,
     /// Taken while rules are tried on what is stored: one at a time, since each reads and opens all of a period.
     pub(crate) trials: tokio::sync::Mutex<()>,
+    /// Whether it was told that the hub sends to itself.
+    pub(crate) loop_told: AtomicBool,
     config: RwLock<Arc<Config>>,
     instances: RwLock<Arc<Instances>>,
 }
@@ -225,6 +229,7 @@ impl Hub {
             exports: Arc::default(),
             figures: tokio::sync::Mutex::default(),
             trials: tokio::sync::Mutex::default(),
+            loop_told: AtomicBool::new(false),
             config: RwLock::new(Arc::new(config)),
             instances: RwLock::new(Arc::new(Instances::default())),
         };
@@ -260,7 +265,7 @@ impl Hub {
         self.shared.core.redactors.set(built.redactors());
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(built);
         *self.shared.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        self.shared.core.wake.deliveries();
+        self.shared.core.outboxes.ring_all();
         self.shared.core.wake.inbound.notify_one();
         Ok(report)
     }
@@ -426,7 +431,13 @@ async fn open_core(config: &Config, doors: &Doors, key: Option<&MasterKey>) -> R
         turns: Turns::default(),
         redactors: Redactors::default(),
         passed_over: PassedOver::default(),
+        outboxes: Outboxes::default(),
     }))
+}
+
+/// By what a hub knows its own requests again: the same after every start, and telling nothing else of it.
+pub(crate) fn hop(core: &Core) -> String {
+    hex::encode(core.vault.name(&[b"hop"]))
 }
 
 /// The sandbox. With a core, compiled code is kept beside the data.
@@ -442,6 +453,7 @@ fn engine(config: &Config, core: Option<&Arc<Core>>, doors: Doors) -> Result<Eng
         clock: doors.clock,
         randomness: doors.randomness,
         network: doors.network,
+        hop: core.map(|core| hop(core)),
         ..EngineSettings::default()
     })
 }

@@ -18,6 +18,7 @@ use crate::config::{Config, ConfigError, ConfigProblem, InstanceConfig, SecretSo
 use crate::convert::{FIELD_NAMES, GrantedFields, IDENTIFIERS};
 use crate::doors::Disk;
 use crate::intake::Redactor;
+use crate::vault::Vault;
 
 /// Series of its own metrics that one instance may have, over all its calls.
 const SERIES_MAX: usize = 500;
@@ -86,6 +87,10 @@ impl CallRecord {
         self.change(|counts| counts.paused = reason);
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paused.is_some()
+    }
+
     /// Whether a series of the plugin's own metrics is known or may become so: what is once recorded stays in memory.
     fn may_measure(&self, name: &str, labels: &[(String, String)]) -> bool {
         let series = format!("{name} {labels:?}");
@@ -105,6 +110,11 @@ impl CallRecord {
 impl Running {
     pub(crate) fn can(&self, capability: Capability) -> bool {
         self.sandbox.plugin().can(capability)
+    }
+
+    /// What tells this configuration, plugin and secrets from any other, and tells nothing of the secrets.
+    pub(crate) fn configuration_mark(&self, vault: &Vault) -> [u8; 16] {
+        vault.name(&[b"configuration", &self.fingerprint, &self.secrets])
     }
 
     /// A plugin's own metric, under its instance: `mihwar_plugin_own_NAME`.

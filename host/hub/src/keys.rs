@@ -123,6 +123,11 @@ pub(crate) fn queue(feedback: FeedbackId, revision: u32) -> Key {
     Key::space(QUEUE, ORG).id(feedback.to_bytes()).u32(revision).finish()
 }
 
+/// All revisions of a record in the queue.
+pub(crate) fn queued_of(feedback: FeedbackId) -> KeyRange {
+    KeyRange::prefix(Key::space(QUEUE, ORG).id(feedback.to_bytes()).finish())
+}
+
 /// The revision that an entry of the queue stands for.
 pub(crate) fn queued(key: &Key) -> Option<(FeedbackId, u32)> {
     let mut parts = key.read();
@@ -364,6 +369,11 @@ pub(crate) fn lineage() -> Key {
 /// How far a channel was asked for news.
 pub(crate) fn poll_cursor(instance: &InstanceName) -> Key {
     setting(&format!("poll-cursor/{instance}"))
+}
+
+/// How a department stands with the hub: whether it is paused, and since when.
+pub(crate) fn delivery_standing(destination: &InstanceName) -> Key {
+    setting(&format!("delivery/{destination}"))
 }
 
 pub(crate) fn setting(name: &str) -> Key {

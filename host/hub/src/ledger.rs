@@ -173,7 +173,7 @@ pub(crate) async fn newest_moment(view: &dyn View) -> Result<Time, Fault> {
     let moments = events.map(|event| {
         let named = match &event.body {
             EventBody::Received(received) => Some(received.feedback.made_at()),
-            EventBody::Routed(routed) => newest_delivery(&routed.routes),
+            EventBody::Routed(routed) | EventBody::BackFilled(routed) => newest_delivery(&routed.routes),
             EventBody::RecordErased(erased) => newest_delivery(&erased.routes),
             _ => None,
         };

@@ -25,6 +25,7 @@ pub(crate) fn call(core: &Arc<Core>, instance: &InstanceName, blobs: Arc<dyn Blo
         state: Arc::new(state),
         blobs,
         dry_run: false,
+        keys: Arc::default(),
     }
 }
 

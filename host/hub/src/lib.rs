@@ -16,6 +16,7 @@ mod content;
 mod convert;
 mod core;
 mod delivery;
+mod destinations;
 mod doors;
 mod enrichment;
 mod erasure;
@@ -70,12 +71,16 @@ pub use backup::{
     verify_backup,
 };
 pub use config::{
-    Config, ConfigError, ConfigProblem, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection,
-    OnFailure, PluginSource, PublicLedger, RetentionRule, Retry, SecretSource, ServerSection, StorageSection,
-    VARIABLE_PREFIX,
+    Breaker, ClockTime, Config, ConfigError, ConfigProblem, Day, DeliveryConfig, Digest, EngineSection, Hold,
+    InstanceConfig, LedgerSection, LogFormat, LogSection, OnFailure, PluginSource, PublicLedger, Quiet, Rate,
+    RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
-pub use delivery::ReplaySelection;
+pub use delivery::{
+    BackFill, BackFillReport, DestinationPage, DestinationState, DestinationStatus, Exchange, ReplayFilter,
+    ReplaySelection,
+};
+pub use destinations::{DestinationCheck, DestinationRefusal};
 pub use doors::{Disk, Doors};
 pub use erasure::{EraseRefusal, ErasureReport};
 pub use export::{ExportRefusal, RunningExport};
@@ -90,12 +95,14 @@ pub use intake::Intake;
 pub use maintenance::CompactReport;
 pub use master_key::{MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 pub use metric::{CheckedFigure, FigureFilter, FigureGrouping, FigureMismatch, FigureRefusal, check_figure};
+pub use mihwar_sandbox::HOP;
 pub use mihwar_store::CompactError;
 pub use plugin_lock::{
     InstallError, folder as plugin_folder, install as plugin_install, lock_path as plugin_lock_path,
 };
 pub use query::{
-    DeliveryFilter, DeliveryPage, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError, ScoreFilter,
+    DeliveryFilter, DeliveryPage, DeliveryStory, FeedbackFilter, FeedbackPage, FeedbackRecord, LedgerEvent, QueryError,
+    ScoreFilter,
 };
 pub use rebuild::{ModelReport, RebuildReport};
 pub use receipt::ProofRefusal;

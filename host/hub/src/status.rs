@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::hub::Hub;
-use crate::instances::Role;
+use crate::instances::{Role, Running};
 use crate::{keys, projection, query};
 
 /// How an instance is.
@@ -236,7 +236,7 @@ impl Hub {
         for running in self.shared.instances().by_name.values() {
             let paused = running.record.counts().paused;
             let held = running.holds_back().then_some(HELD_BACK);
-            let fault = paused.or(held.map(str::to_owned));
+            let fault = paused.or(held.map(str::to_owned)).or_else(|| self.unanswered(running));
             checks.push(Check {
                 name: format!("instance {}", running.name),
                 ok: fault.is_none(),
@@ -245,6 +245,18 @@ impl Hub {
             });
         }
         checks
+    }
+
+    /// Since when a department does not answer, if it does not.
+    fn unanswered(&self, running: &Running) -> Option<String> {
+        if !running.can(Capability::Deliver) {
+            return None;
+        }
+        let standing = self.shared.core.outboxes.of(&running.name).known_standing()?;
+        let since = standing.alone?.since;
+        Some(format!(
+            "does not answer since {since}; it is tried with one delivery now and then, and nothing is lost; see: mihwar delivery status"
+        ))
     }
 
     /// A real write: a setting row, through the writer, to the disk.

@@ -49,6 +49,7 @@ impl Hub {
         }
         self.spawn("configuration", watch(self.clone(), stop.clone()));
         self.spawn("deliveries and polling", deliver(shared.clone(), stop.clone()));
+        self.spawn("overlooked deliveries", delivery::sweep(core.clone(), stop.clone()));
         self.spawn("idempotency", sweep(core, stop.clone()));
         self.spawn("retention", erasure::retention::run(shared.clone(), stop.clone()));
         tokio::spawn(finish_destroying(shared.core.clone()));

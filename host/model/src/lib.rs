@@ -26,10 +26,10 @@ pub use content::{
 };
 pub use draft::{AttachmentBytes, Draft, DraftAttachment};
 pub use event::{
-    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
-    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked,
-    Withdrawn,
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered,
+    DestinationPaused, DestinationResumed, Enriched, EnrichmentFailed, Event, EventBody, FactValue,
+    InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked, Received, RecordErased, Replayed, Route, Routed,
+    RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked, Withdrawn,
 };
 pub use ids::{AttachmentId, ContactId, DeliveryId, FeedbackId, Ids, InboundId, OrgId, ThreadId, TokenId};
 pub use limits::{

@@ -1,5 +1,6 @@
 //! What the hub lends to one call, and what it gets back.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Call {
     pub blobs: Arc<dyn BlobSource>,
     /// True: no outside effect is wanted; only GET and HEAD leave the host.
     pub dry_run: bool,
+    /// Keys by which requests are told apart in [`Effects::told`], such as the ids of what is handed over.
+    pub keys: Arc<BTreeSet<String>>,
 }
 
 impl Call {
@@ -28,6 +31,7 @@ impl Call {
             state: Arc::new(Nothing),
             blobs: Arc::new(Nothing),
             dry_run: false,
+            keys: Arc::default(),
         }
     }
 }

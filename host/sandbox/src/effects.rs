@@ -28,6 +28,33 @@ pub struct Effects {
     pub connections: u32,
     /// Requests that a dry run held back, as `METHOD url`; connections, as `CONNECT host:port`.
     pub held_back: Vec<String>,
+    /// The last requests and what came of them, at most [`TOLD_MAX`]; those that went well make room first.
+    pub told: Vec<Told>,
+}
+
+/// Requests of one call that are told.
+pub const TOLD_MAX: usize = 64;
+
+/// One request and what came of it, for whoever looks into why something did not go well. It holds no secret: values are
+/// masked, and of a query and of headers the names alone are told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Method.
+    pub method: String,
+    /// Where to, at most 512 letters: without user, fragment and the values of its query.
+    pub url: String,
+    /// Names of the headers that the guest set.
+    pub headers: Vec<String>,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// The answer's status; `None` when there was none.
+    pub status: Option<u16>,
+    /// The first 512 letters of the answer, or what kept it from coming.
+    pub answer: String,
+    /// Milliseconds from sending to answer.
+    pub took_ms: u64,
+    /// Which of [`crate::Call::keys`] stood in the request.
+    pub keys: Vec<String>,
 }
 
 /// One key of an instance's state.

@@ -49,6 +49,8 @@ pub struct EngineSettings {
     pub randomness: Arc<dyn Randomness>,
     /// Where requests of calls leave the host.
     pub network: Arc<dyn Transport>,
+    /// Goes along with every request as [`crate::HOP`], if it is given: visible ASCII.
+    pub hop: Option<String>,
 }
 
 impl Default for EngineSettings {
@@ -66,6 +68,7 @@ impl Default for EngineSettings {
             clock: Arc::new(SystemClock),
             randomness: Arc::new(OsRandomness),
             network: Arc::new(CheckedNetwork::default()),
+            hop: None,
         }
     }
 }
@@ -95,6 +98,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) network: Arc<dyn Transport>,
+    pub(crate) hop: Option<String>,
     /// The plugins that somebody still holds, by the hash of their file: loading one again costs nothing.
     loaded: Mutex<HashMap<[u8; 32], Weak<Plugin>>>,
 }
@@ -155,6 +159,7 @@ impl Engine {
                 clock: settings.clock,
                 randomness: settings.randomness,
                 network: settings.network,
+                hop: settings.hop,
                 loaded: Mutex::default(),
             }),
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::contract::types::PluginError;
-use crate::effects::{Cost, LogLine};
+use crate::effects::{Cost, LogLine, Told};
 use crate::manifest::{ByteSize, Span};
 
 /// A call that failed. Nothing that it wrote is kept; what it said is here.
@@ -21,6 +21,8 @@ pub struct CallError {
     pub stderr: String,
     /// What it cost until then.
     pub cost: Cost,
+    /// Its last requests: see [`crate::Effects::told`].
+    pub told: Vec<Told>,
 }
 
 impl CallError {

@@ -38,13 +38,16 @@ mod run;
 mod schema;
 mod secrets;
 mod stdio;
+mod teller;
 mod template;
 mod webhook;
 
 pub use address::{AddressRule, refused_because};
 pub use call::{BlobSource, Call, Done, SourceError, StateSource};
-pub use effects::{Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite};
-pub use egress::{ByteStream, CheckedNetwork, Dial, Incoming, Outgoing, Transport};
+pub use effects::{
+    Cost, Effects, LogLevel, LogLine, Measurement, MeasurementKind, NewBlob, StateWrite, TOLD_MAX, Told,
+};
+pub use egress::{ByteStream, CheckedNetwork, Dial, HOP, Incoming, Outgoing, Transport};
 pub use engine::{Engine, EngineError, EngineSettings};
 pub use error::{CallError, CallFailure};
 pub use figures::Batches;

@@ -22,7 +22,7 @@ pub(crate) fn finished<T>(value: T, state: CallState, cost: Cost) -> Done<T> {
     }
 }
 
-/// A call that failed: of its effects only the log remains.
+/// A call that failed: of its effects only the log and what is told of its requests remain.
 pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> CallError {
     let masker = &state.bound.masker;
     let failure = match failure {
@@ -30,11 +30,13 @@ pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> Call
         other => other,
     };
     let stderr = kept_lines(state.stdio.text(), masker);
+    let effects = state.into_effects();
     CallError {
         failure: Box::new(failure),
         stderr,
-        log: state.into_effects().log,
+        log: effects.log,
         cost,
+        told: effects.told,
     }
 }
 

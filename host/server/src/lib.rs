@@ -28,7 +28,13 @@ pub mod wire {
         ContactFound, ContactLine, ContactQuery, ContactQuestion, ContactRecordView, ContactView, EraseInput,
         ErasureView, ReaderView, RevisionView,
     };
-    pub use crate::api::deliveries::{DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView};
+    pub use crate::api::deliveries::{
+        DeliveryDetailView, DeliveryPageView, DeliveryQuery, DeliveryReplay, DeliveryView, ExchangeView,
+    };
+    pub use crate::api::destinations::{
+        BackFillInput, BackFilledView, CheckedView, DestinationInput, DestinationPageView, DestinationQuery,
+        DestinationView, ResumedView,
+    };
     pub use crate::api::exports::LedgerExportQuery;
     pub use crate::api::figures::{FigureInput, FigureLine};
     pub use crate::api::health::{CheckView, Readiness};

@@ -23,7 +23,7 @@ enum Demand {
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 36] = [
+const AUTHORITY: [(&str, Demand); 41] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -32,7 +32,12 @@ const AUTHORITY: [(&str, Demand); 36] = [
     ("get_routing", Demand::Token(Scope::FeedbackRead)),
     ("try_routing", Demand::Token(Scope::Admin)),
     ("list_deliveries", Demand::Token(Scope::FeedbackRead)),
+    ("get_delivery", Demand::Token(Scope::FeedbackRead)),
     ("replay_deliveries", Demand::Token(Scope::Admin)),
+    ("list_destinations", Demand::Token(Scope::FeedbackRead)),
+    ("resume_destination", Demand::Token(Scope::Admin)),
+    ("check_destination", Demand::Token(Scope::Admin)),
+    ("backfill_destination", Demand::Token(Scope::Admin)),
     ("list_inbound_dead_letters", Demand::Token(Scope::Admin)),
     ("replay_inbound_dead_letters", Demand::Token(Scope::Admin)),
     ("list_plugins", Demand::Token(Scope::FeedbackRead)),
@@ -232,6 +237,7 @@ async fn every_query_key_of_the_document_is_read() {
         "/api/v1/feedback",
         "/api/v1/feedback:export",
         "/api/v1/deliveries",
+        "/api/v1/destinations",
         "/api/v1/inbound-dead-letters",
     ] {
         let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();

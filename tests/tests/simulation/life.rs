@@ -39,6 +39,8 @@ secrets = {{ signing = {{ file = "signing" }} }}
 grant.fields = ["subject", "body"]
 retry = {{ first = "1s", most = "8s", attempts = 6 }}
 batch = 8
+concurrency = 2
+breaker = {{ failures = 3, first = "1s", most = "5s" }}
 [[instance.grant.http]]
 origin = "http://{name}.example"
 methods = ["POST", "HEAD"]

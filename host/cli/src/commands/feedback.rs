@@ -121,7 +121,8 @@ fn from(author: &AuthorWire) -> String {
     text
 }
 
-fn tell_event(event: &EventView) -> anyhow::Result<()> {
+/// One event on a line.
+pub(super) fn tell_event(event: &EventView) -> anyhow::Result<()> {
     let kind = event
         .event
         .get("type")

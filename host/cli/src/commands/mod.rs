@@ -112,7 +112,9 @@ const fn opening(command: &Command) -> Opening {
         Command::Import { .. }
         | Command::Plugin(_)
         | Command::Metric(_)
-        | Command::Delivery(Delivery::Replay { .. }) => Opening::Whole,
+        | Command::Delivery(
+            Delivery::Replay(_) | Delivery::Status { .. } | Delivery::Check { .. } | Delivery::Backfill { .. },
+        ) => Opening::Whole,
         _ => Opening::Existing,
     }
 }
@@ -207,6 +209,9 @@ mod tests {
             "mihwar import forms ملف.csv",
             "mihwar plugin list",
             "mihwar delivery replay --all",
+            "mihwar delivery status",
+            "mihwar delivery check billing",
+            "mihwar delivery backfill billing --since 7d",
             "mihwar metric run رضا --from 2026-01-01 --to 2026-02-01",
         ] {
             assert_eq!(of(words), Opening::Whole, "{words}");
@@ -216,6 +221,8 @@ mod tests {
             "mihwar delivery list --inbound",
             "mihwar route explain 0199",
             "mihwar route try --since 30d",
+            "mihwar delivery show 01890000-0000-7000-8000-000000000000",
+            "mihwar delivery resume billing",
             "mihwar ledger verify",
             "mihwar ledger export دفتر.tar",
             "mihwar backup نسخة.mbk",

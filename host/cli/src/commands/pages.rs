@@ -1,7 +1,8 @@
 //! Lists that the hub gives page by page.
 
 use mihwar_server::wire::{
-    DeliveryPageView, DeliveryView, FeedbackPageView, FeedbackView, InboundPageView, InboundView, PageQuery,
+    DeliveryPageView, DeliveryView, DestinationPageView, DestinationView, FeedbackPageView, FeedbackView,
+    InboundPageView, InboundView, PageQuery,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,7 @@ macro_rules! pages {
 pages!(
     FeedbackPageView of FeedbackView,
     DeliveryPageView of DeliveryView,
+    DestinationPageView of DestinationView,
     InboundPageView of InboundView
 );
 

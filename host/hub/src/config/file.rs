@@ -8,7 +8,8 @@ use mihwar_sandbox::manifest::{ByteSize, Span};
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
-use super::{Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, Retry, SecretSource};
+use super::delivery::{Breaker, DeliveryConfig, Digest, Quiet, Rate, RetrySection};
+use super::{Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, SecretSource};
 use crate::routing::{RouteSource, RoutingSection};
 
 /// The whole file.
@@ -247,31 +248,16 @@ pub(super) struct InstanceSection {
     pub(super) retry: RetrySection,
     #[serde(default = "thirty_two")]
     pub(super) batch: usize,
+    #[serde(default = "one")]
+    pub(super) concurrency: usize,
+    pub(super) rate: Option<Rate>,
+    pub(super) quiet: Option<Quiet>,
+    #[serde(default)]
+    pub(super) breaker: Breaker,
+    pub(super) digest: Option<Digest>,
     #[serde(default = "five_minutes")]
     pub(super) every: Span,
     pub(super) on_failure: Option<OnFailure>,
-}
-
-/// How failed deliveries are tried again.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct RetrySection {
-    /// First pause; each further one is twice as long. Default 5 s.
-    pub(super) first: Span,
-    /// Longest pause. Default 6 h.
-    pub(super) most: Span,
-    /// Attempts before a dead letter. Default 20: about two days with the other defaults.
-    pub(super) attempts: u32,
-}
-
-impl Default for RetrySection {
-    fn default() -> Self {
-        Self {
-            first: Span(Duration::from_secs(5)),
-            most: Span(Duration::from_secs(6 * 3600)),
-            attempts: 20,
-        }
-    }
 }
 
 fn utc() -> String {
@@ -285,6 +271,15 @@ const fn five_minutes() -> Span {
 const fn thirty_two() -> usize {
     32
 }
+
+const fn one() -> usize {
+    1
+}
+
+/// Requests that a call needs for each delivery at most: to look, and to write.
+const REQUESTS_OF_ONE: usize = 2;
+/// A batch up to this fits the usual limit of requests.
+const USUAL_BATCH_MAX: usize = 50;
 
 impl InstanceSection {
     /// The checked form, or the key and what is wrong with it.
@@ -300,15 +295,26 @@ impl InstanceSection {
             })?;
             secrets.push((name, source));
         }
-        if self.retry.attempts == 0 {
-            return Err(("retry", "attempts must be at least 1".into()));
-        }
+        let (retry, of_deliveries) = self.retry.checked().map_err(|message| ("retry", message))?;
         if self.on_failure.is_some() && !self.grant.redact {
             let message = "is for an instance that masks texts before they are stored: grant.redact = true";
             return Err(("on-failure", message.into()));
         }
-        if !(1..=1000).contains(&self.batch) {
-            return Err(("batch", "use 1 to 1000 deliveries".into()));
+        let delivery = DeliveryConfig {
+            retry: of_deliveries,
+            batch: self.batch,
+            concurrency: self.concurrency,
+            rate: self.rate,
+            quiet: self.quiet,
+            breaker: self.breaker,
+            digest: self.digest,
+        };
+        if let Some(fault) = delivery.fault() {
+            return Err(fault);
+        }
+        let mut limits = self.limits;
+        if self.batch > USUAL_BATCH_MAX && limits.requests.is_none() {
+            limits.requests = u32::try_from(self.batch * REQUESTS_OF_ONE).ok();
         }
         Ok(InstanceConfig {
             name: self.name,
@@ -316,14 +322,10 @@ impl InstanceSection {
             settings,
             secrets,
             grants: self.grant,
-            limits: self.limits,
+            limits,
             time_zone: self.time_zone,
-            retry: Retry {
-                first: self.retry.first.0,
-                most: self.retry.most.0,
-                attempts: self.retry.attempts,
-            },
-            batch: self.batch,
+            retry,
+            delivery,
             every: self.every.0.max(Duration::from_secs(1)),
             on_failure: self.on_failure.unwrap_or_default(),
         })

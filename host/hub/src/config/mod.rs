@@ -1,6 +1,7 @@
 //! Configuration: one TOML file, every key also as an environment variable (`MIHWAR__SERVER__LISTEN`).
 //! Two stages: [`file::File`] is what the admin wrote; [`Config`] is what the hub will do, checked.
 
+mod delivery;
 mod file;
 mod ledger;
 mod place;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::routing::RuleSet;
 
+pub use delivery::{Breaker, ClockTime, Day, DeliveryConfig, Digest, Quiet, Rate, Retry};
 pub use file::{EngineSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
 pub use ledger::{LedgerSection, PublicLedger};
@@ -137,10 +139,10 @@ pub struct InstanceConfig {
     pub limits: LimitOverrides,
     /// IANA time zone.
     pub time_zone: String,
-    /// Attempts and pauses, for departments.
+    /// Attempts and pauses of stored requests and imports.
     pub retry: Retry,
-    /// Deliveries handed over in one call.
-    pub batch: usize,
+    /// How deliveries go to it, if it is a department.
+    pub delivery: DeliveryConfig,
     /// How often a channel that can be asked for news is asked.
     pub every: Duration,
     /// What becomes of an item that an instance which masks texts could not look at.
@@ -167,29 +169,6 @@ pub enum SecretSource {
     Variable(String),
     /// A file; a line end at its end is left away.
     File(PathBuf),
-}
-
-/// How often and when a failed delivery is tried again: `first` doubled each time up to `most`, each
-/// pause shortened by up to a fifth at random, so that many do not come back at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// First pause.
-    pub first: Duration,
-    /// Longest pause.
-    pub most: Duration,
-    /// Attempts before a delivery becomes a dead letter.
-    pub attempts: u32,
-}
-
-impl Retry {
-    /// The pause after `made` attempts: doubled each time, at most `most`, shortened by up to a fifth as `jitter` says.
-    pub(crate) fn pause(self, made: u32, jitter: u16) -> Duration {
-        let doubled = self
-            .first
-            .saturating_mul(1_u32.checked_shl(made.saturating_sub(1)).unwrap_or(u32::MAX));
-        let whole = doubled.min(self.most);
-        whole - whole.mul_f64(0.2 * f64::from(jitter) / f64::from(u16::MAX))
-    }
 }
 
 impl Config {

@@ -115,17 +115,65 @@ fn the_environment_overrides_the_file() {
     );
 }
 
+/// A department with further keys, or what is wrong with it.
+fn department(more: &str) -> Result<Config, String> {
+    let text = format!("[[plugin]]\nid = \"webhook\"\n[[instance]]\nname = \"billing\"\nplugin = \"webhook\"\n{more}");
+    parse(&text, &[])
+}
+
 #[test]
-fn pauses_double_up_to_the_longest_and_differ() {
-    let retry = Retry {
-        first: Duration::from_secs(5),
-        most: Duration::from_hours(1),
-        attempts: 20,
-    };
-    assert_eq!(retry.pause(1, 0), Duration::from_secs(5));
-    assert_eq!(retry.pause(4, 0), Duration::from_secs(40));
-    assert_eq!(retry.pause(60, 0), Duration::from_hours(1));
-    assert_eq!(retry.pause(1, u16::MAX), Duration::from_secs(4));
+fn deliveries_follow_the_standard_schedule_unless_the_admin_says_otherwise() {
+    let of = |more: &str| department(more).unwrap().instances.remove(0);
+    let usual = of("");
+    assert_eq!(usual.delivery.retry, Retry::standard());
+    let doubling =
+        |first, most, attempts| Retry::doubling(Duration::from_secs(first), Duration::from_secs(most), attempts);
+    assert_eq!(usual.retry, doubling(5, 21_600, 20), "stored requests wait shorter");
+    assert_eq!((usual.delivery.batch, usual.delivery.concurrency), (32, 1));
+    let doubled = of("retry = { first = \"1s\", attempts = 6 }");
+    assert_eq!(doubled.delivery.retry, doubling(1, 21_600, 6));
+    assert_eq!(doubled.retry, doubled.delivery.retry);
+    let listed = of("retry = { schedule = [\"2s\", \"1m\"] }").delivery.retry;
+    assert_eq!((listed.attempts(), listed.longest()), (3, Duration::from_secs(60)));
+    let wide = of("batch = 256\nconcurrency = 8");
+    assert_eq!(wide.limits.requests, Some(512), "each item of a batch needs a request");
+    assert_eq!(of("batch = 256\nlimits.requests = 300").limits.requests, Some(300));
+}
+
+#[test]
+fn keys_of_deliveries_are_refused_with_their_lines() {
+    for (more, expected) in [
+        (
+            "retry = { attempts = 0 }",
+            "config/mihwar.toml:6: instance[0].retry: attempts must be at least 1",
+        ),
+        (
+            "retry = { schedule = [\"5s\"], first = \"1s\" }",
+            "instance[0].retry: has a schedule, and first",
+        ),
+        (
+            "retry = { schedule = [] }",
+            "instance[0].retry: schedule: list 1 to 100 pauses",
+        ),
+        ("batch = 0", "config/mihwar.toml:6: instance[0].batch: use 1 to 1000"),
+        (
+            "concurrency = 65",
+            "config/mihwar.toml:6: instance[0].concurrency: use 1 to 64",
+        ),
+        ("rate = \"سريع\"", "config/mihwar.toml:6: rate"),
+        ("quiet = { from = \"22:00\", to = \"25:00\" }", "config/mihwar.toml:6"),
+        (
+            "breaker = { failures = 0 }",
+            "instance[0].breaker: failures must be at least 1",
+        ),
+        (
+            "digest = { cron = \"0 8 30 2 *\" }",
+            "instance[0].digest: \"0 8 30 2 *\" is no cron pattern",
+        ),
+    ] {
+        let error = department(more).unwrap_err();
+        assert!(error.contains(expected), "{expected} not in\n{error}");
+    }
 }
 
 #[test]

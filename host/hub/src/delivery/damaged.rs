@@ -5,6 +5,7 @@
 use mihwar_model::{Actor, DeadLettered, DeliveryId, EventBody, InstanceName, Route};
 use mihwar_store::{Batch, Edit, Guard, Key, View};
 
+use super::told::Story;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::keys;
@@ -17,6 +18,8 @@ const ATTEMPTS_MAX: u32 = u32::MAX / 2;
 /// Code of dead letters that were made of damaged rows.
 const CODE: &str = "outbox-damaged";
 const WAITING: &str = "a delivery that waits";
+/// What a department that has nothing of a record is handed, whatever revision that is of.
+pub(super) const FIRST_REVISION: u32 = 1;
 
 /// A row of the outbox that cannot be what the hub wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +101,7 @@ async fn letter(
         "the row by which it waited is damaged ({}); it is made anew from the ledger when it is sent again",
         damaged.detail
     );
-    let reason = match contact_keys.usable(entry.contact) {
-        Some(key) => core.vault.seal_for(key, &delivery.to_bytes(), reason.as_bytes())?,
-        None => Vec::new(),
-    };
+    let reason = Story::of_reason(reason).sealed(&core.vault, contact_keys.usable(entry.contact), delivery)?;
     let body = DeadLettered {
         delivery,
         feedback: entry.feedback,
@@ -155,6 +155,8 @@ pub(super) async fn as_told(
     // Revision 2 of a record is routed anew, under another id.
     let begun = history.into_iter().find_map(|event| match event.event.body {
         EventBody::Routed(routed) if begins_here(&routed.routes) => Some((routed.revision, None)),
+        // Its department has no earlier one.
+        EventBody::BackFilled(filled) if begins_here(&filled.routes) => Some((FIRST_REVISION, None)),
         // What the department calls the record stood in the row alone.
         EventBody::RecordErased(erased) if begins_here(&erased.routes) => {
             Some((head.revision, Some(ErasureNotice { reference: Vec::new() })))

@@ -1,35 +1,21 @@
-//! The outbox of one department: what is due, and what its plugin is handed.
+//! What the rows of an outbox say, and what departments call an item.
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
-
-use mihwar_model::{ContactId, Content, DeliveryId, FeedbackId, InstanceName, Time};
-use mihwar_sandbox::contract::destination::{Delivery, Event as DeliveryEvent};
-use mihwar_store::{Key, Order, View};
+use mihwar_model::{ContactId, DeliveryId, FeedbackId, InstanceName};
+use mihwar_store::{Row, Versioned, View};
 
 use super::damaged::{self, Damaged};
-use super::outcome::Outcome;
-use crate::content::Opened;
-use crate::convert;
+use super::window::Entry;
 use crate::core::Core;
-use crate::fault::{Fault, UNREADABLE};
-use crate::head_row;
-use crate::instances::Running;
+use crate::fault::Fault;
 use crate::keys;
 use crate::passed_over::PassedOver;
-use crate::rows::{self, ErasureNotice, Head, OutboxRow, ReferenceContent};
+use crate::rows::{self, ErasureNotice, OutboxRow, ReferenceContent};
 use crate::vault::{ContactKey, VaultError};
 
-/// Outbox rows read in one go.
-const PAGE: usize = 1000;
-/// Outbox rows looked at for one batch: that many may wait for a retry before the ones behind them wait, too.
-const LOOKED_AT_MAX: usize = 20_000;
 /// Damaged rows set aside in one go.
 const DAMAGED_AT_ONCE: usize = 100;
-/// Bytes of content brought into memory for one batch.
-const CONTENT_BYTES_MAX: usize = 16 << 20;
 
-/// A delivery that is due.
+/// A delivery that is handed over, or decided without that.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
     pub(super) delivery: DeliveryId,
@@ -37,235 +23,48 @@ pub(super) struct Due {
     pub(super) row: OutboxRow,
 }
 
-/// What one look at the outbox found.
-#[derive(Debug, Default)]
-pub(super) struct Looked {
-    /// What is due.
-    pub(super) due: Vec<Due>,
-    /// When the next one becomes due.
-    pub(super) next: Option<Time>,
-    /// Some of the rows that cannot be read, and that nobody has given up yet.
-    pub(super) damaged: Vec<Damaged>,
-}
-
-/// Whether a delivery must wait still. One that was never tried need not, and neither need one that is put off for
-/// longer than any pause: the clock has been put back since.
-fn waits(row: &OutboxRow, now: Time, longest: Duration) -> bool {
-    let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
-    row.attempts > 0 && row.due > now && row.due <= now.plus_millis(longest)
-}
-
-/// Due deliveries, oldest first, at most one per contact that has an earlier one still waiting; the time at which the next
-/// one becomes due; and rows that are damaged, which hold up nobody. No pause is longer than `longest`. That an item was
-/// erased waits for nothing and keeps nothing waiting: whatever else was to be told of the item is withheld, and a person
-/// may have thousands of them.
-pub(super) async fn due(
-    view: &dyn View,
-    passed_over: &PassedOver,
-    destination: &InstanceName,
-    now: Time,
-    longest: Duration,
-    most: usize,
-) -> Result<Looked, Fault> {
-    let mut found = Looked::default();
-    // Contacts with an earlier delivery that waits, or that is in this batch and not known to have arrived.
-    let (mut held, mut looked) = (HashSet::new(), 0);
-    let mut range = Some(keys::outbox_of(destination));
-    while let Some(rest) = range.filter(|_| looked < LOOKED_AT_MAX) {
-        let page = view.scan(rest, Order::Ascending, PAGE).await?;
-        looked += page.rows.len();
-        for row in page.rows {
-            let Some(id) = keys::last_id(&row.key) else {
-                continue;
-            };
-            if passed_over.holds(&row.key) {
-                continue;
-            }
-            let (delivery, version) = (DeliveryId::from_bytes(id), row.value.version);
-            let outbox = match damaged::waiting_entry(&row.value.bytes) {
-                Ok(outbox) => outbox,
-                Err(detail) => {
-                    if found.damaged.len() < DAMAGED_AT_ONCE {
-                        found.damaged.push(Damaged {
-                            delivery,
-                            version,
-                            detail,
-                        });
-                    }
-                    continue;
-                }
-            };
-            if outbox.erased.is_none() && !held.insert(outbox.contact) {
-                continue;
-            }
-            if waits(&outbox, now, longest) {
-                found.next = Some(found.next.map_or(outbox.due, |next| next.min(outbox.due)));
-                continue;
-            }
-            found.due.push(Due {
-                delivery,
-                version,
-                row: outbox,
-            });
-            if found.due.len() >= most {
-                return Ok(found);
-            }
-        }
-        range = page.next;
-    }
-    Ok(found)
-}
-
-/// A batch for a department's plugin.
-#[derive(Debug, Default)]
-pub(super) struct Prepared {
-    /// The deliveries that are decided or handed over; the others stay due.
-    pub(super) due: Vec<Due>,
-    pub(super) batch: Vec<Delivery>,
-    /// Those that need no call.
-    pub(super) outcomes: HashMap<DeliveryId, Outcome>,
-    /// Attachments that the plugin may read, and whose they are.
-    pub(super) owners: HashMap<String, ContactId>,
-    /// Rows that say what cannot be: the record that they name is not there, or is somebody else's.
-    pub(super) damaged: Vec<Damaged>,
-}
-
-/// Opens what is due, up to a bound in bytes. A revision that was superseded meanwhile is sent as the newest: a
-/// department that goes by the version must not keep the older text.
-pub(super) async fn prepare(
-    core: &Core,
-    view: &dyn View,
-    department: &Running,
-    due: Vec<Due>,
-) -> Result<Prepared, Fault> {
-    let heads: Vec<Key> = due.iter().map(|due| keys::head(due.row.feedback)).collect();
-    let heads = view.get_many(&heads).await?;
-    let (mut prepared, mut bytes) = (Prepared::default(), 0);
-    for (due, head) in due.into_iter().zip(heads) {
-        let row = &due.row;
-        if let Some(notice) = &row.erased {
-            prepared.tell_erased(core, &due, notice);
-            prepared.due.push(due);
-            continue;
-        }
-        let Some(head) = head else {
-            prepared.set_aside(&due, format!("feedback {}, which it names, is not there", row.feedback));
+/// What rows of the outbox say, as far as the order goes. Those that cannot be read, and that nobody has given up yet, are
+/// added to `damaged`; they hold up nobody.
+pub(super) fn entries(rows: &[Row], passed_over: &PassedOver, damaged: &mut Vec<Damaged>) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(delivery) = keys::last_id(&row.key).map(DeliveryId::from_bytes) else {
             continue;
         };
-        let head = head_row::decode(row.feedback, &head.bytes);
-        let whose = head.as_ref().ok().map(|head| head.contact);
-        if let Some(contact) = whose.filter(|contact| *contact != row.contact) {
-            prepared.set_aside(
-                &due,
-                format!("feedback {} is of contact {contact}, not {}", row.feedback, row.contact),
-            );
+        if passed_over.holds(&row.key) {
             continue;
         }
-        let opened = match open(core, view, row, head).await {
-            Ok(Some((head, opened))) => {
-                bytes += opened.bytes;
-                if bytes > CONTENT_BYTES_MAX && !prepared.batch.is_empty() {
-                    return Ok(prepared);
-                }
-                let handed_over = prepared.hand_over(core, view, department, &due, &head, &opened.content);
-                handed_over.await.map(|()| None)
-            }
-            Ok(None) => Ok(Some(Outcome::Gone)),
-            Err(error) => Err(error),
-        };
-        let outcome = match opened {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_unreadable() => {
-                tracing::error!(delivery = %due.delivery, feedback = %row.feedback, "cannot be delivered: {error}");
-                Some(unreadable(&error))
-            }
-            Err(error) => return Err(error),
-        };
-        prepared.outcomes.extend(outcome.map(|outcome| (due.delivery, outcome)));
-        prepared.due.push(due);
+        match entry(delivery, &row.value) {
+            Ok(entry) => entries.push(entry),
+            Err(found) if damaged.len() < DAMAGED_AT_ONCE => damaged.push(found),
+            Err(_) => {}
+        }
     }
-    Ok(prepared)
+    entries
 }
 
-/// The newest text of what a delivery names, if its facts could be read; `None` when it is gone.
-async fn open(
-    core: &Core,
-    view: &dyn View,
-    row: &OutboxRow,
-    head: Result<Head, Fault>,
-) -> Result<Option<(Head, Opened)>, Fault> {
-    let head = head?;
-    let opened = core.content(view, row.feedback, head.revision, row.contact).await?;
-    Ok(opened.map(|opened| (head, opened)))
+/// What a row says, as far as the order goes.
+pub(super) fn entry(id: DeliveryId, row: &Versioned) -> Result<Entry, Damaged> {
+    let due = read(id, row)?;
+    Ok(Entry {
+        id,
+        contact: due.row.contact,
+        due: due.row.due,
+        attempts: due.row.attempts,
+        is_notice: due.row.erased.is_some(),
+    })
 }
 
-/// What becomes of a delivery whose text, contact's key or reference cannot be read. The others go on.
-fn unreadable(error: &Fault) -> Outcome {
-    let (code, reason) = (UNREADABLE.to_owned(), error.to_string());
-    match error {
-        // What the disk does not give now it may give later; if it never does, the attempts are used up one day.
-        Fault::Blob(_) => Outcome::Retry {
-            code,
-            after: None,
-            counts: true,
-            reason,
-        },
-        _ => Outcome::Dead { code, reason },
-    }
-}
-
-impl Prepared {
-    /// That an item is gone. A name that cannot be read any more costs the department a look for its copy, by the id.
-    fn tell_erased(&mut self, core: &Core, due: &Due, notice: &ErasureNotice) {
-        let reference = notice.open(core, due.delivery).unwrap_or_else(|error| {
-            tracing::error!(delivery = %due.delivery, "what its department calls an erased item is lost: {error}");
-            None
-        });
-        self.batch.push(Delivery {
-            id: due.delivery.to_string(),
-            attempt: due.row.attempts + 1,
-            event: DeliveryEvent::Erased(due.row.feedback.to_string()),
-            external_ref: reference,
-        });
-    }
-
-    /// Keeps a delivery out whose row cannot be what was written.
-    fn set_aside(&mut self, due: &Due, detail: String) {
-        self.damaged.push(Damaged {
-            delivery: due.delivery,
-            version: due.version,
+/// A row of the outbox, if it can be what the hub wrote.
+pub(super) fn read(delivery: DeliveryId, row: &Versioned) -> Result<Due, Damaged> {
+    let version = row.version;
+    match damaged::waiting_entry(&row.bytes) {
+        Ok(row) => Ok(Due { delivery, version, row }),
+        Err(detail) => Err(Damaged {
+            delivery,
+            version,
             detail,
-        });
-    }
-
-    async fn hand_over(
-        &mut self,
-        core: &Core,
-        view: &dyn View,
-        department: &Running,
-        due: &Due,
-        head: &Head,
-        content: &Content,
-    ) -> Result<(), Fault> {
-        let row = &due.row;
-        let reference = reference(core, view, row.feedback, row.contact, &department.name).await?;
-        if department.fields.attachments() {
-            for attachment in content.attachments.iter().filter_map(|attachment| attachment.id) {
-                self.owners.insert(attachment.to_string(), row.contact);
-            }
-        }
-        let stored = convert::stored(head, content, department.fields);
-        self.batch.push(Delivery {
-            id: due.delivery.to_string(),
-            attempt: row.attempts + 1,
-            event: if row.revision > 1 {
-                DeliveryEvent::Updated(stored)
-            } else {
-                DeliveryEvent::Created(stored)
-            },
-            external_ref: reference.map(|content| content.reference),
-        });
-        Ok(())
+        }),
     }
 }
 
@@ -279,7 +78,7 @@ impl ErasureNotice {
         Ok(Self { reference })
     }
 
-    fn open(&self, core: &Core, delivery: DeliveryId) -> Result<Option<String>, VaultError> {
+    pub(super) fn open(&self, core: &Core, delivery: DeliveryId) -> Result<Option<String>, VaultError> {
         if self.reference.is_empty() {
             return Ok(None);
         }
@@ -338,63 +137,43 @@ pub(super) fn reference_place(feedback: FeedbackId, destination: &InstanceName) 
 mod tests {
     use std::sync::Arc;
 
-    use mihwar_model::{ContactId, FeedbackId};
-    use mihwar_store::{Batch, Edit, MemoryStore, Store};
+    use mihwar_model::{ContactId, FeedbackId, Time};
+    use mihwar_store::MemoryStore;
 
     use super::*;
 
     const NOW: Time = Time(1_790_000_000_000);
 
-    fn row(contact: u8, attempts: u32, due: Time, erased: Option<ErasureNotice>) -> OutboxRow {
-        OutboxRow {
+    #[test]
+    fn a_row_that_cannot_be_read_holds_up_nobody() {
+        let billing = InstanceName::new("billing").unwrap();
+        let sound = OutboxRow {
             feedback: FeedbackId::from_bytes([1; 16]),
             revision: 1,
-            contact: ContactId::from_bytes([contact; 16]),
-            attempts,
-            due,
-            rule: "default".into(),
+            contact: ContactId::from_bytes([1; 16]),
+            attempts: 2,
+            due: NOW,
+            rule: "شكاوى".into(),
             attempts_before_replay: 0,
-            erased,
-        }
-    }
-
-    #[tokio::test]
-    async fn all_items_of_an_erased_person_are_told_at_once_and_hold_nobody_up() {
-        let (store, billing) = (MemoryStore::new(), InstanceName::new("billing").unwrap());
-        let notice = || Some(ErasureNotice { reference: Vec::new() });
-        let later = NOW.plus_millis(60_000);
-        let waiting = [
-            // One that waits for its second attempt, two that are due; then ordinary ones of the same person, in order.
-            row(1, 1, later, notice()),
-            row(1, 0, NOW, notice()),
-            row(1, 0, NOW, notice()),
-            row(1, 0, NOW, None),
-            row(1, 0, NOW, None),
-            row(2, 0, NOW, None),
-        ];
-        let edits = (1..).zip(&waiting).map(|(number, row)| {
-            let place = keys::outbox(&billing, DeliveryId::from_bytes([number; 16]));
-            Edit::Put(place, rows::encode(row).unwrap())
-        });
-        let batch = Batch {
-            edits: edits.collect(),
-            ..Batch::default()
+            erased: None,
         };
-        store.apply(batch).await.unwrap();
-        let view = store.view().await.unwrap();
-        let longest = Duration::from_secs(3600);
+        let row = |number: u8, bytes: Vec<u8>| Row {
+            key: keys::outbox(&billing, DeliveryId::from_bytes([number; 16])),
+            value: Versioned { version: 7, bytes },
+        };
+        let rows = [
+            row(1, "صف تالف".into()),
+            row(2, "صف تالف".into()),
+            row(3, rows::encode(&sound).unwrap()),
+        ];
         let passed_over = PassedOver::default();
-        let looked = due(&*view, &passed_over, &billing, NOW, longest, 100).await.unwrap();
-        let numbers: Vec<u8> = looked.due.iter().map(|due| due.delivery.to_bytes()[0]).collect();
-        assert_eq!((numbers, looked.next), (vec![2, 3, 4, 6], Some(later)));
-    }
-
-    #[test]
-    fn what_cannot_be_read_now_is_tried_again_and_only_what_never_can_be_is_a_dead_letter() {
-        let not_now = unreadable(&Fault::Blob("blobs/3f/ملف: Too many open files".into()));
-        assert!(matches!(not_now, Outcome::Retry { counts: true, .. }), "{not_now:?}");
-        let never = unreadable(&Fault::Lost("ملف".into()));
-        assert!(matches!(never, Outcome::Dead { .. }), "{never:?}");
+        passed_over.note(&rows[1].key, "صف", "تالف");
+        let mut damaged = Vec::new();
+        let read = entries(&rows, &passed_over, &mut damaged);
+        assert_eq!(read.len(), 1);
+        assert_eq!((read[0].attempts, read[0].due, read[0].is_notice), (2, NOW, false));
+        let numbers: Vec<u8> = damaged.iter().map(|damaged| damaged.delivery.to_bytes()[0]).collect();
+        assert_eq!(numbers, [1]);
     }
 
     #[test]
@@ -413,20 +192,5 @@ mod tests {
         assert!(notice.open(&core, other).is_err());
         let nameless = ErasureNotice::seal(&core, delivery, None).unwrap();
         assert_eq!(nameless.open(&core, delivery).unwrap(), None);
-    }
-
-    #[test]
-    fn a_clock_that_is_put_back_strands_nothing() {
-        let (longest, now) = (Duration::from_secs(3600), NOW);
-        let row = |attempts, due| row(2, attempts, due, None);
-        let hours = |hours: i64| now.plus_millis(hours * 3_600_000);
-        assert!(waits(&row(1, hours(1)), now, longest), "as the schedule says");
-        assert!(!waits(&row(1, now), now, longest));
-        assert!(
-            !waits(&row(1, hours(24)), now, longest),
-            "set by a clock that was ahead"
-        );
-        assert!(!waits(&row(0, hours(1)), now, longest), "never tried");
-        assert!(waits(&row(1, hours(24)), now, Duration::MAX));
     }
 }

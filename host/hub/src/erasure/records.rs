@@ -11,7 +11,7 @@ use super::open::{Open, OpenDelivery};
 use crate::contact_keys::ContactKeys;
 use crate::content::blob_of;
 use crate::core::Core;
-use crate::delivery;
+use crate::delivery::{self, Written};
 use crate::fault::Fault;
 use crate::keys;
 use crate::rows::{self, ErasureNotice, Head, OutboxRow};
@@ -333,9 +333,11 @@ impl Work<'_> {
         if batch.journal.is_empty() {
             return Ok(made);
         }
-        self.core.apply_patiently(batch).await?;
+        let written = Written::by(&batch.edits);
+        let applied = self.core.apply_patiently(batch).await;
+        self.core.tell_written(written);
+        applied?;
         withdrawal::destroy(self.core, &files).await;
-        self.core.wake.deliveries();
         Ok(made)
     }
 }

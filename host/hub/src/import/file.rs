@@ -90,16 +90,16 @@ impl FileImport {
     }
 
     async fn read(&self, file: &Arc<File>, reading: &mut Reading) -> Result<(), Fault> {
-        let retry = self.running.config.retry;
+        let retry = &self.running.config.retry;
         let mut pace = Pace::new();
         while !reading.row.done {
             match self.page(file, reading.row.cursor.clone(), pace.ask()).await {
                 Ok((page, effects)) => self.keep(reading, pace.went_on(), page, &effects).await?,
                 Err(Stop::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
-                Err(Stop::Wait(asked, why)) => match pace.asked_to_wait(retry.attempts) {
+                Err(Stop::Wait(asked, why)) => match pace.asked_to_wait(retry.attempts()) {
                     Some(made) => {
                         let pause = retry.pause(made, self.shared.core.jitter());
-                        tokio::time::sleep(pause.max(asked.min(retry.most))).await;
+                        tokio::time::sleep(pause.max(asked.min(retry.longest()))).await;
                     }
                     None => self.give_up(reading, why).await?,
                 },
@@ -211,7 +211,7 @@ impl FileImport {
             row.refusals = refusals.seal(core, &self.source)?;
             Ok((row, refusals))
         };
-        let retry = self.running.config.retry;
+        let retry = &self.running.config.retry;
         let mut made = 0;
         let results = loop {
             let taken = intake::accept_with(core, &self.actor, &self.running.name, arrivals, rider, |results| {
@@ -220,7 +220,7 @@ impl FileImport {
             });
             match taken.await {
                 // Nothing of the page was stored: it waits here until it can be masked.
-                Err(held @ Fault::HeldBack { .. }) if made + 1 < retry.attempts => {
+                Err(held @ Fault::HeldBack { .. }) if made + 1 < retry.attempts() => {
                     made += 1;
                     tracing::warn!(instance = %self.running.name, made, "a page of an import waits: {held}");
                     tokio::time::sleep(retry.pause(made, core.jitter())).await;

@@ -45,7 +45,7 @@ pub(super) fn longest_pause(shared: &Shared, instance: &InstanceName) -> Duratio
     let most = shared
         .instances()
         .get(instance)
-        .map(|running| running.config.retry.most);
+        .map(|running| running.config.retry.longest());
     most.unwrap_or_default().max(ASKED_PAUSE_MAX)
 }
 
@@ -176,16 +176,16 @@ impl Handling<'_> {
             Ok(done) => return self.keep(&running.name, done.value, &done.effects).await,
             Err(error) => error,
         };
-        let retry = running.config.retry;
+        let retry = &running.config.retry;
         match &*error.failure {
             CallFailure::Busy { .. } | CallFailure::Host(_) => self.stored.put_off(PAUSE, attempts).await,
-            CallFailure::Plugin(PluginError::Transient(asked)) if attempts + 1 < retry.attempts => {
+            CallFailure::Plugin(PluginError::Transient(asked)) if attempts + 1 < retry.attempts() => {
                 let asked = asked.after_ms.map(Duration::from_millis).unwrap_or_default();
                 let pause = retry.pause(attempts + 1, core.jitter()).max(asked);
                 self.stored.put_off(pause, attempts + 1).await
             }
             CallFailure::Plugin(PluginError::RateLimited(asked)) => {
-                let pause = asked.after_ms.map_or(retry.first, Duration::from_millis);
+                let pause = asked.after_ms.map_or(retry.first(), Duration::from_millis);
                 self.stored.put_off(pause.max(PAUSE), attempts).await
             }
             failure => self.bury(error.code(), &failure.to_string()).await,

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::convert;
 use crate::core::Core;
+use crate::delivery::Written;
 use crate::enrichment;
 use crate::fault::{Fault, event_code};
 use crate::hub::Shared;
@@ -121,18 +122,15 @@ pub(crate) async fn step(shared: &Shared, most: usize, aside: &mut Aside) -> Res
         batch.edits.extend(state);
     }
     let rules = shared.config().rules.clone();
-    let (now, mut deliveries) = (core.clock.now(), 0);
+    let now = core.clock.now();
     for mut item in items {
         forget_unknown(&instances, &mut item);
-        deliveries += route(core, &rules, now, item, &mut batch)?;
+        route(core, &rules, now, item, &mut batch)?;
     }
-    core.store.apply(batch).await?;
-    if deliveries > 0 {
-        core.wake.deliveries();
-    } else {
-        // Each department would look into its outbox for nothing.
-        core.wake.projector.notify_one();
-    }
+    let written = Written::by(&batch.edits);
+    let applied = core.store.apply(batch).await;
+    core.tell_written(written);
+    applied?;
     metrics::counter!("mihwar_pipeline_records_total").increment(read as u64);
     Ok(Step { records: read, oldest })
 }
@@ -247,8 +245,8 @@ fn failed(enricher: &Running, item: &mut Item, code: &str) {
     item.events.push((Actor::Hub, EventBody::EnrichmentFailed(body)));
 }
 
-/// Gives a record to those whom the rules choose. Answers how many deliveries begin.
-fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<usize, Fault> {
+/// Gives a record to those whom the rules choose.
+fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch) -> Result<(), Fault> {
     let Item {
         queue_key,
         queue_version,
@@ -290,7 +288,6 @@ fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch)
     for (actor, body) in events {
         batch.journal.push(core.event(actor, body)?);
     }
-    let deliveries = routes.len();
     let routed = Routed {
         feedback: head.feedback,
         revision: head.revision,
@@ -301,5 +298,5 @@ fn route(core: &Core, rules: &RuleSet, now: Time, item: Item, batch: &mut Batch)
     batch.journal.push(core.event(Actor::Hub, EventBody::Routed(routed))?);
     batch.guards.push(Guard::At(queue_key.clone(), queue_version));
     batch.edits.push(Edit::Delete(queue_key));
-    Ok(deliveries)
+    Ok(())
 }

@@ -1,12 +1,12 @@
 //! Lists of deliveries, and what is told of one.
 
-use mihwar_model::{ContactId, DeliveryId, EventBody, FeedbackId, InstanceName};
+use mihwar_model::{ContactId, DeliveryId, EventBody, FeedbackId, InstanceName, Route};
 use mihwar_store::{KeyRange, Order, View};
 use serde::Serialize;
 
 use super::{LOOKED_AT_MAX, LedgerEvent, QueryError, cursor_id, cursor_text, heads, history};
 use crate::core::Core;
-use crate::delivery;
+use crate::delivery::{self, Exchange, Story};
 use crate::fault::Fault;
 use crate::keys;
 use crate::projection;
@@ -30,6 +30,19 @@ pub struct DeliveryPage {
     pub items: Vec<DeliveryRecord>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<String>,
+}
+
+/// What is told of one delivery.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeliveryStory {
+    /// Where it stands.
+    pub record: DeliveryRecord,
+    /// What happened to it, oldest first; of a record with more than 1000 events what stands among the first of them.
+    pub events: Vec<LedgerEvent>,
+    /// How often it was sent on its way again after it had become a dead letter, as these events tell.
+    pub replays: u64,
+    /// The last requests that were made for it, where it is a dead letter: personal content.
+    pub exchanges: Vec<Exchange>,
 }
 
 /// One page of deliveries.
@@ -91,7 +104,7 @@ pub(crate) async fn deliveries_told(core: &Core, events: &[LedgerEvent]) -> Resu
     let mut records = Vec::new();
     for event in events {
         let routes = match &event.event.body {
-            EventBody::Routed(routed) => &routed.routes,
+            EventBody::Routed(routed) | EventBody::BackFilled(routed) => &routed.routes,
             EventBody::RecordErased(erased) => &erased.routes,
             _ => continue,
         };
@@ -123,7 +136,8 @@ async fn delivery_record(
     };
     let reason = match (row.state, contact) {
         (DeliveryState::Dead, Some(contact)) => {
-            readable(delivery, reason(core, view, &row.destination, delivery, contact).await)?
+            let story = story(core, view, &row.destination, delivery, contact).await;
+            readable(delivery, story)?.map(|story| story.reason)
         }
         _ => None,
     };
@@ -163,13 +177,14 @@ fn readable<T>(delivery: DeliveryId, read: Result<Option<T>, Fault>) -> Result<O
     }
 }
 
-async fn reason(
+/// What the dead letter of a delivery says; nothing where its contact was erased.
+async fn story(
     core: &Core,
     view: &dyn View,
     destination: &InstanceName,
     delivery: DeliveryId,
     contact: ContactId,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<Story>, Fault> {
     let Some(row) = view.get(&keys::dead(destination, delivery)).await? else {
         return Ok(None);
     };
@@ -178,8 +193,53 @@ async fn reason(
     let Some(key) = keys.get(contact)?.filter(|_| !dead.reason.is_empty()) else {
         return Ok(None);
     };
-    let reason = core.vault.open_for(key, &delivery.to_bytes(), &dead.reason)?;
-    Ok(Some(String::from_utf8_lossy(&reason).into_owned()))
+    Story::open(&core.vault, key, delivery, &dead.reason).map(Some)
+}
+
+/// Everything that is told of one delivery.
+pub(crate) async fn delivery_story(core: &Core, id: DeliveryId) -> Result<Option<DeliveryStory>, QueryError> {
+    projection::catch_up_for_readers(core).await?;
+    let view = core.store.view().await?;
+    let Some(row) = view
+        .get(&keys::delivery(id))
+        .await?
+        .and_then(|row| read_row(id, &row.bytes))
+    else {
+        return Ok(None);
+    };
+    let record = delivery_record(core, &*view, id, row).await?;
+    let head = heads(&*view, vec![record.feedback]).await;
+    let head = readable(id, head.map(|mut heads| heads.remove(&record.feedback)))?;
+    let told = match head.filter(|_| record.state == DeliveryState::Dead) {
+        Some(head) => readable(id, story(core, &*view, &record.destination, id, head.contact).await)?,
+        None => None,
+    };
+    drop(view);
+    let mut events = history(core, record.feedback).await?;
+    events.retain(|event| concerns(&event.event.body, id));
+    let is_replay = |event: &&LedgerEvent| matches!(event.event.body, EventBody::DeliveryReplayed(_));
+    let replays = events.iter().filter(is_replay).count() as u64;
+    Ok(Some(DeliveryStory {
+        record,
+        events,
+        replays,
+        exchanges: told.map_or_else(Vec::new, |story| story.exchanges),
+    }))
+}
+
+/// Whether an event tells of a delivery.
+fn concerns(body: &EventBody, id: DeliveryId) -> bool {
+    let begins = |routes: &[Route]| routes.iter().any(|route| route.delivery == id);
+    match body {
+        EventBody::Routed(routed) | EventBody::BackFilled(routed) => begins(&routed.routes),
+        EventBody::RecordErased(erased) => begins(&erased.routes),
+        EventBody::Delivered(told) => told.delivery == id,
+        EventBody::DeliveryFailed(told) => told.delivery == id,
+        EventBody::DeliverySkipped(told) => told.delivery == id,
+        EventBody::DeliveryDeadLettered(told) => told.delivery == id,
+        EventBody::DeliveryReplayed(told) => told.delivery == id,
+        _ => false,
+    }
 }
 
 /// How many deliveries wait for a department, and how many are dead letters; counting stops at 10 000.

@@ -27,8 +27,8 @@ use crate::keys;
 use crate::projection;
 use crate::rows::Head;
 
-pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub(crate) use deliveries::{deliveries_of, deliveries_told, delivery_page, waiting};
+pub use deliveries::{DeliveryFilter, DeliveryPage, DeliveryStory};
+pub(crate) use deliveries::{deliveries_of, deliveries_told, delivery_page, delivery_story, waiting};
 pub(crate) use feedback_list::feedback_page;
 pub use feedback_list::{FeedbackFilter, FeedbackPage, ScoreFilter};
 

@@ -99,6 +99,7 @@ impl Open {
                     self.unsaid.insert((e.feedback, place));
                 }
             }
+            EventBody::BackFilled(e) => self.begin(e.routes, report),
             EventBody::DeliverySkipped(e) => {
                 // An erasure also withholds what was a dead letter.
                 let from = self.deliveries.place(e.delivery).unwrap_or(Place::Outbox);

@@ -14,7 +14,7 @@ EVENTS = [
     "contact_created", "received", "enriched", "enrichment_failed", "routed", "delivered", "delivery_failed",
     "delivery_skipped", "delivery_dead_lettered", "delivery_replayed", "withdrawn", "inbound_dead_lettered",
     "instance_configured", "token_created", "token_revoked", "inbound_replayed", "contact_erased", "record_erased",
-    "status_reported",
+    "status_reported", "back_filled", "destination_paused", "destination_resumed",
 ]
 
 

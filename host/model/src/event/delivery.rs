@@ -169,3 +169,22 @@ pub struct StatusReported {
     #[serde(serialize_with = "as_optional_hex")]
     pub commitment: Option<[u8; 32]>,
 }
+
+/// See [`EventBody::DestinationPaused`](super::EventBody::DestinationPaused).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct DestinationPaused {
+    /// The department instance.
+    #[n(0)]
+    pub destination: InstanceName,
+    /// Short, stable reason.
+    #[n(1)]
+    pub code: String,
+}
+
+/// See [`EventBody::DestinationResumed`](super::EventBody::DestinationResumed).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct DestinationResumed {
+    /// The department instance.
+    #[n(0)]
+    pub destination: InstanceName,
+}

@@ -13,7 +13,10 @@ use serde::Serialize;
 
 use crate::{FeedbackId, InstanceName, Time, TokenId};
 
-pub use delivery::{Attempted, DeadLettered, Delivered, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported};
+pub use delivery::{
+    Attempted, DeadLettered, Delivered, DestinationPaused, DestinationResumed, Replayed, Route, Routed, RuleFailure,
+    Skipped, StatusReported,
+};
 pub use erasure::{ContactErased, RecordErased};
 pub use feedback::{
     AttachmentFacts, CallFacts, ContactCreated, Enriched, EnrichmentFailed, FactValue, Masked, Received, Withdrawn,
@@ -175,6 +178,16 @@ pub enum EventBody {
     /// A department says what became of it in its own tool.
     #[n(18)]
     StatusReported(#[n(0)] StatusReported),
+    /// A department was given what the rules would have chosen for it before: routes that come on top of those that were
+    /// chosen when the piece of feedback came in.
+    #[n(19)]
+    BackFilled(#[n(0)] Routed),
+    /// A department refuses what it is handed as a whole: nothing more is handed over until somebody acts.
+    #[n(20)]
+    DestinationPaused(#[n(0)] DestinationPaused),
+    /// A department that was paused is handed deliveries again.
+    #[n(21)]
+    DestinationResumed(#[n(0)] DestinationResumed),
 }
 
 impl EventBody {
@@ -201,6 +214,9 @@ impl EventBody {
             Self::ContactErased(_) => "contact_erased",
             Self::RecordErased(_) => "record_erased",
             Self::StatusReported(_) => "status_reported",
+            Self::BackFilled(_) => "back_filled",
+            Self::DestinationPaused(_) => "destination_paused",
+            Self::DestinationResumed(_) => "destination_resumed",
         }
     }
 
@@ -220,13 +236,16 @@ impl EventBody {
             Self::Withdrawn(event) => Some(event.feedback),
             Self::RecordErased(event) => Some(event.feedback),
             Self::StatusReported(event) => Some(event.feedback),
+            Self::BackFilled(event) => Some(event.feedback),
             Self::ContactCreated(_)
             | Self::ContactErased(_)
             | Self::InboundDeadLettered(_)
             | Self::InstanceConfigured(_)
             | Self::TokenCreated(_)
             | Self::TokenRevoked(_)
-            | Self::InboundReplayed(_) => None,
+            | Self::InboundReplayed(_)
+            | Self::DestinationPaused(_)
+            | Self::DestinationResumed(_) => None,
         }
     }
 }

@@ -2,10 +2,10 @@
 //! line must still be read as what they were.
 
 use super::{
-    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered, Enriched,
-    EnrichmentFailed, Event, EventBody, FactValue, InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked,
-    Received, RecordErased, Replayed, Route, Routed, RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked,
-    Withdrawn,
+    Actor, AttachmentFacts, Attempted, CallFacts, ContactCreated, ContactErased, DeadLettered, Delivered,
+    DestinationPaused, DestinationResumed, Enriched, EnrichmentFailed, Event, EventBody, FactValue,
+    InboundDeadLettered, InboundReplayed, InstanceConfigured, Masked, Received, RecordErased, Replayed, Route, Routed,
+    RuleFailure, Skipped, StatusReported, TokenCreated, TokenRevoked, Withdrawn,
 };
 use crate::{
     AttachmentId, Channel, ContactId, DeliveryId, Direction, FeedbackId, InboundId, InstanceName, Kind, Language,
@@ -134,6 +134,18 @@ fn routed() -> Routed {
     }
 }
 
+fn of_departments() -> Vec<EventBody> {
+    let destination = name("billing");
+    vec![
+        EventBody::BackFilled(routed()),
+        EventBody::DestinationPaused(DestinationPaused {
+            destination: destination.clone(),
+            code: "http-410".into(),
+        }),
+        EventBody::DestinationResumed(DestinationResumed { destination }),
+    ]
+}
+
 fn of_delivery() -> Vec<EventBody> {
     let (delivery, feedback, destination) = (DELIVERY, FEEDBACK, name("billing"));
     vec![
@@ -232,18 +244,25 @@ fn of_reports() -> Vec<EventBody> {
 
 #[test]
 fn every_event_has_the_name_that_its_json_says() {
-    let mut names: Vec<_> = [of_feedback(), of_delivery(), of_operation(), of_erasure(), of_reports()]
-        .concat()
-        .iter()
-        .map(|body| {
-            let json = serde_json::to_value(body).unwrap();
-            assert_eq!(json["type"], body.name());
-            body.name()
-        })
-        .collect();
+    let mut names: Vec<_> = [
+        of_feedback(),
+        of_delivery(),
+        of_operation(),
+        of_erasure(),
+        of_reports(),
+        of_departments(),
+    ]
+    .concat()
+    .iter()
+    .map(|body| {
+        let json = serde_json::to_value(body).unwrap();
+        assert_eq!(json["type"], body.name());
+        body.name()
+    })
+    .collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 19, "one of each");
+    assert_eq!(names.len(), 22, "one of each");
 }
 
 #[test]
@@ -261,6 +280,7 @@ fn the_bytes_of_every_event_stay_as_they_were_released() {
         of_erasure(),
         of_later_fields(),
         of_reports(),
+        of_departments(),
     ]
     .concat();
     let mut released = include_str!("pinned.txt").lines();

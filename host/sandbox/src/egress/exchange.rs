@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use url::{Host, Url};
 
+use super::headers::HOP;
 use super::resolver::Blocked;
 use super::transport::{Incoming, Outgoing, Transport};
 use crate::address::refused_because;
@@ -34,6 +35,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) deadline: Instant,
     pub(crate) most_bytes: u64,
     pub(crate) user_agent: &'a str,
+    /// Which hub it comes from: see [`HOP`].
+    pub(crate) hop: Option<&'a str>,
 }
 
 /// A request as the guest wants it sent.
@@ -133,6 +136,9 @@ impl Exchange<'_> {
             && let Ok(agent) = HeaderValue::from_str(self.user_agent)
         {
             headers.insert(USER_AGENT, agent);
+        }
+        if let Some(hop) = self.hop.and_then(|hop| HeaderValue::from_str(hop).ok()) {
+            headers.insert(HOP, hop);
         }
         // The answer is searched for secrets byte by byte: it must come as it is, and whole.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -4,18 +4,22 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::contract::types::Header;
 
+/// Tells a hub its own requests from all others: one that comes back to it went in a circle.
+pub const HOP: HeaderName = HeaderName::from_static("mihwar-hop");
+
 const MOST: usize = 64;
 const MOST_BYTES: usize = 32 * 1024;
 
 /// Belong to the connection or say where the request goes: the host's business. `accept-encoding` is among
 /// them because the host searches answers for secrets byte by byte, which a compressed echo would get past.
-const HOST_ONLY: [&str; 12] = [
+const HOST_ONLY: [&str; 13] = [
     "accept-encoding",
     "connection",
     "content-length",
     "expect",
     "host",
     "keep-alive",
+    "mihwar-hop",
     "proxy-authorization",
     "proxy-connection",
     "te",
@@ -105,6 +109,7 @@ mod tests {
             "content-length",
             "Upgrade",
             "Accept-Encoding",
+            "Mihwar-Hop",
         ] {
             assert!(guest_headers(&[header(name, "x")]).is_err(), "{name}");
         }

@@ -9,5 +9,6 @@ mod transport;
 
 pub use client::CheckedNetwork;
 pub(crate) use exchange::{Answered, Exchange, Sending};
+pub use headers::HOP;
 pub(crate) use headers::{guest_headers, shown_headers};
 pub use transport::{ByteStream, Dial, Incoming, Outgoing, Transport};

@@ -17,6 +17,7 @@ use crate::host::{Admission, CallState};
 use crate::instance::Bound;
 use crate::limits::FAILURE_BYTES;
 use crate::manifest::{Inject, SecretSlot};
+use crate::teller::Asked;
 use crate::template::filled;
 
 /// Longest URL that is read.
@@ -78,11 +79,12 @@ impl CallState {
             deadline: self.deadline,
             most_bytes,
             user_agent: &bound.user_agent,
+            hop: bound.plugin.engine.hop.as_deref(),
         };
-        let answered = exchange
-            .run(sending)
-            .await
-            .map_err(|error| masked_error(&bound, error))?;
+        let asked = Asked::of(&sending);
+        let answered = exchange.run(sending).await.map_err(|error| masked_error(&bound, error));
+        self.teller.note(asked, &answered, &self.call.keys, &bound.masker);
+        let answered = answered?;
         self.exchanges += answered.sent;
         if let Some(why) = &answered.not_followed {
             let why = kept(why.clone(), &bound.masker, FAILURE_BYTES);

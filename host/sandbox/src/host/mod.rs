@@ -29,6 +29,7 @@ use crate::engine::Inner;
 use crate::instance::Bound;
 use crate::meter::Meter;
 use crate::stdio::Ring;
+use crate::teller::Teller;
 use metrics::Samples;
 use net::Streams;
 
@@ -82,6 +83,7 @@ pub(crate) struct CallState {
     /// Closed with the call. Behind a mutex as `wasi` is.
     streams: Mutex<Streams>,
     held_back: Vec<String>,
+    teller: Teller,
 }
 
 impl CallState {
@@ -112,6 +114,7 @@ impl CallState {
             exchanges: 0,
             streams: Mutex::default(),
             held_back: Vec::new(),
+            teller: Teller::default(),
             bound: Arc::clone(bound),
         }
     }
@@ -132,6 +135,7 @@ impl CallState {
             http_exchanges: self.exchanges,
             connections: self.streams.into_inner().unwrap_or_else(PoisonError::into_inner).made,
             held_back: self.held_back,
+            told: self.teller.told(),
         }
     }
 

@@ -1,14 +1,15 @@
 //! Where feedback went, and sending dead letters again.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::Uri;
-use mihwar_hub::{DeliveryFilter, DeliveryRecord, ReplaySelection};
-use mihwar_model::Time;
+use mihwar_hub::{DeliveryFilter, DeliveryRecord, DeliveryStory, Exchange, ReplayFilter, ReplaySelection};
+use mihwar_model::{DeliveryId, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{PageQuery, ReplayedView};
+use crate::feedback::view::EventView;
 use crate::http::body::JsonBody;
 use crate::http::lasting::to_the_end;
 use crate::http::problem::ProblemView;
@@ -51,6 +52,43 @@ pub struct DeliveryView {
     pub reference: Option<String>,
 }
 
+/// One delivery with everything that is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeliveryDetail)]
+pub struct DeliveryDetailView {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub delivery: DeliveryView,
+    /// The events of the ledger that tell of it, oldest first.
+    pub events: Vec<EventView>,
+    /// How often it was sent again after it had become a dead letter.
+    pub replays: u64,
+    /// Of a dead letter: the last requests that the department's plugin made for it, oldest first. Only those that were made for
+    /// it alone.
+    pub exchanges: Vec<ExchangeView>,
+}
+
+/// One request that a department's plugin made, and what came of it. Secrets are masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Exchange)]
+pub struct ExchangeView {
+    /// The method.
+    #[schema(example = "POST")]
+    pub method: String,
+    /// Where to, without user, fragment and the values of its query.
+    pub url: String,
+    /// Names of the headers that the plugin set.
+    pub headers: Vec<String>,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// The answer's status; null when there was none.
+    pub status: Option<u16>,
+    /// The first 512 letters of the answer, or what kept it from coming.
+    pub answer: String,
+    /// Milliseconds from sending to answer.
+    pub took_ms: u64,
+}
+
 /// One page of deliveries, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryPageView {
@@ -76,19 +114,34 @@ pub struct DeliveryQuery {
     pub feedback: Option<String>,
 }
 
-/// Which dead letters to send again: exactly one of the fields.
+/// Which deliveries to send again: `id`, or `"all": true`, or what must hold of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeliveryReplay {
     /// This one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// All of this department.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub department: Option<String>,
-    /// All there are.
+    /// All dead letters there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
+    /// Those of this department.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub department: Option<String>,
+    /// Those whose last failure has this code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Those that this rule chose a department for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Those that became dead letters at or after (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Those that became dead letters before (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `dead` (usual), or `retrying`: those that wait for their next attempt need not wait any longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 impl From<DeliveryRecord> for DeliveryView {
@@ -106,6 +159,31 @@ impl From<DeliveryRecord> for DeliveryView {
             finished_at: record.finished_at,
             rule: record.rule,
             reference: record.reference,
+        }
+    }
+}
+
+impl From<DeliveryStory> for DeliveryDetailView {
+    fn from(story: DeliveryStory) -> Self {
+        Self {
+            delivery: DeliveryView::from(story.record),
+            events: story.events.into_iter().map(EventView::from).collect(),
+            replays: story.replays,
+            exchanges: story.exchanges.into_iter().map(ExchangeView::from).collect(),
+        }
+    }
+}
+
+impl From<Exchange> for ExchangeView {
+    fn from(exchange: Exchange) -> Self {
+        Self {
+            method: exchange.method,
+            url: exchange.url,
+            headers: exchange.headers,
+            bytes: exchange.bytes,
+            status: exchange.status,
+            answer: exchange.answer,
+            took_ms: exchange.took_ms,
         }
     }
 }
@@ -149,6 +227,30 @@ pub(crate) async fn list_deliveries(
     }))
 }
 
+/// Get one delivery
+///
+/// With every event of the ledger that tells of it; of a dead letter also what was asked of the other system, and what it
+/// answered.
+#[utoipa::path(
+    get, path = "/api/v1/deliveries/{id}", tag = "deliveries",
+    params(("id" = String, Path, description = "The delivery's id.")),
+    responses(
+        (status = OK, body = DeliveryDetailView, description = "The delivery and its story."),
+        (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is none with this id."),
+    ),
+    security(("token" = ["feedback:read"])),
+)]
+pub(crate) async fn get_delivery(
+    _: Allowed<Read>,
+    State(surface): State<Surface>,
+    Path(id): Path<String>,
+) -> Result<Json<DeliveryDetailView>, Problem> {
+    let unknown = || Problem::not_found("such delivery");
+    let id: DeliveryId = id.parse().map_err(|_| unknown())?;
+    let story = surface.hub.delivery(id).await?.ok_or_else(unknown)?;
+    Ok(Json(DeliveryDetailView::from(story)))
+}
+
 /// Send dead letters again
 ///
 /// Each keeps its id, so that a department that had it after all can tell. All of many take their time; that goes on when
@@ -177,14 +279,84 @@ pub(crate) async fn replay_deliveries(
 
 fn selection(fields: &mut Fields<'_>) -> Option<ReplaySelection> {
     let id = fields.parsed("id").map(ReplaySelection::Id);
-    let department = fields.parsed("department").map(ReplaySelection::Destination);
     let all = fields.chosen("all").then_some(ReplaySelection::All);
-    let mut given = [id, department, all].into_iter().flatten();
+    let filter = replay_filter(fields).map(ReplaySelection::Where);
+    let mut given = [id, all, filter].into_iter().flatten();
     match (given.next(), given.next()) {
         (Some(selection), None) => Some(selection),
         _ => {
-            fields.fault("id", "give exactly one of id, department and \"all\": true");
+            let message = "give one of id, \"all\": true, or what must hold: department, code, rule, from, to, state";
+            fields.fault("id", message);
             None
+        }
+    }
+}
+
+/// What must hold, if anything is given.
+fn replay_filter(fields: &mut Fields<'_>) -> Option<ReplayFilter> {
+    let says_state = fields.has("state");
+    let is_retrying = match fields.text("state").as_deref() {
+        None | Some("dead") => false,
+        Some("retrying") => true,
+        Some(_) => {
+            fields.fault("state", "should be dead or retrying");
+            false
+        }
+    };
+    let filter = ReplayFilter {
+        destination: fields.parsed("department"),
+        code: fields.text("code"),
+        rule: fields.text("rule"),
+        from: fields.time("from"),
+        to: fields.time("to"),
+        is_retrying,
+    };
+    if is_retrying && (filter.from.is_some() || filter.to.is_some()) {
+        fields.fault(
+            "from",
+            "from and to are times at which deliveries became dead letters; leave them out here",
+        );
+    }
+    if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
+        fields.fault("to", "is not after from");
+    }
+    (says_state || filter != ReplayFilter::default()).then_some(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use mihwar_hub::{ReplayFilter, ReplaySelection};
+    use serde_json::{Value, json};
+
+    use super::selection;
+    use crate::json::read_object;
+
+    fn read(body: Value) -> Result<ReplaySelection, usize> {
+        read_object(body, selection).map_err(|faults| faults.into_told().len())
+    }
+
+    #[test]
+    fn one_way_of_saying_which_and_no_other_beside_it() {
+        assert_eq!(read(json!({ "all": true })), Ok(ReplaySelection::All));
+        let filter = ReplayFilter {
+            code: Some("http-422".into()),
+            rule: Some("شكاوى".into()),
+            ..ReplayFilter::default()
+        };
+        let given = json!({ "code": "http-422", "rule": "شكاوى" });
+        assert_eq!(read(given), Ok(ReplaySelection::Where(filter)));
+        let dead = ReplaySelection::Where(ReplayFilter::default());
+        assert_eq!(read(json!({ "state": "dead" })), Ok(dead));
+        for wrong in [
+            json!({}),
+            json!({ "all": false }),
+            json!({ "all": true, "code": "http-422" }),
+            json!({ "state": "delivered" }),
+            json!({ "state": "retrying", "from": "2026-11-22T09:30:00+03:00" }),
+            json!({ "from": "2026-11-22T09:30:00+03:00", "to": "2026-11-22T06:30:00Z" }),
+            json!({ "from": "أمس" }),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
     }
 }

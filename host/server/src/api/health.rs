@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use mihwar_hub::Check;
+use mihwar_hub::{Check, DestinationState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::destinations::error_share;
 use crate::http::caller::Visitor;
 use crate::http::problem::ProblemView;
 use crate::http::{Problem, Sort};
@@ -117,6 +118,18 @@ async fn measure(surface: &Surface) -> Result<(), Problem> {
             metrics::gauge!("mihwar_deliveries", &labels).set(exact(count));
         }
     }
+    for status in surface.hub.destinations_as_they_are().await? {
+        let label = [("destination", status.name.to_string())];
+        metrics::gauge!("mihwar_delivery_lag_seconds", &label).set(exact(status.lag_ms.unwrap_or(0)) / 1_000.0);
+        metrics::gauge!("mihwar_delivery_error_share", &label).set(error_share(&status).unwrap_or(0.0));
+        for state in [DestinationState::Paused, DestinationState::Failing] {
+            let labels = [
+                ("destination", status.name.to_string()),
+                ("state", state.as_str().to_owned()),
+            ];
+            metrics::gauge!("mihwar_destination_state", &labels).set(f64::from(u8::from(status.state == state)));
+        }
+    }
     if let Some(bytes) = resident_bytes() {
         gauge("process_resident_memory_bytes", bytes);
     }
@@ -129,7 +142,7 @@ fn gauge(name: &'static str, value: u64) {
 
 /// Gauges are floating point: above 2^53 the last digits are lost, which no count here reaches.
 #[expect(clippy::cast_precision_loss, reason = "see above")]
-const fn exact(value: u64) -> f64 {
+pub(super) const fn exact(value: u64) -> f64 {
     value as f64
 }
 

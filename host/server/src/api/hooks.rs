@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::body::whole_body;
+use crate::http::own::refuse_own;
 use crate::http::problem::ProblemView;
 use crate::http::{Problem, Sort};
 use crate::surface::Surface;
@@ -43,6 +44,7 @@ pub struct InboundAccepted {
         (status = NOT_FOUND, body = ProblemView, content_type = "application/problem+json", description = "There is no such instance or endpoint."),
         (status = METHOD_NOT_ALLOWED, body = ProblemView, content_type = "application/problem+json", description = "The endpoint takes other methods."),
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is too large."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "One of this hub's own departments sent it."),
         (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This address has as many requests in work as one may. Nothing was kept; come back after Retry-After."),
         (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy. Nothing was kept; come back after Retry-After."),
         (status = GATEWAY_TIMEOUT, body = ProblemView, content_type = "application/problem+json", description = "It took too long, and is not known whether it was kept: send the same request again."),
@@ -62,6 +64,7 @@ pub(crate) async fn receive_hook(
         .hub
         .inbound_endpoint(&instance, &endpoint, request.method().as_str())
         .map_err(refused)?;
+    refuse_own(&surface.hub, request.headers(), request.uri().path())?;
     let limit = usize::try_from(declared.max_body)
         .unwrap_or(BODY_BYTES_MAX)
         .min(BODY_BYTES_MAX);

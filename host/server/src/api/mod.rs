@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod configuration;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
+pub(crate) mod destinations;
 pub(crate) mod exports;
 pub(crate) mod figures;
 pub(crate) mod health;
@@ -52,6 +53,9 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
     OpenApiRouter::default()
         .routes(routes!(routing::get_routing))
         .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::get_delivery))
+        .routes(routes!(destinations::list_destinations))
+        .routes(routes!(destinations::resume_destination))
         .routes(routes!(inbound::list_inbound_dead_letters))
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(overview::get_overview))
@@ -77,6 +81,8 @@ pub(crate) fn lasting() -> OpenApiRouter<Surface> {
         .routes(routes!(imports::start_import))
         .routes(routes!(backup::get_backup))
         .routes(routes!(deliveries::replay_deliveries))
+        .routes(routes!(destinations::check_destination))
+        .routes(routes!(destinations::backfill_destination))
         .routes(routes!(inbound::replay_inbound_dead_letters))
         .routes(routes!(configuration::reload_config))
         .routes(routes!(contacts::export_contact))

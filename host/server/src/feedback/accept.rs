@@ -14,6 +14,7 @@ use super::input::{read_feedback, wire_problems};
 use super::wire::FeedbackInput;
 use crate::http::body::JsonBody;
 use crate::http::caller::Caller;
+use crate::http::own::refuse_own;
 use crate::http::problem::ProblemView;
 use crate::http::query::read_query;
 use crate::http::{Allowed, Problem, Sort, Write};
@@ -97,7 +98,7 @@ impl Accepted {
         (status = OK, body = Accepted, description = "It was known already, or is a new revision of one that was."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The body is no JSON."),
         (status = PAYLOAD_TOO_LARGE, body = ProblemView, content_type = "application/problem+json", description = "The body is larger than the hub takes; the detail names the limit."),
-        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "Fields are wrong; each is listed. Or one of this hub's own departments sent it."),
         (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many requests in work as one may. Nothing was kept; come back after Retry-After."),
         (status = INTERNAL_SERVER_ERROR, body = ProblemView, content_type = "application/problem+json", description = "The hub is at fault; the type says how: `damaged`, what it has of this item or its author cannot be read, and nothing was kept; `outcome-unknown`; `internal`."),
         (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "The hub is busy. Nothing was kept; come back after Retry-After."),
@@ -113,6 +114,7 @@ pub(crate) async fn create_feedback(
     headers: HeaderMap,
     JsonBody { value, bytes }: JsonBody,
 ) -> Result<Response, Problem> {
+    refuse_own(&surface.hub, &headers, uri.path())?;
     let named = read_query(&uri, |fields: &mut Fields<'_>| fields.parsed("instance"))?;
     let instance = own_instance(&surface.config(), named)?;
     let ticket = match idempotency(&surface, &caller, &headers, &uri, &bytes).await? {

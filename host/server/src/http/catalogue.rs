@@ -66,6 +66,10 @@ sorts! {
         "The same key came with another request in the last 24 hours. Use a new key for a new request.";
     Conflict "conflict" CONFLICT "It cannot be done in the present state"
         "The detail says what stands against it.";
+    Loop "loop" UNPROCESSABLE_ENTITY "The hub sent this to itself"
+        "The request carries this hub's own mark in the header mihwar-hop: one of its departments sends to one of its addresses, \
+         and the same would go round for ever. Nothing of it was kept. Take out the route, or the address in the department's \
+         settings, that leads back.";
     NotVerified "not-verified" UNAUTHORIZED "The signature does not fit"
         "The request to this webhook carries no valid signature, or one that is too old. The hub's log says which.";
     InvalidConfig "invalid-config" UNPROCESSABLE_ENTITY "The configuration is wrong"

@@ -11,6 +11,7 @@ pub(crate) mod listen;
 pub(crate) mod observe;
 pub(crate) mod open_files;
 pub(crate) mod overload;
+pub(crate) mod own;
 pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod query;

@@ -103,7 +103,7 @@ impl Words {
             EventBody::Received(_) => self.received,
             EventBody::Enriched(_) => self.enriched,
             EventBody::EnrichmentFailed(_) => self.enrichment_failed,
-            EventBody::Routed(_) => self.routed,
+            EventBody::Routed(_) | EventBody::BackFilled(_) => self.routed,
             EventBody::Delivered(_) => self.delivered,
             EventBody::DeliveryFailed(_) => self.delivery_failed,
             EventBody::DeliverySkipped(_) => self.delivery_skipped,

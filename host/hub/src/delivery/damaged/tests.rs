@@ -1,16 +1,15 @@
 //! Damaged rows of deliveries: each costs itself, and comes back by what the ledger tells.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mihwar_model::{
     Actor, Author, Channel, DeliveryId, Draft, EventBody, Identifier, InstanceName, Route, Routed, Tag, Time,
 };
-use mihwar_store::{Batch, Edit, MemoryStore, Store};
+use mihwar_store::{Batch, Edit, MemoryStore, Order, Store};
 use tokio::sync::mpsc;
 
-use super::super::outbox::{Looked, due};
-use super::{CODE, dead_entry, set_aside};
+use super::super::outbox::{Due, entries, read};
+use super::{CODE, Damaged, dead_entry, set_aside};
 use crate::config::Config;
 use crate::core::Core;
 use crate::delivery::{ReplaySelection, replay};
@@ -29,6 +28,12 @@ fn billing() -> InstanceName {
 
 fn delivery(number: u8) -> DeliveryId {
     DeliveryId::from_bytes([number; 16])
+}
+
+/// What the outbox shows.
+struct Looked {
+    due: Vec<Due>,
+    damaged: Vec<Damaged>,
 }
 
 struct House {
@@ -120,10 +125,23 @@ impl House {
 
     async fn looked(&self) -> Looked {
         let view = self.store.view().await.unwrap();
-        let hour = Duration::from_secs(3_600);
-        due(&*view, &self.core().passed_over, &billing(), START, hour, 10)
+        let page = view
+            .scan(keys::outbox_of(&billing()), Order::Ascending, 100)
             .await
-            .unwrap()
+            .unwrap();
+        let mut damaged = Vec::new();
+        let known = entries(&page.rows, &self.core().passed_over, &mut damaged);
+        let row = |id| {
+            page.rows
+                .iter()
+                .find(|row| keys::last_id(&row.key) == Some(id))
+                .unwrap()
+        };
+        let due = known
+            .iter()
+            .map(|entry| read(entry.id, &row(entry.id.to_bytes()).value).unwrap());
+        let due = due.collect();
+        Looked { due, damaged }
     }
 
     async fn due(&self) -> Vec<DeliveryId> {

@@ -97,6 +97,7 @@ async fn run(rules: &[Rule], setup: Setup, sending: Sending) -> Result<Answered,
         deadline: Instant::now() + setup.time.unwrap_or(Duration::from_secs(10)),
         most_bytes: setup.most_bytes.unwrap_or(1024),
         user_agent: "mihwar/test",
+        hop: Some("here"),
     }
     .run(sending)
     .await
@@ -119,7 +120,12 @@ async fn a_granted_request_arrives_with_its_credential() {
     );
     let request = asked.recv().unwrap().to_lowercase();
     assert!(request.starts_with("post /a?b=c http/1.1"), "{request}");
-    for line in ["x-mine: kept", "x-key: s3cret-value", "user-agent: mihwar/test"] {
+    for line in [
+        "x-mine: kept",
+        "x-key: s3cret-value",
+        "user-agent: mihwar/test",
+        "mihwar-hop: here",
+    ] {
         assert!(request.contains(line), "{line} in {request}");
     }
     assert!(request.ends_with("نص"));
@@ -261,6 +267,7 @@ async fn nothing_goes_along_to_another_origin() {
         deadline: Instant::now() + Duration::from_secs(10),
         most_bytes: 1024,
         user_agent: "mihwar/test",
+        hop: None,
     };
     let answered = exchange
         .run(sending(Method::GET, &format!("http://{first}/"), ""))

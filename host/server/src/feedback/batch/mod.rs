@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::accept::own_instance;
 use super::wire::FeedbackInput;
 use crate::http::overload::Place;
+use crate::http::own::refuse_own;
 use crate::http::problem::ProblemView;
 use crate::http::query::read_query;
 use crate::http::stream::ndjson;
@@ -90,7 +91,7 @@ pub struct BatchQuery {
         (status = OK, body = LineResult, content_type = "application/x-ndjson",
             description = "A result per line, then the summary; a line with `problem` alone says that the stream was given up there."),
         (status = BAD_REQUEST, body = ProblemView, content_type = "application/problem+json", description = "The query is wrong."),
-        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "The instance belongs to a plugin."),
+        (status = UNPROCESSABLE_ENTITY, body = ProblemView, content_type = "application/problem+json", description = "The instance belongs to a plugin, or one of this hub's own departments sends."),
         (status = TOO_MANY_REQUESTS, body = ProblemView, content_type = "application/problem+json", description = "This caller has as many streams open as one may. No line was read; come back after Retry-After."),
         (status = SERVICE_UNAVAILABLE, body = ProblemView, content_type = "application/problem+json", description = "As many streams are open as the hub serves at once. No line was read; come back after Retry-After."),
     ),
@@ -104,6 +105,7 @@ pub(crate) async fn create_feedback_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    refuse_own(&surface.hub, &headers, uri.path())?;
     let wanted = read_query(&uri, wanted)?;
     if headers.contains_key("idempotency-key") {
         let detail = "a stream cannot be repeated under one Idempotency-Key; give each record an external_id instead";
