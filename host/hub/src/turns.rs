@@ -20,8 +20,6 @@ struct State {
     /// How many work with each contact.
     working: HashMap<ContactId, usize>,
     erasing: BTreeSet<ContactId>,
-    /// Erasures that have ended, whatever came of them.
-    ended: u64,
 }
 
 impl Turns {
@@ -84,11 +82,6 @@ impl Turns {
         announced
     }
 
-    /// How many erasures have ended: what was read before the last of them may be gone.
-    pub(crate) fn ended(&self) -> u64 {
-        self.state().ended
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +132,6 @@ impl Erasing<'_> {
 impl Drop for Erasing<'_> {
     fn drop(&mut self) {
         let mut state = self.turns.state();
-        state.ended += 1;
         for contact in &self.contacts {
             state.erasing.remove(contact);
         }
@@ -171,9 +163,7 @@ mod tests {
         let working = turns.work_with([contact(1), contact(2)]);
         assert!(!working.covers(contact(1)) && working.covers(contact(2)));
         assert!(turns.work_with_all([contact(2), contact(3)]).is_none());
-        assert_eq!(turns.ended(), 0);
         drop((erasing, more));
-        assert_eq!(turns.ended(), 2);
         assert!(turns.work_with_all([contact(2), contact(3)]).is_some());
     }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use mihwar_ledger::{Checkpoint, VerifyingKey, notes_in};
 use mihwar_model::{Actor, Channel, Draft, Event, EventBody, FeedbackId, InstanceName, Kind, Tag, Time};
 use mihwar_store::{ApplyError, Batch, Commit, Edit, MemoryStore, Order, Statistics, Store, StoreError, View};
@@ -134,18 +133,6 @@ async fn an_entry_of_the_queue_names_its_event_and_one_that_holds_it_as_they_onc
     assert_eq!(step(&hub).await, 2);
     assert_eq!(step(&hub).await, 0);
     assert_eq!(verified(&hub).await, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn departments_are_not_woken_for_what_goes_to_none_of_them() {
-    let house = House::new();
-    let hub = house.open("").await.unwrap();
-    accept(&hub, vec![complaint("١", "a", Kind::Complaint)]).await;
-    let woken = hub.shared.core.wake.deliveries.notified();
-    tokio::pin!(woken);
-    woken.as_mut().enable();
-    assert_eq!(step(&hub).await, 1);
-    assert!(woken.now_or_never().is_none());
 }
 
 /// Sizes of the checkpoints in a witness file, each of which has to verify.

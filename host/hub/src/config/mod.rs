@@ -18,7 +18,7 @@ use std::time::Duration;
 use mihwar_model::InstanceName;
 use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::routing::RuleSet;
 

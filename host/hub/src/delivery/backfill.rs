@@ -2,7 +2,9 @@
 //! new, or of rules that were wrong. What it gets has ids as old as the records are, so that it stands where it would have
 //! stood: behind what comes now, and before whatever the same contact said later.
 
-use mihwar_model::{Actor, ContactId, Content, DeliveryId, EventBody, FeedbackId, InstanceName, Route, Routed, RuleFailure, Time};
+use mihwar_model::{
+    Actor, ContactId, Content, DeliveryId, EventBody, FeedbackId, InstanceName, Route, Routed, RuleFailure, Time,
+};
 use mihwar_store::{Batch, Edit, Guard, Key, Order, Row, Versioned, View};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -220,13 +222,7 @@ impl Filling<'_> {
         Some((decision.rule, failed))
     }
 
-    fn add(
-        &self,
-        batch: &mut Batch,
-        head: &Head,
-        rule: String,
-        failed: Option<Vec<RuleFailure>>,
-    ) -> Result<(), Fault> {
+    fn add(&self, batch: &mut Batch, head: &Head, rule: String, failed: Option<Vec<RuleFailure>>) -> Result<(), Fault> {
         let delivery = delivery_of(head.feedback, self.destination);
         let place = keys::outbox(self.destination, delivery);
         let row = OutboxRow {

@@ -178,6 +178,7 @@ impl House {
             revision: 1,
             routes,
             rules: 1,
+            failed: None,
         };
         self.write(edits, vec![EventBody::Routed(routed)]).await;
         deliveries

@@ -8,17 +8,22 @@ use super::{BackFill, BackFillReport, delivery_of, fill};
 use crate::enrichment;
 use crate::erasure::erase;
 use crate::keys;
-use crate::routing::{RouteSection, RoutingSection, RuleSet};
+use crate::routing::{RouteSource, RuleSet, RulesSource};
 use crate::rows::OutboxRow;
 
 /// Complaints go to billing.
 fn rules() -> RuleSet {
-    let route = RouteSection {
+    let route = RouteSource {
         name: "شكاوى".into(),
         when: "record.kind == \"complaint\"".into(),
         to: vec![billing()],
     };
-    RuleSet::compile(&[route], &RoutingSection::default()).unwrap()
+    let (rules, problems) = RuleSet::read(RulesSource {
+        routes: vec![route],
+        ..RulesSource::default()
+    });
+    assert!(problems.is_empty(), "{problems:?}");
+    rules
 }
 
 async fn filled(house: &House, wanted: &BackFill) -> BackFillReport {
