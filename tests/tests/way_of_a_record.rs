@@ -260,12 +260,9 @@ async fn a_dead_letter_says_why_and_arrives_under_its_id_once_the_cause_is_gone(
         "{shown:#}"
     );
     assert!(!shown.to_string().contains("whsec_"), "no secret is told: {shown:#}");
-    let department = &site.json_lines(&["delivery", "status"])[0];
-    assert_eq!(
-        (&department["name"], &department["dead"]),
-        (&json!("service"), &json!(1)),
-        "{department:#}"
-    );
+    let departments = site.json_lines(&["delivery", "status"]);
+    let counts: Vec<_> = departments.iter().map(|one| (&one["name"], &one["dead"])).collect();
+    assert!(counts.contains(&(&json!("service"), &json!(1))), "{departments:#?}");
     assert!(running.stop());
     std::fs::write(site.config(), right).unwrap();
     let running = site.serve().unwrap();

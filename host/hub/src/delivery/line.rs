@@ -313,6 +313,10 @@ impl<'a> Line<'a> {
                 return Err(error);
             }
         };
+        if let Some(window) = &mut self.window {
+            // By an older moment, what is put off for the longest pause would look like one of a clock that was put back.
+            window.look(self.core.clock.now(), department.config().delivery.retry.longest());
+        }
         for (id, fate) in settled.fates {
             self.ended(id, fate);
         }

@@ -227,7 +227,7 @@ impl EventBody {
             Self::Received(event) => Some(event.feedback),
             Self::Enriched(event) => Some(event.feedback),
             Self::EnrichmentFailed(event) => Some(event.feedback),
-            Self::Routed(event) => Some(event.feedback),
+            Self::Routed(event) | Self::BackFilled(event) => Some(event.feedback),
             Self::Delivered(event) => Some(event.feedback),
             Self::DeliveryFailed(event) => Some(event.feedback),
             Self::DeliverySkipped(event) => Some(event.feedback),
@@ -236,7 +236,6 @@ impl EventBody {
             Self::Withdrawn(event) => Some(event.feedback),
             Self::RecordErased(event) => Some(event.feedback),
             Self::StatusReported(event) => Some(event.feedback),
-            Self::BackFilled(event) => Some(event.feedback),
             Self::ContactCreated(_)
             | Self::ContactErased(_)
             | Self::InboundDeadLettered(_)

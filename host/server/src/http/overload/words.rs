@@ -35,6 +35,8 @@ impl Kind {
             "/api/v1/imports" | "/api/v1/backup" | "/api/v1/figures" => Self::Stream,
             // A look, by a name that has no place in an address.
             "/api/v1/contacts:find" => Self::Read,
+            // One transaction, and no more.
+            "/api/v1/destinations:resume" => Self::Write,
             _ if path.starts_with("/hooks/") => Self::Hook,
             _ if is_action(path) => Self::Stream,
             _ if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) => Self::Read,
