@@ -125,6 +125,23 @@ proptest! {
         }
     }
 
+    /// Few letters, so that beginnings lie over each other.
+    #[test]
+    fn a_secret_that_has_begun_is_found_where_it_begins(
+        needles in prop::collection::vec("[ab]{4,9}", 1..4),
+        bytes in "[ab]{0,20}",
+        least in 1_usize..5,
+    ) {
+        let masker = Masker::new(std::iter::empty(), needles.iter().cloned());
+        let bytes = bytes.as_bytes();
+        let begins = |at: &usize| {
+            let tail = &bytes[*at..];
+            needles.iter().any(|needle| needle.len() > tail.len() && needle.as_bytes().starts_with(tail))
+        };
+        let by_trying = (0..(bytes.len() + 1).saturating_sub(least)).find(begins);
+        prop_assert_eq!(masker.open_end(bytes, least), by_trying.unwrap_or(bytes.len()));
+    }
+
     #[test]
     fn text_without_a_secret_stays_as_it_is(text in "[a-z ]{0,60}") {
         let masker = Masker::new([secret("كلمة-السر-0123456789")].iter(), std::iter::empty());
