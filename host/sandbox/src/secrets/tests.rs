@@ -117,6 +117,8 @@ proptest! {
             STANDARD_NO_PAD.encode(&value),
             hex::encode(&value),
             percent_encoded(value.as_bytes()),
+            serde_json::Value::from(value.as_str()).to_string(),
+            serde_json::Value::from(value.as_str()).to_string().replace('/', "\\/"),
         ] {
             let text = format!("{before}{shown}{after}{shown}");
             let masked = masker.text(text.clone());
