@@ -291,7 +291,7 @@ fn in_json(text: &str) -> Vec<Vec<u8>> {
     let written = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let written = written.unwrap_or_default();
     let slashed = written.replace('/', "\\/");
-    [written, &slashed]
+    [written, slashed.as_str()]
         .into_iter()
         .filter(|spelling| *spelling != text)
         .map(|spelling| spelling.as_bytes().to_vec())
