@@ -10,6 +10,10 @@ use crate::secrets::{MASK, Masker};
 
 /// So many bytes of a secret look like chance; more of them wait for the rest.
 const CHANCE_BYTES: usize = 3;
+/// Texts made of secrets that are looked for on one connection, and their bytes together. A guest chooses what it has put
+/// around a secret, and each of them costs time with every byte that comes: a login takes one or two.
+const COMPOSED_MAX: usize = 16;
+const COMPOSED_BYTES_MAX: usize = 32 * 1024;
 
 /// The way back of one connection.
 #[derive(Default)]
@@ -20,15 +24,30 @@ pub(crate) struct Echo {
     passed: usize,
     /// Masked, for the guest to take.
     ready: Vec<u8>,
-    /// Texts that were made of secrets for this connection.
+    /// Texts that were made of secrets for this connection, how many they are, and their bytes.
     composed: Vec<Masker>,
+    composed_count: usize,
+    composed_bytes: usize,
     ended: bool,
     has_masked: bool,
 }
 
 impl Echo {
+    /// Whether so many more texts can be looked for. The error is what is too much.
+    pub(crate) fn has_room_for(&self, composed: &[String]) -> Result<(), String> {
+        let bytes: usize = composed.iter().map(String::len).sum();
+        if self.composed_count + composed.len() > COMPOSED_MAX || self.composed_bytes + bytes > COMPOSED_BYTES_MAX {
+            return Err(format!(
+                "{COMPOSED_MAX} texts of {COMPOSED_BYTES_MAX} bytes together, made of secrets by `base64`, are the most of one connection"
+            ));
+        }
+        Ok(())
+    }
+
     /// Looks for these texts from now on, too.
     pub(crate) fn also(&mut self, composed: Vec<String>) {
+        self.composed_count += composed.len();
+        self.composed_bytes += composed.iter().map(String::len).sum::<usize>();
         if !composed.is_empty() {
             self.composed
                 .push(Masker::new(std::iter::empty(), composed.into_iter()));
@@ -148,6 +167,19 @@ mod tests {
         echo.also(vec!["AGxheWxhAHNlY3JldA".to_owned()]);
         echo.take_in(b"501 AGxheWxhAHNlY3JldA==\r\n", &masker);
         assert_eq!(echo.hand_out(100).as_deref(), Some("501 •••==\r\n".as_bytes()));
+    }
+
+    #[test]
+    fn a_guest_cannot_have_it_look_for_as_much_as_it_likes() {
+        let token = |bytes: usize| "ط".repeat(bytes / 2);
+        let mut echo = Echo::default();
+        assert!(echo.has_room_for(&vec![token(8); COMPOSED_MAX]).is_ok());
+        let many = echo.has_room_for(&vec![token(8); COMPOSED_MAX + 1]).unwrap_err();
+        assert!(many.contains("`base64`"), "{many}");
+        assert!(echo.has_room_for(&[token(COMPOSED_BYTES_MAX + 2)]).is_err());
+        echo.also(vec![token(COMPOSED_BYTES_MAX)]);
+        assert!(echo.has_room_for(&[token(2)]).is_err());
+        assert!(echo.has_room_for(&[]).is_ok());
     }
 
     proptest! {

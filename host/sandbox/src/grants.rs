@@ -174,13 +174,22 @@ impl Rule {
 fn path_matches(prefix: &str, path: &str) -> bool {
     // An encoded slash may be a separator to the other side: it only goes where everything is granted.
     let lower = path.to_ascii_lowercase();
-    if prefix != "/" && (lower.contains("%2f") || lower.contains("%5c") || lower.contains("%2e")) {
+    if prefix != "/" && (["%2f", "%5c", "%2e"].iter().any(|coded| lower.contains(coded)) || leads_up(&lower)) {
         return false;
     }
     match path.strip_prefix(prefix) {
         Some(rest) => prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'),
         None => false,
     }
+}
+
+/// Whether a part of the path is dots and a parameter, as in `..;a`: some servers take the parameter out first, and go up
+/// then.
+fn leads_up(path: &str) -> bool {
+    path.split('/').any(|part| {
+        let rest = part.trim_start_matches('.');
+        rest.len() < part.len() && (rest.starts_with(';') || rest.starts_with("%3b"))
+    })
 }
 
 fn capitals(methods: &[String]) -> Vec<String> {

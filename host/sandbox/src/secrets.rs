@@ -176,6 +176,7 @@ impl Masker {
                 needles.push(hex::encode(raw).into_bytes());
             }
             needles.push(percent_encoded(text).into_bytes());
+            needles.extend(in_json(secret.text.expose_secret()));
         }
         needles.retain(|needle| needle.len() >= MASK_FROM_BYTES);
         // Longest first, so that a needle inside another does not leave the rest standing.
@@ -200,16 +201,13 @@ impl Masker {
     /// Where, at the end of the bytes, a secret value has begun that is not complete, with `least` bytes or more. Where
     /// none has, the end itself.
     pub(crate) fn open_end(&self, bytes: &[u8], least: usize) -> usize {
-        let begins = |at: &usize| {
-            let tail = bytes.get(*at..).unwrap_or_default();
-            self.needles.iter().any(|needle| {
-                let needle = needle.expose_secret();
-                needle.len() > tail.len() && needle.starts_with(tail)
-            })
-        };
-        let from = bytes.len().saturating_sub(self.longest());
-        let until = (bytes.len() + 1).saturating_sub(least);
-        (from..until).find(begins).unwrap_or(bytes.len())
+        let begun = self
+            .needles
+            .iter()
+            .map(|needle| begun(needle.expose_secret(), bytes))
+            .max();
+        let begun = begun.filter(|begun| *begun >= least).unwrap_or(0);
+        bytes.len() - begun
     }
 
     /// Bytes of the longest spelling that is looked for.
@@ -249,6 +247,55 @@ impl Masker {
         }
         changed
     }
+}
+
+/// With how many bytes at the end of `bytes` the needle begins without being complete. Each byte is looked at once, after
+/// Knuth, Morris and Pratt: both may be chosen by somebody who wants this to take long.
+fn begun(needle: &[u8], bytes: &[u8]) -> usize {
+    let from = (bytes.len() + 1).saturating_sub(needle.len());
+    let tail = bytes.get(from..).unwrap_or_default();
+    let borders = borders(needle);
+    tail.iter()
+        .fold(0, |begun, byte| longer(needle, &borders, begun, *byte))
+}
+
+/// Of each beginning of the needle, how long the longest shorter one is with which it ends.
+fn borders(needle: &[u8]) -> Vec<usize> {
+    let mut borders: Vec<usize> = Vec::with_capacity(needle.len());
+    for (at, byte) in needle.iter().enumerate() {
+        let border = match at.checked_sub(1).and_then(|before| borders.get(before)) {
+            Some(before) => longer(needle, &borders, *before, *byte),
+            None => 0,
+        };
+        borders.push(border);
+    }
+    borders
+}
+
+/// How many bytes the needle has begun with after one more byte.
+fn longer(needle: &[u8], borders: &[usize], mut begun: usize, byte: u8) -> usize {
+    loop {
+        if needle.get(begun) == Some(&byte) {
+            return begun + 1;
+        }
+        match begun.checked_sub(1).and_then(|before| borders.get(before)) {
+            Some(shorter) => begun = *shorter,
+            None => return 0,
+        }
+    }
+}
+
+/// As it stands in JSON, where that differs: some write a slash with a backslash before it, which base64 is full of.
+fn in_json(text: &str) -> Vec<Vec<u8>> {
+    let quoted = serde_json::Value::from(text).to_string();
+    let written = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let written = written.unwrap_or_default();
+    let slashed = written.replace('/', "\\/");
+    [written, slashed.as_str()]
+        .into_iter()
+        .filter(|spelling| *spelling != text)
+        .map(|spelling| spelling.as_bytes().to_vec())
+        .collect()
 }
 
 fn percent_encoded(bytes: &[u8]) -> String {

@@ -159,6 +159,32 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// Why parts of a request are not kept, known before anything of it is written.
+#[derive(Debug, Default)]
+struct Refusals {
+    early: Vec<String>,
+    /// Those that alone are no reason to keep the request.
+    lesser: Vec<String>,
+}
+
+impl Refusals {
+    fn of(early: &[String]) -> Self {
+        Self {
+            early: early.to_vec(),
+            lesser: Vec::new(),
+        }
+    }
+
+    /// All that is to be told of the request, with what showed while it was written; nothing when it need not be kept.
+    fn with(&self, late: impl Iterator<Item = String>) -> Vec<String> {
+        let mut reasons: Vec<String> = self.early.iter().cloned().chain(late).collect();
+        if !reasons.is_empty() {
+            reasons.extend(self.lesser.iter().cloned());
+        }
+        reasons
+    }
+}
+
 /// A request on its way through its plugin.
 struct Handling<'a> {
     stored: &'a Stored<'a>,
@@ -193,7 +219,8 @@ impl Handling<'_> {
     }
 
     /// Writes what the plugin made of the request. Good items are kept; if others were refused, the request stays
-    /// whole as a dead letter for them.
+    /// whole as a dead letter for them. Reports about what is gone, or never was here, are no reason to keep it: what a
+    /// department says of somebody who was erased would outlive the erasure.
     async fn keep(&self, name: &InstanceName, outcome: webhook::Outcome, effects: &Effects) -> Result<(), Fault> {
         let taken = changes::arrivals(outcome.changes, effects);
         let told = outcome.refusals.iter();
@@ -206,15 +233,20 @@ impl Handling<'_> {
         let mut writes = 0;
         loop {
             let mut reported = status_reports::plan(core, name, &taken.reports).await?;
-            if reported.may_be_early && core.clock.now() < self.request.received_at.plus_millis(EARLY_MAX_MS) {
+            if reported.may_be_early && self.may_wait() {
                 return self.stored.put_off(EARLY_PAUSE, self.stored.attempts).await;
             }
             let refused = reported.refused.iter();
             let refused = refused.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
-            let early: Vec<String> = early.iter().cloned().chain(refused).collect();
+            let mut refusals = Refusals::of(&early);
+            if reported.is_about_nothing() {
+                refusals.lesser = refused.collect();
+            } else {
+                refusals.early.extend(refused);
+            }
             let mut beside = std::mem::take(&mut reported.rider);
             beside.edits.extend(state.iter().cloned());
-            match self.write(name, &taken.arrivals, &early, beside).await {
+            match self.write(name, &taken.arrivals, &refusals, beside).await {
                 Err(Fault::Contended) if !taken.reports.is_empty() && writes < WRITES_MAX => writes += 1,
                 Ok(()) => {
                     reported.count(name);
@@ -228,17 +260,25 @@ impl Handling<'_> {
     /// Hands an item that was set aside to the intake once more; no plugin is needed for it.
     async fn keep_item(&self, item: Item) -> Result<(), Fault> {
         let arrivals = [items::arrival(item)];
-        self.write(&self.stored.instance, &arrivals, &[], Rider::default())
+        self.write(&self.stored.instance, &arrivals, &Refusals::default(), Rider::default())
             .await
     }
 
-    /// Writes arrivals, and what goes beside them, in the place of the request. What could not become one of them, it was
-    /// told `early`.
+    /// Whether what a report may be about can still be on its way: when the request came a moment ago, or an earlier process
+    /// stored it, which may have ended between a department's answer and writing it down.
+    fn may_wait(&self) -> bool {
+        let core = &self.stored.shared.core;
+        let is_new = core.clock.now() < self.request.received_at.plus_millis(EARLY_MAX_MS);
+        is_new || self.stored.row.value.version <= core.opened_at
+    }
+
+    /// Writes arrivals, and what goes beside them, in the place of the request. Of what could not become one of them, it is
+    /// told beforehand.
     async fn write(
         &self,
         name: &InstanceName,
         arrivals: &[Arrival],
-        early: &[String],
+        refusals: &Refusals,
         beside: Rider,
     ) -> Result<(), Fault> {
         let Stored { shared, row, .. } = self.stored;
@@ -246,8 +286,7 @@ impl Handling<'_> {
         // What the intake refuses shows only while it is written.
         let refused = |results: &[Option<Intake>]| -> Vec<String> {
             let late = intake::refused(arrivals, results);
-            let late = late.map(|(item, problems)| format!("{item}: {}", changes::list(problems)));
-            early.iter().cloned().chain(late).collect()
+            refusals.with(late.map(|(item, problems)| format!("{item}: {}", changes::list(problems))))
         };
         let mut rider = beside;
         rider.guards.push(self.stored.guard());

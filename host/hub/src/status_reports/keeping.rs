@@ -35,11 +35,19 @@ pub(crate) struct Reported {
     /// Whether one was refused because nothing is called so, while deliveries to this department are on their way: one of
     /// them may bring the name.
     pub(crate) may_be_early: bool,
+    /// How many of those that are refused are so because nothing is called so, and for nothing else.
+    unknown: usize,
     kept: u64,
     repeated: u64,
 }
 
 impl Reported {
+    /// Whether nothing is wrong but that they are about what this department was never handed, or what is gone: that will not
+    /// change, and what was said of somebody who was erased must not be kept.
+    pub(crate) fn is_about_nothing(&self) -> bool {
+        self.unknown == self.refused.len()
+    }
+
     /// Counts and tells what was done, once it is.
     pub(crate) fn count(&self, instance: &InstanceName) {
         let refused = self.refused.len() as u64;
@@ -148,6 +156,7 @@ impl Planning<'_> {
     async fn unknown(&mut self, view: &dyn View) -> Result<FieldProblem, Fault> {
         let waiting = view.scan(keys::outbox_of(self.instance), Order::Ascending, 1).await?;
         self.reported.may_be_early |= !waiting.rows.is_empty();
+        self.reported.unknown += 1;
         let message = "no item that this instance was handed, and that is still kept, is called so";
         Ok(FieldProblem::new("external_ref", message))
     }

@@ -95,7 +95,7 @@ impl Exchange<'_> {
         let origin = Origin::of(&sending.url).map_err(HttpError::InvalidRequest)?;
         let grant = find_grant(self.asks, self.grants, sending.method.as_str(), &sending.url, &origin)
             .map_err(HttpError::Denied)?;
-        if self.dry_run && !sending.method.is_safe() {
+        if self.dry_run && !only_reads(&sending.method) {
             return Ok(held_back(sending));
         }
         check_literal(&sending.url, grant)?;
@@ -177,6 +177,10 @@ fn after_redirect(redirect: Answered, error: HttpError) -> Result<Answered, Http
     }
 }
 
+fn only_reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
 fn held_back(sending: &Sending) -> Answered {
     Answered {
         status: StatusCode::ACCEPTED,
@@ -219,8 +223,10 @@ fn next_hop(sending: &Sending, answered: &Answered) -> Option<Sending> {
     let own = Origin::of(&sending.url).ok()?;
     let same_origin = Origin::of(&url).is_ok_and(|next| next == own);
     let body = if rewritten { Bytes::new() } else { sending.body.clone() };
-    if !same_origin && !body.is_empty() {
-        // What the guest wrote for one origin is not for another.
+    let method = if rewritten { Method::GET } else { sending.method.clone() };
+    if !same_origin && (!body.is_empty() || !only_reads(&method)) {
+        // What the guest wrote for one origin is not for another; and none may have a change made at another, whose
+        // credential would go with it.
         return None;
     }
     let mut headers = if same_origin {
@@ -233,7 +239,7 @@ fn next_hop(sending: &Sending, answered: &Answered) -> Option<Sending> {
         headers.remove(CONTENT_ENCODING);
     }
     Some(Sending {
-        method: if rewritten { Method::GET } else { sending.method.clone() },
+        method,
         url,
         headers,
         body,

@@ -11,8 +11,9 @@ const MOST: usize = 64;
 const MOST_BYTES: usize = 32 * 1024;
 
 /// Belong to the connection or say where the request goes: the host's business. `accept-encoding` is among
-/// them because the host searches answers for secrets byte by byte, which a compressed echo would get past.
-const HOST_ONLY: [&str; 13] = [
+/// them because the host searches answers for secrets byte by byte, which a compressed echo would get past. The last ones
+/// name another method or path than the request line, which some servers then go by: grants are about what is done.
+const HOST_ONLY: [&str; 18] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -26,7 +27,17 @@ const HOST_ONLY: [&str; 13] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
 ];
+
+/// Whether a header of this name is the host's business: neither a guest sets it nor does a manifest put a secret there.
+pub(crate) fn is_host_only(name: &HeaderName) -> bool {
+    HOST_ONLY.contains(&name.as_str())
+}
 
 /// Not shown to guests: connection matters, and cookies, which would be a credential the guest can read.
 const HIDDEN: [&str; 10] = [
@@ -57,7 +68,7 @@ pub(crate) fn guest_headers(headers: &[Header]) -> Result<HeaderMap, String> {
     for header in headers {
         let name = HeaderName::from_bytes(header.name.as_bytes())
             .map_err(|_| format!("`{}` is no header name", header.name.escape_debug()))?;
-        if HOST_ONLY.contains(&name.as_str()) {
+        if is_host_only(&name) {
             return Err(format!("the header `{name}` is set by the host"));
         }
         let value = HeaderValue::from_str(&header.value)
@@ -110,6 +121,8 @@ mod tests {
             "Upgrade",
             "Accept-Encoding",
             "Mihwar-Hop",
+            "X-HTTP-Method-Override",
+            "X-Original-URL",
         ] {
             assert!(guest_headers(&[header(name, "x")]).is_err(), "{name}");
         }

@@ -10,5 +10,5 @@ mod transport;
 pub use client::CheckedNetwork;
 pub(crate) use exchange::{Answered, Exchange, Sending};
 pub use headers::HOP;
-pub(crate) use headers::{guest_headers, shown_headers};
+pub(crate) use headers::{guest_headers, is_host_only, shown_headers};
 pub use transport::{ByteStream, Dial, Incoming, Outgoing, Transport};

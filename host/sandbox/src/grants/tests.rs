@@ -27,6 +27,7 @@ fn only_the_granted_origin_method_and_path_pass() {
         "https://api.example/api/v2",
         "https://API.example:443/api/v2/x?y=1",
         "https://api.example./api/v2/",
+        "https://api.example/api/v2/item;v=1/a..;b",
     ] {
         assert_eq!(allowed(&rules, "GET", url), Ok(()), "{url}");
     }
@@ -40,6 +41,8 @@ fn only_the_granted_origin_method_and_path_pass() {
         "https://api.example/api/v2/%2e%2e/admin",
         "https://api.example/api/v2/..%2f..%2fadmin",
         "https://api.example/api/v2/%5c..%5cadmin",
+        "https://api.example/api/v2/..;/admin",
+        "https://api.example/api/v2/..;شكوى/..%3B/admin",
         "https://user@api.example/api/v2",
         "https://api.example@evil.example/api/v2",
         "file:///api/v2",

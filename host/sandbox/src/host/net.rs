@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use tokio::time::Instant;
 use wasmtime::component::Resource;
 
@@ -29,6 +29,8 @@ const USUAL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_millis(500);
 /// Most bytes that a guest gets at once.
 const READ_BYTES: u32 = 1 << 20;
+/// Most chunks of one write, and parts of them: for each secret among them its host is looked up.
+const PIECES_MAX: usize = 1024;
 
 /// The connections of one call.
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub(super) struct Streams {
     open: BTreeMap<u32, Open>,
     /// How many were tried; the last one's handle.
     pub(super) made: u32,
+    /// How many a dry run held back.
+    held_back: u32,
     sent: u64,
     received: u64,
 }
@@ -74,15 +78,18 @@ impl Host for CallState {
         let bound = Arc::clone(&self.bound);
         let grant = find_stream_grant(&bound.stream_asks, &bound.stream_grants, &place, security)
             .map_err(|missing| NetError::Denied(cut(missing, FAILURE_BYTES)))?;
-        if self.call.dry_run {
-            self.held_back.push(format!("CONNECT {place}"));
-            return Err(NetError::Denied("a dry run makes no connections".to_owned()));
-        }
         let most = bound.limits.connections;
         let left = self.last_wait().saturating_duration_since(Instant::now());
+        let is_dry = self.call.dry_run;
         let streams = self.streams();
-        if streams.made >= most {
+        // Those that are held back count, too: what is told of them is kept.
+        if streams.made.max(streams.held_back) >= most {
             return Err(exceeded(&format!("{most} connections"), setting::CONNECTIONS));
+        }
+        if is_dry {
+            streams.held_back += 1;
+            self.held_back.push(format!("CONNECT {place}"));
+            return Err(NetError::Denied("a dry run makes no connections".to_owned()));
         }
         streams.made += 1;
         let handle = streams.made;
@@ -96,7 +103,8 @@ impl Host for CallState {
         };
         let stream = tokio::time::timeout(timeout, bound.plugin.engine.network.connect(dial))
             .await
-            .map_err(|_elapsed| NetError::Timeout)??;
+            .map_err(|_elapsed| NetError::Timeout)?
+            .map_err(told)?;
         let open = Open {
             stream,
             place,
@@ -113,7 +121,7 @@ impl Host for CallState {
 impl HostConnection for CallState {
     async fn write(&mut self, connection: Resource<Connection>, chunks: Vec<Chunk>) -> Result<(), NetError> {
         let mut open = self.take_stream(&connection)?;
-        let (written, total) = match self.written(&open, chunks) {
+        let (written, total) = match self.written(&open, &chunks) {
             Ok(written) => written,
             Err(refused) => {
                 // Nothing has left: the guest may go on.
@@ -174,7 +182,8 @@ impl HostConnection for CallState {
         let until = self.last_wait().min(Instant::now() + USUAL);
         tokio::time::timeout_at(until, open.stream.start_tls())
             .await
-            .map_err(|_elapsed| NetError::Timeout)??;
+            .map_err(|_elapsed| NetError::Timeout)?
+            .map_err(told)?;
         open.is_sealed = true;
         self.streams().open.insert(connection.rep(), open);
         Ok(())
@@ -203,44 +212,81 @@ impl CallState {
         self.streams().open.remove(&connection.rep()).ok_or(NetError::Closed)
     }
 
-    /// What the chunks come to, and how many bytes the call has written with them.
-    fn written(&mut self, open: &Open, chunks: Vec<Chunk>) -> Result<(Written, u64), NetError> {
-        let mut bytes = Vec::new();
-        let mut composed = Vec::new();
+    /// What the chunks come to, and how many bytes the call has written with them. Nothing is put together before it is
+    /// clear that it may leave: a secret is named with few bytes, and can be long.
+    fn written(&mut self, open: &Open, chunks: &[Chunk]) -> Result<(Written, u64), NetError> {
+        if chunks.iter().map(pieces).sum::<usize>() > PIECES_MAX {
+            return Err(NetError::InvalidRequest(format!(
+                "more than {PIECES_MAX} chunks and parts of chunks in one write; join those that are bytes"
+            )));
+        }
+        let mut length = 0_usize;
         for chunk in chunks {
-            match chunk {
-                Chunk::Bytes(given) => bytes.extend(given),
-                Chunk::Secret(name) => bytes.extend_from_slice(self.carried(open, &name)?.as_bytes()),
-                Chunk::Base64(parts) => {
-                    let mut joined = Vec::new();
-                    let mut is_secret = false;
-                    for part in parts {
-                        match part {
-                            SaslPart::Bytes(given) => joined.extend(given),
-                            SaslPart::Secret(name) => {
-                                joined.extend_from_slice(self.carried(open, &name)?.as_bytes());
-                                is_secret = true;
-                            }
-                        }
-                    }
-                    bytes.extend_from_slice(STANDARD.encode(&joined).as_bytes());
-                    composed.extend(is_secret.then(|| STANDARD_NO_PAD.encode(&joined)));
-                }
-            }
+            length = length.saturating_add(self.length(open, chunk)?);
         }
         let limit = self.bound.limits.sent;
-        let total = u64::try_from(bytes.len())
+        let total = u64::try_from(length)
             .unwrap_or(u64::MAX)
             .saturating_add(self.streams().sent);
         if total > limit {
             let what = format!("{} written to connections", ByteSize(limit));
             return Err(exceeded(&what, setting::SENT));
         }
+        // As long as it becomes: growing would leave copies of secrets behind.
+        let mut bytes = Vec::with_capacity(length);
+        let mut composed = Vec::new();
+        for chunk in chunks {
+            match chunk {
+                Chunk::Bytes(given) => bytes.extend_from_slice(given),
+                Chunk::Secret(name) => bytes.extend_from_slice(self.carried(open, name)?.as_bytes()),
+                Chunk::Base64(parts) => {
+                    let coded = self.coded(open, parts)?;
+                    let coded = coded.expose_secret();
+                    bytes.extend_from_slice(coded.as_bytes());
+                    let is_secret = parts.iter().any(|part| matches!(part, SaslPart::Secret(_)));
+                    composed.extend(is_secret.then(|| coded.trim_end_matches('=').to_owned()));
+                }
+            }
+        }
+        open.echo.has_room_for(&composed).map_err(NetError::LimitExceeded)?;
         let written = Written {
             bytes: bytes.into(),
             composed,
         };
         Ok((written, total))
+    }
+
+    /// The bytes of a chunk as it goes out.
+    fn length(&self, open: &Open, chunk: &Chunk) -> Result<usize, NetError> {
+        Ok(match chunk {
+            Chunk::Bytes(given) => given.len(),
+            Chunk::Secret(name) => self.carried(open, name)?.len(),
+            Chunk::Base64(parts) => self.joined_length(open, parts)?.div_ceil(3).saturating_mul(4),
+        })
+    }
+
+    fn joined_length(&self, open: &Open, parts: &[SaslPart]) -> Result<usize, NetError> {
+        let mut length = 0_usize;
+        for part in parts {
+            length = length.saturating_add(match part {
+                SaslPart::Bytes(given) => given.len(),
+                SaslPart::Secret(name) => self.carried(open, name)?.len(),
+            });
+        }
+        Ok(length)
+    }
+
+    /// The parts joined, in base64.
+    fn coded(&self, open: &Open, parts: &[SaslPart]) -> Result<SecretString, NetError> {
+        let mut joined = Vec::with_capacity(self.joined_length(open, parts)?);
+        for part in parts {
+            match part {
+                SaslPart::Bytes(given) => joined.extend_from_slice(given),
+                SaslPart::Secret(name) => joined.extend_from_slice(self.carried(open, name)?.as_bytes()),
+            }
+        }
+        let joined: SecretSlice<u8> = joined.into();
+        Ok(STANDARD.encode(joined.expose_secret()).into())
     }
 
     /// The value of a secret that may go out on this connection.
@@ -307,6 +353,23 @@ impl CallState {
                 );
             }
         }
+    }
+}
+
+/// How many pieces a chunk is put together of.
+fn pieces(chunk: &Chunk) -> usize {
+    match chunk {
+        Chunk::Bytes(_) | Chunk::Secret(_) => 1,
+        Chunk::Base64(parts) => 1 + parts.len(),
+    }
+}
+
+/// What a connection's failure tells: the other side has words in it, such as the names of its certificate.
+fn told(error: NetError) -> NetError {
+    match error {
+        NetError::Io(message) => NetError::Io(cut(message, FAILURE_BYTES)),
+        NetError::Tls(message) => NetError::Tls(cut(message, FAILURE_BYTES)),
+        other => other,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ByteSize, LocalText, Span};
 use crate::contract::net::Security;
+use crate::egress::is_host_only;
 use crate::grants::{host_name, security_name, security_named};
 
 /// What a plugin asks for (`[ask]`).
@@ -166,8 +167,13 @@ pub struct Inject {
 
 impl Inject {
     pub(crate) fn fault(&self) -> Option<String> {
-        if http::HeaderName::from_bytes(self.header.as_bytes()).is_err() {
-            return Some(format!("`inject.header` is `{}`, which is no header name", self.header));
+        match http::HeaderName::from_bytes(self.header.as_bytes()) {
+            Err(_) => return Some(format!("`inject.header` is `{}`, which is no header name", self.header)),
+            // In `accept-encoding`, say, it would undo that answers come in a form in which an echo of it is found.
+            Ok(name) if is_host_only(&name) || name == http::header::RANGE => {
+                return Some(format!("`inject.header` is `{name}`, which the host sets or refuses"));
+            }
+            Ok(_) => {}
         }
         if !self.format.contains("{secret}") {
             return Some(format!(

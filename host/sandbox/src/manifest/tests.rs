@@ -200,6 +200,17 @@ fn connections_are_asked_for_with_host_port_and_security() {
     }
 }
 
+/// In `accept-encoding`, the secret would come back in a form in which it is not found and masked.
+#[test]
+fn a_secret_is_not_put_into_a_header_that_is_the_hosts() {
+    for header in ["Accept-Encoding", "Range", "Host", "X-HTTP-Method-Override"] {
+        let text = FORM.replacen("header = \"Authorization\"", &format!("header = \"{header}\""), 1);
+        assert_ne!(text, FORM);
+        let error = Manifest::parse(&text).unwrap_err();
+        assert!(error.message.contains("`inject.header`"), "{header}: {error}");
+    }
+}
+
 #[test]
 fn a_manifest_survives_writing_and_reading() {
     for text in [FORM, RELAY] {

@@ -117,12 +117,31 @@ proptest! {
             STANDARD_NO_PAD.encode(&value),
             hex::encode(&value),
             percent_encoded(value.as_bytes()),
+            serde_json::Value::from(value.as_str()).to_string(),
+            serde_json::Value::from(value.as_str()).to_string().replace('/', "\\/"),
         ] {
             let text = format!("{before}{shown}{after}{shown}");
             let masked = masker.text(text.clone());
             prop_assert!(!masked.contains(&shown), "{} in {}", shown, masked);
             prop_assert!(masked.contains(MASK));
         }
+    }
+
+    /// Few letters, so that beginnings lie over each other.
+    #[test]
+    fn a_secret_that_has_begun_is_found_where_it_begins(
+        needles in prop::collection::vec("[ab]{4,9}", 1..4),
+        bytes in "[ab]{0,20}",
+        least in 1_usize..5,
+    ) {
+        let masker = Masker::new(std::iter::empty(), needles.iter().cloned());
+        let bytes = bytes.as_bytes();
+        let begins = |at: &usize| {
+            let tail = &bytes[*at..];
+            needles.iter().any(|needle| needle.len() > tail.len() && needle.as_bytes().starts_with(tail))
+        };
+        let by_trying = (0..(bytes.len() + 1).saturating_sub(least)).find(begins);
+        prop_assert_eq!(masker.open_end(bytes, least), by_trying.unwrap_or(bytes.len()));
     }
 
     #[test]

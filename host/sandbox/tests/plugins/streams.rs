@@ -255,6 +255,69 @@ async fn a_dry_run_makes_no_connection() {
 }
 
 #[tokio::test]
+async fn a_dry_run_remembers_no_more_connections_than_a_call_may_make() {
+    let (_listener, port) = listener();
+    let setup = granted(talking("knock", 1_000, port, "plain"), port, true, true);
+    let (instance, _) = setup.configure(&plugin()).unwrap();
+    let call = Call {
+        dry_run: true,
+        ..Call::empty()
+    };
+    let done = instance.pull(request(), call).await.unwrap();
+    assert!(told(&done).contains("instance.limits.connections"), "{}", told(&done));
+    assert_eq!(done.effects.held_back.len(), 4);
+    assert_eq!(done.effects.connections, 0);
+}
+
+/// Reads all that comes over one connection.
+fn reader(listener: TcpListener) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut heard = Vec::new();
+        connection.read_to_end(&mut heard).unwrap();
+        heard
+    })
+}
+
+/// Each token made of a secret is looked for in all that comes, which costs the host time.
+#[tokio::test]
+async fn a_guest_has_no_more_tokens_made_of_secrets_than_logins_take() {
+    let (listener, port) = listener();
+    let heard = reader(listener);
+    let setup = granted(talking("compose", 100, port, "plain"), port, true, true);
+    let done = setup.pull().await.unwrap();
+    let shown = told(&done);
+    assert!(
+        shown.starts_with("16 tokens, then ") && shown.contains("LimitExceeded") && shown.contains("`base64`"),
+        "{shown}"
+    );
+    assert_eq!(heard.join().unwrap().len(), 16 * 48, "what is refused has not left");
+}
+
+/// A secret is named with few bytes and can be long: what a write comes to is counted before it is put together.
+#[tokio::test]
+async fn a_secret_named_many_times_is_refused_before_it_is_put_together() {
+    for (amount, sent, refusal) in [
+        (100_000, 16 << 20, "InvalidRequest(\"more than 1024 chunks"),
+        (1_000, 1_000, "instance.limits.sent"),
+    ] {
+        let (listener, port) = listener();
+        let heard = reader(listener);
+        let limits = LimitOverrides {
+            sent: Some(ByteSize(sent)),
+            ..LimitOverrides::default()
+        };
+        let setup = Setup {
+            limits,
+            ..granted(talking("pieces", amount, port, "plain"), port, true, true)
+        };
+        let done = setup.pull().await.unwrap();
+        assert!(told(&done).contains(refusal), "{}", told(&done));
+        assert_eq!(heard.join().unwrap(), b"QUIT\r\n", "the connection is as it was");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_that_asks_for_no_connection_has_no_warning_of_one() {
     let (_, warnings) = acting("answer", 0).configure(&plugin()).unwrap();
     assert_eq!(warnings, []);

@@ -106,7 +106,9 @@ impl<D: Demand> FromRequestParts<Surface> for Allowed<D> {
 ///
 /// From this machine no token is asked for, so that the first look needs nothing. That holds only while nothing
 /// suggests a proxy in between, behind which everybody would seem to be local: a `server.public-url`, a header that
-/// proxies add, or HTTP/1.0, which no browser speaks and proxies do unless they are told otherwise.
+/// proxies add, or HTTP/1.0, which no browser speaks and many proxies do unless they are told otherwise. One on this machine
+/// that speaks HTTP/1.1, adds no header and names this machine as the host is not recognised: its admin has to set
+/// `server.public-url`.
 pub(crate) enum Visitor {
     /// Someone at this machine.
     Local,

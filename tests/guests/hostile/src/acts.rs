@@ -40,7 +40,7 @@ pub(crate) fn perform(host: &Host, settings: &Settings, request: PullRequest) ->
         "environment" => return environment(),
         "fetch" => return fetch(host, settings),
         "sign" => return sign(host),
-        "talk" | "carry" | "drain" | "many-connections" | "keep-open" => {
+        "talk" | "carry" | "drain" | "many-connections" | "keep-open" | "knock" | "compose" | "pieces" => {
             return Ok(page(vec![item(0, &talk::perform(host, settings))]));
         }
         "confess" => {

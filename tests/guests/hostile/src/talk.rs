@@ -14,6 +14,9 @@ pub(crate) fn perform(host: &Host, settings: &Settings) -> String {
         "carry" => carry(host, settings),
         "drain" => drain(host, settings),
         "keep-open" => keep_open(host, settings),
+        "knock" => Ok(knock(host, settings)),
+        "compose" => compose(host, settings),
+        "pieces" => pieces(host, settings),
         _ => many(host, settings),
     };
     done.unwrap_or_else(|error| format!("{error:?}"))
@@ -84,6 +87,37 @@ fn many(host: &Host, settings: &Settings) -> Result<String, NetError> {
         held.push(connect(host, settings)?);
     }
     Ok(format!("{} connections", held.len()))
+}
+
+/// Tries to connect so many times, whatever it is told, and tells the last.
+fn knock(host: &Host, settings: &Settings) -> String {
+    let mut last = String::new();
+    for _ in 0..settings.amount {
+        if let Err(error) = connect(host, settings) {
+            last = format!("{error:?}");
+        }
+    }
+    last
+}
+
+/// Has so many tokens made of the password on one connection, one after the other.
+fn compose(host: &Host, settings: &Settings) -> Result<String, NetError> {
+    let mut line = connect(host, settings)?;
+    for made in 0..settings.amount {
+        if let Err(error) = line.write_chunks(&[Chunk::sasl_plain(&format!("ليلى-{made}"), "password")]) {
+            return Ok(format!("{made} tokens, then {error:?}"));
+        }
+    }
+    Ok(format!("{} tokens", settings.amount))
+}
+
+/// Names the password so many times in one write, and goes on when that is refused.
+fn pieces(host: &Host, settings: &Settings) -> Result<String, NetError> {
+    let mut line = connect(host, settings)?;
+    let many = vec![Chunk::secret("password"); usize::try_from(settings.amount).unwrap_or(usize::MAX)];
+    let refused = line.write_chunks(&many);
+    line.write("QUIT\r\n")?;
+    Ok(format!("{refused:?}"))
 }
 
 /// Leaves without closing anything.

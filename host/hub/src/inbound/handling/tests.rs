@@ -1,17 +1,19 @@
 //! Requests that become dead letters, and items that were set aside.
 
+mod reports;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use mihwar_model::{
-    Actor, AttachmentBytes, Channel, DeliveryId, Draft, DraftAttachment, Event, EventBody, InboundId, InstanceName,
-    Masked, Tag, Time,
+    Actor, AttachmentBytes, Channel, Draft, DraftAttachment, Event, EventBody, InboundId, InstanceName, Masked, Tag,
+    Time,
 };
 use mihwar_sandbox::Effects;
 use mihwar_sandbox::contract::processor::{Edit as PluginEdit, Edits, Span, StoredFeedback, Verdict};
-use mihwar_sandbox::contract::types::{Change, StatusUpdate, WorkState};
+use mihwar_sandbox::contract::types::Change;
 use mihwar_sandbox::contract::webhook;
 use mihwar_store::{Batch, Edit, MemoryStore, Order, Row, Space, Store};
 
@@ -31,7 +33,10 @@ const START: i64 = 1_790_000_000_000;
 
 /// A hub over a store; it has nothing in memory of those before it, and draws other ids.
 async fn hub(store: &Arc<MemoryStore>, folder: &tempfile::TempDir, start: i64) -> Hub {
-    let core = Core::for_tests(store.clone(), folder.path(), Time(start));
+    over(Core::for_tests(store.clone(), folder.path(), Time(start))).await
+}
+
+async fn over(core: Core) -> Hub {
     let config = Config::parse("mihwar.toml".as_ref(), "", Vec::new()).unwrap();
     Hub::over(Arc::new(core), config, Doors::real()).await.unwrap()
 }
@@ -100,71 +105,6 @@ async fn what_only_the_intake_can_refuse_leaves_its_request_as_a_dead_letter() {
     let entries = store.view().await.unwrap().journal(0, 100).await.unwrap();
     let last = Event::from_bytes(&entries.last().unwrap().bytes).unwrap();
     assert!(matches!(last.body, EventBody::InboundDeadLettered(_)));
-}
-
-#[tokio::test]
-async fn a_report_that_comes_too_early_waits_and_one_about_nothing_stays_as_a_dead_letter() {
-    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
-    let name = InstanceName::new("tickets").unwrap();
-    let hub = hub(&store, &folder, START).await;
-    let id = InboundId::from_bytes([5; 16]);
-    // Its answer is not written down yet: the delivery lies in the outbox still.
-    let delivery = keys::outbox(&name, DeliveryId::from_bytes([7; 16]));
-    put(&store, Edit::Put(delivery.clone(), "تسليم".into())).await;
-    put(&store, Edit::Put(keys::inbox(&name, id), inline_row(b"sealed"))).await;
-    let request = InboxRow {
-        instance: name.clone(),
-        endpoint: "events".to_owned(),
-        method: "POST".to_owned(),
-        path: String::new(),
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: Vec::new(),
-        verified: None,
-        received_at: Time(START),
-        item: None,
-    };
-    let reports = async |hub: &Hub| {
-        let stored = Stored::of(&hub.shared, rows(&store, keys::INBOX).await.remove(0)).unwrap();
-        let handling = Handling {
-            stored: &stored,
-            request: &request,
-        };
-        let update = StatusUpdate {
-            external_ref: "تذكرة-٩".to_owned(),
-            state: WorkState::Open,
-            note: None,
-            url: None,
-            changed_at: START,
-        };
-        let outcome = webhook::Outcome {
-            changes: vec![Change::Status(update)],
-            refusals: Vec::new(),
-            reply: None,
-        };
-        handling.keep(&name, outcome, &Effects::default()).await.unwrap();
-    };
-    for _ in 0..2 {
-        reports(&hub).await;
-        let waiting = rows(&store, keys::INBOX).await;
-        let put_off = keys::inbox_parts(&waiting[0].key);
-        assert_eq!(put_off, Some((name.clone(), 0)), "it costs no attempt");
-    }
-    let hub = self::hub(&store, &folder, START + 90_000).await;
-    reports(&hub).await;
-    assert!(rows(&store, keys::INBOX).await.is_empty(), "not for ever");
-    let dead = super::dead::page(&hub.shared.core, None, 10).await.unwrap();
-    assert_eq!((dead.len(), dead[0].code.as_str()), (1, "refused"));
-    assert!(
-        dead[0].reason.starts_with("تذكرة-٩: external_ref: no item"),
-        "{}",
-        dead[0].reason
-    );
-    // With nothing on its way, nobody waits.
-    put(&store, Edit::Delete(delivery)).await;
-    put(&store, Edit::Put(keys::inbox(&name, id), inline_row(b"sealed"))).await;
-    reports(&hub).await;
-    assert!(rows(&store, keys::INBOX).await.is_empty());
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 fn rule(origin: &str, private: bool) -> Rule {
     Rule::from_grant(&HttpGrant {
         origin: origin.to_owned(),
-        methods: ["GET", "POST", "HEAD"].map(str::to_owned).to_vec(),
+        methods: ["GET", "POST", "HEAD", "DELETE", "OPTIONS"].map(str::to_owned).to_vec(),
         paths: vec!["/".to_owned()],
         private,
     })
@@ -301,6 +301,31 @@ async fn a_body_is_not_carried_to_another_origin() {
     assert!(asked_second.try_recv().is_err());
 }
 
+/// One origin must not have another delete something, with the credential that is for that.
+#[tokio::test]
+async fn a_change_is_not_led_to_another_origin() {
+    let (second, asked_second) = server(vec![answer("200 OK", "", ""); 2]);
+    for (method, status) in [
+        (Method::DELETE, "307 Temporary Redirect"),
+        (Method::DELETE, "302 Found"),
+        (Method::POST, "308 Permanent Redirect"),
+    ] {
+        let (first, _asked) = server(vec![answer(
+            status,
+            &format!("location: http://{second}/cases/1\r\n"),
+            "",
+        )]);
+        let rules = [
+            rule(&format!("http://{first}"), true),
+            rule(&format!("http://{second}"), true),
+        ];
+        let request = sending(method, &format!("http://{first}/"), "");
+        let answered = run(&rules, Setup::default(), request).await.unwrap();
+        assert!(answered.status.is_redirection(), "{}", answered.status);
+        assert!(asked_second.try_recv().is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_dry_run_sends_nothing_that_changes_something() {
     let (address, asked) = server(vec![answer("200 OK", "", "read")]);
@@ -313,6 +338,8 @@ async fn a_dry_run_sends_nothing_that_changes_something() {
     let held = run(&rules, setup(), sending(Method::POST, &origin, "x")).await.unwrap();
     assert_eq!((held.status, held.sent), (StatusCode::ACCEPTED, 0));
     assert_eq!(held.held_back, Some(format!("POST {origin}/")));
+    let asked_for = run(&rules, setup(), sending(Method::OPTIONS, &origin, "")).await;
+    assert_eq!(asked_for.unwrap().sent, 0, "only GET and HEAD leave");
     let read = run(&rules, setup(), sending(Method::GET, &origin, "")).await.unwrap();
     assert_eq!(read.body.as_ref(), b"read");
     assert_eq!(asked.iter().count(), 1);
