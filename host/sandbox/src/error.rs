@@ -22,7 +22,7 @@ pub struct CallError {
     /// What it cost until then.
     pub cost: Cost,
     /// Its last requests: see [`crate::Effects::told`].
-    pub told: Vec<Told>,
+    pub told: Box<[Told]>,
 }
 
 impl CallError {

@@ -36,7 +36,7 @@ pub(crate) fn failed(failure: CallFailure, state: CallState, cost: Cost) -> Call
         stderr,
         log: effects.log,
         cost,
-        told: effects.told,
+        told: effects.told.into(),
     }
 }
 

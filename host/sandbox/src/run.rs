@@ -125,7 +125,7 @@ impl Instance {
             log: done.effects.log,
             stderr: String::new(),
             cost: done.cost,
-            told: done.effects.told,
+            told: done.effects.told.into(),
         })
     }
 }
@@ -137,6 +137,6 @@ pub(crate) fn bare(failure: CallFailure) -> CallError {
         log: Vec::new(),
         stderr: String::new(),
         cost: Cost::default(),
-        told: Vec::new(),
+        told: Box::default(),
     }
 }

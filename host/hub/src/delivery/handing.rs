@@ -131,7 +131,7 @@ impl Called {
                 if matches!(*error.failure, CallFailure::TimeLimit { .. }) && ids.len() > 1 {
                     self.timed_out = Some(ids.len());
                 }
-                std::mem::take(&mut error.told)
+                std::mem::take(&mut error.told).into_vec()
             }
         };
         self.attach(ids, told);

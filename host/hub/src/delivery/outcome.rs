@@ -319,7 +319,7 @@ mod tests {
             log: Vec::new(),
             stderr: String::new(),
             cost: Cost::default(),
-            told: Vec::new(),
+            told: Box::default(),
         };
         judge(Err(error), handed, FIRST)
     }

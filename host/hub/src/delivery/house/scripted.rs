@@ -179,7 +179,7 @@ impl Department for Scripted {
                 log: Vec::new(),
                 stderr: String::new(),
                 cost: Cost::default(),
-                told: Vec::new(),
+                told: Box::default(),
             }),
         }
     }
