@@ -179,6 +179,35 @@ async fn a_pause_that_is_asked_for_is_kept_although_the_schedule_has_none_so_lon
 }
 
 #[tokio::test]
+async fn whoever_says_for_hours_that_it_is_too_much_is_asked_with_one_at_a_time() {
+    let house = House::new();
+    let department = Scripted::new("batch = 8");
+    department.does(fails(|| {
+        PluginError::RateLimited(Retry {
+            failure: failure("http-429"),
+            after_ms: None,
+        })
+    }));
+    for number in 0..8 {
+        house.waits(&format!("c-{number}")).await;
+    }
+    let mut line = Line::new(&house.core, billing());
+    let later = house.now().plus_millis(HOUR);
+    work_until(&house, &mut line, &department, later).await;
+    let sizes: Vec<usize> = department.calls().iter().map(|call| call.ids.len()).collect();
+    assert!(
+        sizes[0] == 8 && sizes.len() > 100 && sizes[1..].iter().all(|size| *size == 1),
+        "{sizes:?}"
+    );
+    department.works();
+    let later = house.now().plus_millis(MINUTE);
+    work_until(&house, &mut line, &department, later).await;
+    let sizes: Vec<usize> = department.calls().iter().map(|call| call.ids.len()).collect();
+    assert_eq!((sizes[0], sizes.iter().sum::<usize>()), (1, 8), "{sizes:?}");
+    assert!(sizes.len() < 8, "together again once one has arrived: {sizes:?}");
+}
+
+#[tokio::test]
 async fn an_item_of_which_a_plugin_never_says_anything_is_set_aside_while_the_rest_go_on() {
     let house = House::new();
     let department = Scripted::new("batch = 4\nretry = { schedule = [\"1s\", \"1s\"] }");
