@@ -57,9 +57,15 @@ impl Asked {
     /// The address without whatever could be a secret.
     fn shown_url(&self) -> String {
         let mut shown = format!("{}{}", self.url.origin().ascii_serialization(), self.url.path());
-        for (number, (name, _)) in self.url.query_pairs().enumerate() {
-            let before = if number == 0 { '?' } else { '&' };
-            shown.push_str(&format!("{before}{name}=…"));
+        let written = self.url.query().unwrap_or_default().split('&');
+        let written = written.filter(|pair| !pair.is_empty());
+        for (number, ((name, _), written)) in self.url.query_pairs().zip(written).enumerate() {
+            shown.push(if number == 0 { '?' } else { '&' });
+            // A word that is no name of a value may be the secret itself.
+            if written.contains('=') {
+                shown.push_str(&format!("{name}="));
+            }
+            shown.push('…');
         }
         shown
     }
@@ -206,6 +212,8 @@ mod tests {
         assert_eq!(told.answer, "key ••• is wrong, رفض");
         assert_eq!(told.headers, ["webhook-id", "x-note"]);
         assert_eq!(told.keys, ["d-1"]);
+        let bare = sending("https://crm.example/in?k3y-without-a-name&lang=ar", "d-1", "نص");
+        assert_eq!(super::Asked::of(&bare).shown_url(), "https://crm.example/in?…&lang=…");
     }
 
     #[test]

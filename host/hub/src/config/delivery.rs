@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{self, Weekday};
 use mihwar_sandbox::manifest::Span;
 use serde::Deserialize;
@@ -23,6 +24,8 @@ const STANDARD: [u64; 9] = [
 const HOUR: u64 = 3_600;
 /// Longest pause that a schedule may have.
 const PAUSE_MAX: Duration = Duration::from_secs(30 * 24 * HOUR);
+/// Longest pause that a department may ask for, whatever its schedule.
+const ASKED_MAX: Duration = Duration::from_secs(24 * HOUR);
 /// Most pauses of a schedule.
 const PAUSES_MAX: usize = 100;
 /// Most batches in flight at once to one department.
@@ -87,13 +90,19 @@ impl Retry {
         }
     }
 
-    /// The longest pause: nothing is put off for longer, whoever asks for it.
+    /// The longest pause of the schedule.
     #[must_use]
     pub fn longest(&self) -> Duration {
         match &self.pauses {
             Pauses::Doubling { most, .. } => *most,
             Pauses::Listed(pauses) => pauses.iter().max().copied().unwrap_or_default(),
         }
+    }
+
+    /// Nothing is put off for longer, whoever asks for it: a day, or the longest pause of the schedule if that is longer.
+    #[must_use]
+    pub fn put_off_most(&self) -> Duration {
+        self.longest().max(ASKED_MAX)
     }
 
     /// The pause after `made` attempts, shortened by up to a fifth as `jitter` says.
@@ -343,7 +352,11 @@ impl Digest {
     pub(crate) fn pattern(&self) -> Result<Cron, String> {
         let text = &self.cron;
         let wrong = |why: String| format!("\"{text}\" is no cron pattern: {why}; write it like \"0 8 * * SUN\"");
-        let cron = Cron::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        // With years there would be a last time, and no digest after it.
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed);
+        let cron = parser.build().parse(text).map_err(|error| wrong(error.to_string()))?;
         let some_day = civil::date(2026, 1, 1).at(0, 0, 0, 0);
         match cron.find_next_occurrence(&some_day, true) {
             Ok(_) => Ok(cron),

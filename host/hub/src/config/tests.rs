@@ -170,6 +170,10 @@ fn keys_of_deliveries_are_refused_with_their_lines() {
             "digest = { cron = \"0 8 30 2 *\" }",
             "instance[0].digest: \"0 8 30 2 *\" is no cron pattern",
         ),
+        (
+            "digest = { cron = \"0 0 8 1 1 * 2027\" }",
+            "instance[0].digest: \"0 0 8 1 1 * 2027\" is no cron pattern",
+        ),
     ] {
         let error = department(more).unwrap_err();
         assert!(error.contains(expected), "{expected} not in\n{error}");

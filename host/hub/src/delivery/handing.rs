@@ -30,6 +30,8 @@ pub(super) struct Order {
     pub(super) seen: u64,
     /// Calls in a row that had come to nothing by then.
     pub(super) failures: u32,
+    /// How often the department had begun anew by then.
+    pub(super) beginnings: u64,
     /// Whether the department is left alone, and this finds out whether it is back.
     pub(super) is_probe: bool,
     /// Whether it is a digest.
@@ -50,11 +52,12 @@ pub(super) struct Called {
     pub(super) vanished: Vec<DeliveryId>,
     /// Those for which there was no room.
     pub(super) left: Vec<DeliveryId>,
-    /// Those that end a call, each by itself.
+    /// Those that end a call, each by itself, or about which nothing was said: they go by themselves next.
     pub(super) breakers: Vec<DeliveryId>,
     /// How many were in a call that ran out of time.
     pub(super) timed_out: Option<usize>,
     pub(super) failures: u32,
+    pub(super) beginnings: u64,
     pub(super) is_probe: bool,
 }
 
@@ -81,6 +84,7 @@ pub(super) async fn hand_over(core: Arc<Core>, department: Arc<dyn Department>, 
         vanished,
         left,
         failures: order.failures,
+        beginnings: order.beginnings,
         is_probe: order.is_probe,
         ..Called::default()
     };
@@ -136,8 +140,9 @@ impl Called {
         };
         self.attach(ids, told);
         let first = department.config().delivery.retry.first();
-        self.said
-            .join(outcome::judge(result.map(|done| done.value), ids, first));
+        let said = outcome::judge(result.map(|done| done.value), ids, first);
+        self.breakers.extend(said.passed_over);
+        self.said.join(said);
         Ok(())
     }
 

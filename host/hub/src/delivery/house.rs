@@ -4,7 +4,7 @@ mod scripted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use mihwar_ledger::Signer;
@@ -38,24 +38,38 @@ pub(super) fn billing() -> InstanceName {
     name("billing")
 }
 
-/// A store in memory that counts who looks at it and who writes.
+/// A store in memory that counts who looks at it and who writes, and fails once if it is told to.
 #[derive(Default)]
 pub(super) struct Watched {
     inner: MemoryStore,
     pub(super) views: AtomicUsize,
     pub(super) writes: AtomicUsize,
+    /// The next look at it fails.
+    pub(super) is_blind: AtomicBool,
+    /// What is written next is written, and nobody hears of it.
+    pub(super) is_mute: AtomicBool,
 }
 
 #[async_trait]
 impl Store for Watched {
     async fn view(&self) -> Result<Box<dyn View>, StoreError> {
         self.views.fetch_add(1, Ordering::Relaxed);
+        if self.is_blind.swap(false, Ordering::Relaxed) {
+            return Err(StoreError::Engine {
+                what: "reading",
+                reason: "القرص مشغول".into(),
+            });
+        }
         self.inner.view().await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Commit, ApplyError> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.inner.apply(batch).await
+        let commit = self.inner.apply(batch).await?;
+        match self.is_mute.swap(false, Ordering::Relaxed) {
+            true => Err(ApplyError::Unknown),
+            false => Ok(commit),
+        }
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -79,6 +79,8 @@ pub(super) struct Line<'a> {
     calls: JoinSet<Result<Called, Fault>>,
     flights: HashMap<Id, Flight<'a>>,
     parting: Parting,
+    /// The configuration is another one than that by which the outbox was read.
+    is_outdated: bool,
     /// Entries of the ledger when the outbox was read last.
     seen: u64,
 }
@@ -95,6 +97,7 @@ impl<'a> Line<'a> {
             calls: JoinSet::new(),
             flights: HashMap::new(),
             parting: Parting::default(),
+            is_outdated: false,
             seen: 0,
         }
     }
@@ -107,9 +110,15 @@ impl<'a> Line<'a> {
     /// Does what can be done now, and answers when there is something to do again.
     pub(super) async fn turn(&mut self, department: &Arc<dyn Department>) -> Result<Next, Fault> {
         let standing = pausing::standing(self.core, &self.outbox, &**department).await?;
-        if self.terms.renew(&**department, standing.mark, self.core.clock.now()) && !self.is_flying() {
+        self.is_outdated |= self.terms.renew(&**department, standing.mark, self.core.clock.now());
+        if self.is_outdated {
+            // What is on its way comes back first: digests and single deliveries are not known in one window.
+            if self.is_flying() {
+                return Ok(Next::Told);
+            }
             self.sleep();
             self.parting.renew();
+            self.is_outdated = false;
         }
         self.read_mail().await?;
         let config = &department.config().delivery;
@@ -134,7 +143,7 @@ impl<'a> Line<'a> {
                 (2 * config.batch * config.concurrency).clamp(READY_MIN, READY_MAX)
             };
             self.wake(config.digest.is_some(), is_probe, now);
-            self.load(ready, now, config.retry.longest()).await?;
+            self.load(ready, now, config.retry.put_off_most()).await?;
             let picked = self.pick(most, is_probe, now);
             if picked.ids.is_empty() {
                 return Ok(self.next(now));
@@ -222,6 +231,7 @@ impl<'a> Line<'a> {
             wanted: ids.clone(),
             seen: self.seen,
             failures: standing.failures,
+            beginnings: self.outbox.beginnings(),
             is_probe,
             is_edition: picked.is_edition,
         };
@@ -309,7 +319,10 @@ impl<'a> Line<'a> {
         let settled = match settled {
             Ok(settled) => settled,
             Err(error) => {
-                flights.iter().for_each(|flight| self.put_back(Some(flight)));
+                // Some of it may be written down: what their rows say now counts.
+                for id in flights.iter().flat_map(|flight| &flight.ids) {
+                    self.ended(*id, Fate::Unsure);
+                }
                 return Err(error);
             }
         };
@@ -321,7 +334,9 @@ impl<'a> Line<'a> {
             self.ended(id, fate);
         }
         for called in calls {
-            self.clear_away(called).await?;
+            if let Err(error) = self.clear_away(called).await {
+                failed.get_or_insert(error);
+            }
         }
         // Only now may whoever it is of be erased.
         drop(flights);
@@ -351,10 +366,15 @@ impl<'a> Line<'a> {
             return Ok(());
         }
         let ids: Vec<DeliveryId> = called.damaged.iter().map(|damaged| damaged.delivery).collect();
-        damaged::set_aside(self.core, &self.name, called.damaged).await?;
+        let set_aside = damaged::set_aside(self.core, &self.name, called.damaged).await;
+        let fate = match &set_aside {
+            Ok(_) => Fate::Ended,
+            Err(_) => Fate::Later(now.plus_millis(STUMBLE_MS)),
+        };
         for id in ids {
-            self.ended(id, Fate::Ended);
+            self.ended(id, fate);
         }
+        set_aside?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Lines to departments that are down, that refuse, that are slow, that want to be let alone: under a clock that the tests
 //! move, over a store that outlives the line.
 
+mod changes;
 mod keeping_up;
 mod property;
 

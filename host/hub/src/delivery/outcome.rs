@@ -69,6 +69,9 @@ pub(super) struct Said {
     /// For how long the department wants to be let alone.
     pub(super) hold: Option<Duration>,
     pub(super) refusal: Option<Refusal>,
+    /// The first one about which nothing was said although something was about others. Whether that is its own fault shows when it
+    /// goes by itself.
+    pub(super) passed_over: Option<DeliveryId>,
 }
 
 impl Said {
@@ -186,6 +189,9 @@ fn of_acks(acks: Vec<Ack>, handed: &[DeliveryId], first: Duration) -> Said {
             Some(AckState::Failed(error)) => said.failed(*id, error, first),
             // A plugin that ran out of time leaves the rest without an ack; that is no failure of theirs.
             None => {
+                if !nothing_said {
+                    said.passed_over.get_or_insert(*id);
+                }
                 let outcome = Outcome::Retry {
                     code: "no-ack".into(),
                     after: None,

@@ -43,10 +43,16 @@ pub(super) async fn standing(core: &Core, outbox: &Outbox, department: &dyn Depa
             department.show_paused(None);
         }
         outbox.stands(now.clone());
+        outbox.begin_anew();
         standing = now;
     }
-    if let Some(paused) = standing.paused.as_ref().filter(|_| !department.is_paused()) {
-        department.show_paused(Some(shown(name, paused, &reason(core, name, paused))));
+    if standing.paused.is_some() && !department.is_paused() {
+        // Whoever lets it go on at this moment must not find it shown as paused afterwards.
+        let _writing = outbox.writing.lock().await;
+        standing = outbox.standing(core).await?;
+        if let Some(paused) = &standing.paused {
+            department.show_paused(Some(shown(name, paused, &reason(core, name, paused))));
+        }
     }
     Ok(standing)
 }
@@ -62,6 +68,7 @@ pub(crate) async fn resume(core: &Core, actor: &Actor, name: &InstanceName) -> R
     }
     write(core, &outbox, name, actor, &before, &now).await?;
     outbox.stands(now);
+    outbox.begin_anew();
     outbox.bell.notify_one();
     Ok(true)
 }

@@ -2,7 +2,7 @@
 //! and how its calls go. One entry for each department; an outbox that nobody works on has none.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mihwar_model::{DeliveryId, InstanceName, Time};
@@ -18,7 +18,7 @@ use crate::rows;
 /// Surveys of long backlogs at once: each takes 8 MiB.
 const SURVEYS_MAX: usize = 8;
 /// Deliveries that are named one by one to whoever looks at the outbox; of more, only that there are some.
-const NAMED_MAX: usize = 256;
+const NAMED_MAX: usize = 1_000;
 /// Minutes over which failures are counted.
 const MINUTES: i64 = 15;
 
@@ -126,6 +126,8 @@ pub(crate) struct Outbox {
     pub(super) bell: Notify,
     mail: Mutex<(Option<DeliveryId>, Mail)>,
     standing: Mutex<Option<Standing>>,
+    /// How often it began anew: under another configuration, or because somebody let it go on.
+    beginnings: AtomicU64,
     /// Held while the row of the standing is written.
     pub(super) writing: tokio::sync::Mutex<()>,
     tally: Mutex<Tally>,
@@ -140,6 +142,7 @@ impl Outbox {
             bell: Notify::new(),
             mail: Mutex::default(),
             standing: Mutex::default(),
+            beginnings: AtomicU64::new(0),
             writing: tokio::sync::Mutex::default(),
             tally: Mutex::default(),
             is_idle: AtomicBool::new(false),
@@ -173,6 +176,11 @@ impl Outbox {
         mail.1.is_more = true;
         mail.1.is_backlog |= is_backlog;
         self.bell.notify_one();
+    }
+
+    /// What was told could not be looked at: whatever is there is looked for anew with the next look, and none is made sooner.
+    pub(super) fn missed(&self) {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).1.is_more = true;
     }
 
     /// Takes what was written since the last time.
@@ -217,6 +225,16 @@ impl Outbox {
     /// The department stands so, as is written already.
     pub(super) fn stands(&self, standing: Standing) {
         *self.standing_now() = Some(standing);
+    }
+
+    /// Calls that are under way say nothing of how the department stands from now on.
+    pub(super) fn begin_anew(&self) {
+        self.beginnings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells calls that began before [`Outbox::begin_anew`] from later ones.
+    pub(super) fn beginnings(&self) -> u64 {
+        self.beginnings.load(Ordering::Relaxed)
     }
 
     fn standing_now(&self) -> MutexGuard<'_, Option<Standing>> {

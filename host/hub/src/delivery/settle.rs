@@ -86,7 +86,10 @@ impl Settlement<'_> {
     fn judge(&mut self) -> Result<(), Fault> {
         let config = &self.department.config().delivery;
         let name = self.department.name();
-        for call in self.calls {
+        // Those that began under another configuration, or before somebody let it go on, do not tell how it is now: the key that
+        // was refused may be the former one.
+        let beginnings = self.outbox.beginnings();
+        for call in self.calls.iter().filter(|call| call.beginnings == beginnings) {
             match call.said.answer {
                 Answer::Worked => {
                     self.standing.worked();
@@ -97,7 +100,8 @@ impl Settlement<'_> {
                 Answer::Silent => {}
             }
             if let Some(hold) = call.said.hold {
-                self.standing.hold(after(self.now, hold.min(config.retry.longest())));
+                let most = config.retry.put_off_most();
+                self.standing.hold(after(self.now, hold.min(most)), self.now, most);
             }
             let Some(refusal) = call.said.refusal.as_ref().filter(|_| self.standing.paused.is_none()) else {
                 continue;
@@ -193,7 +197,9 @@ impl Settlement<'_> {
                 let state = self.calls.iter().flat_map(|call| &call.state);
                 batch.edits.extend(state.cloned());
             }
-            self.write_standing(&mut batch)?;
+            if !self.standing_is_there().await? {
+                self.write_standing(&mut batch)?;
+            }
             self.apply(batch).await?;
             *standing_is_written = true;
         }
@@ -225,6 +231,13 @@ impl Settlement<'_> {
                 .pop()
                 .flatten();
             match row.map(|row| read(due.delivery, &row)) {
+                // Nobody else counts attempts: this was written down before, and the answer got lost.
+                Some(Ok(now)) if now.row.attempts > due.row.attempts => {
+                    return Ok(Fate::Waits {
+                        due: now.row.due,
+                        attempts: now.row.attempts,
+                    });
+                }
                 Some(Ok(now)) => due = now,
                 Some(Err(_)) => return Ok(Fate::Unsure),
                 None => return Ok(Fate::Ended),
@@ -256,6 +269,14 @@ impl Settlement<'_> {
         let there = due.iter().zip(rows).zip(places);
         let guards = there.filter_map(|((due, row), place)| Some((due.delivery, Guard::At(place, row?.version))));
         Ok(guards.collect())
+    }
+
+    /// Whether how the department stands from now on was written before, by a commit of which nobody heard.
+    async fn standing_is_there(&self) -> Result<bool, Fault> {
+        let place = keys::delivery_standing(self.department.name());
+        let row = self.core.store.get_many(&[place]).await?.pop().flatten();
+        let there = row.and_then(|row| minicbor::decode::<Standing>(&row.bytes).ok());
+        Ok(self.standing != self.before && there.as_ref() == Some(&self.standing))
     }
 
     fn write_standing(&self, batch: &mut Batch) -> Result<(), Fault> {
@@ -314,7 +335,9 @@ impl Settlement<'_> {
         self.outbox.count(self.now, attempts, failures);
         if let (Some(reason), Some(paused)) = (&self.pauses, &self.standing.paused) {
             let code = &paused.code;
-            tracing::error!(instance = %name, code, "paused until somebody acts (mihwar delivery resume {name}): {reason}");
+            // What the plugin says may quote a customer: it is shown to admins, and in the log only on request.
+            tracing::error!(instance = %name, code, "paused until somebody acts; why: mihwar delivery status; to go on: mihwar delivery resume {name}");
+            tracing::debug!(instance = %name, "paused: {reason}");
             self.department.show_paused(Some(pausing::shown(name, paused, reason)));
         }
         match (&self.before.alone, &self.standing.alone) {

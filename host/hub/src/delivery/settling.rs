@@ -93,7 +93,7 @@ impl Settling<'_, '_> {
         let made = attempt - row.attempts_before_replay;
         // Whatever does not count leaves the schedule as it is, and is tried again soon: as soon as the department is back.
         let pause = retry.pause(if counts { made } else { 1 }, jitter(self.due.delivery, attempt));
-        let pause = pause.max(asked.unwrap_or_default().min(retry.longest()));
+        let pause = pause.max(asked.unwrap_or_default().min(retry.put_off_most()));
         let retry_at = after(self.all.now, pause);
         let body = Attempted {
             delivery: self.due.delivery,

@@ -92,9 +92,9 @@ impl Standing {
         self.alone.take().is_some()
     }
 
-    /// Nobody comes before this, unless that was said already for later.
-    pub(super) fn hold(&mut self, until: Time) {
-        self.held_until = self.held_until.max(Some(until));
+    /// Nobody comes before this, unless that was said already for later: see [`Standing::held`].
+    pub(super) fn hold(&mut self, until: Time, now: Time, longest: Duration) {
+        self.held_until = self.held(now, longest).max(Some(until));
     }
 
     /// Takes back whatever keeps deliveries from going out. Whether there was anything.
@@ -182,8 +182,11 @@ mod tests {
         let hour = std::time::Duration::from_secs(3_600);
         let mut standing = Standing::default();
         assert!(!standing.resume());
-        standing.hold(NOW.plus_millis(60_000));
-        standing.hold(NOW.plus_millis(5_000));
+        // What was said while the clock was ahead by days does not outlive that.
+        standing.hold(NOW.plus_millis(864_000_000), NOW.plus_millis(860_400_000), hour);
+        assert_eq!(standing.held(NOW, hour), None);
+        standing.hold(NOW.plus_millis(60_000), NOW, hour);
+        standing.hold(NOW.plus_millis(5_000), NOW, hour);
         assert_eq!(standing.held(NOW, hour), Some(NOW.plus_millis(60_000)));
         assert_eq!(standing.held(NOW.plus_millis(60_000), hour), None);
         assert_eq!(standing.held(NOW.plus_millis(-86_400_000), hour), None);
@@ -200,7 +203,7 @@ mod tests {
     fn its_row_says_all_of_it() {
         let mut standing = Standing::under([9; 16]);
         standing.failed(&config(""), 0, NOW);
-        standing.hold(NOW);
+        standing.hold(NOW, NOW, std::time::Duration::from_secs(60));
         let bytes = minicbor::to_vec(&standing).unwrap();
         assert_eq!(minicbor::decode::<Standing>(&bytes).unwrap(), standing);
     }

@@ -283,7 +283,7 @@ impl How {
         }
         let quiet = config.quiet.as_ref();
         let quiet = quiet.and_then(|quiet| calendar::quiet_until(quiet, &zone(running), now));
-        let held = standing.held(now, config.retry.longest());
+        let held = standing.held(now, config.retry.put_off_most());
         Ok(match (quiet, held, standing.alone) {
             (Some(quiet), held, _) if held.is_none_or(|held| held <= quiet) => {
                 Self::until(DestinationState::Quiet, quiet)

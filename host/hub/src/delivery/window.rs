@@ -20,6 +20,8 @@ use super::crowd::Crowd;
 
 /// Of four places of a batch the back lane has one.
 const TURNS: u32 = 4;
+/// See [`Window::known_max`].
+const KNOWN_MAX: usize = 20_000;
 /// The key of one that may go whatever the clock says: it was never tried.
 const AT_ONCE: Time = Time(i64::MIN);
 
@@ -159,6 +161,9 @@ struct Survey {
 pub(super) struct Window {
     /// Ordinary deliveries are picked all together: see [`Window::pick_edition`].
     is_digest: bool,
+    /// Deliveries known at once in each lane, and a twentieth more: that many may wait for a retry before those behind them
+    /// wait, too.
+    known_max: usize,
     now: Time,
     longest: i64,
     /// Ids from here on are live; without one, all are.
@@ -182,6 +187,7 @@ impl Window {
     pub(super) fn new(is_digest: bool) -> Self {
         Self {
             is_digest,
+            known_max: KNOWN_MAX,
             now: Time(0),
             longest: i64::MAX,
             boundary: None,
@@ -283,6 +289,8 @@ impl Window {
                 self.forget(id);
                 self.came_ahead(id);
             }
+            // It is read again in its place, and what is older with it.
+            Fate::Waits { .. } | Fate::Later(_) if !self.is_read_to(id) => self.leave(id),
             Fate::Waits { due, attempts } => {
                 if let Some(known) = self.known.get_mut(&id) {
                     (known.key, known.due, known.attempts) = (due, due, attempts);

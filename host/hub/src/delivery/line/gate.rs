@@ -63,7 +63,7 @@ impl Terms {
             return Gate::Closed(None);
         }
         let quiet = self.quiet_until(department, now);
-        let held = standing.held(now, config.retry.longest());
+        let held = standing.held(now, config.retry.put_off_most());
         if let Some(until) = quiet.into_iter().chain(held).max() {
             return Gate::Closed(Some(until));
         }

@@ -1,4 +1,5 @@
-//! What goes together in one call: fewer after one that ran out of time, and whatever ends its call by itself alone.
+//! What goes together in one call: fewer after one that ran out of time, a single one after a department asked to be let
+//! alone, and whatever ends its call by itself alone.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,8 @@ pub(super) struct Parting {
     /// Halved after a call that ran out of time.
     most: usize,
     well: u32,
+    /// Whether the last call came to nothing but that the department wants to be let alone.
+    is_limited: bool,
     apart: BTreeSet<DeliveryId>,
 }
 
@@ -27,6 +30,7 @@ impl Default for Parting {
         Self {
             most: usize::MAX,
             well: 0,
+            is_limited: false,
             apart: BTreeSet::new(),
         }
     }
@@ -35,12 +39,13 @@ impl Default for Parting {
 impl Parting {
     /// Deliveries in one call.
     pub(super) const fn most(&self) -> usize {
-        self.most
+        // Each one that is handed over is written down: whoever is asked too early for a week is asked with one at a time.
+        if self.is_limited { 1 } else { self.most }
     }
 
     /// Forgets what was learned of another configuration.
     pub(super) fn renew(&mut self) {
-        (self.most, self.well) = (usize::MAX, 0);
+        (self.most, self.well, self.is_limited) = (usize::MAX, 0, false);
     }
 
     /// Learns by what a batch came to.
@@ -54,6 +59,11 @@ impl Parting {
                     (self.most, self.well) = (self.most.saturating_mul(2), 0);
                 }
             }
+        }
+        if !called.due.is_empty() {
+            let mut outcomes = called.said.outcomes.values();
+            let all_wait = outcomes.all(|outcome| matches!(outcome, Outcome::Retry { .. }));
+            self.is_limited = called.said.hold.is_some() && all_wait;
         }
         let is_over = |id: &DeliveryId| {
             let outcome = called.said.outcomes.get(id);

@@ -34,7 +34,11 @@ impl Line<'_> {
             window.came_ahead(lowest);
         }
         if !mail.is_more && !mail.behind.is_empty() {
-            self.look_at(&mail.behind).await?;
+            let looked_at = self.look_at(&mail.behind).await;
+            if looked_at.is_err() {
+                self.outbox.missed();
+            }
+            return looked_at;
         }
         Ok(())
     }
@@ -84,7 +88,11 @@ impl Line<'_> {
         }
         drop(view);
         if !damaged.is_empty() {
-            damaged::set_aside(self.core, &self.name, damaged).await?;
+            let set_aside = damaged::set_aside(self.core, &self.name, damaged).await;
+            if set_aside.is_err() {
+                self.outbox.missed();
+            }
+            set_aside?;
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! What of the outbox is read into a window, and what is done with it.
 
-use mihwar_model::DeliveryId;
+use std::ops::Bound;
+
+use mihwar_model::{ContactId, DeliveryId};
 
 use super::super::crowd::Crowd;
 use super::{AT_ONCE, Entry, Known, Lane, Lanes, Page, Part, Reach, Survey, Wanted, Window, before};
 
-/// Deliveries known at once in each lane: that many may wait for a retry before those behind them wait, too.
-const KNOWN_MAX: usize = 20_000;
 /// Rows read in one go.
 const PAGE: usize = 1_000;
 /// Rows of a survey read in one go.
@@ -28,12 +28,17 @@ impl Window {
         if self.is_digest || !is_later || !self.is_back_known() {
             return;
         }
-        // What was the live lane is part of the back one.
+        // What was the live lane is part of the back one; of what a clock that was ahead has made it is known already.
+        let known_to = self.reach.live;
         self.reach.back = Reach {
             is_end: false,
-            ..self.reach.live
+            ..known_to
         };
-        self.reach.live = Reach::from(before(boundary));
+        self.reach.live = Reach {
+            after: before(boundary).max(known_to.after),
+            is_end: false,
+            ..known_to
+        };
         self.boundary = Some(boundary);
         self.survey = None;
         let back = self.known.range(..boundary).count();
@@ -57,7 +62,7 @@ impl Window {
             return Some(live);
         }
         if !self.is_back_known() {
-            let short = self.ready.back.len() < most && self.counts.back < KNOWN_MAX;
+            let short = self.ready.back.len() < most && self.counts.back < self.known_max;
             if short || self.reach.back.is_behind() {
                 return Some(Wanted {
                     part: Part::Back,
@@ -72,7 +77,7 @@ impl Window {
                 Step::Wait => return None,
             }
         }
-        let short = self.ready.live.len() < most && self.counts.live < KNOWN_MAX;
+        let short = self.ready.live.len() < most && self.counts.live < self.known_max;
         (short && !self.reach.live.is_end).then_some(live)
     }
 
@@ -119,13 +124,77 @@ impl Window {
                 } else if let Some(survey) = &mut self.survey {
                     survey.passed = survey.passed.max(after);
                 }
+                self.trim(Lane::Back);
                 self.place_shaded();
             }
             Part::Live => {
                 page.entries.iter().for_each(|entry| self.insert(*entry));
                 self.reach.live.come_to(page.reached.or(wanted.after), page.is_end);
+                self.trim(Lane::Live);
             }
         }
+    }
+
+    /// Forgets the end of a lane of which too much is known, as far as nothing of it is on its way: it is read again in its
+    /// place. Otherwise whatever is written among what was read already, such as a year that is filled up, would stay in memory.
+    fn trim(&mut self, lane: Lane) {
+        let over = self.counts.of(lane).saturating_sub(self.known_max);
+        if over <= self.known_max / 20 {
+            return;
+        }
+        let bounds = match (lane, self.boundary) {
+            (_, None) => (Bound::Unbounded, Bound::Unbounded),
+            (Lane::Back, Some(boundary)) => (Bound::Unbounded, Bound::Excluded(boundary)),
+            (Lane::Live, Some(boundary)) => (Bound::Included(boundary), Bound::Unbounded),
+        };
+        let all = self.known.range(bounds).rev();
+        let resting = all.filter(|(_, known)| !known.is_flying).take(over);
+        let last: Vec<(DeliveryId, ContactId)> = resting.map(|(id, known)| (*id, known.contact)).collect();
+        let Some((lowest, _)) = last.last().copied() else {
+            return;
+        };
+        let after = before(lowest);
+        let reach = self.reach.of(lane);
+        (reach.after, reach.is_end) = (reach.after.min(after), false);
+        reach.again_until = reach.again_until.min(after);
+        if let Some(survey) = self.survey.as_mut().filter(|_| lane == Lane::Back) {
+            survey.passed = survey.passed.min(after);
+        }
+        for (id, _) in &last {
+            self.leave(*id);
+        }
+        for (_, contact) in last {
+            if let Some(head) = self.head(contact) {
+                self.unplace(head);
+                self.place(head);
+            }
+        }
+    }
+
+    /// Forgets one that has not come to its end: it lies beyond what is known one by one.
+    pub(super) fn leave(&mut self, id: DeliveryId) {
+        let lane = self.lane(id);
+        let contact = self
+            .known
+            .get(&id)
+            .filter(|known| !known.is_notice)
+            .map(|known| known.contact);
+        self.forget(id);
+        if let Some(survey) = self.survey.as_mut().filter(|_| lane == Lane::Back)
+            && Some(id) <= survey.reached
+            && let Some(contact) = contact
+        {
+            survey.crowd.add(contact);
+        }
+    }
+
+    /// Whether the lane of this one is known so far, or up to its end.
+    pub(super) fn is_read_to(&self, id: DeliveryId) -> bool {
+        let reach = match self.lane(id) {
+            Lane::Back => &self.reach.back,
+            Lane::Live => &self.reach.live,
+        };
+        reach.is_end || Some(id) <= reach.after.max(reach.again_until)
     }
 
     fn took_survey(&mut self, wanted: &Wanted, page: &Page) {
@@ -169,11 +238,16 @@ impl Window {
         let lane = self.lane(entry.id);
         let reach = self.reach.of(lane);
         if Some(entry.id) <= reach.after {
-            return self.insert(entry);
+            self.insert(entry);
+            return self.trim(lane);
         }
         match lane {
             Lane::Live => self.reach.live.is_end = false,
-            Lane::Back if self.reach.back.is_end => self.insert(entry),
+            Lane::Back if self.reach.back.is_end => {
+                self.reach.back.after = Some(entry.id);
+                self.insert(entry);
+                self.trim(lane);
+            }
             Lane::Back => self.join_crowd(&entry),
         }
     }
@@ -248,12 +322,14 @@ impl Window {
         }
     }
 
-    /// Forgets how far the lanes were read: something may have been written anywhere.
+    /// Forgets what is not on its way, and how far the lanes were read: something may have been written anywhere, and much.
     pub(in super::super) fn rewind(&mut self) {
-        self.reach.back.back_to(None);
-        self.reach.live.back_to(self.boundary.and_then(before));
+        let resting = self.known.iter().filter(|(_, known)| !known.is_flying);
+        let resting: Vec<DeliveryId> = resting.map(|(id, _)| *id).collect();
+        resting.into_iter().for_each(|id| self.forget(id));
+        self.reach.back = Reach::from(None);
+        self.reach.live = Reach::from(self.boundary.and_then(before));
         self.survey = None;
-        self.place_all();
     }
 
     /// Whether what was read before is read again, because something came in between: nothing may be picked meanwhile.

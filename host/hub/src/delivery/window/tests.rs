@@ -9,7 +9,7 @@ use std::time::Duration;
 use mihwar_model::{ContactId, DeliveryId, Time};
 use proptest::prelude::*;
 
-use super::{Entry, Fate, Page, Wanted, Window};
+use super::{Entry, Fate, KNOWN_MAX, Page, Wanted, Window};
 
 const START: Time = Time(1_790_000_000_000);
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -139,13 +139,22 @@ struct Run {
     /// The newest time at which an id was made.
     newest: Time,
     page: usize,
+    /// Deliveries that a window knows at once.
+    known_max: usize,
 }
 
 impl Run {
     fn new(page: usize) -> Self {
+        Self::knowing(KNOWN_MAX, page)
+    }
+
+    fn knowing(known_max: usize, page: usize) -> Self {
+        let mut window = Window::new(false);
+        window.known_max = known_max;
         Self {
             store: Store::default(),
-            window: Window::new(false),
+            window,
+            known_max,
             now: START,
             newest: START,
             page,
@@ -210,6 +219,7 @@ impl Run {
     fn restart(&mut self) {
         self.store.flying.clear();
         self.window = Window::new(false);
+        self.window.known_max = self.known_max;
         self.catch_up();
     }
 
@@ -292,8 +302,9 @@ proptest! {
     fn nothing_overtakes_anything_of_the_same_contact_and_all_comes_to_its_end(
         deeds in proptest::collection::vec(deed(), 1..150),
         page in 1_usize..7,
+        known_max in prop_oneof![Just(KNOWN_MAX), 4_usize..30],
     ) {
-        let mut run = Run::new(page);
+        let mut run = Run::knowing(known_max, page);
         for (number, deed) in deeds.iter().enumerate() {
             if let Err(wrong) = run.act(deed) {
                 return Err(TestCaseError::fail(format!("deed {number}: {wrong}")));

@@ -92,6 +92,35 @@ fn a_long_backlog_is_never_read_from_its_start_again() {
 }
 
 #[test]
+fn what_is_written_among_what_was_read_is_not_all_known_at_once() {
+    let mut run = Run::new(1_000);
+    let newest = run.next_id();
+    run.store.put(newest, 200, false);
+    run.load(1);
+    // A department is filled up with a year while it takes what comes now.
+    for number in 0..30_000 {
+        let id = id_at(START.plus_millis(-1_000), number);
+        let entry = run.store.put(id, u8::try_from(number % 200).unwrap(), false);
+        run.tell(entry);
+        assert!(run.window.known.len() <= 21_000);
+    }
+    run.window.rewind();
+    let mut last = BTreeMap::new();
+    while !run.store.rows.is_empty() {
+        run.load(500);
+        assert!(run.window.known.len() <= 21_000);
+        let picked = run.window.pick(500);
+        assert!(!picked.is_empty(), "{} are left", run.store.rows.len());
+        for id in picked {
+            let row = run.store.rows.remove(&id).unwrap();
+            let before = last.insert(row.contact, id);
+            assert!(before.is_none_or(|before| before < id), "{id} of {}", row.contact);
+            run.window.ended(id, Fate::Ended);
+        }
+    }
+}
+
+#[test]
 fn one_that_waits_holds_up_its_contact_and_an_erasure_holds_up_nobody() {
     let mut run = Run::new(100);
     let later = START.plus_millis(60_000);
