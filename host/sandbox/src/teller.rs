@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(told.headers, ["webhook-id", "x-note"]);
         assert_eq!(told.keys, ["d-1"]);
         let bare = sending("https://crm.example/in?k3y-without-a-name&lang=ar", "d-1", "نص");
-        assert_eq!(super::Asked::of(&bare).shown_url(), "https://crm.example/in?…&lang=…");
+        assert_eq!(Asked::of(&bare).shown_url(), "https://crm.example/in?…&lang=…");
     }
 
     #[test]

@@ -137,7 +137,8 @@ impl Line {
         let in_code = |sign: Option<char>| matches!(sign, Some('-' | '_'));
         // Programs that know no whole numbers write `966501234567.0`.
         let is_whole = after(0) == Some('.') && after(1) == Some('0');
-        let goes_on = after(2).is_some_and(|sign| sign.is_ascii_alphanumeric()) || (in_sum(after(2)) && digit(after(3)));
+        let goes_on =
+            after(2).is_some_and(|sign| sign.is_ascii_alphanumeric()) || (in_sum(after(2)) && digit(after(3)));
         (in_sum(before(1)) && digit(before(2)))
             || (in_sum(after(0)) && digit(after(1)) && (goes_on || !is_whole))
             || (in_code(before(1)) && letter(before(2)))

@@ -148,7 +148,7 @@ impl<'a> Line<'a> {
             if picked.ids.is_empty() {
                 return Ok(self.next(now));
             }
-            self.launch(department, picked, &standing, is_probe, now);
+            self.launch(department, &picked, &standing, is_probe, now);
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> Line<'a> {
     fn launch(
         &mut self,
         department: &Arc<dyn Department>,
-        picked: Picked,
+        picked: &Picked,
         standing: &Standing,
         is_probe: bool,
         now: Time,
@@ -328,7 +328,7 @@ impl<'a> Line<'a> {
         };
         if let Some(window) = &mut self.window {
             // By an older moment, what is put off for the longest pause would look like one of a clock that was put back.
-            window.look(self.core.clock.now(), department.config().delivery.retry.longest());
+            window.look(self.core.clock.now(), department.config().delivery.retry.put_off_most());
         }
         for (id, fate) in settled.fates {
             self.ended(id, fate);
