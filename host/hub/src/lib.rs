@@ -23,6 +23,8 @@ mod erasure;
 mod export;
 mod facets;
 mod fault;
+mod feed_row;
+mod feeds;
 mod folding;
 mod format;
 mod head_row;

@@ -126,6 +126,10 @@ pub(crate) struct Outbox {
     pub(super) bell: Notify,
     mail: Mutex<(Option<DeliveryId>, Mail)>,
     standing: Mutex<Option<Standing>>,
+    /// Rung for everybody who waits for something in the feed.
+    pub(super) arrived: Notify,
+    /// Held while a page of the feed is handed out, or what was handed out is acknowledged.
+    pub(super) feeding: tokio::sync::Mutex<()>,
     /// Held while the row of the standing is written.
     pub(super) writing: tokio::sync::Mutex<()>,
     tally: Mutex<Tally>,
@@ -138,6 +142,8 @@ impl Outbox {
         Self {
             name: name.clone(),
             bell: Notify::new(),
+            arrived: Notify::new(),
+            feeding: tokio::sync::Mutex::default(),
             mail: Mutex::default(),
             standing: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
@@ -165,6 +171,7 @@ impl Outbox {
             }
         }
         self.bell.notify_one();
+        self.arrived.notify_waiters();
     }
 
     /// Whatever is there is to be looked for anew; if it `is_backlog`, behind what comes from now on.
