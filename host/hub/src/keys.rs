@@ -571,9 +571,12 @@ pub(crate) fn describe(key: &Key) -> String {
         }),
         Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
         Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
-        Some(FEED) => key.read().text().ok().zip(last_number(key)).map(|(name, sequence)| {
-            format!("entry {sequence} in the feed of {name}")
-        }),
+        Some(FEED) => key
+            .read()
+            .text()
+            .ok()
+            .zip(last_number(key))
+            .map(|(name, sequence)| format!("entry {sequence} in the feed of {name}")),
         Some(FACETS) => last_id(key).map(|id| format!("a block from feedback {} on", FeedbackId::from_bytes(id))),
         _ => last_id(key).zip(looked_up(key)).map(|(id, by)| {
             let feedback = FeedbackId::from_bytes(id);

@@ -41,7 +41,11 @@ pub(super) fn check(departments: &[DepartmentConfig], instances: &[InstanceConfi
             problems.add_at("department", index, "grant.fields", message);
         }
     }
-    problems.unique("department", "name", departments.iter().map(|department| &department.name));
+    problems.unique(
+        "department",
+        "name",
+        departments.iter().map(|department| &department.name),
+    );
 }
 
 #[cfg(test)]
