@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn client() -> Client {
     drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder().no_proxy().build().unwrap()
+    // Connections of a hub that was killed are of no use to the next.
+    Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// A hub, and whoever speaks to it over HTTP.

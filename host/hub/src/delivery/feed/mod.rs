@@ -202,5 +202,6 @@ fn granted(shared: &Shared, name: &InstanceName) -> Result<GrantedFields, FeedRe
 
 /// That there is such a department.
 pub(crate) fn known(shared: &Shared, name: &InstanceName) -> Result<(), FeedRefusal> {
-    granted(shared, name).map(drop)
+    granted(shared, name)?;
+    Ok(())
 }

@@ -181,7 +181,7 @@ async fn cursors_have_names_that_are_known_and_are_few() {
     ));
     let cursors = list(&house.core, &billing()).await.unwrap();
     assert_eq!((cursors.items.len(), cursors.end > 0), (CURSORS_MAX, true));
-    assert!("أمس".parse::<FeedStart>().is_err() && "latest".parse() == Ok(FeedStart::Latest));
+    assert!("أمس".parse::<FeedStart>().is_err() && "latest".parse::<FeedStart>() == Ok(FeedStart::Latest));
 }
 
 #[tokio::test]
