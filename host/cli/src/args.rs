@@ -260,7 +260,8 @@ pub(crate) enum Token {
     Create {
         /// What it is for.
         name: String,
-        /// feedback:read, feedback:write or admin; may be given several times.
+        /// feedback:read, feedback:write, admin, or feed:NAME to take what is for this department by its feed; may be given
+        /// several times.
         #[arg(long = "scope", required = true, value_name = "SCOPE")]
         scopes: Vec<String>,
         /// When it ends (RFC 3339); left out: never.

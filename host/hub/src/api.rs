@@ -22,7 +22,7 @@ use crate::rebuild::{self, RebuildReport};
 use crate::receipt::{self, ProofRefusal};
 use crate::rows::DeliveryRecord;
 use crate::status_reports::{self, StatusRecord};
-use crate::tokens::{self, Caller, NewToken, Scope, TokenRecord};
+use crate::tokens::{self, Caller, NewToken, Rights, TokenRecord};
 use crate::verification::{self, VerifyReport, WitnessedHead};
 use crate::walk::StageProgress;
 
@@ -335,10 +335,10 @@ impl Hub {
         &self,
         actor: Actor,
         name: &str,
-        scopes: Vec<Scope>,
+        rights: impl Into<Rights>,
         expires_at: Option<Time>,
     ) -> Result<NewToken, Fault> {
-        tokens::create(&self.shared.core, actor, name, scopes, expires_at).await
+        tokens::create(&self.shared.core, actor, name, rights.into(), expires_at).await
     }
 
     /// All tokens.

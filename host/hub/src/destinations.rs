@@ -22,7 +22,7 @@ pub enum DestinationRefusal {
     /// There is none of this name.
     #[error("\"{0}\" is no department here; the departments are listed by: mihwar delivery status")]
     Unknown(InstanceName),
-    /// Its plugin does not reach the other system.
+    /// Its plugin does not reach the other system, or it has none.
     #[error("{0}")]
     Unreachable(String),
     /// The hub could not do it.
@@ -100,6 +100,11 @@ impl Hub {
         name: &InstanceName,
     ) -> Result<DestinationCheck, DestinationRefusal> {
         let core = &self.shared.core;
+        if self.shared.instances().asking.contains(name) {
+            let message =
+                format!("\"{name}\" asks by itself: there is nothing to reach; see: mihwar delivery feed {name}");
+            return Err(DestinationRefusal::Unreachable(message));
+        }
         let running = self.department(name)?;
         let call = lent::call(core, name, Arc::new(lent::NoBlobs));
         let result = running.sandbox.check(call).await;
@@ -130,7 +135,9 @@ impl Hub {
         actor: &Actor,
         wanted: &BackFill,
     ) -> Result<BackFillReport, DestinationRefusal> {
-        self.department(&wanted.destination)?;
+        if !self.shared.instances().is_department(&wanted.destination) {
+            return Err(DestinationRefusal::Unknown(wanted.destination.clone()));
+        }
         let rules = self.shared.config().rules.clone();
         Ok(delivery::fill(&self.shared.core, &rules, actor, wanted).await?)
     }
@@ -179,11 +186,7 @@ impl Hub {
     fn known_destination(&self, name: &InstanceName) -> Result<(), DestinationRefusal> {
         let instances = self.shared.instances();
         let is_known = if instances.by_name.is_empty() {
-            self.shared
-                .config()
-                .instances
-                .iter()
-                .any(|instance| instance.name == *name)
+            self.shared.config().knows(name)
         } else {
             instances.is_department(name)
         };

@@ -9,6 +9,7 @@ use mihwar_store::{Batch, Edit, JournalEntry, Key, View};
 
 use crate::facets::{self, Blocks};
 use crate::fault::{Fault, OnDamage};
+use crate::feed_row::FeedRow;
 use crate::head_row;
 use crate::keys::{self, Lookup};
 use crate::rows::{self, DeliveryRow, DeliveryState, Head};
@@ -38,6 +39,7 @@ pub(crate) struct Folded {
 #[derive(Default)]
 pub(crate) struct Folding {
     rows: Touched,
+    feeds: BTreeMap<Key, FeedRow>,
     edits: Vec<Edit>,
     counts: BTreeMap<Key, i64>,
     new_rows: u64,
@@ -208,6 +210,7 @@ impl Folding {
     /// Folds one event. It must be among those that were loaded for.
     pub(crate) fn apply(&mut self, sequence: u64, event: Event) {
         let at = event.at;
+        self.feed(sequence, &event);
         // Told by the event alone: which heads are at hand depends on what else is folded at once.
         let changes_head = matches!(
             event.body,
@@ -222,7 +225,7 @@ impl Folding {
             EventBody::Received(received) => Some(self.received(at, received)),
             EventBody::Enriched(enriched) => Some(self.enriched(enriched)),
             EventBody::EnrichmentFailed(failed) => Some(failed.feedback),
-            EventBody::Routed(routed) | EventBody::BackFilled(routed) => Some(self.routed(at, routed)),
+            EventBody::Routed(routed) | EventBody::BackFilled(routed) => Some(self.routed(sequence, at, routed)),
             EventBody::Delivered(e) => {
                 self.attempted(&keys::delivery(e.delivery), DeliveryState::Delivered, |row| {
                     (row.attempts, row.next_attempt, row.finished_at) = (e.attempt, None, Some(at));
@@ -250,7 +253,7 @@ impl Folding {
             }
             EventBody::DeliveryReplayed(e) => {
                 self.attempted(&keys::delivery(e.delivery), DeliveryState::Waiting, |row| {
-                    (row.next_attempt, row.finished_at) = (Some(at), None);
+                    (row.next_attempt, row.finished_at, row.position) = (Some(at), None, sequence);
                 });
                 Some(e.feedback)
             }
@@ -260,7 +263,7 @@ impl Folding {
                 }
                 Some(withdrawn.feedback)
             }
-            EventBody::RecordErased(erased) => Some(self.erased(at, erased)),
+            EventBody::RecordErased(erased) => Some(self.erased(sequence, at, erased)),
             EventBody::StatusReported(report) => Some(report.feedback),
             EventBody::ContactCreated(_)
             | EventBody::ContactErased(_)
@@ -275,6 +278,12 @@ impl Folding {
         if let Some(feedback) = subject {
             self.note(feedback, sequence, changes_head);
         }
+    }
+
+    fn feed(&mut self, sequence: u64, event: &Event) {
+        let rows = FeedRow::of(event).into_iter();
+        self.feeds
+            .extend(rows.map(|(destination, row)| (keys::feed(&destination, sequence), row)));
     }
 
     /// Notes that an entry tells of a record: in its head if that is written anyway and has room, else in a row of its own.
@@ -332,9 +341,9 @@ impl Folding {
         enriched.feedback
     }
 
-    fn routed(&mut self, at: Time, routed: Routed) -> FeedbackId {
+    fn routed(&mut self, sequence: u64, at: Time, routed: Routed) -> FeedbackId {
         for route in routed.routes {
-            let destination = self.begin_delivery(at, routed.feedback, route);
+            let destination = self.begin_delivery(sequence, at, routed.feedback, route);
             if let Some(Some(head)) = self.rows.heads.get_mut(&routed.feedback)
                 && !head.destinations.contains(&destination)
             {
@@ -344,9 +353,9 @@ impl Folding {
         routed.feedback
     }
 
-    fn erased(&mut self, at: Time, erased: RecordErased) -> FeedbackId {
+    fn erased(&mut self, sequence: u64, at: Time, erased: RecordErased) -> FeedbackId {
         for route in erased.routes {
-            self.begin_delivery(at, erased.feedback, route);
+            self.begin_delivery(sequence, at, erased.feedback, route);
         }
         if let Some(Some(head)) = self.rows.heads.get_mut(&erased.feedback) {
             head.erased_at = Some(at);
@@ -354,8 +363,8 @@ impl Folding {
         erased.feedback
     }
 
-    /// A delivery begins to wait. Answers for whom.
-    fn begin_delivery(&mut self, at: Time, feedback: FeedbackId, route: Route) -> InstanceName {
+    /// A delivery begins to wait, by this entry. Answers for whom.
+    fn begin_delivery(&mut self, sequence: u64, at: Time, feedback: FeedbackId, route: Route) -> InstanceName {
         self.count("delivery", &format!("{}/waiting", route.destination), 1);
         let row = DeliveryRow {
             feedback,
@@ -367,6 +376,7 @@ impl Folding {
             next_attempt: Some(at),
             created_at: at,
             finished_at: None,
+            position: sequence,
         };
         self.new_rows += 1;
         self.rows.deliveries.insert(keys::delivery(route.delivery), Some(row));
@@ -396,7 +406,10 @@ impl Folding {
 
     /// What is to be written.
     pub(crate) fn finish(mut self) -> Result<Folded, Fault> {
-        let new_rows = self.new_rows + self.rows.facets.opened() + self.edits.len() as u64;
+        let new_rows = self.new_rows + self.rows.facets.opened() + (self.edits.len() + self.feeds.len()) as u64;
+        for (key, row) in self.feeds {
+            self.edits.push(Edit::Put(key, rows::encode(&row)?));
+        }
         for (id, head) in &mut self.rows.heads {
             if let Some(head) = head {
                 // Once for all events of a record: where its place is, `received` has decided.

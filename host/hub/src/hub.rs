@@ -94,11 +94,11 @@ pub enum OpenError {
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReloadReport {
-    /// Instances that are new.
+    /// Instances that are new, and departments that ask.
     pub added: Vec<InstanceName>,
     /// Instances that run with another configuration or plugin.
     pub changed: Vec<InstanceName>,
-    /// Instances that are gone.
+    /// Instances that are gone, and departments that asked.
     pub removed: Vec<InstanceName>,
 }
 
@@ -332,6 +332,8 @@ fn difference(before: &Instances, after: &Instances) -> ReloadReport {
         .filter(|name| !after.by_name.contains_key(*name))
         .cloned()
         .collect();
+    report.added.extend(after.asking.difference(&before.asking).cloned());
+    report.removed.extend(before.asking.difference(&after.asking).cloned());
     report
 }
 

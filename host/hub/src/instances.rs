@@ -203,6 +203,8 @@ pub(crate) struct Instances {
     pub(crate) enrichers: Vec<Arc<Running>>,
     /// Those that mask texts before they are stored, in the order in which they run.
     pub(crate) redactors: Vec<Arc<Running>>,
+    /// Departments that ask for what is for them: no plugin runs for them.
+    pub(crate) asking: BTreeSet<InstanceName>,
 }
 
 impl Instances {
@@ -217,9 +219,11 @@ impl Instances {
     }
 
     pub(crate) fn is_department(&self, name: &InstanceName) -> bool {
-        self.by_name
-            .get(name)
-            .is_some_and(|running| running.can(Capability::Deliver))
+        self.asking.contains(name)
+            || self
+                .by_name
+                .get(name)
+                .is_some_and(|running| running.can(Capability::Deliver))
     }
 }
 
@@ -235,7 +239,11 @@ pub(crate) async fn build(
 ) -> Result<Instances, ConfigError> {
     let mut problems = Vec::new();
     let plugins = load_plugins(engine, disk, config, &mut problems).await;
-    let mut instances = Instances::default();
+    let asking = config.departments.iter().map(|department| department.name.clone());
+    let mut instances = Instances {
+        asking: asking.collect(),
+        ..Instances::default()
+    };
     for wanted in &config.instances {
         let Some((plugin, hash)) = plugins.get(&wanted.plugin) else {
             continue;

@@ -34,18 +34,22 @@ pub(crate) const OF_CONTACT: Space = Space(0x25);
 pub(crate) const OF_THREAD: Space = Space(0x26);
 // 0x27 and 0x28 were records by department and by instance; they are not used again.
 pub(crate) const FACETS: Space = Space(0x29);
+pub(crate) const FEED: Space = Space(0x2A);
 
 pub(crate) const DOOMED: Space = Space(0x30);
 pub(crate) const FILE: Space = Space(0x31);
 pub(crate) const LINEAGE: Space = Space(0x32);
 pub(crate) const ERASED: Space = Space(0x33);
 pub(crate) const ERASING: Space = Space(0x34);
-// Apart from those above: 0x35 to 0x37 are free.
+pub(crate) const FEED_CURSOR: Space = Space(0x35);
+// Apart from those above: 0x36 and 0x37 are free.
 pub(crate) const CALLED: Space = Space(0x38);
 pub(crate) const TOLD: Space = Space(0x39);
 
 /// All read models, in the order in which they are compared; where they stand comes last.
-pub(crate) const READ_MODELS: [Space; 8] = [HEAD, HISTORY, DELIVERY, COUNT, OF_CONTACT, OF_THREAD, FACETS, POSITION];
+pub(crate) const READ_MODELS: [Space; 9] = [
+    HEAD, HISTORY, DELIVERY, COUNT, OF_CONTACT, OF_THREAD, FACETS, FEED, POSITION,
+];
 
 /// What becomes of each space's rows in a backup. Whatever comes and goes, and whatever is small, goes into every
 /// increment whole. Spaces that grow with the records go by what changed; there, deletions are rare, since each is noted.
@@ -63,6 +67,7 @@ pub(crate) const NATURES: Natures = {
         .with(SETTING, Nature::Passing)
         .with(DOOMED, Nature::Passing)
         .with(ERASING, Nature::Passing)
+        .with(FEED_CURSOR, Nature::Passing)
         .with(FILE, Nature::Filed)
         // A restored hub is another one than that which was backed up: see `lineage`.
         .with(LINEAGE, Nature::Derived);
@@ -376,6 +381,58 @@ pub(crate) fn delivery_standing(destination: &InstanceName) -> Key {
     setting(&format!("delivery/{destination}"))
 }
 
+/// What an entry of the ledger puts into the feed of a department. No entry names a department twice.
+pub(crate) fn feed(destination: &InstanceName, sequence: u64) -> Key {
+    Key::space(FEED, ORG).text(destination.as_str()).u64(sequence).finish()
+}
+
+/// The feed of a department.
+pub(crate) fn feed_of(destination: &InstanceName) -> KeyRange {
+    KeyRange::prefix(Key::space(FEED, ORG).text(destination.as_str()).finish())
+}
+
+/// The feed of a department behind an entry of the ledger.
+pub(crate) fn feed_after(destination: &InstanceName, sequence: u64) -> KeyRange {
+    feed_of(destination).after(&feed(destination, sequence))
+}
+
+/// That a department has asked.
+const ASKED: u8 = 0;
+/// How far a department has asked.
+const CURSORS: u8 = 1;
+
+/// That a department has asked for its feed once: it may have whatever was chosen for it. It stays, whatever becomes of its
+/// cursors.
+pub(crate) fn feed_asked(destination: &InstanceName) -> Key {
+    Key::space(FEED_CURSOR, ORG)
+        .text(destination.as_str())
+        .u8(ASKED)
+        .finish()
+}
+
+/// A cursor in the feed of a department.
+pub(crate) fn feed_cursor(destination: &InstanceName, cursor: &InstanceName) -> Key {
+    Key::space(FEED_CURSOR, ORG)
+        .text(destination.as_str())
+        .u8(CURSORS)
+        .text(cursor.as_str())
+        .finish()
+}
+
+/// All cursors in the feed of a department.
+pub(crate) fn feed_cursors_of(destination: &InstanceName) -> KeyRange {
+    let cursors = Key::space(FEED_CURSOR, ORG).text(destination.as_str()).u8(CURSORS);
+    KeyRange::prefix(cursors.finish())
+}
+
+/// The name of a cursor in a feed.
+pub(crate) fn feed_cursor_name(key: &Key) -> Option<InstanceName> {
+    let mut parts = key.read();
+    parts.text().ok()?;
+    parts.u8().ok()?;
+    InstanceName::new(parts.text().ok()?).ok()
+}
+
 pub(crate) fn setting(name: &str) -> Key {
     Key::space(SETTING, ORG).text(name).finish()
 }
@@ -498,6 +555,7 @@ pub(crate) const fn model_name(space: Space) -> &'static str {
         OF_CONTACT => "of contact",
         OF_THREAD => "of thread",
         FACETS => "facets",
+        FEED => "feed",
         _ => "unknown",
     }
 }
@@ -513,6 +571,12 @@ pub(crate) fn describe(key: &Key) -> String {
         }),
         Some(DELIVERY) => last_id(key).map(|id| format!("delivery {}", DeliveryId::from_bytes(id))),
         Some(COUNT) => count_names(key).map(|(name, of)| format!("{name} {of}")),
+        Some(FEED) => key
+            .read()
+            .text()
+            .ok()
+            .zip(last_number(key))
+            .map(|(name, sequence)| format!("entry {sequence} in the feed of {name}")),
         Some(FACETS) => last_id(key).map(|id| format!("a block from feedback {} on", FeedbackId::from_bytes(id))),
         _ => last_id(key).zip(looked_up(key)).map(|(id, by)| {
             let feedback = FeedbackId::from_bytes(id);
@@ -540,9 +604,10 @@ mod tests {
 
     use super::{FILE, LINEAGE, NATURES, READ_MODELS};
     use super::{
-        Lookup, called, called_of_name, called_so, count, delivery, describe, facets, head, history, inbox,
-        inbox_beyond, inbox_due, inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id, name_of, position,
-        reference, reference_parts, report, reports_by, token, told_of,
+        Lookup, called, called_of_name, called_so, count, delivery, describe, facets, feed, feed_after, feed_asked,
+        feed_cursor, feed_cursor_name, feed_cursors_of, feed_of, head, history, inbox, inbox_beyond, inbox_due,
+        inbox_fresh, inbox_of, inbox_parts, inbox_put_off, last_id, name_of, position, reference, reference_parts,
+        report, reports_by, token, told_of,
     };
 
     #[test]
@@ -566,6 +631,8 @@ mod tests {
         );
         assert_eq!(describe(&count("kind", "شكوى")), "kind شكوى");
         assert_eq!(describe(&position()), "how far they are");
+        let billing = InstanceName::new("billing").unwrap();
+        assert_eq!(describe(&feed(&billing, 41)), "entry 41 in the feed of billing");
         let other = token(mihwar_model::TokenId::from_bytes([1; 16]));
         assert_eq!(describe(&other), format!("key {other}"));
     }
@@ -604,6 +671,18 @@ mod tests {
             assert!(told_of(one).contains(row) && !told_of(other).contains(row));
         }
         assert_eq!(reference_parts(&reference(one, &it)), Some((one, it)));
+    }
+
+    #[test]
+    fn a_feed_lies_in_the_order_of_the_ledger_and_apart_from_all_others() {
+        let (it, items) = (InstanceName::new("it").unwrap(), InstanceName::new("it-2").unwrap());
+        assert!(feed(&it, 255) < feed(&it, 256));
+        assert!(feed_of(&it).contains(&feed(&it, 0)) && !feed_of(&it).contains(&feed(&items, 0)));
+        assert!(!feed_after(&it, 7).contains(&feed(&it, 7)) && feed_after(&it, 7).contains(&feed(&it, 8)));
+        let cursor = feed_cursor(&it, &items);
+        assert_eq!(feed_cursor_name(&cursor), Some(items.clone()));
+        assert!(feed_cursors_of(&it).contains(&cursor) && !feed_cursors_of(&items).contains(&cursor));
+        assert!(!feed_cursors_of(&it).contains(&feed_asked(&it)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod erasure;
 mod export;
 mod facets;
 mod fault;
+mod feed_row;
+mod feeds;
 mod folding;
 mod format;
 mod head_row;
@@ -71,14 +73,14 @@ pub use backup::{
     verify_backup,
 };
 pub use config::{
-    Breaker, ClockTime, Config, ConfigError, ConfigProblem, Day, DeliveryConfig, Digest, EngineSection, Hold,
-    InstanceConfig, LedgerSection, LogFormat, LogSection, OnFailure, PluginSource, PublicLedger, Quiet, Rate,
-    RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
+    Breaker, ClockTime, Config, ConfigError, ConfigProblem, Day, DeliveryConfig, DepartmentConfig, DepartmentGrant,
+    Digest, EngineSection, Hold, InstanceConfig, LedgerSection, LogFormat, LogSection, OnFailure, PluginSource,
+    PublicLedger, Quiet, Rate, RetentionRule, Retry, SecretSource, ServerSection, StorageSection, VARIABLE_PREFIX,
 };
 pub use contacts::{ContactFacts, ContactPage, ContactRecord, Reader};
 pub use delivery::{
-    BackFill, BackFillReport, DestinationPage, DestinationState, DestinationStatus, Exchange, ReplayFilter,
-    ReplaySelection,
+    BackFill, BackFillReport, DestinationPage, DestinationState, DestinationStatus, Exchange, FeedCursor, FeedCursors,
+    FeedItem, FeedPage, FeedRefusal, FeedStart, FeedWanted, MAIN_CURSOR, ReplayFilter, ReplaySelection,
 };
 pub use destinations::{DestinationCheck, DestinationRefusal};
 pub use doors::{Disk, Doors};
@@ -115,7 +117,7 @@ pub use rows::{DeliveryRecord, DeliveryState, Head};
 pub use salvage::{SalvageReport, salvage};
 pub use status::{Check, InstanceStatus, LastError, Overview, PluginName};
 pub use status_reports::StatusRecord;
-pub use tokens::{Caller, NewToken, Scope, TokenRecord};
+pub use tokens::{Caller, NewToken, Right, Rights, Scope, TokenRecord};
 pub use vault::VaultError;
 pub use verification::{VerifyReport, WitnessedHead};
 pub use walk::{StageProgress, StageTime};

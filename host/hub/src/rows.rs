@@ -430,6 +430,10 @@ pub(crate) struct DeliveryRow {
     pub(crate) created_at: Time,
     #[n(8)]
     pub(crate) finished_at: Option<Time>,
+    /// The entry of the ledger by which it last began to wait: its place in the feed of its department.
+    #[n(9)]
+    #[cbor(default)]
+    pub(crate) position: u64,
 }
 
 /// A delivery, for readers.

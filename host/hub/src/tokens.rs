@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mihwar_model::{Actor, EventBody, Time, TokenCreated, TokenId, TokenRevoked};
+use mihwar_model::{Actor, EventBody, InstanceName, Time, TokenCreated, TokenId, TokenRevoked};
 use mihwar_store::{Batch, Edit, Guard, Order};
 use minicbor::{Decode, Encode};
 use serde::Serialize;
@@ -66,6 +66,85 @@ impl FromStr for Scope {
     }
 }
 
+/// What the right to a feed begins with, before the department's name.
+const FEED: &str = "feed:";
+
+/// One thing that the holder of a token may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Right {
+    /// What a scope stands for.
+    Scope(Scope),
+    /// Take what is for this department, by its feed: `feed:NAME`. Of no other department anything is seen by it.
+    Feed(InstanceName),
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => scope.fmt(f),
+            Self::Feed(department) => write!(f, "{FEED}{department}"),
+        }
+    }
+}
+
+impl FromStr for Right {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix(FEED) {
+            Some(name) => name
+                .parse::<InstanceName>()
+                .map(Self::Feed)
+                .map_err(|error| error.to_string()),
+            None => text.parse::<Scope>().map(Self::Scope).map_err(|_| {
+                format!(
+                    "\"{text}\" is no scope; use feedback:read, feedback:write, admin, or feed: and a department's name"
+                )
+            }),
+        }
+    }
+}
+
+/// All that the holder of a token may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// By scope.
+    pub scopes: Vec<Scope>,
+    /// Departments whose feed they may take.
+    pub feeds: Vec<InstanceName>,
+}
+
+impl Rights {
+    /// Each by itself, as it is written.
+    pub fn written(&self) -> impl Iterator<Item = String> {
+        let feeds = self.feeds.iter().cloned().map(Right::Feed);
+        let all = self.scopes.iter().copied().map(Right::Scope).chain(feeds);
+        all.map(|right| right.to_string())
+    }
+}
+
+impl From<Vec<Scope>> for Rights {
+    fn from(scopes: Vec<Scope>) -> Self {
+        Self {
+            scopes,
+            feeds: Vec::new(),
+        }
+    }
+}
+
+impl FromIterator<Right> for Rights {
+    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+        let mut all = Self::default();
+        for right in rights {
+            match right {
+                Right::Scope(scope) => all.scopes.push(scope),
+                Right::Feed(department) => all.feeds.push(department),
+            }
+        }
+        all
+    }
+}
+
 /// A token that was just made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
@@ -83,7 +162,7 @@ pub struct TokenRecord {
     /// What it is for.
     pub name: String,
     /// What its holder may do.
-    pub scopes: Vec<Scope>,
+    pub rights: Rights,
     /// When it was made.
     pub created_at: Time,
     /// When it ends.
@@ -96,14 +175,14 @@ pub struct Caller {
     /// Which token.
     pub token: TokenId,
     /// What its holder may do.
-    pub scopes: Vec<Scope>,
+    pub rights: Rights,
 }
 
 impl Caller {
     /// Whether the holder may do this.
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        self.rights.scopes.contains(&scope) || self.rights.scopes.contains(&Scope::Admin)
     }
 }
 
@@ -120,6 +199,10 @@ struct TokenRow {
     created_at: Time,
     #[n(4)]
     expires_at: Option<Time>,
+    /// Departments whose feed its holder may take.
+    #[n(5)]
+    #[cbor(default)]
+    feeds: Vec<InstanceName>,
 }
 
 /// Whether a token, as it lies in its row, is good at this moment. One that cannot be read counts: somebody should look.
@@ -175,7 +258,7 @@ pub(crate) async fn create(
     core: &Core,
     actor: Actor,
     name: &str,
-    scopes: Vec<Scope>,
+    rights: Rights,
     expires_at: Option<Time>,
 ) -> Result<NewToken, Fault> {
     let id = TokenId(core.ids.next());
@@ -184,14 +267,15 @@ pub(crate) async fn create(
     let hash = Sha256::digest(secret.as_bytes()).into();
     let event = TokenCreated {
         token: id,
-        scopes: scopes.iter().map(ToString::to_string).collect(),
+        scopes: rights.written().collect(),
     };
     let row = TokenRow {
         hash,
         name: name.chars().take(200).collect(),
-        scopes,
+        scopes: rights.scopes,
         created_at: core.clock.now(),
         expires_at,
+        feeds: rights.feeds,
     };
     core.apply_patiently(Batch {
         guards: vec![Guard::Absent(keys::token(id))],
@@ -212,7 +296,10 @@ pub(crate) async fn list(core: &Core) -> Result<Vec<TokenRecord>, Fault> {
             tokens.push(TokenRecord {
                 id: TokenId::from_bytes(keys::last_id(&row.key).unwrap_or_default()),
                 name: token.name,
-                scopes: token.scopes,
+                rights: Rights {
+                    scopes: token.scopes,
+                    feeds: token.feeds,
+                },
                 created_at: token.created_at,
                 expires_at: token.expires_at,
             });
@@ -272,7 +359,10 @@ pub(crate) async fn authenticate(core: &Core, presented: &str) -> Result<Option<
     let expired = row.expires_at.is_some_and(|end| end <= core.clock.now());
     Ok((matched && !expired).then_some(Caller {
         token: id,
-        scopes: row.scopes,
+        rights: Rights {
+            scopes: row.scopes,
+            feeds: row.feeds,
+        },
     }))
 }
 
@@ -283,7 +373,7 @@ mod tests {
     use mihwar_model::{Actor, Time};
     use mihwar_store::{Batch, Edit, MemoryStore};
 
-    use super::{NewToken, Scope, authenticate, create, is_good, revoke};
+    use super::{NewToken, Right, Rights, Scope, authenticate, create, is_good, revoke};
     use crate::core::Core;
     use crate::keys;
 
@@ -293,7 +383,7 @@ mod tests {
     }
 
     async fn known(core: &Core) -> NewToken {
-        let scopes = vec![Scope::FeedbackWrite];
+        let scopes = vec![Scope::FeedbackWrite].into();
         let made = create(core, Actor::Console, "فرع الرياض", scopes, Some(Time(5_000)))
             .await
             .unwrap();
@@ -313,6 +403,26 @@ mod tests {
         let row = row.unwrap().unwrap().bytes;
         assert!(is_good(&row, Time(4_999)) && !is_good(&row, Time(5_000)));
         assert!(is_good("رمز تالف".as_bytes(), Time(5_000)));
+    }
+
+    #[tokio::test]
+    async fn a_token_for_a_feed_is_for_that_one_and_for_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core_in(&folder);
+        let rights: Rights = ["feed:branches", "feedback:read"]
+            .map(|text| text.parse::<Right>().unwrap())
+            .into_iter()
+            .collect();
+        assert_eq!(rights.written().collect::<Vec<_>>(), ["feedback:read", "feed:branches"]);
+        let made = create(&core, Actor::Console, "الفروع", rights.clone(), None)
+            .await
+            .unwrap();
+        let caller = authenticate(&core, &made.token).await.unwrap().unwrap();
+        assert_eq!(caller.rights, rights);
+        assert!(caller.may(Scope::FeedbackRead) && !caller.may(Scope::FeedbackWrite));
+        for wrong in ["feed:", "feed:الفروع", "feeds:branches", "feed"] {
+            assert!(wrong.parse::<Right>().is_err(), "{wrong}");
+        }
     }
 
     #[tokio::test]

@@ -36,6 +36,9 @@ pub mod wire {
         DestinationView, ResumedView,
     };
     pub use crate::api::exports::LedgerExportQuery;
+    pub use crate::api::feeds::{
+        FeedAckInput, FeedCursorListView, FeedCursorView, FeedItemView, FeedPageView, FeedQuery,
+    };
     pub use crate::api::figures::{FigureInput, FigureLine};
     pub use crate::api::health::{CheckView, Readiness};
     pub use crate::api::hooks::InboundAccepted;

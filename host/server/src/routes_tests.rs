@@ -18,12 +18,14 @@ enum Demand {
     AnyToken,
     /// A token with this scope.
     Token(Scope),
+    /// A token for this department's feed.
+    Feed,
     /// To be at the machine itself: no token is enough.
     Console,
 }
 
 /// Who may do what. A new operation needs a row.
-const AUTHORITY: [(&str, Demand); 41] = [
+const AUTHORITY: [(&str, Demand); 45] = [
     ("create_feedback", Demand::Token(Scope::FeedbackWrite)),
     ("create_feedback_batch", Demand::Token(Scope::FeedbackWrite)),
     ("list_feedback", Demand::Token(Scope::FeedbackRead)),
@@ -38,6 +40,10 @@ const AUTHORITY: [(&str, Demand); 41] = [
     ("resume_destination", Demand::Token(Scope::Admin)),
     ("check_destination", Demand::Token(Scope::Admin)),
     ("backfill_destination", Demand::Token(Scope::Admin)),
+    ("read_feed", Demand::Feed),
+    ("acknowledge_feed", Demand::Feed),
+    ("list_feed_cursors", Demand::Feed),
+    ("remove_feed_cursor", Demand::Token(Scope::Admin)),
     ("list_inbound_dead_letters", Demand::Token(Scope::Admin)),
     ("replay_inbound_dead_letters", Demand::Token(Scope::Admin)),
     ("list_plugins", Demand::Token(Scope::FeedbackRead)),
@@ -115,6 +121,7 @@ fn every_operation_has_a_row_and_says_so_in_the_document() {
         let wanted = match demand {
             Demand::Nothing => "[{}]".to_owned(),
             Demand::AnyToken => "[{},{\"token\":[]}]".to_owned(),
+            Demand::Feed => "[{\"token\":[\"feed:{department}\"]}]".to_owned(),
             Demand::Console => "[{\"token\":[\"admin\"]}]".to_owned(),
             Demand::Token(scope) => format!("[{{\"token\":[\"{scope}\"]}}]"),
         };
@@ -155,6 +162,26 @@ async fn nobody_gets_further_than_the_table_says() {
                     ask(Some(tokens[&Scope::FeedbackWrite].clone())).await.status,
                     StatusCode::UNAUTHORIZED
                 );
+            }
+            Demand::Feed => {
+                assert_eq!(
+                    (nobody, forged),
+                    (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED),
+                    "{id}"
+                );
+                for (scope, token) in &tokens {
+                    let status = ask(Some(token.clone())).await.status;
+                    assert_eq!(
+                        status == StatusCode::FORBIDDEN,
+                        *scope != Scope::Admin,
+                        "{id} with {scope}: {status}"
+                    );
+                }
+                // In the path of the document the department's name is "department".
+                for (department, may) in [("department", true), ("departments", false)] {
+                    let status = ask(Some(bench.token_for(department).await)).await.status;
+                    assert_eq!(status != StatusCode::FORBIDDEN, may, "{id} of {department}: {status}");
+                }
             }
             Demand::Console => {
                 assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{id}");

@@ -77,6 +77,7 @@ pub async fn serve(hub: Hub, metrics: Metrics, listeners: Listeners, stop: impl 
         surface.stop();
         entrance.close();
         tokio::time::sleep(server.stop_notice.0).await;
+        surface.end_waiting();
     };
     accept_until(router_over(surface.clone()), entrance.clone(), listeners, bounds, told).await;
     if let Some(upkeep) = upkeep {

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use mihwar_hub::{Check, Config, Hub};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// How long an answer about readiness may be given again. Each new one writes to the disk, and anybody may ask.
 const READINESS_FRESH: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) streamed_groups: Arc<Semaphore>,
     readiness: Mutex<Looked>,
     stopping: AtomicBool,
+    /// From here on nobody waits for anything any more.
+    ending: CancellationToken,
 }
 
 impl Surface {
@@ -52,6 +55,7 @@ impl Surface {
             streamed_groups: Arc::new(Semaphore::new(STREAMED_GROUPS)),
             readiness: Mutex::default(),
             stopping: AtomicBool::new(false),
+            ending: CancellationToken::new(),
         }))
     }
 
@@ -72,6 +76,16 @@ impl Surface {
     /// From here on the hub is not ready, whatever else is found.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Has those who wait for something be answered with what there is: open exchanges have to come to their end.
+    pub(crate) fn end_waiting(&self) {
+        self.ending.cancel();
+    }
+
+    /// Told when nobody should wait any more.
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.ending
     }
 
     async fn looked_at(&self) -> Vec<Check> {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use mihwar_hub::{Config, Doors, Hub, Scope};
+use mihwar_hub::{Config, Doors, Hub, Right, Rights, Scope};
 use mihwar_model::Actor;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -69,6 +69,14 @@ impl Bench {
             .await
             .unwrap()
             .token
+    }
+
+    /// A token for a department's feed.
+    pub(crate) async fn token_for(&self, department: &str) -> String {
+        let right = Right::Feed(department.parse().unwrap());
+        let rights: Rights = [right].into_iter().collect();
+        let made = self.hub.token_create(Actor::Console, "قسم", rights, None).await;
+        made.unwrap().token
     }
 
     pub(crate) async fn send(&self, peer: Peer, request: Request<Body>) -> Got {

@@ -34,7 +34,7 @@ pub(crate) enum Delivery {
     },
     /// How deliveries stand, department by department: whether they go, what waits and since when, how many fail.
     Status {
-        /// Only those that are open, paused, failing, held, quiet or missing.
+        /// Only those that are open, paused, failing, held, quiet, asking or missing.
         #[arg(long)]
         state: Option<String>,
         /// How many to show.
@@ -52,6 +52,14 @@ pub(crate) enum Delivery {
     Check {
         /// The department.
         department: String,
+    },
+    /// How far a department that asks has come in its feed, cursor by cursor; or remove one of them.
+    Feed {
+        /// The department.
+        department: String,
+        /// Remove this cursor: what it had not acknowledged waits as before, and main begins with that.
+        #[arg(long, value_name = "CURSOR")]
+        remove: Option<String>,
     },
     /// Give a department what the rules in force would have sent it, as if it had been there before.
     Backfill {
@@ -177,6 +185,8 @@ mod tests {
             &["replay", "--inbound", "--state", "retrying"],
             &["backfill", "billing"],
             &["resume"],
+            &["feed"],
+            &["feed", "branches", "--remove"],
         ] {
             assert!(delivery(wrong).is_none(), "{wrong:?}");
         }

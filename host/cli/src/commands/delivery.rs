@@ -3,8 +3,8 @@
 use mihwar_model::{Clock, SystemClock};
 use mihwar_server::wire::{
     BackFillInput, BackFilledView, CheckedView, DeliveryDetailView, DeliveryPageView, DeliveryQuery, DeliveryView,
-    DestinationInput, DestinationPageView, DestinationQuery, DestinationView, ExchangeView, InboundPageView,
-    InboundReplay, InboundView, ReplayedView, ResumedView,
+    DestinationInput, DestinationPageView, DestinationQuery, DestinationView, ExchangeView, FeedCursorListView,
+    FeedCursorView, InboundPageView, InboundReplay, InboundView, ReplayedView, ResumedView,
 };
 use serde::Serialize;
 
@@ -51,6 +51,7 @@ pub(super) async fn run(client: &Client, command: Delivery, as_json: bool) -> an
             replay(client, "/api/v1/deliveries:replay", &which, as_json).await
         }
         Delivery::Resume { department } => resume(client, department, as_json).await,
+        Delivery::Feed { department, remove } => feed(client, &department, remove.as_deref(), as_json).await,
         Delivery::Check { department } => check(client, department, as_json).await,
         Delivery::Backfill {
             department,
@@ -157,6 +158,57 @@ async fn resume(client: &Client, department: String, as_json: bool) -> anyhow::R
         line("deliveries go on")?;
     } else {
         line("nothing kept deliveries back")?;
+    }
+    Ok(Outcome::Done)
+}
+
+#[derive(Serialize)]
+struct Removed<'a> {
+    removed: &'a str,
+}
+
+/// The cursors of a feed, or one of them removed.
+async fn feed(client: &Client, department: &str, remove: Option<&str>, as_json: bool) -> anyhow::Result<Outcome> {
+    let cursors = format!("/api/v1/departments/{}/feed/cursors", segment(department));
+    if let Some(name) = remove {
+        client.delete(&format!("{cursors}/{}", segment(name))).await?;
+        if as_json {
+            json(&Removed { removed: name })?;
+        } else {
+            line(format_args!(
+                "{} is gone; what it had not acknowledged waits as before",
+                one_line(name)
+            ))?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let view: FeedCursorListView = client.get(&cursors).await?.json().await?;
+    if as_json {
+        json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    if view.items.is_empty() {
+        line("it has not asked yet")?;
+    }
+    for cursor in &view.items {
+        let FeedCursorView {
+            name,
+            acknowledged,
+            handed,
+            ..
+        } = cursor;
+        let sort = if cursor.settles { "delivers" } else { "looks on" };
+        let mut text = format!(
+            "{name}  {sort}  acknowledged {acknowledged}  handed out {handed}  of {}",
+            view.end
+        );
+        if let Some(at) = cursor.handed_at {
+            text.push_str(&format!("  last asked with news {at}"));
+        }
+        if let Some(at) = cursor.acknowledged_at {
+            text.push_str(&format!("  last acknowledged {at}"));
+        }
+        line(format_args!("  {}", one_line(&text)))?;
     }
     Ok(Outcome::Done)
 }

@@ -9,7 +9,7 @@ use mihwar_sandbox::{Grants, LimitOverrides};
 use serde::Deserialize;
 
 use super::delivery::{Breaker, DeliveryConfig, Digest, Quiet, Rate, RetrySection};
-use super::{Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, SecretSource};
+use super::{DepartmentConfig, Hold, InstanceConfig, LedgerSection, OnFailure, RetentionRule, SecretSource};
 use crate::routing::{RouteSource, RoutingSection};
 
 /// The whole file.
@@ -37,6 +37,9 @@ pub(super) struct File {
     /// `[[instance]]`
     #[serde(default)]
     pub(super) instance: Vec<InstanceSection>,
+    /// `[[department]]`
+    #[serde(default)]
+    pub(super) department: Vec<DepartmentConfig>,
     /// `[routing]`
     #[serde(default)]
     pub(super) routing: RoutingSection,

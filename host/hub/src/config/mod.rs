@@ -2,6 +2,7 @@
 //! Two stages: [`file::File`] is what the admin wrote; [`Config`] is what the hub will do, checked.
 
 mod delivery;
+mod department;
 mod file;
 mod ledger;
 mod place;
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::routing::RuleSet;
 
 pub use delivery::{Breaker, ClockTime, Day, DeliveryConfig, Digest, Quiet, Rate, Retry};
+pub use department::{DepartmentConfig, DepartmentGrant};
 pub use file::{EngineSection, LogFormat, LogSection, ServerSection, StorageSection};
 use file::{File, InstanceSection};
 pub use ledger::{LedgerSection, PublicLedger};
@@ -103,6 +105,8 @@ pub struct Config {
     pub plugins: Vec<PluginSource>,
     /// Instances in the order of the file: enrichers run in it.
     pub instances: Vec<InstanceConfig>,
+    /// Departments that ask for what is for them, without a plugin.
+    pub departments: Vec<DepartmentConfig>,
     /// Who receives what.
     pub rules: Arc<RuleSet>,
     /// How long records are kept; the first rule that a record fits decides.
@@ -280,7 +284,10 @@ impl Config {
             .collect();
         problems.unique("plugin", "id", plugins.iter().map(|plugin| &plugin.id));
         let instances = check_instances(file.instance, &plugins, base, &mut problems);
-        let known = instances.iter().map(|instance| instance.name.clone()).collect();
+        department::check(&file.department, &instances, &mut problems);
+        let asking = file.department.iter().map(|department| department.name.clone());
+        let known = instances.iter().map(|instance| instance.name.clone());
+        let known = known.chain(asking).collect();
         let rules = rules::check(file.routing, file.route, base, &known, &mut problems);
         retention::check(&file.retention, &mut problems);
         let data = file
@@ -312,11 +319,19 @@ impl Config {
             log: file.log,
             plugins,
             instances,
+            departments: file.department,
             rules: Arc::new(rules),
             retention: file.retention,
             holds: file.hold,
             text: text.into(),
         })
+    }
+
+    /// Whether there is an instance, or a department that asks, of this name.
+    #[must_use]
+    pub fn knows(&self, name: &InstanceName) -> bool {
+        self.instances.iter().any(|instance| instance.name == *name)
+            || self.departments.iter().any(|department| department.name == *name)
     }
 
     /// A problem of an instance that showed only when its plugin looked at it.

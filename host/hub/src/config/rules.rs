@@ -20,7 +20,7 @@ pub(super) fn check(
     for (index, route) in routes.iter().enumerate() {
         for name in route.to.iter().filter(|name| !known.contains(*name)) {
             let message = format!(
-                "there is no [[instance]] named \"{name}\"; the names are: {}",
+                "there is no [[instance]] named \"{name}\", and no [[department]]; the names are: {}",
                 list(known)
             );
             problems.add_at("route", index, "to", message);
@@ -29,7 +29,7 @@ pub(super) fn check(
     for name in routing.default.iter().filter(|name| !known.contains(*name)) {
         problems.add(
             &["routing", "default"],
-            format!("there is no [[instance]] named \"{name}\""),
+            format!("there is no [[instance]] named \"{name}\", and no [[department]]"),
         );
     }
     let (lists, faults) = resolve_lists(&routing.lists, base);
@@ -51,7 +51,7 @@ pub(super) fn check(
 
 impl Config {
     /// The rules of another file, which holds `[routing]` and `[[route]]` and may hold everything else that a configuration
-    /// does. Its departments are its own instances or, where it has none, those of this configuration.
+    /// does. Its departments are its own or, where it has none, those of this configuration.
     ///
     /// # Errors
     /// Every problem of these rules, with file, line and key.
@@ -79,8 +79,10 @@ impl Config {
             found: Vec::new(),
         };
         let mut known: BTreeSet<_> = file.instance.iter().map(|instance| instance.name.clone()).collect();
+        known.extend(file.department.iter().map(|department| department.name.clone()));
         if known.is_empty() {
             known.extend(self.instances.iter().map(|instance| instance.name.clone()));
+            known.extend(self.departments.iter().map(|department| department.name.clone()));
         }
         let base = path.parent().unwrap_or(Path::new("."));
         let rules = check(file.routing, file.route, base, &known, &mut problems);

@@ -14,7 +14,7 @@ use super::damaged::Damaged;
 use super::department::Department;
 use super::outbox::Due;
 use super::outcome::{self, Said};
-use super::preparing::{self, Prepared};
+use super::preparing::{self, Prepared, Recipient};
 use super::told::{EXCHANGES_MAX, Exchange};
 use crate::core::Core;
 use crate::fault::Fault;
@@ -65,7 +65,11 @@ pub(super) struct Called {
 pub(super) async fn hand_over(core: Arc<Core>, department: Arc<dyn Department>, order: Order) -> Result<Called, Fault> {
     projection::catch_up_to(&core, order.seen).await?;
     let view = core.store.view().await?;
-    let prepared = preparing::prepare(&core, &*view, &*department, &order.wanted, order.is_edition).await?;
+    let to = Recipient {
+        name: department.name(),
+        fields: department.fields(),
+    };
+    let prepared = preparing::prepare(&core, &*view, to, &order.wanted, order.is_edition).await?;
     drop(view);
     let Prepared {
         due,

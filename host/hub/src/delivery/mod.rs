@@ -5,6 +5,8 @@
 //! ([`window`]), a task hands a batch over ([`handing`]), and what became of it is written down in one transaction, with how the
 //! department stands ([`settle`], [`standing`]). Order is kept per contact and department. A dead letter steps aside and the
 //! rest go on; a department that does not answer is left alone but for one delivery now and then, and costs the others nothing.
+//!
+//! A department that asks has no line: what waits for it is its feed ([`feed`]), until it acknowledges it.
 
 mod backfill;
 mod bucket;
@@ -12,6 +14,7 @@ mod calendar;
 mod crowd;
 mod damaged;
 mod department;
+mod feed;
 mod handing;
 mod holders;
 #[cfg(test)]
@@ -46,6 +49,11 @@ pub(crate) use backfill::fill;
 pub use backfill::{BackFill, BackFillReport};
 pub(crate) use damaged::{dead_entry, waiting_entry};
 use department::Department;
+pub use feed::{FeedCursor, FeedCursors, FeedItem, FeedPage, FeedRefusal, FeedStart, FeedWanted, MAIN_CURSOR};
+pub(crate) use feed::{
+    acknowledge as feed_acknowledge, known as feed_known, list as feed_cursors, page as feed_page,
+    remove as feed_remove,
+};
 use holders::Holders;
 use line::{Line, Next};
 pub(crate) use outbox::{open_reference, reference};

@@ -1,17 +1,16 @@
-//! What a department's plugin is handed of what was picked for it.
+//! What a department is handed of what was picked for it, whether its plugin is called or it asks.
 
 use std::collections::{BTreeMap, HashMap};
 
-use mihwar_model::{ContactId, Content, DeliveryId};
+use mihwar_model::{ContactId, Content, DeliveryId, InstanceName};
 use mihwar_sandbox::contract::destination::{Delivery, Event as DeliveryEvent};
 use mihwar_store::{Key, Versioned, View};
 
 use super::damaged::Damaged;
-use super::department::Department;
 use super::outbox::{Due, open_reference, read};
 use super::outcome::{Counts, Outcome};
 use crate::contact_keys::ContactKeys;
-use crate::convert;
+use crate::convert::{self, GrantedFields};
 use crate::core::Core;
 use crate::fault::{Fault, UNREADABLE};
 use crate::head_row;
@@ -23,7 +22,15 @@ const CONTENT_BYTES_MAX: usize = 16 << 20;
 /// Contents read together: each may be 100 kB.
 const TOGETHER: usize = 64;
 
-/// A batch for a department's plugin.
+/// Who is handed something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recipient<'a> {
+    pub(super) name: &'a InstanceName,
+    /// What of a record it may see.
+    pub(super) fields: GrantedFields,
+}
+
+/// A batch for a department.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     /// The deliveries that are decided or handed over.
@@ -44,25 +51,40 @@ pub(super) struct Prepared {
     bytes: usize,
 }
 
-/// Opens what was picked, up to a bound in bytes. A revision that was superseded meanwhile is sent as the newest: a
+/// Opens what was picked of an outbox, up to a bound in bytes. A revision that was superseded meanwhile is sent as the newest: a
 /// department that goes by the version must not keep the older text.
 pub(super) async fn prepare(
     core: &Core,
     view: &dyn View,
-    department: &dyn Department,
+    to: Recipient<'_>,
     wanted: &[DeliveryId],
     is_edition: bool,
 ) -> Result<Prepared, Fault> {
-    let mut prepared = Prepared::default();
-    let places: Vec<Key> = wanted.iter().map(|id| keys::outbox(department.name(), *id)).collect();
+    let (mut damaged, mut vanished) = (Vec::new(), Vec::new());
+    let places: Vec<Key> = wanted.iter().map(|id| keys::outbox(to.name, *id)).collect();
     let mut due = Vec::with_capacity(wanted.len());
     for (id, row) in wanted.iter().zip(view.get_many(&places).await?) {
         match row.map(|row| read(*id, &row)) {
             Some(Ok(read)) => due.push(read),
-            Some(Err(damaged)) => prepared.damaged.push(damaged),
-            None => prepared.vanished.push(*id),
+            Some(Err(found)) => damaged.push(found),
+            None => vanished.push(*id),
         }
     }
+    let mut prepared = prepare_due(core, view, to, due, is_edition).await?;
+    prepared.damaged.extend(damaged);
+    prepared.vanished = vanished;
+    Ok(prepared)
+}
+
+/// As [`prepare`], of what is known already.
+pub(super) async fn prepare_due(
+    core: &Core,
+    view: &dyn View,
+    to: Recipient<'_>,
+    due: Vec<Due>,
+    is_edition: bool,
+) -> Result<Prepared, Fault> {
+    let mut prepared = Prepared::default();
     let mut rest = due.into_iter();
     loop {
         let some: Vec<Due> = rest.by_ref().take(TOGETHER).collect();
@@ -73,11 +95,11 @@ pub(super) async fn prepare(
             prepared.left.extend(some.iter().map(|due| due.delivery));
             continue;
         }
-        let looked = look(core, view, department, some).await?;
+        let looked = look(core, view, to, some).await?;
         for one in looked.all {
             let handing = Handing {
                 core,
-                department,
+                to,
                 contact_keys: &looked.contact_keys,
                 is_edition,
             };
@@ -100,7 +122,7 @@ struct LookedAt {
 }
 
 /// Reads what belongs to some deliveries, each kind of row together.
-async fn look(core: &Core, view: &dyn View, department: &dyn Department, some: Vec<Due>) -> Result<Looked, Fault> {
+async fn look(core: &Core, view: &dyn View, to: Recipient<'_>, some: Vec<Due>) -> Result<Looked, Fault> {
     let heads: Vec<Key> = some.iter().map(|due| keys::head(due.row.feedback)).collect();
     let heads = view.get_many(&heads).await?;
     let mut all = Vec::with_capacity(some.len());
@@ -122,7 +144,7 @@ async fn look(core: &Core, view: &dyn View, department: &dyn Department, some: V
             .and_then(|head| head.as_ref().ok())
             .map_or(0, |head| head.revision);
         places.push(keys::content(feedback, revision));
-        places.push(keys::reference(feedback, department.name()));
+        places.push(keys::reference(feedback, to.name));
     }
     let mut rows = view.get_many(&places).await?.into_iter();
     for one in &mut all {
@@ -137,7 +159,7 @@ async fn look(core: &Core, view: &dyn View, department: &dyn Department, some: V
 /// Makes of a delivery what its department is handed.
 struct Handing<'a> {
     core: &'a Core,
-    department: &'a dyn Department,
+    to: Recipient<'a>,
     contact_keys: &'a ContactKeys,
     is_edition: bool,
 }
@@ -172,7 +194,7 @@ impl Handing<'_> {
             }
             Ok(Some(opened)) => {
                 prepared.bytes += opened.bytes;
-                if self.department.fields().attachments() {
+                if self.to.fields.attachments() {
                     let files = opened.content.attachments.iter().filter_map(|attachment| attachment.id);
                     prepared
                         .owners
@@ -200,14 +222,15 @@ impl Handing<'_> {
         reference: Option<Versioned>,
     ) -> Result<Option<Opened>, Fault> {
         let (core, contact) = (self.core, row.contact);
-        let Some(content) = content else {
+        // What a later revision had kept back is not handed out under an earlier one.
+        let Some(content) = content.filter(|_| head.quarantine.is_none()) else {
             return Ok(None);
         };
         let opened = core.open_with(self.contact_keys, contact, row.feedback, head.revision, &content.bytes);
         let (Some(opened), Some(key)) = (opened.await?, self.contact_keys.get(contact)?) else {
             return Ok(None);
         };
-        let name = self.department.name();
+        let name = self.to.name;
         let reference = reference.map(|reference| open_reference(core, key, row.feedback, name, &reference.bytes));
         Ok(Some(Opened {
             head,
@@ -218,7 +241,7 @@ impl Handing<'_> {
     }
 
     fn delivery(&self, due: &Due, opened: &Opened) -> Delivery {
-        let stored = convert::stored(&opened.head, &opened.content, self.department.fields());
+        let stored = convert::stored(&opened.head, &opened.content, self.to.fields);
         let event = match due.row.revision {
             _ if self.is_edition => DeliveryEvent::Digest(stored),
             0 | 1 => DeliveryEvent::Created(stored),

@@ -128,6 +128,10 @@ pub(crate) struct Outbox {
     standing: Mutex<Option<Standing>>,
     /// How often it began anew: under another configuration, or because somebody let it go on.
     beginnings: AtomicU64,
+    /// Rung for everybody who waits for something in the feed.
+    pub(super) arrived: Notify,
+    /// Held while a page of the feed is handed out, or what was handed out is acknowledged.
+    pub(super) feeding: tokio::sync::Mutex<()>,
     /// Held while the row of the standing is written.
     pub(super) writing: tokio::sync::Mutex<()>,
     tally: Mutex<Tally>,
@@ -140,6 +144,8 @@ impl Outbox {
         Self {
             name: name.clone(),
             bell: Notify::new(),
+            arrived: Notify::new(),
+            feeding: tokio::sync::Mutex::default(),
             mail: Mutex::default(),
             standing: Mutex::default(),
             beginnings: AtomicU64::new(0),
@@ -168,6 +174,7 @@ impl Outbox {
             }
         }
         self.bell.notify_one();
+        self.arrived.notify_waiters();
     }
 
     /// Whatever is there is to be looked for anew; if it `is_backlog`, behind what comes from now on.

@@ -17,7 +17,7 @@ use super::standing::Standing;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::hub::Shared;
-use crate::instances::Running;
+use crate::instances::{Instances, Running};
 use crate::keys;
 use crate::projection;
 use crate::query::QueryError;
@@ -40,6 +40,8 @@ pub enum DestinationState {
     Held,
     /// It is a quiet time.
     Quiet,
+    /// It asks by itself: nothing goes to it.
+    Asking,
     /// It is not configured any more, or no department; what waits for it goes on waiting.
     Missing,
 }
@@ -54,6 +56,7 @@ impl DestinationState {
             Self::Failing => "failing",
             Self::Held => "held",
             Self::Quiet => "quiet",
+            Self::Asking => "asking",
             Self::Missing => "missing",
         }
     }
@@ -69,10 +72,11 @@ impl FromStr for DestinationState {
             Self::Failing,
             Self::Held,
             Self::Quiet,
+            Self::Asking,
             Self::Missing,
         ];
         let found = all.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| "must be open, paused, failing, held, quiet or missing".to_owned())
+        found.ok_or_else(|| "must be open, paused, failing, held, quiet, asking or missing".to_owned())
     }
 }
 
@@ -156,16 +160,21 @@ pub(crate) async fn page(
 /// nothing.
 pub(crate) async fn all(shared: &Shared) -> Result<Vec<DestinationStatus>, Fault> {
     let view = shared.core.store.view().await?;
+    let instances = shared.instances();
     let mut all = Vec::new();
-    for running in shared
-        .instances()
-        .by_name
-        .values()
-        .filter(|running| running.can(Capability::Deliver))
-    {
-        all.push(status(shared, &*view, &running.name).await?);
+    for name in departments(&instances) {
+        all.push(status(shared, &*view, name).await?);
     }
     Ok(all)
+}
+
+/// All that are configured.
+fn departments(instances: &Instances) -> impl Iterator<Item = &InstanceName> {
+    let called = instances
+        .by_name
+        .values()
+        .filter(|running| running.can(Capability::Deliver));
+    called.map(|running| &running.name).chain(&instances.asking)
 }
 
 /// Names behind another one, one more than is looked at.
@@ -175,13 +184,7 @@ async fn names(
     after: Option<&InstanceName>,
 ) -> Result<BTreeSet<InstanceName>, Fault> {
     let instances = shared.instances();
-    let departments = instances
-        .by_name
-        .values()
-        .filter(|running| running.can(Capability::Deliver));
-    let behind = departments
-        .map(|running| &running.name)
-        .filter(|name| after.is_none_or(|after| *name > after));
+    let behind = departments(&instances).filter(|name| after.is_none_or(|after| *name > after));
     let mut names: BTreeSet<InstanceName> = behind.cloned().collect();
     for mut holders in [Holders::of_outboxes(view, after), Holders::of_dead_letters(view, after)] {
         for _ in 0..=LOOKED_AT_MAX {
@@ -202,13 +205,12 @@ async fn names(
 async fn status(shared: &Shared, view: &dyn View, name: &InstanceName) -> Result<DestinationStatus, Fault> {
     let core = &shared.core;
     let now = core.clock.now();
-    let running = shared
-        .instances()
-        .get(name)
-        .filter(|running| running.can(Capability::Deliver));
+    let instances = shared.instances();
+    let running = instances.get(name).filter(|running| running.can(Capability::Deliver));
     let outbox = core.outboxes.of(name);
     let how = match &running {
         Some(running) => How::of(core, &outbox, running, now).await?,
+        None if instances.asking.contains(name) => How::plain(DestinationState::Asking),
         None => How::plain(DestinationState::Missing),
     };
     let counts = counts(view, name).await?;

@@ -27,6 +27,7 @@ use crate::query;
 use crate::rows::{self, ErasedRow, ErasingRow, Head};
 
 use open::Open;
+pub(crate) use records::RULE as NOTICE_RULE;
 use records::{Condemned, Destroyed};
 
 /// Records looked at together. Few in tests, so that an erasure is several transactions.

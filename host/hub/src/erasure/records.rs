@@ -1,6 +1,8 @@
 //! What an erasure does to records: contents, files, what departments call them and what waits for departments go, an event
 //! says so, and departments that may have a record are told. All of one record is in one transaction.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 use mihwar_model::{
     Actor, AttachmentId, DeliveryId, Event, EventBody, InstanceName, RecordErased, Route, Skipped, Tag, Time,
@@ -23,7 +25,7 @@ const BATCH_BYTES: usize = 4_000_000;
 /// Records whose rows are read together: each content may be 100 kB.
 const TOGETHER: usize = 64;
 /// Stands where other deliveries have the name of the rule that chose them.
-const RULE: &str = "erasure";
+pub(crate) const RULE: &str = "erasure";
 
 /// A record that is to be erased.
 pub(super) struct Condemned {
@@ -68,6 +70,7 @@ pub(super) async fn destroy(
         by,
         now: core.clock.now(),
         contact_keys,
+        asked: asked(&*view, condemned).await?,
         batch: Batch::default(),
         bytes: 0,
         files: Vec::new(),
@@ -84,6 +87,15 @@ pub(super) async fn destroy(
     }
     destroyed.add(work.commit().await?);
     Ok(())
+}
+
+/// Those departments of these records that have asked for their feed: what waits for them they may have all the same.
+async fn asked(view: &dyn View, condemned: &[Condemned]) -> Result<BTreeSet<InstanceName>, Fault> {
+    let names: BTreeSet<&InstanceName> = condemned.iter().flat_map(|one| &one.head.destinations).collect();
+    let places: Vec<Key> = names.iter().map(|name| keys::feed_asked(name)).collect();
+    let rows = view.get_many(&places).await?;
+    let asked = names.into_iter().zip(rows).filter(|(_, row)| row.is_some());
+    Ok(asked.map(|(name, _)| name.clone()).collect())
 }
 
 /// What is stored of one record.
@@ -194,6 +206,8 @@ struct Work<'a> {
     by: &'a Actor,
     now: Time,
     contact_keys: ContactKeys,
+    /// Departments that may have what waits for them.
+    asked: BTreeSet<InstanceName>,
     batch: Batch,
     bytes: usize,
     /// Files that must go once the batch is there.
@@ -264,7 +278,7 @@ impl Work<'_> {
         for to in &head.destinations {
             let opened_at = self.core.opened_at;
             let has_nothing = |one: &OpenDelivery| one.destination == *to && one.was_never_tried(opened_at);
-            if open.iter().any(has_nothing) {
+            if !self.asked.contains(to) && open.iter().any(has_nothing) {
                 continue;
             }
             let delivery = DeliveryId(self.core.ids.next());

@@ -41,6 +41,7 @@ use seen::{Piece, Seen, Subject, Surroundings};
 pub use explain::{RuleFailed, RuleVerdict, RulesToday, Verdict};
 pub(crate) use lists::resolve as resolve_lists;
 pub use sample::RoutingSample;
+pub(crate) use schema::or_nearest;
 pub(crate) use source::RoutingSection;
 pub use source::{ContactField, Matching, RouteSource, RuleProblem, RulesSource};
 pub use story::{ChosenDepartment, RoutingDecision, RoutingExplanation};

@@ -260,7 +260,7 @@ fn no_field(object: Object, name: &str, known: &[&str]) -> String {
 }
 
 /// `(did you mean …?)`, if one of the known names is much like the one that stands there.
-pub(super) fn or_nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub(crate) fn or_nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let most = (name.chars().count() / 3).max(1);
     let near = known.into_iter().map(|known| (distance(name, known), known));
     match near.min_by_key(|(distance, _)| *distance) {

@@ -85,7 +85,7 @@ impl Hub {
         let events = query::whole_history(core, id).await?;
         let config = self.shared.config();
         let explained = aside(move || {
-            let known = |name: &InstanceName| config.instances.iter().any(|instance| instance.name == *name);
+            let known = |name: &InstanceName| config.knows(name);
             explained(&config.rules, record, &events, known)
         });
         Ok(Some(explained.await?))

@@ -111,7 +111,8 @@ impl Hub {
         let core = &self.shared.core;
         projection::catch_up_for_readers(core).await?;
         let config = self.shared.config();
-        let known = config.instances.iter().map(|instance| &instance.name);
+        let asking = config.departments.iter().map(|department| &department.name);
+        let known = config.instances.iter().map(|instance| &instance.name).chain(asking);
         let known: HashSet<InstanceName> = known.chain(rules.destinations()).cloned().collect();
         let mut tally = Tally::new(Arc::clone(&rules));
         let (mut begin, mut rest) = (from, Some(keys::heads_between(from, to)));

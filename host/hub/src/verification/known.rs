@@ -6,6 +6,7 @@ use minicbor::Decode;
 
 use super::Verification;
 use crate::fault::Fault;
+use crate::feed_row::CursorRow;
 use crate::rows::SeenRow;
 use crate::{idempotency, keys};
 
@@ -24,8 +25,20 @@ const OF_A_REQUEST: &str = "the row by which a repeated request is known again i
 const OF_A_NAME: &str = "the row by which an item is found by what a department calls it is damaged, and reports about that item \
                          are refused; stop the hub and run: mihwar doctor --rebuild";
 
+/// What a damaged cursor means.
+const OF_A_CURSOR: &str = "the row that says how far a department has come in its feed is damaged, and it cannot ask by that cursor; \
+                           remove it (mihwar delivery feed NAME --remove CURSOR), and it is made again";
+
 fn says<T: for<'b> Decode<'b, ()>>(row: &[u8]) -> Result<(), String> {
     minicbor::decode::<T>(row).map(drop).map_err(|error| error.to_string())
+}
+
+/// That a department has asked at all is said by a row without anything in it.
+fn is_cursor(row: &[u8]) -> Result<(), String> {
+    if row.is_empty() {
+        return Ok(());
+    }
+    says::<CursorRow>(row)
 }
 
 impl Verification<'_> {
@@ -33,6 +46,7 @@ impl Verification<'_> {
         self.each_says(keys::SEEN, OF_AN_ITEM, says::<SeenRow>).await?;
         self.each_says(keys::IDENTIFIER, OF_A_PERSON, says::<ContactId>).await?;
         self.each_says(keys::CALLED, OF_A_NAME, says::<ContactId>).await?;
+        self.each_says(keys::FEED_CURSOR, OF_A_CURSOR, is_cursor).await?;
         self.each_says(keys::IDEMPOTENCY, OF_A_REQUEST, idempotency::check_row)
             .await
     }

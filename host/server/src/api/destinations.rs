@@ -25,7 +25,7 @@ pub struct DestinationView {
     /// The department instance.
     pub name: String,
     /// `open`, `paused` (somebody has to act), `failing` (it does not answer, and is tried now and then), `held` (it asked to be
-    /// let alone), `quiet`, or `missing` (it is not configured any more).
+    /// let alone), `quiet`, `asking` (it takes what is for it by its feed), or `missing` (it is not configured any more).
     #[schema(example = "open")]
     pub state: String,
     /// Since when it is paused, or does not answer.
@@ -98,7 +98,7 @@ pub struct DestinationPageView {
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct DestinationQuery {
-    /// `open`, `paused`, `failing`, `held`, `quiet` or `missing`.
+    /// `open`, `paused`, `failing`, `held`, `quiet`, `asking` or `missing`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }

@@ -6,6 +6,7 @@ pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
 pub(crate) mod exports;
+pub(crate) mod feeds;
 pub(crate) mod figures;
 pub(crate) mod health;
 pub(crate) mod hooks;
@@ -56,6 +57,9 @@ pub(crate) fn exchanges() -> OpenApiRouter<Surface> {
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(destinations::list_destinations))
         .routes(routes!(destinations::resume_destination))
+        .routes(routes!(feeds::acknowledge_feed))
+        .routes(routes!(feeds::list_feed_cursors))
+        .routes(routes!(feeds::remove_feed_cursor))
         .routes(routes!(inbound::list_inbound_dead_letters))
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(overview::get_overview))
@@ -83,6 +87,7 @@ pub(crate) fn lasting() -> OpenApiRouter<Surface> {
         .routes(routes!(deliveries::replay_deliveries))
         .routes(routes!(destinations::check_destination))
         .routes(routes!(destinations::backfill_destination))
+        .routes(routes!(feeds::read_feed))
         .routes(routes!(inbound::replay_inbound_dead_letters))
         .routes(routes!(configuration::reload_config))
         .routes(routes!(contacts::export_contact))

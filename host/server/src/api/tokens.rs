@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use mihwar_hub::{Scope, TokenRecord};
+use mihwar_hub::{Right, Rights, TokenRecord};
 use mihwar_model::{Clock, SystemClock, Time, TokenId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,8 +19,8 @@ use crate::surface::Surface;
 
 /// Longest name of a token.
 const NAME_CHARS_MAX: usize = 80;
-/// Most scopes that are listed for one token; there are three.
-const SCOPES_MAX: usize = 16;
+/// Most scopes that are listed for one token: there are three, and one for each department's feed.
+const SCOPES_MAX: usize = 64;
 
 /// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,7 +29,7 @@ pub struct TokenInput {
     /// What it is for, so that it can be told apart later.
     #[schema(example = "لوحة خدمة العملاء")]
     pub name: String,
-    /// `feedback:read`, `feedback:write`, `admin`.
+    /// `feedback:read`, `feedback:write`, `admin`; and `feed:NAME`, to take what is for this department by its feed.
     #[schema(example = json!(["feedback:read"]))]
     pub scopes: Vec<String>,
     /// When it ends (RFC 3339); left out: never.
@@ -78,7 +78,7 @@ impl From<TokenRecord> for TokenView {
         Self {
             id: token.id.to_string(),
             name: token.name,
-            scopes: token.scopes.iter().map(ToString::to_string).collect(),
+            scopes: token.rights.written().collect(),
             created_at: token.created_at,
             expires: token.expires_at,
         }
@@ -103,9 +103,9 @@ pub(crate) async fn create_token(
     JsonBody { value, .. }: JsonBody,
 ) -> Result<Response, Problem> {
     let now = SystemClock.now();
-    let (TokenName(name), scopes, expires) =
+    let (TokenName(name), rights, expires) =
         read_object(value, |fields| wanted(fields, now)).map_err(Problem::fields)?;
-    let made = surface.hub.token_create(caller.actor, &name, scopes, expires).await?;
+    let made = surface.hub.token_create(caller.actor, &name, rights, expires).await?;
     let view = NewTokenView {
         id: made.id.to_string(),
         token: made.token,
@@ -130,14 +130,17 @@ impl FromStr for TokenName {
     }
 }
 
-fn wanted(fields: &mut Fields<'_>, now: Time) -> Option<(TokenName, Vec<Scope>, Option<Time>)> {
+fn wanted(fields: &mut Fields<'_>, now: Time) -> Option<(TokenName, Rights, Option<Time>)> {
     if !fields.has("name") {
         fields.fault("name", "is needed");
     }
     let name = fields.parsed("name");
-    let scopes: Vec<Scope> = fields.each_parsed("scopes", SCOPES_MAX);
-    if scopes.is_empty() {
-        fields.fault("scopes", "name at least one of feedback:read, feedback:write and admin");
+    let rights: Vec<Right> = fields.each_parsed("scopes", SCOPES_MAX);
+    if rights.is_empty() {
+        fields.fault(
+            "scopes",
+            "name at least one of feedback:read, feedback:write, admin, and feed: with a department's name",
+        );
     }
     let expires = fields.time("expires");
     if let Some(end) = expires.filter(|end| *end <= now) {
@@ -146,7 +149,7 @@ fn wanted(fields: &mut Fields<'_>, now: Time) -> Option<(TokenName, Vec<Scope>, 
             format!("{end} is past: the token would be worth nothing; it is {now} now"),
         );
     }
-    name.map(|name| (name, scopes, expires))
+    name.map(|name| (name, rights.into_iter().collect(), expires))
 }
 
 /// List tokens

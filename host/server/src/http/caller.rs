@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
-use mihwar_hub::Scope;
-use mihwar_model::{Actor, TokenId};
+use mihwar_hub::{Right, Rights, Scope};
+use mihwar_model::{Actor, InstanceName, TokenId};
 
 use super::peer::Peer;
 use super::{Problem, Sort};
@@ -26,21 +26,27 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// Their token; `None` at the console.
     pub(crate) token: Option<TokenId>,
-    scopes: Vec<Scope>,
+    rights: Rights,
 }
 
 impl Caller {
-    const fn console() -> Self {
+    fn console() -> Self {
         Self {
             actor: Actor::Console,
             token: None,
-            scopes: Vec::new(),
+            rights: Rights::default(),
         }
     }
 
     /// Whether they may do what `scope` stands for.
     pub(crate) fn may(&self, scope: Scope) -> bool {
-        self.actor == Actor::Console || self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        let scopes = &self.rights.scopes;
+        self.actor == Actor::Console || scopes.contains(&scope) || scopes.contains(&Scope::Admin)
+    }
+
+    /// Whether they may take what is for a department.
+    fn may_take(&self, department: &InstanceName) -> bool {
+        self.may(Scope::Admin) || self.rights.feeds.contains(department)
     }
 
     /// Recognises whoever sent a request with these headers; `None` for nobody.
@@ -52,7 +58,7 @@ impl Caller {
         Ok(known.map(|caller| Self {
             actor: Actor::Token(caller.token),
             token: Some(caller.token),
-            scopes: caller.scopes,
+            rights: caller.rights,
         }))
     }
 }
@@ -91,8 +97,7 @@ impl<D: Demand> FromRequestParts<Surface> for Allowed<D> {
             return Ok(Self(Caller::console(), PhantomData));
         }
         let Some(caller) = Caller::recognise(surface, bearer(&parts.headers)).await? else {
-            let detail = "send \"Authorization: Bearer mhw_…\" with a token that is still good";
-            return Err(Problem::new(Sort::Unauthenticated, detail));
+            return Err(unknown());
         };
         if !caller.may(D::SCOPE) {
             let detail = format!("this needs a token with the scope {}", D::SCOPE);
@@ -100,6 +105,69 @@ impl<D: Demand> FromRequestParts<Surface> for Allowed<D> {
         }
         Ok(Self(caller, PhantomData))
     }
+}
+
+/// Someone who was recognised; what they may do depends on what they ask for.
+pub(crate) struct Known {
+    /// Who.
+    pub(crate) caller: Caller,
+    /// What they showed for it.
+    presented: Option<String>,
+}
+
+impl Known {
+    /// That they may take what is for a department.
+    ///
+    /// # Errors
+    /// They may not; nothing is said of whether there is such a department.
+    pub(crate) fn may_take(&self, department: &InstanceName) -> Result<(), Problem> {
+        if self.caller.may_take(department) {
+            return Ok(());
+        }
+        let right = Right::Feed(department.clone());
+        Err(Problem::new(
+            Sort::Forbidden,
+            format!("this needs a token with the scope {right}"),
+        ))
+    }
+
+    /// As [`Known::may_take`], as it stands now: for who asks for long. A token may have been revoked, or have come to its end.
+    ///
+    /// # Errors
+    /// They may not any more.
+    pub(crate) async fn may_still_take(&self, surface: &Surface, department: &InstanceName) -> Result<(), Problem> {
+        if self.caller.actor == Actor::Console {
+            return Ok(());
+        }
+        match Caller::recognise(surface, self.presented.clone()).await? {
+            Some(caller) if caller.may_take(department) => Ok(()),
+            _ => Err(Problem::new(Sort::Unauthenticated, "the token is not good any more")),
+        }
+    }
+}
+
+impl FromRequestParts<Surface> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, surface: &Surface) -> Result<Self, Problem> {
+        if Peer::of(&parts.extensions) == Some(Peer::Console) {
+            return Ok(Self {
+                caller: Caller::console(),
+                presented: None,
+            });
+        }
+        let presented = bearer(&parts.headers);
+        match Caller::recognise(surface, presented.clone()).await? {
+            Some(caller) => Ok(Self { caller, presented }),
+            None => Err(unknown()),
+        }
+    }
+}
+
+/// That nobody is recognised.
+fn unknown() -> Problem {
+    let detail = "send \"Authorization: Bearer mhw_…\" with a token that is still good";
+    Problem::new(Sort::Unauthenticated, detail)
 }
 
 /// Someone who looks at the hub with a browser or a monitor rather than a program of their own.

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod catalogue;
+pub(crate) mod events;
 pub(crate) mod headers;
 pub(crate) mod lasting;
 pub(crate) mod layers;
@@ -19,6 +20,6 @@ pub(crate) mod seats;
 pub(crate) mod stall;
 pub(crate) mod stream;
 
-pub(crate) use caller::{Admin, Allowed, Read, Write};
+pub(crate) use caller::{Admin, Allowed, Known, Read, Write};
 pub(crate) use catalogue::Sort;
 pub(crate) use problem::Problem;

@@ -38,6 +38,10 @@ impl Kind {
             // One transaction, and no more.
             "/api/v1/destinations:resume" => Self::Write,
             _ if path.starts_with("/hooks/") => Self::Hook,
+            // Short, and it must find a place also when all streams are taken: by those who read feeds.
+            _ if is_of_department(path, "/feed:ack") => Self::Write,
+            // It may be waited for.
+            _ if is_of_department(path, "/feed") => Self::Stream,
             _ if is_action(path) => Self::Stream,
             _ if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) => Self::Read,
             _ => Self::Write,
@@ -60,6 +64,11 @@ impl Kind {
 /// `/api/v1/feedback:batch` and its like.
 fn is_action(path: &str) -> bool {
     path.starts_with("/api/") && path.rsplit('/').next().is_some_and(|last| last.contains(':'))
+}
+
+/// Whether it is that address of some department.
+fn is_of_department(path: &str, end: &str) -> bool {
+    path.starts_with("/api/v1/departments/") && path.ends_with(end)
 }
 
 const fn detail(kind: Kind, why: Why) -> &'static str {
@@ -137,6 +146,9 @@ mod tests {
             (Method::GET, "/api/v1/feedback", Kind::Read),
             (Method::DELETE, "/api/v1/tokens/x", Kind::Write),
             (Method::POST, "/api/v1/feedback:batch", Kind::Stream),
+            (Method::GET, "/api/v1/departments/billing/feed", Kind::Stream),
+            (Method::POST, "/api/v1/departments/billing/feed:ack", Kind::Write),
+            (Method::GET, "/api/v1/departments/billing/feed/cursors", Kind::Read),
             (Method::GET, "/hooks/form/submit", Kind::Hook),
             (Method::GET, "/", Kind::Read),
             (Method::HEAD, "/api/docs/swagger-ui.css", Kind::Read),
