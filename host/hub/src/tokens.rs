@@ -155,7 +155,7 @@ pub struct NewToken {
 }
 
 /// A token, for readers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRecord {
     /// Its public id.
     pub id: TokenId,

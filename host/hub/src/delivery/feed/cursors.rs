@@ -48,11 +48,11 @@ impl Cursor {
     }
 
     pub(super) fn told(self) -> FeedCursor {
-        told(self.name, self.row)
+        told(self.name, &self.row)
     }
 }
 
-fn told(name: InstanceName, row: CursorRow) -> FeedCursor {
+fn told(name: InstanceName, row: &CursorRow) -> FeedCursor {
     FeedCursor {
         settles: settles(&name),
         name,
@@ -190,7 +190,7 @@ pub(crate) async fn list(core: &Core, department: &InstanceName) -> Result<FeedC
         let Some(name) = keys::feed_cursor_name(&row.key) else {
             continue;
         };
-        items.push(told(name, rows::decode(WHAT, &row.value.bytes)?));
+        items.push(told(name, &rows::decode(WHAT, &row.value.bytes)?));
     }
     Ok(FeedCursors { end, items })
 }
