@@ -207,7 +207,7 @@ impl<'a, S: System> Bench<'a, S> {
         let setup = self.setup;
         for (name, key) in &setup.secrets {
             let value = String::from_utf8_lossy(key);
-            if key.len() >= SECRET_BYTES_MIN && text.contains(value.as_ref()) {
+            if key.len() >= SECRET_BYTES_MIN && text.contains(&*value) {
                 let done = format!("the value of the secret `{name}` stands in {place}");
                 self.find(Rule::Secret, called, None, done);
             }
@@ -224,7 +224,7 @@ impl<'a, S: System> Bench<'a, S> {
             return;
         };
         if let Some(what) = reference_fault(done) {
-            self.find(Rule::Reference, called, Some(parcel), what);
+            self.find(Rule::Reference, called, Some(parcel), what.to_owned());
         }
         if let Some(reference) = &done.external_ref {
             self.references.insert(parcel.handed.item.clone(), reference.clone());

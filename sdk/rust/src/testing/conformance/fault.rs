@@ -1,5 +1,7 @@
 //! What goes wrong, and when.
 
+use serde_json::Value as Json;
+
 use super::Trouble;
 use super::pause::Asked;
 use crate::testing::Answer;
@@ -44,6 +46,8 @@ pub(super) enum Garble {
     Other,
     /// JSON that is a text.
     Text,
+    /// The same JSON, in which every address is one that a browser would run.
+    Links,
 }
 
 /// Whether a request is one of HTTP, or something on a connection.
@@ -99,7 +103,14 @@ pub(super) fn plans(way: Way, at: usize) -> Vec<Plan> {
         from_here(Fault::NoConnection),
         from_here(Fault::NoTls),
     ];
-    let garbles = [Garble::Half, Garble::Nothing, Garble::Page, Garble::Other, Garble::Text];
+    let garbles = [
+        Garble::Half,
+        Garble::Nothing,
+        Garble::Page,
+        Garble::Other,
+        Garble::Text,
+        Garble::Links,
+    ];
     plans.extend(garbles.map(|garble| once(Fault::Garbled(garble))));
     match way {
         Way::Line => plans.push(from_here(Fault::Trouble(Trouble::Busy))),
@@ -126,6 +137,7 @@ impl Fault {
             Self::Garbled(Garble::Nothing) => "is done, and the answer is empty".into(),
             Self::Garbled(Garble::Page) => "is done, and the answer is an HTML page".into(),
             Self::Garbled(Garble::Other) => "is done, and the answer is JSON of another shape".into(),
+            Self::Garbled(Garble::Links) => "is done, and every address in the answer is `javascript:alert(1)`".into(),
             Self::Garbled(Garble::Text) => "is done, and the answer is a text in JSON".into(),
             Self::Redirect => format!("is answered 302 with `Location: {ELSEWHERE}`"),
             Self::Slow(ms) => format!("takes {ms} ms"),
@@ -168,6 +180,13 @@ impl Garble {
             Self::Page => format!("<html><body>أعد المحاولة: {echo}</body></html>\r\n").into_bytes(),
             Self::Other => serde_json::json!({ "شيء آخر": echo }).to_string().into_bytes(),
             Self::Text => serde_json::json!(echo).to_string().into_bytes(),
+            Self::Links => match serde_json::from_slice(bytes) {
+                Ok(mut json) => {
+                    bend_links(&mut json);
+                    json.to_string().into_bytes()
+                }
+                Err(_) => bytes.to_vec(),
+            },
         }
     }
 
@@ -185,6 +204,16 @@ impl Garble {
             }
         }
         answer
+    }
+}
+
+/// Makes every address in it one that a browser would run.
+fn bend_links(json: &mut Json) {
+    match json {
+        Json::String(text) if text.starts_with("http") => "javascript:alert(1)".clone_into(text),
+        Json::Array(items) => items.iter_mut().for_each(bend_links),
+        Json::Object(fields) => fields.values_mut().for_each(bend_links),
+        _ => {}
     }
 }
 

@@ -108,7 +108,8 @@ impl Rule {
             }
             Self::Reference => {
                 "a reference of 1 to 2048 bytes by which the item is found again, or none; an address with https:// or http:// \
-                 and no blanks, or none"
+                 and no blanks, or none: \
+                 `Delivered::told` leaves out what the hub would not keep"
             }
             Self::Retryable => {
                 "a failure that passes is `transient` or `rate-limited`, or the item has no verdict: so it is tried again. \

@@ -14,7 +14,7 @@ use clerk::{Clerk, Sin};
 use desk::{Desk, KEY, SITE};
 
 fn clerk(sin: Sin) -> Department<Clerk, Desk> {
-    Department::new(json!({ "sin": sin }), Desk::default)
+    Department::<Clerk, _>::new(json!({ "sin": sin }), Desk::default)
         .origin(SITE)
         .secret("signing", KEY)
         .reports()

@@ -7,9 +7,6 @@ use super::bench::Trap;
 use super::stand::Seen;
 use crate::{Ack, AckState, Delivered, PluginError};
 
-/// Longest reference, and longest address, that the hub keeps.
-const REFERENCE_BYTES: usize = 2048;
-
 /// What became of a delivery, as the hub would take it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
@@ -104,15 +101,10 @@ pub(super) fn verdicts(batch: &[Parcel], result: &Result<Vec<Ack>, Trap>) -> (BT
 }
 
 /// Why the hub would not keep what a delivered item is called, or where it is.
-pub(super) fn reference_fault(done: &Delivered) -> Option<String> {
-    if let Some(reference) = &done.external_ref
-        && !(1..=REFERENCE_BYTES).contains(&reference.len())
-    {
-        return Some(format!("its reference has {} bytes", reference.len()));
+pub(super) fn reference_fault(done: &Delivered) -> Option<&'static str> {
+    let kept = Delivered::told(done.external_ref.clone(), done.url.clone());
+    if kept.external_ref != done.external_ref {
+        return Some("its reference has no bytes, or more than 2048");
     }
-    let url = done.url.as_deref()?;
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control();
-    let is_sound = url.len() <= REFERENCE_BYTES && rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(is_odd));
-    (!is_sound).then(|| "its address does not begin with https:// or http://, or has a blank in it".into())
+    (kept.url != done.url).then_some("its address does not begin with https:// or http://, or has a blank in it")
 }

@@ -13,7 +13,7 @@ use crate::{
 const HOST: &str = "pager.example";
 
 pub(super) fn department(is_deaf: bool) -> Department<Pager, Tower> {
-    Department::new(json!({ "is_deaf": is_deaf }), Tower::default).connection(HOST, 7000)
+    Department::<Pager, _>::new(json!({ "is_deaf": is_deaf }), Tower::default).connection(HOST, 7000)
 }
 
 pub(super) struct Pager;
