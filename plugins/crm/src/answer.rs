@@ -1,6 +1,6 @@
 //! What an answer of the other system means for a delivery.
 
-use mihwar_sdk::{PluginError, Response, Setback};
+use mihwar_sdk::{PluginError, Response, Setback, json_fault};
 use serde_json::Value as Json;
 
 use crate::settings::{Meaning, Settings};
@@ -73,6 +73,41 @@ fn told_failure(settings: &Settings, name: &str, response: &Response) -> Result<
     }
 }
 
+/// The reference in the answer to `lookup`. Whoever took an answer that cannot be read for "there is none" would create a second
+/// item.
+pub(crate) fn found(response: &Response, pointer: &str) -> Result<Option<String>, Setback> {
+    const NO_CONTENT: u16 = 204;
+    if response.status == NO_CONTENT {
+        return Ok(None);
+    }
+    let unexpected = |why: String| Setback::Item(PluginError::transient("unexpected-answer", why));
+    let answer: Json = response.json().map_err(|error| {
+        unexpected(format!(
+            "the answer to `lookup` is not to be read: {}",
+            json_fault(&error)
+        ))
+    })?;
+    let list = list_of(pointer).filter(|list| !answer.pointer(list).is_some_and(Json::is_array));
+    match (text_at(&answer, pointer), list) {
+        (None, Some(list)) => Err(unexpected(format!(
+            "the answer to `lookup` has no list at `{list}`: see `lookup.reference`"
+        ))),
+        (found, _) => Ok(found),
+    }
+}
+
+/// The place of the list of which a pointer takes one.
+fn list_of(pointer: &str) -> Option<&str> {
+    let mut end = 0;
+    for step in pointer.split('/').skip(1) {
+        if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
+            return pointer.get(..end);
+        }
+        end += step.len() + 1;
+    }
+    None
+}
+
 /// A text, number or truth at a place of an answer or a report; nothing for an empty one.
 pub(crate) fn text_at(answer: &Json, pointer: &str) -> Option<String> {
     match answer.pointer(pointer)? {
@@ -80,5 +115,24 @@ pub(crate) fn text_at(answer: &Json, pointer: &str) -> Option<String> {
         Json::Number(number) => Some(number.to_string()),
         Json::Bool(truth) => Some(truth.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list_of;
+
+    #[test]
+    fn the_list_is_what_stands_before_the_first_number() {
+        for (pointer, list) in [
+            ("/0", Some("")),
+            ("/results/0/id", Some("/results")),
+            ("/a/قضايا/12/3", Some("/a/قضايا")),
+            ("/case/number", None),
+            ("", None),
+            ("/a//b", None),
+        ] {
+            assert_eq!(list_of(pointer), list, "{pointer}");
+        }
     }
 }

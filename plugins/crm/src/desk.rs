@@ -3,7 +3,7 @@
 use mihwar_sdk::{AckState, Delivered, Delivery, Event, PluginError, Response, Setback, StoredFeedback};
 use serde_json::Value as Json;
 
-use crate::answer::text_at;
+use crate::answer::{found, text_at};
 use crate::api::Api;
 use crate::context::Context;
 use crate::settings::OnMissing;
@@ -81,7 +81,9 @@ impl<'a> Desk<'a> {
         let pointer = exchange.reference.as_deref().unwrap_or_default();
         let context = self.context().id(id).delivery(delivery).json();
         match self.api.send("lookup", exchange, &context) {
-            Ok(response) => Ok(text_at(&json(&response), pointer)),
+            // In a dry run nobody answers.
+            Ok(response) if response.body.is_empty() && self.api.host.instance().dry_run => Ok(None),
+            Ok(response) => found(&response, pointer),
             Err(Setback::Missing(_)) => Ok(None),
             Err(error) => Err(error),
         }

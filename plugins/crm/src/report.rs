@@ -1,6 +1,8 @@
 //! Reports of what became of items, read where the settings say.
 
-use mihwar_sdk::{Change, InboundRequest, Outcome, PluginError, Refusal, StatusUpdate, Verification, WorkState, time};
+use mihwar_sdk::{
+    Change, InboundRequest, Outcome, PluginError, Refusal, StatusUpdate, Verification, WorkState, json_fault, time,
+};
 use serde_json::Value as Json;
 
 use crate::answer::text_at;
@@ -23,8 +25,9 @@ pub(crate) fn read(settings: &Settings, request: &InboundRequest) -> Result<Outc
             "the settings do not say how a report is read: add `status`",
         ));
     };
-    let told: Json = serde_json::from_slice(&request.body)
-        .map_err(|error| PluginError::permanent("json", format!("the report is no JSON: {error}")))?;
+    let told: Json = serde_json::from_slice(&request.body).map_err(|error| {
+        PluginError::permanent("json", format!("the report is not to be read: {}", json_fault(&error)))
+    })?;
     let items = told.pointer(&mapping.items).ok_or_else(|| {
         PluginError::permanent(
             "items",

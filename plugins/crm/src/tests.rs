@@ -1,6 +1,7 @@
 //! Settings and exchanges of three systems. Those of Odoo and HubSpot have the form that their documentation gives them; nothing
 //! here was recorded from anybody's account.
 
+mod conformance;
 mod reports;
 mod settings;
 

@@ -1,11 +1,11 @@
 //! The requests that this department makes.
 
-use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback};
+use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback, json_fault};
 use serde_json::{Value as Json, json};
 
 use crate::answer::judged;
 use crate::settings::{Settings, is_repository};
-use crate::text::marker;
+use crate::text::{erased_marker, marker};
 
 /// Time that is left for what follows a request.
 const RESERVE_MS: u64 = 500;
@@ -94,11 +94,8 @@ impl Api<'_> {
     pub(crate) fn create(&self, title: &str, body: &str, labels: &[String]) -> Result<Issue, Setback> {
         let path = format!("/repos/{}/issues", self.settings.repository);
         let new = json!({ "title": title, "body": body, "labels": labels });
-        match self.read("POST", &path, Some(&new)) {
-            // 410: the repository has no issues.
-            Err(Setback::Missing(_)) => Err(self.no_repository()),
-            created => created,
-        }
+        // 410: the repository has no issues.
+        self.of_all(self.read("POST", &path, Some(&new)))
     }
 
     pub(crate) fn edit(&self, at: &Reference, changes: &Json) -> Result<Issue, Setback> {
@@ -145,10 +142,7 @@ impl Api<'_> {
             self.settings.repository
         );
         let found: Result<Vec<Issue>, Setback> = self.read("GET", &path, None);
-        match found {
-            Err(Setback::Missing(_)) => Err(self.no_repository()),
-            found => found.map(issues_only),
-        }
+        self.of_all(found).map(issues_only)
     }
 
     /// Issues of the repository that name an id, by GitHub's search.
@@ -159,7 +153,7 @@ impl Api<'_> {
             self.settings.repository.replace('/', "%2F")
         );
         let found: Result<Found, Setback> = self.read("GET", &path, None);
-        found.map(|found| issues_only(found.items))
+        self.of_all(found).map(|found| issues_only(found.items))
     }
 
     /// Whether the repository of a reference can be seen: what is missing in it is missing by itself then.
@@ -199,6 +193,14 @@ impl Api<'_> {
         Ok(Health { account: None, notes })
     }
 
+    /// What is missing where no single issue was asked for is missing for every item.
+    fn of_all<T>(&self, answer: Result<T, Setback>) -> Result<T, Setback> {
+        answer.map_err(|setback| match setback {
+            Setback::Missing(_) => self.no_repository(),
+            other => other,
+        })
+    }
+
     fn no_repository(&self) -> Setback {
         Setback::All(PluginError::misconfigured(
             "repository",
@@ -217,7 +219,8 @@ impl Api<'_> {
     ) -> Result<T, Setback> {
         let response = self.send(method, path, body)?;
         response.json().map_err(|error| {
-            let what = format!("GitHub answers something else than its documentation says: {error}");
+            let what = json_fault(&error);
+            let what = format!("GitHub's answer is not what its documentation says: {what}");
             Setback::Item(PluginError::transient("unexpected-answer", what))
         })
     }
@@ -240,11 +243,21 @@ impl Api<'_> {
     }
 }
 
-/// The oldest of these issues that holds the mark of an item: whoever copies the mark comes after it.
-pub(crate) fn marked<'a>(issues: &'a [Issue], id: &str) -> Option<&'a Issue> {
-    let mark = marker(id);
-    let holds = |issue: &&Issue| issue.body.as_deref().is_some_and(|body| body.contains(&mark));
-    issues.iter().filter(holds).min_by_key(|issue| issue.number)
+/// What the issue of an item holds.
+pub(crate) fn mark_of(id: &str) -> Vec<String> {
+    vec![marker(id)]
+}
+
+/// What it holds, also when its text was taken out already.
+pub(crate) fn marks_of(id: &str) -> Vec<String> {
+    vec![marker(id), erased_marker(id)]
+}
+
+/// The oldest of these issues that holds one of these marks: whoever copies a mark comes after it.
+pub(crate) fn marked<'a>(issues: &'a [Issue], marks: &[String]) -> Option<&'a Issue> {
+    let holds = |body: &str| marks.iter().any(|mark| body.contains(mark));
+    let is_marked = |issue: &&Issue| issue.body.as_deref().is_some_and(holds);
+    issues.iter().filter(is_marked).min_by_key(|issue| issue.number)
 }
 
 fn issue_path(at: &Reference) -> String {

@@ -3,7 +3,7 @@
 use mihwar_sdk::{AckState, Delivered, Delivery, Event, Setback, StoredFeedback};
 use serde_json::json;
 
-use crate::api::{Api, Issue, Reference, marked};
+use crate::api::{Api, Issue, Reference, mark_of, marked, marks_of};
 use crate::settings::OnUpdate;
 use crate::text;
 
@@ -29,7 +29,8 @@ impl<'a> Desk<'a> {
                 self.open(item, delivery.attempt)
             }
             (Event::Erased(_), Some(at)) => self.erase(delivery, &at),
-            (Event::Erased(id), None) => match self.find(id, true)? {
+            // An earlier attempt may have come half the way.
+            (Event::Erased(id), None) => match self.find(id, &marks_of(id), true)? {
                 Some(issue) => self.erase(delivery, &self.api.reference(issue.number)),
                 None => Ok(nothing_more()),
             },
@@ -41,10 +42,13 @@ impl<'a> Desk<'a> {
     fn open(&mut self, item: &StoredFeedback, attempt: u32) -> Result<AckState, Setback> {
         let settings = self.api.settings;
         let (title, body) = (text::title(settings, item), text::body(settings, item));
-        let issue = match self.find(&item.id, attempt > 1)? {
+        let issue = match self.find(&item.id, &mark_of(&item.id), attempt > 1)? {
             Some(found) => {
                 let at = self.api.reference(found.number);
-                self.api.edit(&at, &json!({ "title": title, "body": body }))?
+                match self.api.edit(&at, &json!({ "title": title, "body": body })) {
+                    Err(Setback::Missing(_)) => return self.deleted(&at),
+                    edited => edited?,
+                }
             }
             None => self.api.create(&title, &body, &text::labels(settings, item))?,
         };
@@ -53,18 +57,18 @@ impl<'a> Desk<'a> {
 
     /// The issue of an item. What was created a moment ago is among the newest; what was created long ago, only a search finds,
     /// which costs more.
-    fn find(&mut self, id: &str, search: bool) -> Result<Option<Issue>, Setback> {
+    fn find(&mut self, id: &str, marks: &[String], search: bool) -> Result<Option<Issue>, Setback> {
         if self.newest.is_none() {
             self.newest = Some(self.api.newest()?);
         }
         let newest = self.newest.as_deref().unwrap_or_default();
-        if let Some(issue) = marked(newest, id) {
+        if let Some(issue) = marked(newest, marks) {
             return Ok(Some(issue.clone()));
         }
         if !search {
             return Ok(None);
         }
-        Ok(marked(&self.api.search(id)?, id).cloned())
+        Ok(marked(&self.api.search(id)?, marks).cloned())
     }
 
     fn update(&self, item: &StoredFeedback, at: &Reference, delivery: &str) -> Result<AckState, Setback> {
@@ -132,10 +136,10 @@ impl<'a> Desk<'a> {
     }
 
     fn delivered(&self, at: &Reference, url: impl Into<Option<String>>) -> AckState {
-        let url = url.into().or_else(|| web_address(&self.api.settings.api, at));
+        let told = Delivered::told(Some(at.to_string()), url.into());
         AckState::Delivered(Delivered {
-            external_ref: Some(at.to_string()),
-            url,
+            url: told.url.or_else(|| web_address(&self.api.settings.api, at)),
+            external_ref: told.external_ref,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What GitHub tells of issues, as reports of what became of items.
 
-use mihwar_sdk::{InboundRequest, PluginError, StatusUpdate, Verification, WorkState, time};
+use mihwar_sdk::{InboundRequest, PluginError, StatusUpdate, Verification, WorkState, json_fault, time};
 
 use crate::api::Reference;
 use crate::settings::Settings;
@@ -62,8 +62,9 @@ pub(crate) fn reports(settings: &Settings, request: &InboundRequest) -> Result<O
             "set the webhook's content type to application/json",
         ));
     }
-    let payload: Payload = serde_json::from_slice(&request.body)
-        .map_err(|error| PluginError::permanent("json", format!("this is no event of an issue: {error}")))?;
+    let payload: Payload = serde_json::from_slice(&request.body).map_err(|error| {
+        PluginError::permanent("json", format!("this is no event of an issue: {}", json_fault(&error)))
+    })?;
     let is_here = payload.repository.full_name.eq_ignore_ascii_case(&settings.repository);
     if !is_here || !is_ours(payload.issue.body.as_deref().unwrap_or_default()) {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! Exchanges in the form that GitHub's documentation gives them; nothing here was recorded from anybody's account.
 
 mod checks;
+mod conformance;
 mod events;
 
 use mihwar_sdk::testing::{self, Answer, FakeHost};

@@ -81,7 +81,7 @@ pub(crate) fn any_marker(id: &str) -> String {
 }
 
 /// The hidden line of an issue whose item was erased.
-fn erased_marker(id: &str) -> String {
+pub(crate) fn erased_marker(id: &str) -> String {
     format!("<!-- mihwar-erased:{id} -->")
 }
 

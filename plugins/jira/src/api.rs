@@ -1,6 +1,6 @@
 //! The requests that this department makes.
 
-use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback};
+use mihwar_sdk::{Health, Host, PluginError, Request, Response, Setback, json_fault};
 use serde_json::{Value as Json, json};
 
 use crate::answer::judged;
@@ -127,13 +127,7 @@ impl Api<'_> {
     }
 
     pub(crate) fn create(&self, fields: &Json) -> Result<Issue, Setback> {
-        match self.read("POST", "/issue", Some(&json!({ "fields": fields }))) {
-            Err(Setback::Missing(_)) => Err(Setback::All(PluginError::misconfigured(
-                "url",
-                "there is no Jira at this address, or not this sort of Jira: see `deployment`",
-            ))),
-            created => created,
-        }
+        of_all(self.read("POST", "/issue", Some(&json!({ "fields": fields }))))
     }
 
     pub(crate) fn edit(&self, issue: &str, change: &Json) -> Result<(), Setback> {
@@ -205,7 +199,7 @@ impl Api<'_> {
             Deployment::Cloud => "/search/jql",
             Deployment::DataCenter => "/search",
         };
-        let found: Found = self.read("POST", path, Some(&asked))?;
+        let found: Found = of_all(self.read("POST", path, Some(&asked)))?;
         Ok(found.issues)
     }
 
@@ -259,7 +253,8 @@ impl Api<'_> {
     ) -> Result<T, Setback> {
         let response = self.send(method, path, body)?;
         response.json().map_err(|error| {
-            let what = format!("Jira answers something else than its documentation says: {error}");
+            let what = json_fault(&error);
+            let what = format!("Jira's answer is not what its documentation says: {what}");
             Setback::Item(PluginError::transient("unexpected-answer", what))
         })
     }
@@ -284,6 +279,17 @@ impl Api<'_> {
         }
         Err(judged(&response, self.host.now()))
     }
+}
+
+/// What is missing where no single issue was asked for is missing for every item.
+fn of_all<T>(answer: Result<T, Setback>) -> Result<T, Setback> {
+    answer.map_err(|setback| match setback {
+        Setback::Missing(_) => Setback::All(PluginError::misconfigured(
+            "url",
+            "there is no Jira at this address, or not this sort of Jira: see `deployment`",
+        )),
+        other => other,
+    })
 }
 
 fn of_check(fail: Setback, setting: &str) -> PluginError {

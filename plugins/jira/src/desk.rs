@@ -4,13 +4,13 @@ use mihwar_sdk::{AckState, Delivered, Delivery, Event, Setback, StoredFeedback};
 use serde_json::json;
 
 use crate::api::{Api, Issue};
-use crate::settings::{OnErase, OnUpdate};
+use crate::settings::{OnErase, OnUpdate, Settings};
 use crate::text;
 
 /// Works a batch off.
 pub(crate) struct Desk<'a> {
     api: Api<'a>,
-    /// Labels of the items of this batch of which no issue is known.
+    /// Labels that the issues of those items of this batch may have of which none is known.
     unknown: Vec<String>,
     /// The issues that have one of them, once that was asked.
     found: Option<Vec<Issue>>,
@@ -19,7 +19,7 @@ pub(crate) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(crate) fn new(api: Api<'a>, batch: &[Delivery]) -> Self {
         let unknown = batch.iter().filter(|delivery| reference(delivery).is_none());
-        let unknown = unknown.map(|delivery| api.settings.label_of(id_of(&delivery.event)));
+        let unknown = unknown.flat_map(|delivery| labels_of(api.settings, &delivery.event));
         Self {
             unknown: unknown.collect(),
             api,
@@ -32,9 +32,11 @@ impl<'a> Desk<'a> {
             (Event::Created(item) | Event::Updated(item) | Event::Digest(item), Some(issue)) => {
                 self.update(item, issue, &delivery.id)
             }
-            (Event::Created(item) | Event::Updated(item) | Event::Digest(item), None) => self.create(item),
+            (Event::Created(item) | Event::Updated(item) | Event::Digest(item), None) => {
+                self.create(item, &delivery.event)
+            }
             (Event::Erased(id), Some(issue)) => self.erase(id, issue),
-            (Event::Erased(id), None) => match self.find(id)? {
+            (Event::Erased(id), None) => match self.find(&delivery.event)? {
                 Some(issue) => self.erase(id, &issue.id),
                 None => Ok(nothing_more()),
             },
@@ -43,13 +45,13 @@ impl<'a> Desk<'a> {
 
     /// Creates an issue, unless there is one: its creation may not have been answered, or the hub may have died before it
     /// could write the answer down.
-    fn create(&mut self, item: &StoredFeedback) -> Result<AckState, Setback> {
+    fn create(&mut self, item: &StoredFeedback, event: &Event) -> Result<AckState, Setback> {
         let settings = self.api.settings;
-        let issue = match self.find(&item.id)? {
-            Some(found) => {
-                self.api.edit(&found.id, &self.newest(item))?;
-                found
-            }
+        let issue = match self.find(event)? {
+            Some(found) => match self.api.edit(&found.id, &self.newest(item)) {
+                Err(Setback::Missing(_)) => return self.deleted(),
+                edited => edited.map(|()| found)?,
+            },
             None => self.api.create(&text::fields(settings, item))?,
         };
         Ok(AckState::Delivered(Delivered {
@@ -58,14 +60,15 @@ impl<'a> Desk<'a> {
         }))
     }
 
-    /// The issue of an item, by its label. All items of the batch are asked for at once.
-    fn find(&mut self, id: &str) -> Result<Option<Issue>, Setback> {
+    /// The issue of an event's item, by its label. All items of the batch are asked for at once.
+    fn find(&mut self, event: &Event) -> Result<Option<Issue>, Setback> {
         let found = match self.found.take() {
             Some(found) => found,
             None => self.api.labelled(&self.unknown)?,
         };
-        let label = self.api.settings.label_of(id);
-        let issue = found.iter().find(|issue| issue.fields.labels.contains(&label)).cloned();
+        let labels = labels_of(self.api.settings, event);
+        let is_meant = |issue: &&Issue| labels.iter().any(|label| issue.fields.labels.contains(label));
+        let issue = found.iter().find(is_meant).cloned();
         self.found = Some(found);
         Ok(issue)
     }
@@ -128,7 +131,7 @@ impl<'a> Desk<'a> {
         // The label goes first: what Jira tells of this issue from here on is not about an item of the hub.
         let labels = [
             json!({ "remove": settings.label_of(id) }),
-            json!({ "add": settings.erased_label() }),
+            json!({ "add": settings.erased_label_of(id) }),
         ];
         let change = json!({
             "fields": { "summary": summary, "description": text.written(settings) },
@@ -169,10 +172,11 @@ fn reference(delivery: &Delivery) -> Option<&str> {
     is_id.then_some(issue)
 }
 
-fn id_of(event: &Event) -> &str {
+/// The labels that the issue of an event's item may have: one that is to be erased may have been so halfway.
+fn labels_of(settings: &Settings, event: &Event) -> Vec<String> {
     match event {
-        Event::Created(item) | Event::Updated(item) | Event::Digest(item) => &item.id,
-        Event::Erased(id) => id,
+        Event::Created(item) | Event::Updated(item) | Event::Digest(item) => vec![settings.label_of(&item.id)],
+        Event::Erased(id) => vec![settings.label_of(id), settings.erased_label_of(id)],
     }
 }
 

@@ -1,6 +1,6 @@
 //! What Jira tells of issues, as reports of what became of items.
 
-use mihwar_sdk::{InboundRequest, PluginError, StatusUpdate, Verification, WorkState};
+use mihwar_sdk::{InboundRequest, PluginError, StatusUpdate, Verification, WorkState, json_fault};
 
 use crate::api::Status;
 use crate::settings::Settings;
@@ -65,7 +65,7 @@ pub(crate) fn reports(settings: &Settings, request: &InboundRequest) -> Result<O
         ));
     }
     let payload: Payload = serde_json::from_slice(&request.body)
-        .map_err(|error| PluginError::permanent("json", format!("this is no event of Jira: {error}")))?;
+        .map_err(|error| PluginError::permanent("json", format!("this is no event of Jira: {}", json_fault(&error))))?;
     let Some(issue) = &payload.issue else {
         return Ok(None);
     };

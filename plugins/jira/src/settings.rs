@@ -301,9 +301,9 @@ impl Settings {
         format!("{}-{id}", self.own_label)
     }
 
-    /// The label of an issue whose item is gone.
-    pub(crate) fn erased_label(&self) -> String {
-        format!("{}-erased", self.own_label)
+    /// The label of an issue whose item is gone: by it the issue is found again if erasing it came only half the way.
+    pub(crate) fn erased_label_of(&self, id: &str) -> String {
+        format!("{}-erased-{id}", self.own_label)
     }
 
     /// Whether a label names an item that is not gone.
@@ -311,7 +311,7 @@ impl Settings {
         let named = label
             .strip_prefix(self.own_label.as_str())
             .and_then(|rest| rest.strip_prefix('-'));
-        named.is_some_and(|id| !id.is_empty()) && label != self.erased_label()
+        named.is_some_and(|id| !id.is_empty() && id != "erased" && !id.starts_with("erased-"))
     }
 }
 

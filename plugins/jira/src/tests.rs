@@ -1,5 +1,6 @@
 //! Exchanges in the form that Atlassian's documentation gives them; nothing here was recorded from anybody's account.
 
+mod conformance;
 mod events;
 
 use mihwar_sdk::testing::{self, Answer, FakeHost};
@@ -230,7 +231,7 @@ fn an_erased_item_loses_its_label_first_and_then_its_issue() {
     let change = sent(&fake.requests()[0]);
     assert_eq!(
         change["update"]["labels"],
-        json!([{ "remove": "mihwar-fb-1" }, { "add": "mihwar-erased" }])
+        json!([{ "remove": "mihwar-fb-1" }, { "add": "mihwar-erased-fb-1" }])
     );
     assert!(!change.to_string().contains("خُصم"));
     // Emptied only: comments of the hub go, those of people stay.

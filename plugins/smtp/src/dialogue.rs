@@ -85,6 +85,13 @@ impl<'h> Session<'h> {
             offers: Offers::default(),
         };
         let greeting = session.reply()?;
+        // RFC 7504: nobody's mail, now or later.
+        if greeting.code == 521 {
+            return Err(PluginError::misconfigured(
+                "host",
+                "this server takes no mail at all: set the one that does",
+            ));
+        }
         if !greeting.is_good() {
             return Err(greeting.of_server("the server lets nobody in"));
         }

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{MailDepartment, Settings};
 
+mod conformance;
 mod server;
 
 const HOST: &str = "relay.example";

@@ -19,10 +19,7 @@ pub(crate) fn judged(response: &Response, now: i64) -> Result<AckState, Setback>
     Err(match status {
         200..=299 => {
             let told: Told = response.json().unwrap_or_default();
-            return Ok(AckState::Delivered(Delivered {
-                external_ref: told.reference,
-                url: told.url,
-            }));
+            return Ok(AckState::Delivered(Delivered::told(told.reference, told.url)));
         }
         401 | 403 => Setback::All(PluginError::unauthorized(
             code,

@@ -1,5 +1,7 @@
 //! Deliveries against scripted endpoints; signatures checked by an independent verifier.
 
+mod conformance;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};

@@ -1,5 +1,7 @@
 //! Making requests and reading answers.
 
+use serde_json::error::Category;
+
 use crate::{Body, Header, Request, Response};
 
 impl Request {
@@ -110,6 +112,19 @@ impl Response {
     }
 }
 
+/// What is wrong with JSON that could not be read, and where: for a message, in which nothing may be quoted. The error's own
+/// words quote what was read.
+#[must_use]
+pub fn json_fault(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io => "cannot be read",
+        Category::Syntax => "is no JSON",
+        Category::Data => "has another shape than expected",
+        Category::Eof => "ends too early",
+    };
+    format!("it {what} (line {}, column {})", error.line(), error.column())
+}
+
 impl crate::InboundRequest {
     /// The first header of that name, in any case.
     #[must_use]
@@ -152,5 +167,23 @@ mod tests {
             "a date in the past means now"
         );
         assert_eq!(asks("غداً"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_json_is_told_without_quoting_it() {
+        let told = |text: &str| {
+            serde_json::from_str::<Vec<u8>>(text)
+                .map_err(|error| json_fault(&error))
+                .unwrap_err()
+        };
+        for (text, what) in [
+            ("\"ليلى حداد\"", "it has another shape than expected (line 1, "),
+            ("[1,\n2", "it ends too early (line 2, "),
+            ("<html>", "it is no JSON (line 1, "),
+            ("", "it ends too early (line 1, "),
+        ] {
+            let told = told(text);
+            assert!(told.starts_with(what) && !told.contains("ليلى"), "{told}");
+        }
     }
 }

@@ -34,6 +34,7 @@ pub mod testing;
 pub use capability::{Destination, Importer, Plugin, Processor, Puller, Webhook};
 pub use figure::Metric;
 pub use host::Host;
+pub use http::json_fault;
 pub use net::Connection;
 pub use setback::{Setback, one_by_one};
 pub use settings::{parse_settings, settings_schema};

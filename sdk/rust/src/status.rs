@@ -1,6 +1,6 @@
 //! Building reports of what became of an item in a department's tool.
 
-use crate::{Change, StatusUpdate, WorkState};
+use crate::{Change, Delivered, StatusUpdate, WorkState};
 
 /// Longest reference, and longest address.
 const REFERENCE_BYTES: usize = 2048;
@@ -58,6 +58,18 @@ impl StatusUpdate {
             problems.push("url: is no address that begins with https:// or http://".into());
         }
         problems
+    }
+}
+
+impl Delivered {
+    /// What the other system tells of an item, as far as the hub can keep it: without a reference that has no bytes or more than
+    /// 2048, and without an address that is none of https:// or http://, such as one that a browser would run.
+    #[must_use]
+    pub fn told(external_ref: Option<String>, url: Option<String>) -> Self {
+        Self {
+            external_ref: external_ref.filter(|reference| (1..=REFERENCE_BYTES).contains(&reference.len())),
+            url: url.filter(|url| is_address(url)),
+        }
     }
 }
 
@@ -133,6 +145,18 @@ mod tests {
         }
         assert_eq!(WorkState::named("rejected"), WorkState::Rejected);
         assert!(!WorkState::is_name("Waiting for Huda") && !WorkState::is_name(""));
+    }
+
+    #[test]
+    fn of_what_is_told_of_an_item_only_what_can_be_kept_is_taken() {
+        let told = |reference: &str, url: &str| Delivered::told(Some(reference.into()), Some(url.into()));
+        let sound = told("تذكرة-٧", "https://a.example/7");
+        assert_eq!(sound.external_ref.as_deref(), Some("تذكرة-٧"));
+        assert_eq!(sound.url.as_deref(), Some("https://a.example/7"));
+        let long = "ط".repeat(1025);
+        for (reference, url) in [("", "javascript:alert(1)"), (long.as_str(), "https://a b"), ("", "")] {
+            assert_eq!(told(reference, url), Delivered::told(None, None), "{url}");
+        }
     }
 
     #[test]

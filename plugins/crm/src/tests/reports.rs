@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::system;
 use crate::CrmDepartment;
 
-fn told(body: &Json) -> InboundRequest {
+pub(super) fn told(body: &Json) -> InboundRequest {
     InboundRequest {
         delivery_id: "i-1".into(),
         endpoint: "status-token".into(),

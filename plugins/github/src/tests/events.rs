@@ -9,7 +9,7 @@ use crate::GithubDepartment;
 
 const CLOSED: &str = include_str!("closed.json");
 
-fn told(event: &str, body: &str) -> InboundRequest {
+pub(super) fn told(event: &str, body: &str) -> InboundRequest {
     let header = |name: &str, value: &str| Header {
         name: name.into(),
         value: value.into(),

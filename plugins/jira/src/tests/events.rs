@@ -9,7 +9,7 @@ use crate::JiraDepartment;
 
 const UPDATED: &str = include_str!("updated.json");
 
-fn told(body: &str) -> InboundRequest {
+pub(super) fn told(body: &str) -> InboundRequest {
     InboundRequest {
         delivery_id: "i-1".into(),
         endpoint: "events".into(),
@@ -78,7 +78,9 @@ fn a_status_is_read_by_its_category_and_resolution_or_as_the_settings_say() {
 fn what_is_not_about_the_work_on_an_item_of_the_hub_means_nothing() {
     let settings = cloud(&json!({}));
     for body in [
-        changed(|p| p["issue"]["fields"]["labels"] = json!(["feedback", "mihwar", "mihwar-erased"])),
+        changed(|p| {
+            p["issue"]["fields"]["labels"] = json!(["feedback", "mihwar", "mihwar-erased", "mihwar-erased-fb-1"]);
+        }),
         changed(|p| p["changelog"]["items"] = json!([{ "field": "summary", "from": null, "to": null }])),
         changed(|p| p["webhookEvent"] = json!("comment_created")),
         json!({ "timestamp": 1, "webhookEvent": "user_updated", "user": {} }).to_string(),

@@ -233,6 +233,9 @@ impl World {
             )));
         }
         self.call.connections += 1;
+        if self.live.is_some() {
+            return self.connect_live(host, port, security);
+        }
         let board = &mut self.switchboard;
         let found = board.waiting.iter().position(|(of, at, _)| of == host && *at == port);
         let Some(found) = found else {
@@ -263,10 +266,10 @@ impl World {
         Ok(board.begun.len() - 1)
     }
 
-    /// What the chunks come to, by the hub's rules for secrets.
-    fn rendered(&self, talk: &Talk, chunks: &[Chunk]) -> Result<Vec<u8>, NetError> {
+    /// What the chunks come to on that connection, by the hub's rules for secrets.
+    pub(super) fn rendered(&self, line: &Heard, chunks: &[Chunk]) -> Result<Vec<u8>, NetError> {
         let secret = |name: &str| {
-            if !talk.heard.is_sealed && talk.heard.security != Security::Plain {
+            if !line.is_sealed && line.security != Security::Plain {
                 return Err(NetError::Denied(format!("the secret `{name}` before TLS has begun")));
             }
             let missing = || NetError::CredentialMissing(format!("the secret `{name}` is not set"));
@@ -293,12 +296,8 @@ impl World {
     }
 
     fn write(&mut self, id: usize, chunks: &[Chunk]) -> Result<(), NetError> {
-        let bytes = self.rendered(&self.switchboard.begun[id], chunks)?;
-        let total = self.call.sent + bytes.len() as u64;
-        if total > limits::SENT {
-            return Err(NetError::LimitExceeded(format!("{} bytes written", limits::SENT)));
-        }
-        self.call.sent = total;
+        let bytes = self.rendered(&self.switchboard.begun[id].heard, chunks)?;
+        self.count_sent(&bytes)?;
         let talk = &mut self.switchboard.begun[id];
         if talk.is_closed {
             return Err(NetError::Closed);
@@ -306,6 +305,16 @@ impl World {
         talk.pending.extend_from_slice(&bytes);
         talk.heard.bytes.extend(bytes);
         talk.go_on();
+        Ok(())
+    }
+
+    /// Counts bytes that are about to leave.
+    pub(super) fn count_sent(&mut self, bytes: &[u8]) -> Result<(), NetError> {
+        let total = self.call.sent + bytes.len() as u64;
+        if total > limits::SENT {
+            return Err(NetError::LimitExceeded(format!("{} bytes written", limits::SENT)));
+        }
+        self.call.sent = total;
         Ok(())
     }
 
@@ -324,7 +333,7 @@ impl World {
     }
 }
 
-/// A connection to a scripted host.
+/// A connection to a scripted host, or to one that a test's own code plays.
 pub(crate) struct FakeStream {
     host: FakeHost,
     id: usize,
@@ -332,15 +341,27 @@ pub(crate) struct FakeStream {
 
 impl FakeStream {
     pub(crate) fn write(&self, chunks: &[Chunk]) -> Result<(), NetError> {
-        self.host.world().write(self.id, chunks)
+        let mut world = self.host.world();
+        if world.live.is_some() {
+            return world.write_live(self.id, chunks);
+        }
+        world.write(self.id, chunks)
     }
 
     pub(crate) fn read(&self, most: u32, timeout_ms: Option<u32>) -> Result<Vec<u8>, NetError> {
-        self.host.world().read(self.id, most, timeout_ms)
+        let mut world = self.host.world();
+        if world.live.is_some() {
+            return world.read_live(self.id, most, timeout_ms);
+        }
+        world.read(self.id, most, timeout_ms)
     }
 
     pub(crate) fn upgrade_tls(&self) -> Result<(), NetError> {
-        self.host.world().switchboard.begun[self.id].upgrade()
+        let mut world = self.host.world();
+        if world.live.is_some() {
+            return world.seal_live(self.id);
+        }
+        world.switchboard.begun[self.id].upgrade()
     }
 }
 

@@ -18,11 +18,13 @@
 )]
 
 mod checks;
+pub mod conformance;
 mod conversation;
 mod drive;
 mod fake_host;
 mod lent;
 mod limits;
+mod live;
 mod measure;
 mod names;
 mod record;

@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use super::conversation::Switchboard;
 use super::fake_host::{LogRecord, MetricRecord};
 use super::limits;
+use super::live::{Live, LiveTalk};
 use super::script::{Answer, Script};
 use crate::{BlobError, Body, HttpError, Mac, Request, Response, StateError};
 
@@ -63,6 +64,9 @@ pub(super) struct World {
     pub(super) blobs: BTreeMap<String, Blob>,
     pub(super) script: Script,
     pub(super) switchboard: Switchboard,
+    /// Who answers in place of both.
+    pub(super) live: Option<Box<dyn Live>>,
+    pub(super) live_talks: Vec<LiveTalk>,
     pub(super) requests: Vec<Request>,
     pub(super) held_back: Vec<Request>,
     pub(super) logs: Vec<LogRecord>,
@@ -83,6 +87,8 @@ impl Default for World {
             blobs: BTreeMap::new(),
             script: Script::default(),
             switchboard: Switchboard::default(),
+            live: None,
+            live_talks: Vec::new(),
             requests: Vec::new(),
             held_back: Vec::new(),
             logs: Vec::new(),
@@ -155,7 +161,10 @@ impl World {
             });
         }
         self.requests.push(request.clone());
-        let answer = self.script.play(request);
+        let answer = match &mut self.live {
+            Some(live) => live.answer(request, self.now),
+            None => self.script.play(request),
+        };
         let most_ms = request.timeout_ms.map_or(limits::REQUEST_MS, u64::from);
         let most_ms = most_ms.min(self.call.remaining_ms);
         self.pass(answer.takes_ms.min(most_ms));
