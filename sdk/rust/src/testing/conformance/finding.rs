@@ -108,28 +108,8 @@ impl Rule {
             }
             Self::Reference => {
                 "a reference of 1 to 2048 bytes by which the item is found again, or none; an address with https:// or http:// \
-                 and no blanks, or none: \
+                 and no blanks, or none. \
                  `Delivered::told` leaves out what the hub would not keep"
-            }
-            Self::Retryable => {
-                "a failure that passes is `transient` or `rate-limited`, or the item has no verdict: so it is tried again. \
-                 `permanent` makes a dead letter, `unauthorized` and `misconfigured` pause the instance"
-            }
-            Self::Pause => {
-                "who asks for a pause gets it: `rate-limited` for a limit, which costs the item no attempt, with the time that \
-                 `Retry-After` names (`response.retry_after_ms(host.now())`) and no other; where it names none that can be read, \
-                 none or a time of the plugin's own of at most a day"
-            }
-            Self::Credential => {
-                "`unauthorized`: the instance pauses, and the admin is told. Nothing else brings a new credential"
-            }
-            Self::Gone => {
-                "`unauthorized` or `misconfigured`, when nothing is there any more for any item: the instance pauses, and the \
-                 admin is told, instead of one dead letter for each item"
-            }
-            Self::OneItem => {
-                "`permanent` for the item that was refused, and for it alone: the others are delivered, or tried again, and the \
-                 instance does not pause"
             }
             Self::IsThere => "what is told as delivered is there: wait for the answer, and read it",
             Self::Once => {
@@ -154,6 +134,40 @@ impl Rule {
                 "nothing that customers said stands in an error, a log or a metric: the other system quotes it, so do not quote \
                  the other system. Tell its status, and names of fields"
             }
+            Self::Retryable | Self::Pause | Self::Credential | Self::Gone | Self::OneItem => self.expected_of_errors(),
+            Self::Report | Self::ReportedOnce | Self::Newest | Self::Forged | Self::Foreign | Self::Unreadable => {
+                self.expected_of_reports()
+            }
+        }
+    }
+
+    const fn expected_of_errors(self) -> &'static str {
+        match self {
+            Self::Retryable => {
+                "a failure that passes is `transient` or `rate-limited`, or the item has no verdict: so it is tried again. \
+                 `permanent` makes a dead letter, `unauthorized` and `misconfigured` pause the instance"
+            }
+            Self::Pause => {
+                "who asks for a pause gets it: `rate-limited` for a limit, which costs the item no attempt, with the time that \
+                 `Retry-After` names (`response.retry_after_ms(host.now())`) and no other; where it names none that can be read, \
+                 none or a time of the plugin's own of at most a day"
+            }
+            Self::Credential => {
+                "`unauthorized`: the instance pauses, and the admin is told. Nothing else brings a new credential"
+            }
+            Self::Gone => {
+                "`unauthorized` or `misconfigured`, when nothing is there any more for any item: the instance pauses, and the \
+                 admin is told, instead of one dead letter for each item"
+            }
+            _ => {
+                "`permanent` for the item that was refused, and for it alone: the others are delivered, or tried again, and the \
+                 instance does not pause"
+            }
+        }
+    }
+
+    const fn expected_of_reports(self) -> &'static str {
+        match self {
             Self::Report => "one report, with the reference that the delivery returned and the state that was told",
             Self::ReportedOnce => {
                 "the same state and the same time: the hub knows it again by these. Take the time from the other system, not \
@@ -166,7 +180,7 @@ impl Rule {
             Self::Foreign => {
                 "no change, and no error: pass over what is not the hub's, by a mark on what the plugin creates"
             }
-            Self::Unreadable => "`permanent`, or nothing at all: what cannot be read now cannot be read later",
+            _ => "`permanent`, or nothing at all: what cannot be read now cannot be read later",
         }
     }
 }
