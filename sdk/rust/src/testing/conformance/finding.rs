@@ -125,18 +125,24 @@ impl Rule {
                 "nothing of the item is left there, or the error says that it is: a copy of what somebody wanted to be \
                  forgotten is not to be passed over. Without a reference, look for the item"
             }
+            Self::Granted | Self::Secret | Self::Quoted => self.expected_of_what_leaves(),
+            Self::Retryable | Self::Pause | Self::Credential | Self::Gone | Self::OneItem => self.expected_of_errors(),
+            Self::Report | Self::ReportedOnce | Self::Newest | Self::Forged | Self::Foreign | Self::Unreadable => {
+                self.expected_of_reports()
+            }
+        }
+    }
+
+    const fn expected_of_what_leaves(self) -> &'static str {
+        match self {
             Self::Granted => {
                 "requests and connections go to what is granted alone. Do not follow what an answer says by yourself, and take \
                  references for what anybody could have written: encode them"
             }
             Self::Secret => "no secret in any message: say which one by its name",
-            Self::Quoted => {
+            _ => {
                 "nothing that customers said stands in an error, a log or a metric: the other system quotes it, so do not quote \
                  the other system. Tell its status, and names of fields"
-            }
-            Self::Retryable | Self::Pause | Self::Credential | Self::Gone | Self::OneItem => self.expected_of_errors(),
-            Self::Report | Self::ReportedOnce | Self::Newest | Self::Forged | Self::Foreign | Self::Unreadable => {
-                self.expected_of_reports()
             }
         }
     }

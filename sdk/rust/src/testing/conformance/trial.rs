@@ -1,6 +1,6 @@
 //! The trials: everything that can go wrong with every request of every stage, and what came of it.
 
-use super::batch::{ITEMS, Parcel, What, bare_items, new_items, parcel};
+use super::batch::{Parcel, What, bare_items, new_items, parcel};
 use super::bench::Bench;
 use super::expect;
 use super::fault::{ELSEWHERE, Fault, Plan, Way, plans};
