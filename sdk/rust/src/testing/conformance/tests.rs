@@ -154,7 +154,7 @@ fn a_model_that_tells_nothing_back_cannot_be_tried_for_reports() {
 fn what_is_not_granted_and_settings_that_do_not_fit_are_told_at_once() {
     let lost = Department::<Clerk, _>::new(json!({ "sin": "none" }), Desk::default).findings();
     let rules: BTreeSet<Rule> = lost.iter().map(|finding| finding.rule).collect();
-    assert_eq!(rules, BTreeSet::from([Rule::Works, Rule::Granted]));
+    assert_eq!(rules, BTreeSet::from([Rule::Works, Rule::Arrives, Rule::Granted]));
     let odd = Department::<Clerk, _>::new(json!({ "sin": "كسل" }), Desk::default).origin(SITE);
     let findings = odd.findings();
     assert!(
